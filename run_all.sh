@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Sets up if needed, then runs the notebooks (options: ./run_all.sh --help) or, as ./run_all.sh test, the tests.
+# An active environment that has brainlib is used as it is; otherwise .venv is made here from requirements.txt.
+set -euo pipefail
+
+here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+venv=$here/.venv
+log=$venv/setup.log        # written first: a .venv without it was made by somebody else
+stamp=$venv/setup.complete # written last: a .venv without it is an interrupted set-up
+
+fail() {
+    printf 'run_all.sh: error: %s\n' "$1" >&2
+    exit 2
+}
+
+active_python() { # -P: what counts is what the environment has, not what lies in the caller's folder
+    local prefix
+    for prefix in "${VIRTUAL_ENV:-}" "${CONDA_PREFIX:-}"; do
+        [ -n "$prefix" ] && "$prefix/bin/python" -P -c 'import brainlib' 2>/dev/null || continue
+        printf '%s\n' "$prefix/bin/python"
+        return
+    done
+    return 1
+}
+
+base_python() {
+    local name code='import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
+    for name in python3.11 python3.12 python3.13 python3; do
+        "$name" -c "$code" >/dev/null 2>&1 && printf '%s\n' "$name" && return
+    done
+    fail "expected Python 3.11 to 3.13 with its venv module, found $(python3 --version 2>/dev/null || echo none)"
+}
+
+recipe() { # the folder is part of it: a .venv that was moved still points to the old place
+    { printf '%s\n' "$here" && cat "$here/requirements.txt" "$here/pyproject.toml"; } | cksum
+}
+
+ready() { [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(recipe)" ]; }
+
+set_up() {
+    local python made_from
+    [ ! -e "$venv/pyvenv.cfg" ] || [ -e "$log" ] ||
+        fail "$venv is not from run_all.sh: activate it if it has brainlib, else move it away"
+    python=$(base_python)
+    made_from=$(recipe)
+    echo 'Setting up .venv: one time, a few minutes' >&2
+    rm -rf -- "$venv" && mkdir -- "$venv"
+    {
+        "$python" -m venv "$venv" &&
+            "$venv/bin/python" -m pip install --quiet -r "$here/requirements.txt" &&
+            "$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation -e "$here"
+    } >"$log" 2>&1 </dev/null || fail "set-up failed ($(tail -n 1 "$log")), see $log"
+    printf '%s\n' "$made_from" >"$stamp.new" && mv -- "$stamp.new" "$stamp"
+}
+
+if ! python=$(active_python); then
+    python=$venv/bin/python
+    ready || ( # two calls at once: the second waits, and then finds the work done
+        if command -v flock >/dev/null; then flock 9; fi
+        ready || set_up
+    ) 9>"$here/.venv.lock"
+fi
+
+export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2} # errors, without TensorFlow's start-up notes
+if [ "${1:-}" = test ]; then
+    cd -- "$here" && exec "$python" -m pytest "${@:2}"
+fi
+exec "$python" -P -m brainlib run "$@"

@@ -1,0 +1,33 @@
+"""Fixtures and markers that every test file shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+NO_DATA = "BRAINLIB_DATA is unset: it names the folder of real images (br35h/, navoneel/, ...)"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "real_data: needs real images; set BRAINLIB_DATA")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not os.environ.get("BRAINLIB_DATA"):
+        for item in items:
+            if item.get_closest_marker("real_data"):
+                item.add_marker(pytest.mark.skip(reason=NO_DATA))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real images, one folder a set; for tests marked ``real_data``."""
+    return Path(os.environ["BRAINLIB_DATA"])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """An empty store of its own for each test."""
+    return tmp_path / "store"

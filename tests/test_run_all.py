@@ -1,0 +1,287 @@
+"""run_all.sh and .ci/run: set-up once, whatever happens to it, and options handed over unchanged.
+
+A stand-in for Python records how it was called, so that no test installs or runs anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+STAND_IN = """\
+import json, os, pathlib, shutil, sys, time
+import ensurepip, venv
+box, args = pathlib.Path(os.environ["BOX"]), sys.argv[1:]
+kept = ("BRAINLIB_DATA", "BRAINLIB_WEIGHTS")
+env = {name: os.environ.get(name) for name in kept}
+call = dict(python=sys.argv[0], args=args, cwd=os.getcwd(), env=env)
+with open(box / "calls", "a") as calls:
+    calls.write(json.dumps(call) + "\\n")
+version = (box / "version").read_text()
+if args == ["--version"]:
+    print("Python", version)
+elif args[0] == "-c":
+    sys.version_info = tuple(map(int, version.split(".")))
+    exec(args[1])
+elif args == ["-P", "-c", "import brainlib"]:
+    sys.exit(not (box / "has_brainlib").exists())
+elif args[:2] == ["-m", "venv"]:
+    home = pathlib.Path(args[2])
+    (home / "bin").mkdir()
+    (home / "pyvenv.cfg").touch()
+    shutil.copy(sys.argv[0], home / "bin" / "python")
+elif args[:2] == ["-m", "pip"]:
+    time.sleep(float((box / "pip_seconds").read_text()))
+    if (box / "pip_fails").exists():
+        sys.exit("ERROR: No matching distribution found for numpy==0.0")
+else:
+    sys.exit(int((box / "status").read_text()))
+"""
+
+
+class Box:
+    """A copy of run_all.sh in a folder of its own; its PATH holds little but a stand-in Python."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.project = folder / "the project"
+        self.venv = self.project / ".venv"
+        self.stamp = self.venv / "setup.complete"
+        (self.project / ".ci").mkdir(parents=True)
+        for name in ("run_all.sh", ".ci/run"):
+            shutil.copy(ROOT / name, self.project / name)
+        (self.project / "requirements.txt").write_text("numpy==2.0\n")
+        (self.project / "pyproject.toml").write_text("[project]\n")
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        for tool in "bash cat cksum dirname env flock mkdir mv rm tail".split():
+            if found := shutil.which(tool):
+                (self.bin / tool).symlink_to(found)
+        self.put_python(self.bin / "python3")
+        for name, value in {"version": "3.11.7", "pip_seconds": "0", "status": "0"}.items():
+            self.set(name, value)
+
+    def put_python(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!{sys.executable} -IS\n{STAND_IN}")
+        path.chmod(0o755)
+
+    def set(self, name: str, value: str = "") -> None:
+        (self.folder / name).write_text(value)
+
+    def start(self, *args: str, script: str = "run_all.sh", cwd: Path | None = None, **env: str):
+        return subprocess.Popen(
+            [self.project / script, *args],
+            cwd=cwd or self.project,
+            env={"PATH": str(self.bin), "BOX": str(self.folder), **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *args: str, **options) -> subprocess.CompletedProcess:
+        process = self.start(*args, **options)
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(args, process.returncode, out, err)
+
+    def calls(self) -> list[dict]:
+        log = self.folder / "calls"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def installs(self) -> list[list[str]]:
+        calls = [call["args"] for call in self.calls()]
+        return [args[3:] for args in calls if args[:3] == ["-m", "pip", "install"]]
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path)
+
+
+@pytest.mark.parametrize("script", ["run_all.sh", ".ci/run"])
+def test_the_scripts_are_executable_and_parse(script):
+    assert os.access(ROOT / script, os.X_OK)
+    subprocess.run(["bash", "-n", ROOT / script], check=True)
+
+
+def test_the_first_call_installs_the_pins_then_the_package_then_runs(box):
+    done = box.run("--profile", "smoke")
+    assert done.returncode == 0
+    assert done.stderr == "Setting up .venv: one time, a few minutes\n"
+    pins, package = box.installs()
+    assert pins == ["--quiet", "-r", str(box.project / "requirements.txt")]
+    assert package == ["--quiet", "--no-deps", "--no-build-isolation", "-e", str(box.project)]
+    last = box.calls()[-1]
+    assert last["python"] == str(box.venv / "bin/python")
+    assert last["args"] == ["-P", "-m", "brainlib", "run", "--profile", "smoke"]
+
+
+def test_a_second_call_sets_up_nothing(box):
+    box.run()
+    before = len(box.calls())
+    again = box.run("--help")
+    assert again.stderr == ""
+    (call,) = box.calls()[before:]
+    assert call["args"] == ["-P", "-m", "brainlib", "run", "--help"]
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml"])
+def test_changed_requirements_are_installed(box, name):
+    box.run()
+    (box.project / name).write_text("# other\n")
+    box.run()
+    box.run()
+    assert len(box.installs()) == 4
+
+
+def test_an_environment_that_was_moved_is_made_anew(box):
+    box.run()
+    elsewhere = box.folder / "moved"
+    box.project.rename(elsewhere)
+    box.project = elsewhere
+    assert box.run().returncode == 0
+    assert box.installs()[-1][-1] == str(elsewhere)
+
+
+def test_a_set_up_that_was_killed_is_made_anew(box):
+    box.set("pip_seconds", "60")
+    process = box.start()
+    deadline = time.monotonic() + 30
+    while not box.installs() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    leftover = box.venv / "half-written"
+    leftover.touch()
+    assert not box.stamp.exists()
+    box.set("pip_seconds", "0")
+    assert box.run().returncode == 0
+    assert box.stamp.exists() and not leftover.exists()
+    assert len(box.installs()) == 3
+
+
+def test_a_failed_installation_is_one_line_with_the_reason_and_the_log(box):
+    box.set("pip_fails")
+    failed = box.run()
+    assert failed.returncode == 2
+    _, message = failed.stderr.splitlines()
+    assert message.startswith("run_all.sh: error: ")
+    assert "No matching distribution found for numpy==0.0" in message
+    log = Path(message.rsplit("see ", 1)[1])
+    assert "No matching distribution" in log.read_text()
+    (box.folder / "pip_fails").unlink()
+    assert box.run().returncode == 0
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="run_all.sh needs flock for this")
+def test_two_calls_at_once_set_up_once_and_both_run(box):
+    box.set("pip_seconds", "0.3")
+    both = [box.start("--out", name) for name in ("a", "b")]
+    for process in both:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(box.installs()) == 2
+    assert sorted(call["args"][-1] for call in box.calls() if "run" in call["args"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize("version", ["3.10.13", "3.14.0"])
+def test_a_python_that_tensorflow_does_not_support_is_one_line_and_no_environment(box, version):
+    box.set("version", version)
+    refused = box.run()
+    assert refused.returncode == 2
+    (message,) = refused.stderr.splitlines()
+    assert "3.11" in message and f"found Python {version}" in message
+    assert not box.venv.exists()
+
+
+def test_a_machine_without_python_is_told_so_in_one_line(box):
+    (box.bin / "python3").unlink()
+    refused = box.run()
+    assert refused.returncode == 2
+    (message,) = refused.stderr.splitlines()
+    assert message.endswith("found none")
+
+
+def test_a_newer_python_beside_an_old_one_is_found(box):
+    (box.bin / "python3").write_text("#!/usr/bin/env bash\nexit 1\n")
+    box.put_python(box.bin / "python3.13")
+    assert box.run().returncode == 0
+
+
+def test_an_environment_made_by_hand_is_left_alone(box):
+    box.venv.mkdir()
+    mine = box.venv / "pyvenv.cfg"
+    mine.touch()
+    refused = box.run()
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
+    assert mine.exists() and box.installs() == []
+
+
+@pytest.mark.parametrize("variable", ["VIRTUAL_ENV", "CONDA_PREFIX"])
+def test_an_active_environment_that_has_brainlib_is_used(box, variable):
+    box.set("has_brainlib")
+    active = box.folder / "active"
+    box.put_python(active / "bin/python")
+    assert box.run("--jobs", "1", **{variable: str(active)}).returncode == 0
+    assert box.calls()[-1]["python"] == str(active / "bin/python")
+    assert not box.venv.exists()
+
+
+def test_an_active_environment_without_brainlib_is_not_touched(box):
+    active = box.folder / "active"
+    box.put_python(active / "bin/python")
+    assert box.run(VIRTUAL_ENV=str(active)).returncode == 0
+    asked = [call["args"] for call in box.calls() if call["python"] == str(active / "bin/python")]
+    assert asked == [["-P", "-c", "import brainlib"]]
+    assert box.calls()[-1]["python"] == str(box.venv / "bin/python")
+
+
+def test_options_reach_brainlib_unchanged_in_the_folder_of_the_caller(box):
+    caller = box.folder / "elsewhere"
+    caller.mkdir()
+    box.run("--data", "../my images", "--out", "", cwd=caller)
+    last = box.calls()[-1]
+    assert last["args"][4:] == ["--data", "../my images", "--out", ""]
+    assert last["cwd"] == str(caller)
+
+
+def test_tests_run_in_the_folder_of_the_project(box):
+    box.run("test", "-k", "a or b", cwd=box.folder)
+    last = box.calls()[-1]
+    assert last["args"] == ["-m", "pytest", "-k", "a or b"]
+    assert last["cwd"] == str(box.project)
+
+
+def test_the_exit_status_is_that_of_the_run(box):
+    box.set("status", "1")
+    assert box.run().returncode == 1
+
+
+def test_continuous_integration_finds_the_shared_images_and_weights(box):
+    for name in ("data", "weights"):
+        (box.folder / "shared" / name).mkdir(parents=True)
+    assert box.run(script=".ci/run", cwd=box.folder).returncode == 0
+    last = box.calls()[-1]
+    assert last["args"] == ["-m", "pytest"]
+    assert last["env"] == {
+        "BRAINLIB_DATA": str(box.folder / "shared/data"),
+        "BRAINLIB_WEIGHTS": str(box.folder / "shared/weights"),
+    }
+
+
+def test_continuous_integration_runs_without_shared_images(box):
+    assert box.run(script=".ci/run").returncode == 0
+    assert box.calls()[-1]["env"] == {"BRAINLIB_DATA": None, "BRAINLIB_WEIGHTS": None}

@@ -1,0 +1,208 @@
+"""The project's frame: pins, packaging, layers, the network guard and the notebook contract."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import json
+import re
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from importlinter.cli import lint_imports
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from pytest_socket import SocketConnectBlockedError
+
+import brainlib
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PAPERS = sorted((ROOT / "brainlib" / "papers").glob("*.yaml"))
+
+
+def requirement_lines() -> list[str]:
+    """Lines of requirements.txt that are not comments."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def direct_dependencies(*parts: str) -> list[Requirement]:
+    """What pyproject.toml asks for: of the named parts ("core" or an extra), or of all."""
+    project = PROJECT["project"]
+    asked = {"core": project["dependencies"], **project["optional-dependencies"]}
+    return [Requirement(line) for part in parts or asked for line in asked[part]]
+
+
+# Pins and packaging
+
+
+def test_requirements_are_exact_pins_without_addresses_or_paths():
+    odd = [line for line in requirement_lines() if not re.fullmatch(r"[\w.-]+==[\w.]+", line)]
+    assert odd == []
+
+
+def test_requirements_say_in_their_first_line_how_they_were_made():
+    assert (ROOT / "requirements.txt").read_text(encoding="utf-8").startswith("# Exact pins")
+
+
+def test_conda_and_pip_users_get_the_same_versions():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    *conda, pip = environment["dependencies"]
+    assert pip["pip"] == [*requirement_lines(), "--editable ."]
+    python = next(line for line in conda if line.startswith("python="))
+    assert python.removeprefix("python=") in SpecifierSet(PROJECT["project"]["requires-python"])
+
+
+def test_every_direct_dependency_is_pinned_within_its_bound():
+    pins = dict(line.split("==") for line in requirement_lines())
+    pins = {canonicalize_name(name): version for name, version in pins.items()}
+    wrong = [
+        str(wanted)
+        for wanted in direct_dependencies()
+        if pins.get(canonicalize_name(wanted.name), "0") not in wanted.specifier
+    ]
+    assert wrong == []
+
+
+def test_every_direct_dependency_has_a_lower_bound_and_says_why_it_is_there():
+    lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    for wanted in direct_dependencies():
+        assert [clause.operator for clause in wanted.specifier] == [">="], wanted
+        at = next(n for n, line in enumerate(lines) if line.strip() == f'"{wanted}",')
+        assert lines[at - 1].strip().startswith("# "), wanted
+
+
+def imported_by(module: Path) -> set[str]:
+    """Top-level names that a module imports, inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module)
+    return {name.split(".")[0] for name in names}
+
+
+def test_brainlib_imports_only_what_it_declares():
+    declared = {canonicalize_name(wanted.name) for wanted in direct_dependencies("core")}
+    declared.add("distributed")  # what dask[distributed] stands for
+    providers = importlib.metadata.packages_distributions()
+    for module in sorted((ROOT / "brainlib").glob("*.py")):
+        for name in sorted(imported_by(module) - sys.stdlib_module_names - {"brainlib"}):
+            owners = {canonicalize_name(owner) for owner in providers[name]}
+            assert owners & declared, f"{module.name} imports {name}: pyproject.toml lacks {owners}"
+
+
+def test_every_file_of_the_package_that_is_not_python_is_package_data():
+    package = ROOT / "brainlib"
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]["brainlib"]
+    packed = {path for pattern in patterns for path in package.glob(pattern.replace("**", "**/*"))}
+    files = {path for path in package.rglob("*") if path.is_file()}
+    assert {path for path in files if path.suffix not in (".py", ".pyc")} <= packed
+    assert set(PAPERS) <= packed and PAPERS
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert PROJECT["project"]["version"] == brainlib.__version__ == citation["version"]
+
+
+def test_the_workflow_runs_the_two_commands_of_the_readme():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    steps = [step.get("run") for job in workflow["jobs"].values() for step in job["steps"]]
+    assert [run for run in steps if run] == ["./run_all.sh --profile smoke", "./run_all.sh test"]
+
+
+# Layers
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after `statement`."""
+    code = f"import sys\n{statement}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    command = [sys.executable, "-c", code]
+    return set(subprocess.check_output(command, cwd=ROOT, text=True).split())
+
+
+def test_importing_brainlib_loads_no_heavy_library():
+    assert not loaded_after("import brainlib") & {"tensorflow", "keras", "pandas", "numpy"}
+
+
+def test_the_command_line_and_the_study_load_without_tensorflow():
+    loaded = loaded_after("import brainlib.cli, brainlib.study")
+    assert not loaded & {"tensorflow", "keras", "keras_hub"}
+
+
+def test_the_layers_hold(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    status = lint_imports(config_filename="pyproject.toml", no_cache=True)
+    assert status == 0, capsys.readouterr().out
+
+
+# The network
+
+
+def test_a_test_that_connects_to_the_internet_is_stopped():
+    with pytest.warns(UserWarning, match="192.0.2.1"), pytest.raises(SocketConnectBlockedError):
+        socket.create_connection(("192.0.2.1", 443), timeout=1)
+
+
+def test_a_test_may_talk_to_its_own_machine():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(server.getsockname(), timeout=5) as client:
+            client.sendall(b"here")
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(4) == b"here"
+
+
+# The notebook contract
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def cells(request) -> list[dict]:
+    return json.loads(request.param.read_text(encoding="utf-8"))["cells"]
+
+
+def code_of(cells: list[dict]) -> list[str]:
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_every_paper_has_one_notebook():
+    assert [path.stem for path in NOTEBOOKS] == [path.stem for path in PAPERS]
+
+
+def test_a_notebook_stores_no_output(cells):
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert [cell for cell in code if cell["outputs"] or cell["execution_count"] is not None] == []
+
+
+def test_a_notebook_begins_with_its_header(cells):
+    assert cells[0]["cell_type"] == "markdown"
+    assert "".join(cells[0]["source"]).startswith("# ")
+
+
+def test_a_notebook_has_one_cell_of_parameters(cells):
+    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    assert [cell["cell_type"] for cell in tagged] == ["code"]
+
+
+def test_a_notebook_imports_in_one_cell(cells):
+    statement = re.compile(r"^\s*(import|from) ", re.MULTILINE)
+    assert sum(bool(statement.search(code)) for code in code_of(cells)) == 1
+
+
+def test_a_code_cell_has_no_more_than_twenty_lines(cells):
+    assert [code for code in code_of(cells) if len(code.splitlines()) > 20] == []
+
+
+def test_a_notebook_ends_with_its_verdict(cells):
+    prose = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    assert re.findall(r"^#+ +(.+?)\s*$", prose, re.MULTILINE)[-1] == "Verdict"
