@@ -1,0 +1,356 @@
+"""Printed strings of the five papers, the rule of the verdict branch by branch, and estimates."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brainlib.claims import (
+    MARGIN,
+    Estimate,
+    Printed,
+    estimate,
+    fold_estimate,
+    printed_number,
+    verdict,
+)
+from brainlib.errors import PaperError, UsageError
+from brainlib.metrics import scores
+from brainlib.stats import delong_interval, mean_interval, wilson_interval
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+CLASSES = ["no", "yes"]
+
+
+def predictions(truth, p_yes):
+    truth = np.asarray(truth, dtype=bool)
+    p_yes = np.asarray(p_yes, dtype=np.float32)
+    table = pd.DataFrame({"label": np.where(truth, "yes", "no"), "p_no": 1 - p_yes, "p_yes": p_yes})
+    return table.assign(path="x.png", part="validation", group=np.arange(len(truth)))
+
+
+def noisy(seed, n=120):
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n) % 2 == 0
+    logits = rng.normal(np.where(truth, 1.2, -1.2), 1.5)
+    return predictions(truth, 1 / (1 + np.exp(-logits)))
+
+
+def four(seed, n=160):
+    rng = np.random.default_rng(seed)
+    classes = ["a", "b", "c", "d"]
+    truth = rng.integers(0, 4, n)
+    p = rng.random((n, 4)) + 0.5 * np.eye(4)[truth]
+    p /= p.sum(axis=1, keepdims=True)
+    table = pd.DataFrame(p, columns=[f"p_{c}" for c in classes])
+    label = np.array(classes)[truth]
+    return table.assign(path="x.png", part="test", label=label, group=np.arange(n)), classes
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "value", "decimals", "sign", "tolerance"),
+    [
+        ("97.94%", None, 0.9794, 2, "=", 0.00005), ("99,67%", None, 0.9967, 2, "=", 0.00005),
+        ("98 %", None, 0.98, 0, "=", 0.005), ("98\u00a0%", None, 0.98, 0, "=", 0.005),
+        ("0.8431", None, 0.8431, 4, "=", 0.00005), ("0,95", "1", 0.95, 2, "=", 0.005),
+        ("T ≈ 0.3977", None, 0.3977, 4, "≈", 0.00005), ("t = 0.3977", "1", 0.3977, 4, "=", 0.00005),
+        ("F1 = 0.85", None, 0.85, 2, "=", 0.005), ("p > 0.05", None, 0.05, 2, ">", 0.005),
+        ("p<.05", None, 0.05, 2, "<", 0.005), (">97%", None, 0.97, 0, ">", 0.005),
+        ("≥ 0.9", None, 0.9, 1, "≥", 0.05), ("all above 0.99", None, 0.99, 2, ">", 0.005),
+        ("More than 90%", None, 0.9, 0, ">", 0.005), ("~3000", "images", 3000, 0, "≈", 0.5),
+        ("3,264 images", "images", 3264, 0, "=", 0.5), ("316,7", "s", 316.7, 1, "=", 0.05),
+        ("around 1 minute", None, 60, 0, "≈", 30), ("20 per fold", "min", 1200, 0, "=", 30),
+        ("around 1 minute per fold", "min", 60, 0, "≈", 30),
+        ("0.287", "percentage points", 0.00287, 3, "=", 0.000005),
+        ("0.092%", "percent^2", 0.0000092, 3, "=", 0.00000005), ("−0.5", None, -0.5, 1, "=", 0.05),
+    ],
+)  # fmt: skip
+def test_a_printed_number_is_read_in_natural_units(text, unit, value, decimals, sign, tolerance):
+    printed = printed_number(text, unit)
+    assert printed.value == value
+    assert (printed.decimals, printed.operator) == (decimals, sign)
+    assert printed.tolerance == pytest.approx(tolerance, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "%", "p", "p >", "nan", "inf", "-inf%", "1e999", "0x10", "1_000", "٣", "９７%",
+        "97.94%%", "1.2.3", "1,2,3", "1,234.5", "--1", "≈ ≈ 1", "0.95 0.93", "97-98%", "95 ± 2",
+        "1\n2", "98% \x00", "97.94% $(rm)", "__import__('os')", "1 month", "twelve", "9" * 13,
+        "9" * 10_000, "a" * 79, " " * 10_000, None, 97.94, 98, True, ["1"], b"97%",
+    ],
+)  # fmt: skip
+def test_what_is_not_one_printed_number_is_refused_in_one_short_line(text):
+    with pytest.raises(PaperError, match=r"\Aprinted number: expected .*, received .*\Z") as caught:
+        printed_number(text)
+    assert len(str(caught.value)) < 160
+
+
+def test_a_comma_before_three_digits_is_not_guessed_at():
+    for unit in (None, "1", "s", "%"):
+        with pytest.raises(PaperError, match="thousands or decimals"):
+            printed_number("3,264", unit)
+    assert printed_number("0,264").value == 0.264
+
+
+@pytest.mark.parametrize(("text", "unit"), [("97%", "1"), ("97%", "images"), ("1 minute", "s")])
+def test_a_unit_that_contradicts_the_text_is_refused(text, unit):
+    with pytest.raises(PaperError, match=rf"expected unit .* got '{unit}'\Z"):
+        printed_number(text, unit)
+
+
+def test_a_number_formatted_as_a_percentage_is_read_back():
+    rng = np.random.default_rng(0)
+    for value, decimals in itertools.product(rng.random(50), range(4)):
+        printed = printed_number(f"{100 * value:.{decimals}f}%")
+        assert abs(printed.value - value) <= printed.tolerance * (1 + 1e-9)
+
+
+PRINTED = Printed(0.95, 2, 0.01)
+
+
+def test_a_run_that_is_not_comparable_says_so_whatever_came_out():
+    reasons = ["phantoms stand in for the images", "random weights"]
+    for value in (0.95, 0.1, None, math.nan):
+        result = verdict(PRINTED, value, 0.949, 0.951, 0.02, reasons)
+        assert result.verdict == "not comparable"
+        assert result.reason == "phantoms stand in for the images; random weights"
+
+
+@pytest.mark.parametrize("printed", [PRINTED, Printed(0.05, 2, 1.0, ">")])
+def test_a_missing_or_undefined_value_is_inconclusive(printed):
+    for value in (None, math.nan, np.float32("nan")):
+        result = verdict(printed, value, math.nan, math.nan)
+        assert result.verdict == "inconclusive"
+        assert "no reproduced value" in result.reason
+
+
+@pytest.mark.parametrize(("low", "high"), [(math.nan, math.nan), (None, None), (0.94, math.inf)])
+def test_a_value_without_an_interval_is_inconclusive_even_when_equal_to_the_printed_one(low, high):
+    result = verdict(PRINTED, 0.95, low, high)
+    assert result.verdict == "inconclusive"
+    assert result.reason == "95 % has no interval, so its uncertainty is unknown"
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "expected"),
+    [
+        (0.935, 0.95, 0.965, "reproduced"),
+        (0.93, 0.95, 0.97, "reproduced"),  # the very ends, which floats miss by a rounding
+        (0.929, 0.95, 0.969, "inconclusive"),
+        (0.80, 0.84, 0.88, "not reproduced"),
+        (0.975, 0.98, 0.99, "not reproduced"),  # better than printed is no reproduction either
+        (0.90, 0.92, 0.94, "inconclusive"),
+        (0.85, 0.95, 1.0, "inconclusive"),  # too wide on both sides
+        (0.97, 0.98, 0.99, "inconclusive"),  # touches the end
+    ],
+)
+def test_the_interval_decides_by_where_it_lies(low, value, high, expected):
+    assert verdict(PRINTED, value, low, high, 0.02).verdict == expected
+
+
+def test_the_reason_names_the_interval_and_the_margin_in_printed_units():
+    assert verdict(PRINTED, 0.95, 0.935, 0.965).reason == (
+        "the interval 93.5 % to 96.5 % lies within 93 % to 97 %, the margin around 95 %"
+    )
+    assert verdict(PRINTED, 0.84, 0.80, 0.88).reason == (
+        "the interval 80 % to 88 % lies wholly outside 93 % to 97 %, the margin around 95 %"
+    )
+
+
+def test_an_inconclusive_reason_says_how_wide_the_interval_is_and_what_would_be_needed():
+    # 0.94 is 0.01 inside the margin and its interval reaches 0.03 either way: 3^2 times the data.
+    reason = verdict(PRINTED, 0.94, 0.91, 0.97).reason
+    assert "91 % to 97 %, 6 % wide" in reason
+    assert "within 1 % of 94 %" in reason
+    assert reason.endswith("about 9 times the data")
+    assert "no amount of data" in verdict(PRINTED, 0.93, 0.91, 0.95).reason
+
+
+def test_more_of_the_data_that_is_asked_for_would_decide():
+    rng = np.random.default_rng(3)
+    for value, half in rng.uniform([0.88, 0.001], [1.0, 0.08], (300, 2)):
+        result = verdict(PRINTED, value, value - half, value + half)
+        if result.verdict != "inconclusive":
+            continue
+        times = float(result.reason.split("about ")[1].split()[0])
+        shrunk = half / math.sqrt(times * 1.1)  # 1.1: the reason is rounded to two digits
+        assert verdict(PRINTED, value, value - shrunk, value + shrunk).verdict != "inconclusive"
+
+
+def test_the_margin_is_the_same_in_both_directions():
+    rng = np.random.default_rng(4)
+    seen = set()
+    for value, half in rng.uniform([0.85, 0.0], [1.05, 0.05], (500, 2)):
+        low, high = value - half, value + half * 0.7
+        mirrored = verdict(PRINTED, 1.9 - value, 1.9 - high, 1.9 - low).verdict
+        assert verdict(PRINTED, value, low, high).verdict == mirrored
+        seen.add(mirrored)
+    assert seen == {"reproduced", "not reproduced", "inconclusive"}
+
+
+def test_a_wider_margin_never_takes_a_reproduction_away_nor_a_narrower_interval_a_decision():
+    rng = np.random.default_rng(5)
+    for value, half in rng.uniform([0.85, 0.001], [1.0, 0.05], (300, 2)):
+        result = verdict(PRINTED, value, value - half, value + half).verdict
+        if result == "reproduced":
+            assert verdict(PRINTED, value, value - half, value + half, 0.03).verdict == "reproduced"
+        if result != "inconclusive":
+            assert verdict(PRINTED, value, value - half / 2, value + half / 2).verdict == result
+
+
+def test_the_default_margin_is_two_percentage_points():
+    assert MARGIN == 0.02
+    assert verdict(PRINTED, 0.96, 0.951, 0.9699).verdict == "reproduced"
+    assert verdict(PRINTED, 0.96, 0.951, 0.9701).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "reason"),
+    [
+        ("p > 0.05", 0.7465, "0.7465 is > 0.05"),
+        ("p > 0.05", 0.05, "0.05 is not > 0.05"),
+        ("p < 0.05", 0.01, "0.01 is < 0.05"),
+        (">97%", 0.96, "96 % is not > 97 %"),
+        ("≥ 0.9", 0.9, "0.9 is ≥ 0.9"),
+        ("≤ 0.9", 0.91, "0.91 is not ≤ 0.9"),
+        ("t > 1", math.inf, "inf is > 1"),
+    ],
+)
+def test_a_printed_comparison_is_reproduced_when_the_value_satisfies_it(text, value, reason):
+    result = verdict(printed_number(text), value, None, None)
+    assert result.reason == reason
+    assert result.verdict == ("not reproduced" if " not " in reason else "reproduced")
+
+
+
+def test_an_impossible_interval_or_margin_is_refused():
+    for low, high, margin in ((0.9, 0.8, 0.02), (0.8, 0.9, -0.01), (0.8, 0.9, math.nan)):
+        with pytest.raises(ValueError, match="expected"):
+            verdict(PRINTED, 0.85, low, high, margin)
+
+
+@pytest.mark.parametrize(
+    ("metric", "k", "n"),
+    [("accuracy", 43, 51), ("sensitivity", 23, 25), ("specificity", 20, 26), ("precision", 23, 29)],
+)
+def test_a_proportion_has_wilsons_interval_on_its_own_denominator(metric, k, n):
+    table = predictions([1] * 25 + [0] * 26, [0.9] * 23 + [0.2] * 2 + [0.8] * 6 + [0.1] * 20)
+    limits = wilson_interval(k, n)
+    expected = Estimate(k / n, limits.low, limits.high, n, "Wilson 95 %")
+    assert estimate(metric, table, CLASSES, "yes") == expected
+
+
+def test_the_area_of_one_class_has_delongs_interval():
+    table = noisy(0)
+    result = estimate("auc", table, CLASSES, "yes")
+    expected = delong_interval(table["label"] == "yes", table["p_yes"])
+    assert (result.low, result.high, result.method) == (expected.low, expected.high, "DeLong 95 %")
+    assert (result.value, result.n) == (scores(table, CLASSES).auc, 120)
+
+
+def test_f1_has_a_bootstrap_of_groups_that_the_seed_determines():
+    table = noisy(1)
+    result = estimate("f1", table, CLASSES, seed=1)
+    assert result.low < result.value == scores(table, CLASSES).f1 < result.high
+    assert result.method.startswith("group bootstrap 95 %")
+    assert result == estimate("f1", table, CLASSES, seed=1)
+    assert result != estimate("f1", table, CLASSES, seed=2)
+
+
+def test_four_copies_of_every_image_do_not_narrow_the_bootstrap():
+    single = noisy(2, n=80)
+    copied = pd.concat([single] * 4, ignore_index=True)
+    one, four_times = (estimate("f1", t, CLASSES) for t in (single, copied))
+    assert (four_times.low, four_times.high) == (one.low, one.high)
+    apart = estimate("f1", copied.assign(group=np.arange(320)), CLASSES)
+    assert (apart.high - apart.low) / (one.high - one.low) == pytest.approx(0.5, abs=0.08)
+
+
+def test_macro_averages_have_a_bootstrap_and_the_accuracy_of_four_classes_wilson():
+    table, classes = four(3)
+    for metric in ("precision", "sensitivity", "f1", "auc"):
+        result = estimate(metric, table, classes)
+        assert result.low < result.value == getattr(scores(table, classes), metric) < result.high
+        assert "bootstrap" in result.method
+    assert estimate("accuracy", table, classes).method == "Wilson 95 %"
+    of_one = estimate("precision", table, classes, positive="b")
+    assert (of_one.method, of_one.n < 160) == ("Wilson 95 %", True)
+
+
+@pytest.mark.parametrize("metric", ["sensitivity", "f1", "auc"])
+def test_an_undefined_score_has_no_limits_and_ends_as_inconclusive(metric):
+    result = estimate(metric, predictions([0] * 12, np.linspace(0.1, 0.9, 12)), CLASSES)
+    assert np.isnan([result.value, result.low, result.high]).all()
+    assert verdict(PRINTED, result.value, result.low, result.high).verdict == "inconclusive"
+
+
+def test_a_perfect_f1_on_ten_images_is_not_taken_for_certain():
+    perfect = predictions([1, 0] * 5, [0.9, 0.1] * 5)
+    result = estimate("f1", perfect, CLASSES)
+    assert (result.value, math.isnan(result.low)) == (1.0, True)
+    assert verdict(Printed(1.0, 2, 0.01), 1.0, result.low, result.high).verdict == "inconclusive"
+    assert estimate("auc", perfect, CLASSES).low < 0.9
+
+
+def test_the_mean_over_folds_has_a_t_interval_over_the_folds():
+    folds = [noisy(seed) for seed in (10, 11, 12)]
+    values = [scores(fold, CLASSES).accuracy for fold in folds]
+    result, expected = fold_estimate("accuracy", "mean", folds, CLASSES), mean_interval(values)
+    assert result.value == pytest.approx(np.mean(values))
+    assert (result.low, result.high) == pytest.approx((expected.low, expected.high))
+    assert result.method.endswith("2 degrees of freedom; 3 folds give a wide interval")
+    assert result.n == 360
+
+
+def test_the_interval_of_a_mean_stays_within_zero_and_one():
+    nearly = [predictions([1, 0] * 20, [0.9, 0.1] * (20 - i) + [0.1, 0.1] * i) for i in (0, 1, 4)]
+    result = fold_estimate("accuracy", "mean", nearly, CLASSES)
+    assert mean_interval([1, 39 / 40, 36 / 40]).high > 1
+    assert result.high == 1.0
+
+
+@pytest.mark.parametrize(("over", "spread"), [("variance", np.var), ("sd", np.std)])
+def test_the_spread_over_folds_has_divisor_k_minus_1_and_a_bootstrap_within_folds(over, spread):
+    folds = [noisy(seed, n=60 + 10 * seed) for seed in (1, 2, 3)]
+    values = [scores(fold, CLASSES).sensitivity for fold in folds]
+    result = fold_estimate("sensitivity", over, folds, CLASSES)
+    assert result.value == pytest.approx(spread(values, ddof=1))
+    assert 0 <= result.low < result.high
+    assert result.method.endswith("within each fold")
+    assert result == fold_estimate("sensitivity", over, folds, CLASSES)
+
+
+def test_the_bootstrap_of_the_variance_over_folds_has_the_size_that_theory_gives():
+    # Folds of equal accuracy q: a resampled one varies by q (1 - q) / n, and the variance over
+    # three is that times half a chi^2 with two degrees of freedom, an exponential variable.
+    fold = predictions([1] * 200, [0.9] * 160 + [0.1] * 40)
+    result = fold_estimate("accuracy", "variance", [fold] * 3, CLASSES)
+    assert result.value == pytest.approx(0, abs=1e-20)
+    assert result.low == pytest.approx(0.8 * 0.2 / 200 * -math.log(0.975), rel=0.25)
+    assert result.high == pytest.approx(0.8 * 0.2 / 200 * -math.log(0.025), rel=0.1)
+
+
+
+@pytest.mark.parametrize("over", ["mean", "variance", "sd"])
+def test_a_score_undefined_in_one_fold_is_undefined_over_all(over):
+    folds = [noisy(6), predictions([0] * 12, np.linspace(0.1, 0.9, 12))]
+    result = fold_estimate("sensitivity", over, folds, CLASSES)
+    assert np.isnan([result.value, result.low, result.high]).all()
+
+
+def test_a_single_fold_has_a_mean_without_limits_and_no_spread():
+    mean, variance = (fold_estimate("f1", o, [noisy(7)], CLASSES) for o in ("mean", "variance"))
+    assert mean.value == scores(noisy(7), CLASSES).f1
+    assert np.isnan([mean.low, mean.high, variance.value, variance.low, variance.high]).all()
+
+
+def test_folds_that_do_not_fit_the_question_are_refused_in_one_line():
+    for over, tables in (("median", [noisy(8)]), ("mean", []), ("value", [noisy(8), noisy(9)])):
+        with pytest.raises(UsageError, match=r"\A.*expected .*, received .*\Z"):
+            fold_estimate("f1", over, tables, CLASSES)
+    assert fold_estimate("f1", "value", [noisy(8)], CLASSES) == estimate("f1", noisy(8), CLASSES)
