@@ -1,0 +1,249 @@
+"""Grad-CAM: which part of an image speaks for a class, read off the last convolution.
+
+Source: Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+Localization" (ICCV), equations 1 and 2.
+
+The model runs as it is, eagerly, while the chosen layer's ``call`` is wrapped so that a gradient
+tape watches what it returns. No second model is cut out of the first one's graph, so a backbone may
+be nested, flat, in a ``Sequential`` or shared. Not thread-safe: nobody else may use the model then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brainlib.errors import ModelError
+
+if TYPE_CHECKING:  # TensorFlow takes long to import: only the functions that need it do so
+    import keras
+
+
+def grad_cam(
+    model: keras.Model,
+    images: np.ndarray,
+    *,
+    target: int | np.ndarray | None = None,
+    layer: str | None = None,
+    batch_size: int = 32,
+) -> np.ndarray:
+    """Heat maps of the evidence for a class.
+
+    With A_k the k-th feature map of the layer and y the class's logit, a map is
+    relu(sum_k alpha_k A_k), where alpha_k is the mean of dy/dA_k over the positions. It is resized
+    bilinearly to the images' size and divided by its own maximum.
+
+    The gradient is the logit's, since a saturated sigmoid or softmax passes none: the final
+    activation, of a dense layer or a layer of its own, is linear during the call. Where it cannot
+    be found (a ``Lambda``, a subclassed model) the output is taken for a probability and explained
+    as it stands. The model runs in inference mode and is left as it was, on errors too.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A built classifier (channels last), one input, one output of shape (n, classes) or (n, 1).
+    images : array of shape (n, height, width, channels)
+        uint8 or float, scaled exactly as the model takes them. May be a memory map.
+    target : None, int or int array of shape (n,)
+        The class to explain; None for the class that the model predicts. With one output unit,
+        class 1 is the unit's logit and class 0 its negative.
+    layer : str, optional
+        A layer with output (n, rows, columns, channels): its name, or its path in a nested model
+        ("backbone/conv5"). None for `last_convolution`. Where that is one of several branches, the
+        layer that joins them ("mixed10"), or the nested backbone's own name, shows them all.
+    batch_size : int
+        Images explained at a time, at least 1.
+
+    Returns
+    -------
+    float32 array of shape (n, height, width)
+        In [0, 1], maximum 1; all zero where nothing in the layer speaks for the class.
+
+    Raises
+    ------
+    ModelError
+        No convolution; an unknown or ambiguous layer, one whose output is no stack of maps or does
+        not reach the model's output; unfit images or targets; a map that is not finite.
+    """
+    # A subclassed model declares no input and takes any size.
+    wanted = tuple(model.inputs[0].shape) if getattr(model, "inputs", None) else (None,) * 4
+    if len(wanted) != images.ndim or any(a not in (None, b) for a, b in zip(wanted, images.shape)):
+        raise ModelError(f"expected images of shape {wanted}, received {images.shape}; resize them")
+    if batch_size < 1:
+        raise ModelError(f"expected a batch size of at least 1, received {batch_size}")
+    n = len(images)
+    if target is not None:
+        target = np.asarray(target)
+        if target.dtype.kind not in "iu" or target.shape not in ((), (n,)):
+            received = f"{target.dtype} of shape {target.shape}"
+            raise ModelError(f"expected a target class or one for each image, received {received}")
+        target = np.broadcast_to(target, n)
+    path = last_convolution(model) if layer is None else layer
+    explained = _find(model, path)
+    maps = np.zeros(images.shape[:3], np.float32)
+    with _linear_output(model) as is_logit:
+        for start in range(0, n, batch_size):
+            part = slice(start, start + batch_size)
+            classes = None if target is None else target[part]
+            maps[part] = _maps(model, explained, path, images[part], classes, is_logit)
+    return maps
+
+
+def last_convolution(model: keras.Model) -> str:
+    """Name, or path inside nested models, of the layer that `grad_cam` explains by default.
+
+    It is the last 2-D convolution (plain, depthwise, separable or transposed) in the order of the
+    model's layers whose output has more than one position. That leaves out the convolutions of
+    pooled features (squeeze-and-excitation, MobileNet's classifier), which show no place. A size
+    that is known only at run time counts as more than one. Raises ModelError if there is none.
+    """
+    if paths := _convolutions(model):
+        return paths[-1]
+    raise ModelError(
+        f"expected a model with a convolution, received {model.name!r} which has none with more "
+        "than one output position; name another layer to explain"
+    )
+
+
+def overlay(images: np.ndarray, maps: np.ndarray, alpha: float = 0.5) -> np.ndarray:
+    """Heat maps laid over grey images: (1 - alpha h) grey + alpha h colour(h) for a heat of h.
+
+    The image shows unchanged where the map is zero. The colours are Matplotlib's "inferno", whose
+    lightness grows with the heat: it reads in print and with any colour vision.
+
+    Parameters
+    ----------
+    images : uint8 array of shape (n, height, width, channels); the channels' mean is shown.
+    maps : float array of shape (n, height, width), in [0, 1], as `grad_cam` returns it.
+    alpha : opacity of the colour at a heat of 1, in [0, 1].
+
+    Returns
+    -------
+    uint8 array of shape (n, height, width, 3), RGB. ModelError for images of other type or size.
+    """
+    from matplotlib import colormaps
+
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[:3] != maps.shape:
+        raise ModelError(
+            f"expected uint8 images (n, height, width, channels) for heat maps {maps.shape}, "
+            f"received {images.dtype} {images.shape}; pass them as they were loaded"
+        )
+    opacity = alpha * maps[..., None]
+    colour = 255 * colormaps["inferno"](maps)[..., :3]
+    grey = images.mean(axis=-1, keepdims=True)
+    return np.rint((1 - opacity) * grey + opacity * colour).astype(np.uint8)
+
+
+def _maps(model, layer, path, images, targets, is_logit) -> np.ndarray:
+    """Heat maps of one batch."""
+    import tensorflow as tf
+
+    seen, call = [], layer.call
+
+    def watching(*args, **kwargs):
+        seen.append(call(*args, **kwargs))
+        tape.watch(seen[-1])
+        return seen[-1]
+
+    # Only what follows the watched layer is recorded: the rest of the model costs no memory.
+    tape = tf.GradientTape(watch_accessed_variables=False)
+    with tape, _replaced(layer, "call", watching):
+        scores = model(images, training=False)
+        if len(shape := getattr(scores, "shape", ())) != 2:
+            raise ModelError(f"expected a model with one output (n, classes), received {shape}")
+        scores = tf.cast(scores, tf.float32)
+        if shape[1] == 1:
+            scores = tf.concat([-scores if is_logit else 1 - scores, scores], axis=1)
+        targets = np.argmax(scores, axis=1) if targets is None else targets
+        if targets.min() < 0 or targets.max() >= scores.shape[1]:
+            received = f"{targets.min()} to {targets.max()}"
+            raise ModelError(f"expected classes 0 to {scores.shape[1] - 1}, received {received}")
+        score = tf.gather(scores, targets, axis=1, batch_dims=1)
+    # A layer that is used more than once is explained where it is used last.
+    features = seen[-1] if seen else None
+    shape = getattr(features, "shape", ())
+    gradient = tape.gradient(score, features) if len(shape) == 4 else None
+    if gradient is None:
+        raise ModelError(
+            "expected a layer with output (n, rows, columns, channels) from which the model's "
+            f"output follows, received {path!r} with {tuple(shape) or 'no such output'} and no "
+            f"gradient; {_choices(model)}"
+        )
+    features, gradient = tf.cast(features, tf.float32), tf.cast(gradient, tf.float32)
+    weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+    cam = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1, keepdims=True))
+    cam = tf.image.resize(cam, images.shape[1:3], method="bilinear")[..., 0].numpy()
+    peak = cam.max(axis=(1, 2), keepdims=True)
+    if not np.isfinite(peak).all():
+        raise ModelError(f"expected finite images and weights, received a map of NaN at {path!r}")
+    return np.divide(cam, peak, out=np.zeros_like(cam), where=peak > 0)
+
+
+@contextmanager
+def _linear_output(model: keras.Model) -> Iterator[bool]:
+    """Make the model return logits; yields False if its final activation cannot be found."""
+    import keras
+
+    final, index = model, 0
+    while getattr(final, "outputs", None):
+        # Not `layers[-1]`: it need not be the last, and keras.ops in the graph are not among them.
+        final, _, index = final.outputs[index]._keras_history
+    if isinstance(final, (keras.layers.Dense, keras.layers.Activation)):
+        with _replaced(final, "activation", keras.activations.linear):
+            yield True
+    elif type(final).__name__ in ("Softmax", "Sigmoid"):  # the layer, or one of keras.ops
+        with _replaced(final, "call", lambda inputs, **_: inputs):
+            yield True
+    else:
+        yield False
+
+
+@contextmanager
+def _replaced(thing: Any, name: str, value: Any) -> Iterator[None]:
+    """Give an instance an attribute for a while, past Keras' setter, which would track it."""
+    before = {name: vars(thing)[name]} if name in vars(thing) else {}
+    vars(thing)[name] = value
+    try:
+        yield
+    finally:
+        del vars(thing)[name]
+        vars(thing).update(before)
+
+
+def _layers(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:
+    """Every layer with its path, each nested model followed by its own layers."""
+    for layer in model.layers:
+        yield prefix + layer.name, layer
+        if hasattr(layer, "layers"):
+            yield from _layers(layer, f"{prefix}{layer.name}/")
+
+
+def _convolutions(model: keras.Model) -> list[str]:
+    """Paths of the convolutions that have more than one output position."""
+    from keras.layers import Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
+
+    kinds = (Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D)
+    found = [(path, layer) for path, layer in _layers(model) if isinstance(layer, kinds)]
+    # A layer of a subclassed model has no symbolic output.
+    return [p for p, c in found if not hasattr(c, "output") or c.output.shape[1:3] != (1, 1)]
+
+
+def _choices(model: keras.Model) -> str:
+    """What can be explained, for an error message; the first of a ResNet152's 156 matter least."""
+    return f"its last convolutions are {', '.join(_convolutions(model)[-12:]) or 'none'}"
+
+
+def _find(model: keras.Model, name: str) -> keras.Layer:
+    """The layer with this path or, failing that, the only one with this name."""
+    layers = dict(_layers(model))
+    if name in layers:
+        return layers[name]
+    # Keyed by identity: several paths lead to one layer where a nested model is used twice.
+    same = {id(layer): path for path, layer in layers.items() if layer.name == name}
+    if len(same) == 1:
+        return layers[same.popitem()[1]]
+    hint = f"choose from {', '.join(same.values())}" if same else _choices(model)
+    raise ModelError(f"expected the name or path of one layer, received {name!r}; {hint}")
