@@ -1,0 +1,50 @@
+"""The one Keras layer of our own: input scaling as a part of the model.
+
+Kept apart from `models`, since defining a Keras layer imports Keras.
+"""
+
+from __future__ import annotations
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="brainlib")
+class InputScaling(keras.layers.Layer):
+    """Scale pixels as the first weights of the model expect them.
+
+    Parameters
+    ----------
+    mode : str
+        "unit": x / 255, range [0, 1].
+        "imagenet_mean_std": (x / 255 - mean) / deviation, with ImageNet's per channel.
+        "centred_128": (x - 128) / 128, range [-1, 1).
+        "keras:MODULE": `keras.applications.MODULE.preprocess_input`, whatever that is; taken
+        from Keras so that it is right by construction.
+
+    Notes
+    -----
+    Takes pixels in [0, 255], shape (batch, height, width, channels), and returns float32.
+    """
+
+    def __init__(self, mode: str, **options):
+        options["trainable"] = False
+        super().__init__(**options)
+        self.mode = mode
+
+    def call(self, pixels):
+        if self.mode == "unit":
+            return pixels / 255.0
+        if self.mode == "centred_128":
+            return (pixels - 128.0) / 128.0
+        if self.mode == "imagenet_mean_std":
+            # "torch" is the name that Keras gives this scaling.
+            scale = keras.applications.imagenet_utils.preprocess_input
+            return scale(pixels, data_format="channels_last", mode="torch")
+        module = getattr(keras.applications, self.mode.removeprefix("keras:"))
+        return module.preprocess_input(pixels)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode}

@@ -1,0 +1,360 @@
+"""The trial: one model trained once. The unit of caching, resuming, distributing and reporting.
+
+A `Trial` is frozen data and its `key` is a hash of what determines its result. `run_trials` takes
+each trial's result from the store if it is there and whole, and has it trained otherwise, in this
+process or on a Dask cluster. What is kept are predictions, so that a new question about a trained
+model costs no training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import brainlib
+from brainlib import images, splits, store, workers
+from brainlib.datasets import DataSet
+from brainlib.models import ModelSpec
+from brainlib.splits import Split
+from brainlib.training import Phase
+from brainlib.weights import Weights
+
+#: Part of every key: raise it when the same trial would train to another result.
+RECIPE = 1
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One model, trained once.
+
+    Attributes
+    ----------
+    paper, arm, stage : str
+        What the trial is for, such as "jardim", "cnn", "fold 1". Not a part of the key.
+    data : str
+        Fingerprint of the data set.
+    classes : tuple of str
+        Labels in the order of class numbers; of two, the last is the positive one.
+    size : int
+        Height and width of the images in pixels.
+    model : ModelSpec
+    weights : Weights
+    phases : tuple of Phase
+    split : Split
+    batch_size : int
+    loss : {"binary_crossentropy", "categorical_crossentropy"}
+    seed : int
+        Of initialisation, dropout, augmentation and the order of the images.
+    watched : {"validation", "test"}
+        The part that is predicted after every epoch.
+    keep_model : bool
+        Whether the trained model is stored as well. Not a part of the key.
+    """
+
+    paper: str
+    arm: str
+    stage: str
+    data: str
+    classes: tuple[str, ...]
+    size: int
+    model: ModelSpec
+    weights: Weights
+    phases: tuple[Phase, ...]
+    split: Split
+    batch_size: int
+    loss: str
+    seed: int
+    watched: str
+    keep_model: bool = False
+
+    @property
+    def name(self) -> str:
+        """What a person calls the trial."""
+        return f"{self.paper} {self.arm} {self.stage}"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all phases together."""
+        return sum(phase.epochs for phase in self.phases)
+
+    @property
+    def key(self) -> str:
+        """24 hexadecimal digits that change with whatever changes the result."""
+        spec = dataclasses.asdict(self)
+        for name in ("paper", "arm", "stage", "keep_model"):
+            del spec[name]
+        # The bytes of a weights file matter, not where it lies.
+        del spec["weights"]["file"]
+        spec["recipe"] = [RECIPE, images.VERSION, version("tensorflow"), version("keras")]
+        return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True, eq=False)
+class TrialResult:
+    """What a trial left behind.
+
+    Attributes
+    ----------
+    trial : Trial
+    predictions : DataFrame
+        One row an image: path, label, part, group (of copies), and ``p_CLASS`` for each class,
+        probabilities that sum to 1.
+    history : DataFrame
+        One row an epoch: phase, epoch (counted through all phases), loss, accuracy, watched_loss,
+        watched_accuracy, seconds.
+    epochs : DataFrame
+        What was said of the watched part after every epoch: epoch, path, label, ``p_CLASS``.
+    facts : dict
+        ``seconds`` (training, preparation and everything together), ``peak_memory_mib`` of the
+        process so far, ``environment``.
+    """
+
+    trial: Trial
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    epochs: pd.DataFrame
+    facts: dict
+
+    def part(self, name: str) -> pd.DataFrame:
+        """Predictions of the "train", "validation" or "test" part."""
+        return self.predictions[self.predictions["part"] == name]
+
+    def best_epoch(self) -> int:
+        """The epoch with the highest accuracy on the watched part; the earliest of equals."""
+        return int(self.history.loc[self.history["watched_accuracy"].idxmax(), "epoch"])
+
+
+def run_trials(
+    trials: Sequence[Trial],
+    dataset: DataSet,
+    folder: Path,
+    *,
+    scheduler: str = "",
+    fresh: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> list[TrialResult]:
+    """Return the result of every trial, training those that are not in the store.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+    dataset : DataSet
+        The one whose fingerprint the trials name.
+    folder : Path
+        The store.
+    scheduler : str
+        Address of a Dask scheduler whose workers see the store and the data at the same paths;
+        "" trains in this process.
+    fresh : bool
+        Train everything again; a stored result is replaced when the new one is complete.
+    say : callable, optional
+        Called with lines of progress; by default they go to standard error.
+
+    Returns
+    -------
+    list of TrialResult
+        In the order of the trials.
+    """
+    say = say or workers.say
+    folder = Path(folder).resolve()
+    missing = [
+        trial
+        for trial in dict.fromkeys(trials)
+        if fresh or not store.holds(folder, trial.key, model=trial.keep_model)
+    ]
+    if missing:
+        kept = len(set(trials)) - len(missing)
+        say(f"{len(missing)} models to train" + (f", {kept} taken from the store" if kept else ""))
+        progress = workers.Progress([(t.name, t.epochs) for t in missing], say)
+        jobs = [(trial, dataset, folder) for trial in missing]
+        workers.run(_train, jobs, scheduler, progress)
+    return [_read(folder, trial) for trial in trials]
+
+
+def heat_maps(
+    result: TrialResult,
+    dataset: DataSet,
+    paths: Sequence[str],
+    folder: Path,
+    *,
+    scheduler: str = "",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Explain a stored model's predictions of some images by Grad-CAM.
+
+    Parameters
+    ----------
+    result : TrialResult
+        Of a trial that keeps its model.
+    dataset : DataSet
+    paths : sequence of str
+        Images, as the table of the data set names them.
+    folder : Path
+        The store.
+    scheduler : str
+        As in `run_trials`.
+
+    Returns
+    -------
+    images : ndarray of uint8, shape (n, size, size, channels)
+        As the model saw them.
+    maps : ndarray of float32, shape (n, size, size)
+        For the class that the model predicts, each in [0, 1].
+    """
+    job = (result.trial, dataset, tuple(paths), Path(folder).resolve())
+    return workers.run(_explain, [job], scheduler, None)[0]
+
+
+def _train(trial, dataset, folder, report):
+    from brainlib import models, training
+
+    started = time.perf_counter()
+    training.prepare(trial.seed)
+    table = dataset.table
+    parts = splits.assign(table["label"], dataset.group_ids(), trial.split)
+    rows = np.flatnonzero(parts != splits.UNUSED)
+    pixels = images.load_images(dataset, rows, trial.size, trial.model.channels, folder)
+    labels, parts = table["label"].to_numpy()[rows], parts[rows]
+    outputs = 1 if trial.loss == "binary_crossentropy" else len(trial.classes)
+    task = training.Task(
+        pixels,
+        _targets(labels, trial.classes, outputs),
+        np.flatnonzero(parts == splits.TRAIN),
+        np.flatnonzero(parts == trial.watched),
+        _content(table["byte_hash"].iloc[rows], trial),
+    )
+    network = models.build(trial.model, trial.size, outputs, trial.weights)
+    done = []
+
+    def reported(epoch):
+        done.append(epoch)
+        report(len(done), epoch.loss, epoch.watched_accuracy)
+
+    epochs, predicted = training.fit(
+        network,
+        task,
+        trial.phases,
+        batch_size=trial.batch_size,
+        loss=trial.loss,
+        seed=trial.seed,
+        store=folder,
+        report=reported,
+    )
+    base = pd.DataFrame(
+        {
+            "path": table["path"].to_numpy()[rows],
+            "label": labels,
+            "part": parts,
+            "group": dataset.group_ids()[rows],
+        }
+    )
+    watched = base.iloc[task.watched][["path", "label"]].reset_index(drop=True)
+    training_seconds = sum(epoch.seconds for epoch in epochs)
+    total = time.perf_counter() - started
+    store.save(
+        folder,
+        trial.key,
+        {
+            "trial": dataclasses.asdict(trial) | {"weights": _without_path(trial.weights)},
+            "seconds": {"training": training_seconds, "other": total - training_seconds},
+            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "environment": environment(),
+        },
+        {
+            "predictions": pd.concat([base, _columns(predicted, trial.classes)], axis=1),
+            "history": _history(epochs),
+            "epochs": pd.concat(
+                [
+                    pd.concat([watched, _columns(e.watched, trial.classes)], axis=1).assign(epoch=n)
+                    for n, e in enumerate(epochs, start=1)
+                ],
+                ignore_index=True,
+            ),
+        },
+        network.model if trial.keep_model else None,
+    )
+
+
+def _explain(trial, dataset, paths, folder, report):
+    from brainlib import gradcam
+
+    rows = pd.Index(dataset.table["path"]).get_indexer(list(paths))
+    pixels = images.load_images(dataset, rows, trial.size, trial.model.channels, folder)
+    model = store.load_model(folder, trial.key)
+    return np.asarray(pixels), gradcam.grad_cam(model, np.asarray(pixels))
+
+
+def _read(folder, trial):
+    facts, tables = store.read(folder, trial.key)
+    return TrialResult(trial, facts=facts, **tables)
+
+
+def _targets(labels, classes, outputs):
+    numbers = pd.Index(classes).get_indexer(labels)
+    if outputs == 1:
+        return numbers[:, None].astype(np.float32)
+    return np.eye(outputs, dtype=np.float32)[numbers]
+
+
+def _columns(predicted, classes):
+    if predicted.shape[1] == 1:
+        predicted = np.concatenate([1 - predicted, predicted], axis=1)
+    return pd.DataFrame(predicted, columns=[f"p_{name}" for name in classes])
+
+
+def _history(epochs):
+    names = ["phase", "loss", "accuracy", "watched_loss", "watched_accuracy", "seconds"]
+    table = pd.DataFrame([{name: getattr(epoch, name) for name in names} for epoch in epochs])
+    table.insert(1, "epoch", np.arange(1, len(epochs) + 1))
+    return table
+
+
+def _content(byte_hashes, trial):
+    text = "\n".join([images.VERSION, str(trial.size), str(trial.model.channels), *byte_hashes])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_path(weights):
+    return dataclasses.asdict(weights) | {"file": Path(weights.file).name}
+
+
+def environment() -> dict:
+    """Describe the machine and the versions that a result depends on; no name of the machine."""
+    names = ("tensorflow", "keras", "numpy", "scikit-learn")
+    return {
+        "brainlib": brainlib.__version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", "all"),
+        "accelerators": _accelerators(),
+        **{name: version(name) for name in names},
+    }
+
+
+def _processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def _accelerators():
+    # Asked only where TensorFlow is loaded already: loading it for this takes 20 s.
+    tensorflow = sys.modules.get("tensorflow")
+    return len(tensorflow.config.list_physical_devices("GPU")) if tensorflow else 0
