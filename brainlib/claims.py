@@ -43,7 +43,7 @@ _PRINTED = re.compile(
     \s* (?P<number> [-+−]? (?: (?P<thousands> [1-9]\d{0,2} (?:,\d{3})+ )
                            | \d{1,12} (?: [.,]\d{1,10} )? | [.,]\d{1,10} ) )
     \s* (?: (?P<percent> %% | percent(?:age \s points)?\b )
-          | (?P<min> min(?:utes?)?\b ) | (?P<s> s(?:ec(?:onds?)?)?\b ) | images?\b )?
+          | (?P<min> min(?:utes?)?\b ) | (?P<s> s(?:ec(?:onds?)?)?\b ) | (?P<noun> [a-z]+ ) )?
     (?: \s* per \s (?:fold|epoch|image) )?
     """
     % "|".join(_WORDS.values()).replace(" ", r"\s"),
@@ -88,12 +88,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A reproduced number.
+    """A reproduced number with its 95 % interval, in natural units; nan where undefined.
 
     Attributes
     ----------
-    value, low, high : float
-        The number and its 95 % interval, in natural units; nan where undefined.
     n : int
         Images behind it: the denominator of a proportion, else all images scored.
     method : str
@@ -114,7 +112,7 @@ def printed_number(text: str, unit: str | None = None) -> Printed:
     ----------
     text : str
         One number with, at most, a name and a sign or word of comparison before it ("around",
-        "above") and a unit behind it. A comma is a decimal comma, but "3,264" is 3264 where
+        "above") and its unit behind it. A comma is a decimal comma, but "3,264" is 3264 where
         ``unit`` counts things ("images") and refused as ambiguous elsewhere.
     unit : str, optional
         Unit of the number where a table prints it apart: a key of `UNITS`, or the name of what is
@@ -135,16 +133,18 @@ def printed_number(text: str, unit: str | None = None) -> Printed:
         raise PaperError(
             f"printed number: expected one number such as '97.94%' or 'p > 0.05', received {shown}"
         )
-    own = next((name for name in ("percent", "min", "s") if match[name]), None)
+    own = next((name for name in ("percent", "min", "s", "noun") if match[name]), None)
     fitting = {
         "percent": ("%", "percentage points", "percent^2"),
-        "min": ("min",),
-        "s": ("s",),
+        "noun": (str(match["noun"]).lower(),),
         None: (unit or "1",),
-    }[own]
-    unit = fitting[0] if unit is None else unit
+    }.get(own, (own,))
+    if unit is None:  # a word that nobody announced is not taken for a unit
+        unit = "1" if own == "noun" else fitting[0]
     if unit not in fitting:
-        raise PaperError(f"printed number: expected unit {fitting[0]!r} for {shown}, got {unit!r}")
+        raise PaperError(
+            f"printed number: expected unit {fitting[0]!r} for {shown}, received {unit!r}"
+        )
     if match["thousands"] and unit in UNITS:
         raise PaperError(
             f"printed number: expected one reading, received {shown} (thousands or decimals?)"

@@ -1,137 +1,25 @@
 """One paper under the conditions of one run: which trials, on what, and what came out.
 
-`Options` are what a user may choose; the command line and the notebooks' parameter cells take the
-same. A `Study` is a paper read with these options. It plans the trials, has them run, and compares
-what they predict with what was printed. Whatever keeps a comparison from being fair (phantoms,
-random weights, a subset, a substituted backbone) is noted once, here, and goes wherever the
-numbers go.
+A `Study` is a paper read with a run's `Options`. It plans the trials and has them run. Whatever
+keeps a comparison with the paper from being fair (phantoms, random weights, a subset, a substituted
+backbone) is noted once, here, and goes wherever the numbers go.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import pandas as pd
 
 from brainlib import datasets, trials, weights
 from brainlib.errors import UsageError
 from brainlib.models import ModelSpec
+from brainlib.options import KAGGLE, PHANTOMS, PROFILES, Options
 from brainlib.paper import load_paper
 from brainlib.splits import Split
+from brainlib.tables import Table
 from brainlib.training import Phase
 from brainlib.trials import Trial, TrialResult
-
-PHANTOMS, KAGGLE = "phantoms", "kaggle"
-
-
-@dataclass(frozen=True)
-class Profile:
-    """How much of a protocol a run does; 0 stands for all of it.
-
-    Attributes
-    ----------
-    images : int
-        Images of the set that are used, drawn evenly from the classes.
-    size : int
-        Height and width of the images in pixels.
-    epochs : int
-        At most so many epochs a phase.
-    """
-
-    images: int = 0
-    size: int = 0
-    epochs: int = 0
-
-
-PROFILES = {
-    "smoke": Profile(images=60, size=64, epochs=2),
-    "demo": Profile(images=300, size=96, epochs=8),
-    "full": Profile(),
-}
-
-
-class Options(BaseModel):
-    """What a user may choose of a run.
-
-    Attributes
-    ----------
-    profile : {"smoke", "demo", "full"}
-        See `PROFILES`.
-    data : str
-        Folder that holds one folder a data set, "kaggle" to download, "phantoms"; "" takes the
-        folder that the environment variable BRAINLIB_DATA names, else phantoms.
-    weights : str
-        "imagenet" (downloaded by Keras), "random", or a folder of weight files; "" takes random
-        weights on phantoms and, on real images, the folder that BRAINLIB_WEIGHTS names, else
-        imagenet.
-    backbone : dict of str
-        Backbones to substitute, such as ``{"resnet50v2": "mobilenet_v2"}``.
-    seed : int
-        Of splits, initialisation and the order of the images.
-    scheduler : str
-        Address of a Dask scheduler; "" trains in the notebook's own process.
-    out : str
-        Folder of the reports; the store of trained models lies in it.
-    fresh : bool
-        Train again what is in the store.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    profile: Literal["smoke", "demo", "full"] = "demo"
-    data: str = ""
-    weights: str = ""
-    backbone: dict[str, str] = {}
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    scheduler: str = ""
-    out: str = "reports"
-    fresh: bool = False
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Options:
-        """Validate options.
-
-        Raises
-        ------
-        UsageError
-            For the first that is unknown or of the wrong type or value, in one line.
-        """
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0])
-            if first["type"] == "extra_forbidden":
-                known = ", ".join(cls.model_fields)
-                raise UsageError(f"unknown parameter '{name}'; expected one of {known}") from None
-            message = first["msg"].removeprefix("Input should be ")
-            raise UsageError(
-                f"parameter {name}: expected {message}; received {values[name]!r}"
-            ) from None
-
-    @property
-    def source(self) -> str:
-        """Where the images come from: a folder, "kaggle" or "phantoms"."""
-        return self.data or os.environ.get("BRAINLIB_DATA") or PHANTOMS
-
-    @property
-    def starting_weights(self) -> str:
-        """Where pretrained weights come from: a folder, "imagenet" or "random"."""
-        if self.weights:
-            return self.weights
-        if self.source == PHANTOMS:
-            return weights.RANDOM
-        return os.environ.get("BRAINLIB_WEIGHTS") or weights.IMAGENET
-
-    @property
-    def store(self) -> Path:
-        """Folder of everything that is kept between runs."""
-        return Path(self.out).expanduser().resolve() / "store"
 
 
 class Study:
@@ -203,18 +91,21 @@ class Study:
 
     def conditions(self, *arms: str) -> tuple[str, ...]:
         """Why numbers of these arms cannot be held against the printed ones; () if they can."""
-        data, notes = self.dataset, []
-        if data.phantom:
-            notes.append("phantoms, no real images")
-        notes += data.differences
-        used = self.profile.images
-        if used and used < len(data.table):
-            notes.append(f"a subset of {used} of {len(data.table)} images")
+        notes = list(self.data_conditions())
         stated = self.paper.protocol.image_size.value
         if self.size != stated:
             notes.append(f"images of {self.size} instead of {stated} pixels")
         for arm in arms or self.paper.arms:
             notes += [f"{arm}: {note}" for note in self._arm_conditions(arm)]
+        return tuple(notes)
+
+    def data_conditions(self) -> tuple[str, ...]:
+        """Why counts of images cannot be held against the printed ones; () if they can."""
+        data, used = self.dataset, self.profile.images
+        notes = ["phantoms, no real images"] if data.phantom else []
+        notes += data.differences
+        if used and used < len(data.table):
+            notes.append(f"a subset of {used} of {len(data.table)} images")
         return tuple(notes)
 
     def _arm_conditions(self, arm):
@@ -226,6 +117,55 @@ class Study:
         for given, phase in zip(self.paper.arms[arm].phases, self._phases(arm), strict=True):
             if phase.epochs != given.epochs.value:
                 yield f"{phase.epochs} instead of {given.epochs.value} epochs"
+
+    def summary(self) -> Table:
+        """What this run does, in a few rows."""
+        data, options = self.dataset, self.options
+        used = min(self.profile.images or len(data.table), len(data.table))
+        known = options.source in (PHANTOMS, KAGGLE)
+        source = options.source if known else "a folder of this machine"
+        rows = {
+            "profile": options.profile,
+            "data set": f"{datasets.info_of(data.name).title}, from {source}",
+            "images": f"{used} of {len(data.table)}, at {self.size} x {self.size} pixels",
+            "fingerprint": data.fingerprint,
+            **{f"arm {arm}": self.title(arm) for arm in self.paper.arms},
+            **{f"weights of {arm}": self.weights[arm].label for arm in self.paper.arms},
+            "seed": options.seed,
+        }
+        frame = pd.DataFrame({"": rows.keys(), "this run": map(str, rows.values())})
+        return Table(frame, f"What this run of {self.paper.id} does.")
+
+    def protocol_table(self) -> Table:
+        """Every value of the protocol with its provenance."""
+        frame = self.paper.settings_table()
+        frame["value"] = frame["value"].map(_plain)
+        frame["alternatives"] = ["; ".join(map(_plain, given)) for given in frame["alternatives"]]
+        assumed = int((frame["provenance"] == "assumed").sum())
+        caption = f"The protocol: {len(frame) - assumed} values stated, {assumed} assumed."
+        return Table(frame, caption)
+
+    def data_table(self) -> Table:
+        """Images of each published folder, with the published count and the copies found."""
+        table = self.dataset.table.assign(group=self.dataset.group_ids())
+        rows = []
+        for folder in datasets.info_of(self.dataset.name).folders:
+            own = table[(table["label"] == folder.label) & (table["part"] == folder.part)]
+            copies = len(own) - own["group"].nunique()
+            rows.append(
+                {
+                    "folder": folder.path,
+                    "class": folder.label,
+                    "images": len(own),
+                    "published": folder.count,
+                    "copies with the same pixels": copies,
+                    "modes": ", ".join(sorted(own["mode"].unique())),
+                }
+            )
+        data = self.dataset
+        kind = "phantoms in the layout of " if data.phantom else ""
+        sentences = [f"Images: {kind}{datasets.info_of(data.name).title}.", *data.differences]
+        return Table(pd.DataFrame(rows), " ".join(sentences))
 
     def trials(self) -> list[Trial]:
         """Plan every trial of the paper: each arm's folds, then its final model."""
@@ -322,6 +262,15 @@ class Study:
         if model.kind == "cnn" or not model.pretrained.value:
             return weights.Weights("none")
         return weights.find_weights(self.backbone(arm), self.options.starting_weights)
+
+
+def _plain(value):
+    """Write a setting without the marks of Python."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {each}" for key, each in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return {"True": "yes", "False": "no"}.get(str(value), str(value))
 
 
 def _all_papers():

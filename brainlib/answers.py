@@ -1,0 +1,285 @@
+"""From the results of a run's notebooks to its answers: ``results.json`` and ``index.html``.
+
+Each notebook leaves its numbers in ``results/PAPER.json``. The models below are the format of these
+files and of ``results.json``, which holds those of one run with what became of each notebook. The
+index is made of ``results.json`` alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import jinja2
+from pydantic import AfterValidator, JsonValue, StringConstraints, ValidationError
+
+import brainlib
+from brainlib import claims, files
+from brainlib.report import Outcome
+from brainlib.settings import Frozen
+
+VERDICTS = (
+    claims.REPRODUCED,
+    claims.NOT_REPRODUCED,
+    claims.INCONCLUSIVE,
+    claims.NOT_COMPARABLE,
+    "not computed",
+)
+_TEMPLATES = Path(__file__).parent / "templates"
+
+# A folder of the user is said to be one, and no more.
+Source = Annotated[str, AfterValidator(lambda s: "folder" if re.search(r"[/\\~]", s) else s)]
+PageName = Annotated[str, StringConstraints(pattern=r"^[^/\\:]+\.html$")]
+
+
+class Options(Frozen):
+    """What the user chose; `data` is "folder" where a folder was given, `weights` are by arm."""
+
+    profile: str
+    data: Source
+    weights: dict[str, Source]
+    backbone: dict[str, str]
+    seed: int
+
+
+class Profile(Frozen):
+    """How much of the protocol was done; 0 stands for all of it."""
+
+    images: int
+    size: int
+    epochs: int
+
+
+class Data(Frozen):
+    """The images: all that the set holds, how many were used, and what differs from published."""
+
+    set: str
+    title: str
+    source: Literal["phantoms", "kaggle", "folder"]
+    images: int
+    used: int
+    fingerprint: str
+    differences: tuple[str, ...]
+
+
+class Arm(Frozen):
+    """One model of the paper; `conditions` forbid comparing its numbers with the printed ones."""
+
+    title: str
+    weights: Source
+    conditions: tuple[str, ...]
+
+
+class Reproduced(Frozen):
+    """A number in natural units (a fraction, seconds) with its 95 % interval; null: undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    method: str
+
+
+class Claim(Frozen):
+    """A printed number and what became of it; `n` is the paper's, that of `reproduced` ours."""
+
+    id: str
+    where: str
+    printed: str
+    unit: str
+    arm: str | None
+    stage: str | None
+    metric: str | None
+    over: str | None
+    n: int | None
+    reproduced: Reproduced | None
+    verdict: Literal[VERDICTS]
+    reason: str
+
+
+class Seconds(Frozen):
+    """Time of all trials together, stored ones included."""
+
+    training: float | None
+
+
+class PaperResult(Frozen):
+    """What a paper's notebook leaves in ``results/PAPER.json``."""
+
+    paper: str
+    title: str
+    authors: tuple[str, ...]
+    year: int | None
+    options: Options
+    profile: Profile
+    data: Data
+    arms: dict[str, Arm]
+    conditions: tuple[str, ...]
+    environment: dict[str, JsonValue]
+    seconds: Seconds
+    claims: tuple[Claim, ...]
+
+
+class Entry(Frozen):
+    """A notebook of this run: a failed one has an error and no result."""
+
+    status: Literal["ran", "failed"]
+    error: str | None
+    seconds: float
+    report: PageName | None
+    result: PaperResult | None
+
+
+class Answers(Frozen):
+    """The whole of ``results.json``; `created` is ISO 8601 in UTC."""
+
+    brainlib: str
+    created: str
+    papers: dict[str, Entry]
+
+
+def write_results(out: Path, outcomes: Sequence[Outcome]) -> Answers:
+    """Write ``out/results.json`` of the notebooks that ran now, and of no other.
+
+    A notebook that ran and left no result, or one that is not as `PaperResult` has it, becomes a
+    failed one. Numbers that are not finite become null.
+    """
+    answers = Answers(
+        brainlib=brainlib.__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        papers={outcome.name: _entry(out, outcome) for outcome in outcomes},
+    )
+    with files.writing(Path(out) / "results.json") as file:
+        file.write(answers.model_dump_json(indent=1).encode() + b"\n")
+    return answers
+
+
+def _entry(out, outcome):
+    result, error = None, outcome.error
+    if outcome.ok:
+        result, error = _read_result(Path(out) / "results" / f"{outcome.name}.json")
+    return Entry(
+        status="failed" if error else "ran",
+        error=error,
+        seconds=round(outcome.seconds, 3),
+        report=outcome.html.name if outcome.html.exists() else None,
+        result=result,
+    )
+
+
+def _read_result(path):
+    name = f"results/{path.name}"
+    try:
+        content = json.loads(path.read_bytes())
+        result = PaperResult.model_validate_json(json.dumps(_finite(content), allow_nan=False))
+    except FileNotFoundError:
+        return None, f"{name}: expected the notebook to write this file, it did not"
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        return None, f"{name}: {where or 'the whole'}: {first['msg']}"
+    except (OSError, ValueError, RecursionError) as error:
+        return None, f"{name}: expected JSON, received a file that cannot be read as it ({error})"
+    if result.paper != path.stem:
+        return None, f"{name}: paper: expected {path.stem!r}, received {result.paper!r:.60}"
+    return result, None
+
+
+def _finite(node):
+    if isinstance(node, dict):
+        return {key: _finite(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_finite(value) for value in node]
+    return None if isinstance(node, float) and not math.isfinite(node) else node
+
+
+def write_index(out: Path, answers: Answers) -> Path:
+    """Write ``out/index.html``, all answers on one page, and return its path."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(number=_number, duration=_duration)
+    ran = {name: entry.result for name, entry in answers.papers.items() if entry.result}
+    html = environment.get_template("index.html.j2").render(
+        results=answers,
+        ran=ran,
+        verdicts=VERDICTS,
+        counts={name: Counter(c.verdict for c in r.claims) for name, r in ran.items()},
+        total=Counter(c.verdict for r in ran.values() for c in r.claims),
+        run=_run_facts(ran.values()),
+        conditions=_conditions(ran),
+        sections={name: _section(result) for name, result in ran.items()},
+    )
+    path = Path(out) / "index.html"
+    with files.writing(path) as file:
+        file.write(html.encode())
+    return path
+
+
+def _run_facts(results):
+    """What the papers were run on, each fact once: [(name, distinct values)]."""
+    facts = defaultdict(dict)
+    for r in results:
+        size = [f"at most {n} {what}" for n, what in (
+            (r.profile.images, "images"), (r.profile.epochs, "epochs a phase")) if n]
+        size += [f"{r.profile.size} pixels"] if r.profile.size else []
+        facts["Profile"][f"{r.options.profile} ({', '.join(size) or 'the whole protocol'})"] = 1
+        facts["Images"][r.data.source] = 1
+        for weights in r.options.weights.values():
+            facts["Weights"][weights] = 1
+        facts["Seed"][str(r.options.seed)] = 1
+        for stated, used in r.options.backbone.items():
+            facts["Backbones"][f"{used} in place of {stated}"] = 1
+        for key, value in r.environment.items():
+            if key != "brainlib" and value not in (None, "", 0):
+                facts["Environment"][f"{key} {value}"] = 1
+    return {name: list(values) for name, values in facts.items()}
+
+
+def _conditions(ran):
+    """Each condition that forbids comparing, once: {condition: {paper: arms, () for all}}."""
+    found = defaultdict(lambda: defaultdict(list))
+    for name, result in ran.items():
+        for condition in result.conditions:
+            arm, colon, rest = condition.partition(": ")
+            if colon and arm in result.arms:
+                found[rest][name].append(arm)
+            else:
+                found[condition][name] = []
+    return {
+        condition: {p: () if len(arms) == len(ran[p].arms) else arms for p, arms in papers.items()}
+        for condition, papers in sorted(found.items(), key=lambda item: -len(item[1]))
+    }
+
+
+def _section(result):
+    """A paper's claims: the judged ones, reasons that several share, and those not computed."""
+    judged = [c for c in result.claims if c.verdict != "not computed"]
+    times = Counter(c.reason for c in judged)
+    shared = [reason for reason, n in times.items() if n > 1 and len(reason) > 30]
+    left = defaultdict(list)
+    for claim in result.claims:
+        if claim.verdict == "not computed":
+            left[claim.reason].append(claim)
+    return {"judged": judged, "shared": shared, "left": dict(left)}
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return "undefined"
+    sign = {"%": " %", "percentage points": " %"}.get(unit, "")
+    return f"{value / claims.UNITS.get(unit, 1.0):.4g}{sign}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,230 @@
+"""The command line: ``brainlib run`` and ``brainlib claims``.
+
+Exit status: 0 all well; 1 a notebook failed, the others ran, and the index says which and why;
+2 bad usage or bad input, said in one line, with nothing written; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from brainlib.errors import BrainlibError, UsageError
+
+_DATA = """folder that holds one folder a data set (br35h, navoneel, ...), 'kaggle' to download
+them, or 'phantoms'; by default the folder in BRAINLIB_DATA, else phantoms"""
+_WEIGHTS = """'imagenet' (downloaded), 'random', or a folder of Keras' weight files; by default
+random on phantoms, else the folder in BRAINLIB_WEIGHTS, else imagenet"""
+_PROFILE = """how much of a protocol: smoke (seconds a notebook), demo (minutes; the default), full
+(the paper's protocol whole)"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        Arguments; by default the program's.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+        return arguments.command(arguments)
+    except BrainlibError as error:
+        print(f"brainlib: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("brainlib: interrupted; what was finished is kept, run again to go on",
+              file=sys.stderr)
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage before it."""
+
+    def error(self, message):
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def _parser():
+    parser = _Parser(prog="brainlib", description="Reproduces and audits brain-tumour MRI papers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run the papers' notebooks and render the report")
+    run.set_defaults(command=_run)
+    run.add_argument("--papers", default="", metavar="A,B", help="papers to run; all by default")
+    run.add_argument("--profile", default="demo", metavar="NAME", help=_PROFILE)
+    run.add_argument("--data", default="", metavar="DIR", help=_DATA)
+    run.add_argument("--weights", default="", metavar="DIR", help=_WEIGHTS)
+    run.add_argument(
+        "--backbone",
+        default=[],
+        action="append",
+        metavar="A=B",
+        help="train backbone B in the place of A, and say so wherever the arm is named",
+    )
+    run.add_argument("--seed", default=0, type=int, help="of splits and training; 0 by default")
+    run.add_argument("--jobs", default=1, type=int, metavar="N", help="models trained at a time")
+    run.add_argument("--scheduler", default="", metavar="ADDRESS", help="a Dask scheduler to use")
+    run.add_argument("--out", default="reports", metavar="DIR", help="where the report goes")
+    run.add_argument("--fresh", action="store_true", help="train again what was trained before")
+
+    claims = commands.add_parser("claims", help="print every printed number of a paper")
+    claims.set_defaults(command=_claims)
+    claims.add_argument("paper", nargs="?", default="", metavar="PAPER", help="all by default")
+    claims.add_argument("--json", default="", metavar="FILE", help="write JSON instead of a table")
+    return parser
+
+
+def _run(arguments):
+    from brainlib import report, workers
+    from brainlib.options import KAGGLE, PHANTOMS, Options
+    from brainlib.weights import IMAGENET, RANDOM
+
+    papers = _papers(arguments.papers)
+    if arguments.jobs < 1:
+        raise UsageError(f"--jobs: expected 1 or more, received {arguments.jobs}")
+    options = Options.of(
+        {
+            "profile": arguments.profile,
+            # A notebook runs in another folder than the caller's.
+            "data": _absolute(arguments.data, KAGGLE, PHANTOMS),
+            "weights": _absolute(arguments.weights, IMAGENET, RANDOM),
+            "backbone": dict(map(_substitution, arguments.backbone)),
+            "seed": arguments.seed,
+            "scheduler": arguments.scheduler,
+            "out": _absolute(arguments.out),
+            "fresh": arguments.fresh,
+        }
+    )
+    notebooks = [_notebook(paper) for paper in papers]
+    out = Path(options.out)
+    with _leaving_nothing(out):
+        _check(papers, options)
+    with _scheduler(options, arguments.jobs, workers) as address:
+        parameters = {**options.model_dump(), "scheduler": address}
+        outcomes = []
+        for paper, notebook in zip(papers, notebooks, strict=True):
+            workers.say(f"{paper}: running {notebook.name}")
+            outcomes.append(report.run_notebook(notebook, parameters, out))
+    results = report.write_results(out, outcomes)
+    index = report.write_index(out, results)
+    for outcome in outcomes:
+        state = "ran" if outcome.ok else f"FAILED: {outcome.error}"
+        print(f"{outcome.name}: {state} ({outcome.seconds:.0f} s)")
+    print(f"report: {index}")
+    return 0 if all(outcome.ok for outcome in outcomes) else 1
+
+
+def _papers(text):
+    from brainlib.paper import load_paper, paper_ids
+
+    papers = list(dict.fromkeys(filter(None, map(str.strip, text.split(","))))) or paper_ids()
+    for paper in papers:
+        if paper not in paper_ids():
+            load_paper(paper)  # says which papers there are
+            raise UsageError(f"--papers: expected names of papers, received '{paper}'")
+    return papers
+
+
+def _absolute(path, *words):
+    return path if path in ("", *words) else str(Path(path).expanduser().absolute())
+
+
+def _substitution(text):
+    stated, found, used = text.partition("=")
+    if not (stated and found and used):
+        raise UsageError(f"--backbone: expected A=B, such as resnet50v2=mobilenet_v2; got '{text}'")
+    return stated, used
+
+
+def _notebook(paper):
+    path = Path(__file__).parents[1] / "notebooks" / f"{paper}.ipynb"
+    if not path.is_file():
+        raise UsageError(
+            f"{paper}: its notebook is not beside the package; run from a checkout of the project"
+        )
+    return path
+
+
+def _check(papers, options):
+    """Find what would fail later: data, images, weights, and an output that cannot be written."""
+    from brainlib import datasets
+    from brainlib.files import writing
+    from brainlib.options import KAGGLE, PHANTOMS
+    from brainlib.study import Study
+
+    studies = [Study(paper, **options.model_dump()) for paper in papers]
+    with writing(Path(options.out) / ".writable") as file:
+        file.write(b"")
+    (Path(options.out) / ".writable").unlink()
+    if options.source == PHANTOMS:
+        return
+    if options.source != KAGGLE:
+        for study in studies:
+            datasets.locate(study.paper.data.set.value, Path(options.source))
+    for study in studies:
+        _ = study.dataset  # decodes every image that was not decoded before
+
+
+@contextlib.contextmanager
+def _leaving_nothing(folder):
+    """Remove what a block wrote in a folder when it fails."""
+    existed = folder.exists()
+    before = set(folder.rglob("*")) if existed else set()
+    try:
+        yield
+    except BaseException:
+        if not existed:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif folder.is_dir():
+            for path in sorted(set(folder.rglob("*")) - before, reverse=True):
+                with contextlib.suppress(OSError):
+                    path.rmdir() if path.is_dir() else path.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def _scheduler(options, jobs, workers):
+    if options.scheduler:
+        with workers.connected(options.scheduler):
+            pass  # answers, or an error in one line before any notebook starts
+        yield options.scheduler
+    else:
+        with workers.local_cluster(jobs) as address:
+            yield address
+
+
+def _claims(arguments):
+    from brainlib.files import writing
+    from brainlib.paper import load_paper, paper_ids
+
+    papers = [arguments.paper] if arguments.paper else paper_ids()
+    rows = []
+    for paper in map(load_paper, papers):
+        for claim in paper.claims:
+            rows.append({"paper": paper.id, **claim.model_dump(mode="json")})
+    if arguments.json:
+        with writing(Path(arguments.json)) as file:
+            file.write(json.dumps(rows, indent=1, ensure_ascii=False).encode())
+        return 0
+    with contextlib.suppress(BrokenPipeError):
+        for row in rows:
+            n = "" if row["n"] is None else f"n={row['n']}"
+            print(f"{row['paper']:12}{row['id']:36}{row['printed']:14}{row['unit']:12}{n:8}"
+                  f"{row['where']}")
+        sys.stdout.flush()
+        return 0
+    # The reader of a pipe has gone; Python would complain of it once more on leaving.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

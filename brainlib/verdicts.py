@@ -1,0 +1,254 @@
+"""A verdict for every printed number: a table for readers, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from functools import cached_property
+
+import pandas as pd
+
+from brainlib import claims, stats
+from brainlib.claims import Estimate, Verdict, printed_number
+from brainlib.datasets import info_of
+from brainlib.files import writing
+from brainlib.options import KAGGLE, PHANTOMS
+from brainlib.paper import Claim
+from brainlib.results import Results
+from brainlib.tables import Table, percent
+
+#: How far a reproduced number may lie from the printed one, in natural units; choices, not
+#: findings. A spread of folds within half a percentage point counts as the same spread.
+MARGINS = {
+    "value": claims.MARGIN,
+    "mean": claims.MARGIN,
+    "sd": 0.005,
+    "variance": 0.005**2,
+    "comparison": 0.0,
+}
+NOT_COMPUTED = "not computed"
+
+
+class Verdicts:
+    """The claims of a paper, each with what was reproduced and what follows.
+
+    Parameters
+    ----------
+    results : Results
+    """
+
+    def __init__(self, results: Results):
+        self.results, self.study = results, results.study
+
+    @cached_property
+    def claims(self) -> list[tuple[Claim, Estimate | None, Verdict]]:
+        """Every claim with what was reproduced and the verdict."""
+        return [(claim, *self._judge(claim)) for claim in self.study.paper.claims]
+
+    def _judge(self, claim):
+        if claim.metric is None:
+            return None, Verdict(NOT_COMPUTED, claim.why_not)
+        printed = printed_number(claim.printed, claim.unit)
+        estimate, notes = self._reproduce(claim)
+        margin = 0.0 if claim.metric.name == "images" else MARGINS[claim.metric.over]
+        verdict = claims.verdict(
+            printed, estimate.value, estimate.low, estimate.high, margin, notes
+        )
+        return estimate, verdict
+
+    def _reproduce(self, claim):
+        metric, study = claim.metric, self.study
+        arms = [claim.arm] if claim.arm else list(claim.arms)
+        if metric.name == "images":
+            return self._count(claim), study.data_conditions()
+        notes = study.conditions(*arms)
+        if metric.name == "training_seconds":
+            seconds = [
+                self.results.trials[claim.arm, fold].facts["seconds"]["training"]
+                for fold in self.results.folds
+            ]
+            interval = stats.mean_interval(seconds)
+            estimate = Estimate(
+                sum(seconds) / len(seconds), interval.low, interval.high, 0, interval.method
+            )
+            return estimate, (*notes, "a time on another machine than the paper's")
+        if metric.name.startswith("t_test"):
+            # Of the tests that the paper may have run, the unpaired one comes nearest to its T.
+            a, b = (self.results.fold_values(arm, "accuracy") for arm in arms)
+            test = stats.unpaired_t(a, b)
+            value = test.t if metric.name == "t_test.t" else test.p
+            count = sum(len(self.results.predictions(arms[0], f)) for f in self.results.folds)
+            return Estimate(value, math.nan, math.nan, count, f"{test.name}, no interval"), notes
+        estimate = self.results.estimate(
+            claim.arm, claim.stage, metric.name, metric.over, metric.label
+        )
+        return estimate, notes
+
+    def _count(self, claim):
+        if claim.stage == "test":
+            table = self.results.predictions(next(iter(self.study.paper.arms)), "test")
+        else:
+            table = self.study.dataset.table
+        label = claim.metric.label
+        count = len(table) if label is None else int((table["label"] == label).sum())
+        return Estimate(count, count, count, count, "counted")
+
+    def conditions_table(self) -> Table:
+        """What keeps this run from being held against the paper; numbered for the verdicts."""
+        notes = self.study.conditions()
+        rows = [{"": n, "condition": note} for n, note in enumerate(notes, start=1)]
+        caption = (
+            "Conditions under which a number is not comparable with the printed one."
+            if rows
+            else "Nothing keeps these numbers from being held against the printed ones."
+        )
+        return Table(pd.DataFrame(rows, columns=["", "condition"]), caption)
+
+    def table(self) -> Table:
+        """Claim, printed, reproduced with its interval, verdict and reason.
+
+        A number that the paper prints in several places has one row. Conditions are named by
+        their numbers in `conditions_table`.
+        """
+        numbers = {note: n for n, note in enumerate(self.study.conditions(), start=1)}
+        merged: dict[tuple, dict] = {}
+        for claim, estimate, verdict in self.claims:
+            if claim.metric is None:
+                continue
+            printed = printed_number(claim.printed, claim.unit)
+            key = (claim.metric, claim.arm, claim.arms, claim.stage, printed.value, claim.unit)
+            if key in merged:
+                merged[key]["where"] += f"; {claim.where}"
+                continue
+            merged[key] = {
+                "claim": _name(claim),
+                "where": claim.where,
+                "printed": claim.printed,
+                "reproduced": _shown(estimate, printed, claim.unit),
+                "n": estimate.n or "",
+                "verdict": verdict.verdict,
+                "reason": _with_numbers(verdict, numbers),
+            }
+        settings = sum(claim.metric is None for claim, _, _ in self.claims)
+        caption = (
+            f"{len(merged)} printed numbers that follow from predictions; {settings} more are "
+            "settings or layers of the protocol and have no prediction to follow from."
+        )
+        return Table(pd.DataFrame(merged.values()), caption)
+
+    def save(self) -> None:
+        """Write ``results/PAPER.json`` in the output folder, for the report to merge.
+
+        Raises
+        ------
+        StoreError
+            When it cannot be written.
+        """
+        study, paper = self.study, self.study.paper
+        path = study.options.store.parent / "results" / f"{paper.id}.json"
+        with writing(path) as file:
+            file.write(json.dumps(_finite(self._as_dict(study, paper)), indent=1).encode())
+
+    def _as_dict(self, study, paper):
+        data, options = study.dataset, study.options
+        source = options.source if options.source in (KAGGLE, PHANTOMS) else "folder"
+        final = next(iter(self.results.trials.values()))
+        parts = final.predictions
+        return {
+            "paper": paper.id,
+            "title": paper.citation.title,
+            "authors": list(paper.citation.authors),
+            "year": paper.citation.year,
+            "options": {
+                "profile": options.profile,
+                "data": source,
+                "weights": {arm: study.weights[arm].label for arm in paper.arms},
+                "backbone": dict(options.backbone),
+                "seed": options.seed,
+            },
+            "profile": asdict(study.profile),
+            "data": {
+                "set": data.name,
+                "title": info_of(data.name).title,
+                "source": source,
+                "images": len(data.table),
+                "used": len(parts),
+                "fingerprint": data.fingerprint,
+                "differences": list(data.differences),
+            },
+            "arms": {
+                arm: {
+                    "title": study.title(arm),
+                    "weights": study.weights[arm].label,
+                    "conditions": list(study.conditions(arm)),
+                }
+                for arm in paper.arms
+            },
+            "conditions": list(study.conditions()),
+            "environment": final.facts["environment"],
+            "seconds": {
+                "training": sum(
+                    result.facts["seconds"]["training"] for result in self.results.trials.values()
+                )
+            },
+            "claims": [_claim_as_dict(*row) for row in self.claims],
+        }
+
+
+def _claim_as_dict(claim, estimate, verdict):
+    return {
+        "id": claim.id,
+        "where": claim.where,
+        "printed": claim.printed,
+        "unit": claim.unit,
+        "arm": claim.arm,
+        "stage": claim.stage,
+        "metric": claim.metric and claim.metric.name,
+        "over": claim.metric and claim.metric.over,
+        "n": claim.n,
+        "reproduced": estimate and asdict(estimate),
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+    }
+
+
+def _finite(value):
+    """Replace nan and infinities, which JSON does not know, by null."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _name(claim):
+    metric = claim.metric
+    over = "" if metric.over in ("value", "comparison") else f"{metric.over} of "
+    label = f" ({metric.label})" if metric.label else ""
+    place = " – ".join(filter(None, [" against ".join(claim.arms) or claim.arm, claim.stage]))
+    name = {"t_test.t": "t of the t-test", "t_test.p": "p of the t-test"}.get(
+        metric.name, metric.name.replace("training_seconds", "training time (s)")
+    )
+    return f"{place}: {over}{name}{label}" if place else f"{over}{name}{label}"
+
+
+def _shown(estimate, printed, unit):
+    def one(value):
+        if value is None or math.isnan(value):
+            return "–"
+        return percent(value) if unit == "%" else f"{value / printed.scale:.4g}"
+
+    if math.isnan(estimate.low) or estimate.low == estimate.high:
+        return one(estimate.value)
+    return f"{one(estimate.value)} ({one(estimate.low)} to {one(estimate.high)})"
+
+
+def _with_numbers(verdict, numbers):
+    if verdict.verdict != claims.NOT_COMPARABLE:
+        return verdict.reason
+    notes = verdict.reason.split("; ")
+    known = [str(numbers[note]) for note in notes if note in numbers]
+    other = [note for note in notes if note not in numbers]
+    word = "conditions" if len(known) > 1 else "condition"
+    return "; ".join(([f"{word} {', '.join(known)}"] if known else []) + other)
