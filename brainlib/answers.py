@@ -230,8 +230,11 @@ def _run_facts(results):
     """What the papers were run on, each fact once: [(name, distinct values)]."""
     facts = defaultdict(dict)
     for r in results:
-        size = [f"at most {n} {what}" for n, what in (
-            (r.profile.images, "images"), (r.profile.epochs, "epochs a phase")) if n]
+        size = [
+            f"at most {n} {what}"
+            for n, what in ((r.profile.images, "images"), (r.profile.epochs, "epochs a phase"))
+            if n
+        ]
         size += [f"{r.profile.size} pixels"] if r.profile.size else []
         facts["Profile"][f"{r.options.profile} ({', '.join(size) or 'the whole protocol'})"] = 1
         facts["Images"][r.data.source] = 1

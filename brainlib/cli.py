@@ -87,7 +87,7 @@ def _parser():
 
 
 def _run(arguments):
-    from brainlib import report, workers
+    from brainlib import answers, report, workers
     from brainlib.options import KAGGLE, PHANTOMS, Options
     from brainlib.weights import IMAGENET, RANDOM
 
@@ -97,7 +97,7 @@ def _run(arguments):
     options = Options.of(
         {
             "profile": arguments.profile,
-            # A notebook runs in another folder than the caller's.
+            # Workers and a reader of the executed notebook may stand in another folder.
             "data": _absolute(arguments.data, KAGGLE, PHANTOMS),
             "weights": _absolute(arguments.weights, IMAGENET, RANDOM),
             "backbone": dict(map(_substitution, arguments.backbone)),
@@ -117,13 +117,13 @@ def _run(arguments):
         for paper, notebook in zip(papers, notebooks, strict=True):
             workers.say(f"{paper}: running {notebook.name}")
             outcomes.append(report.run_notebook(notebook, parameters, out))
-    results = report.write_results(out, outcomes)
-    index = report.write_index(out, results)
-    for outcome in outcomes:
-        state = "ran" if outcome.ok else f"FAILED: {outcome.error}"
-        print(f"{outcome.name}: {state} ({outcome.seconds:.0f} s)")
+    results = answers.write_results(out, outcomes)
+    index = answers.write_index(out, results)
+    for name, paper in results.papers.items():
+        state = f"FAILED: {paper.error}" if paper.error else "ran"
+        print(f"{name}: {state} ({paper.seconds:.0f} s)")
     print(f"report: {index}")
-    return 0 if all(outcome.ok for outcome in outcomes) else 1
+    return 1 if any(paper.error for paper in results.papers.values()) else 0
 
 
 def _papers(text):

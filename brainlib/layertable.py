@@ -13,7 +13,7 @@ import pandas as pd
 
 from brainlib import workers
 from brainlib.models import ModelSpec
-from brainlib.settings import LayerRow
+from brainlib.paper import LayerRow
 from brainlib.weights import RANDOM, Weights
 
 _COLUMNS = ["output", "kernel", "stride", "padding", "convolutions"]

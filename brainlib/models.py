@@ -318,7 +318,8 @@ def cut_frozen_prefix(network: Network):
         # Dropout of the head acts in training; dropout inside a frozen backbone does not.
         if name in after_backbone and getattr(operation, "seed_generator", None) is not None:
             break
-        costly = costly or bool(getattr(operation, "weights", ()))
+        # A kernel: without one (EfficientNet's normalisation of pixels) there is little to save.
+        costly = costly or any(len(w.shape) > 1 for w in getattr(operation, "weights", ()))
         others = [last_use[n] for n, _, _ in network.steps[:position]]
         open_until = max(others, default=0)
         if open_until <= position:

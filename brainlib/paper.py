@@ -24,7 +24,16 @@ from pydantic import (
 
 from brainlib.errors import PaperError
 from brainlib.plain_yaml import read_plain_yaml, shorten
-from brainlib.settings import Arm, Count, Frozen, FrozenDict, Identifier, Protocol, Setting, Text
+from brainlib.settings import (
+    Arm,
+    Count,
+    Frozen,
+    FrozenDict,
+    Identifier,
+    Protocol,
+    Setting,
+    Text,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

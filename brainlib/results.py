@@ -192,7 +192,7 @@ class Results:
                         "metric": metric,
                         "printed": percent(printed.value if printed else math.nan),
                         "reproduced": percent(estimate.value),
-                        "95 % interval": f"{percent(estimate.low)} to {percent(estimate.high)}",
+                        "95 % interval": _interval(estimate),
                         "n": estimate.n,
                         "interval by": estimate.method,
                     }
@@ -287,6 +287,12 @@ class Results:
             both = own[own.isin(shared)]
             chosen += [(kind, path) for path in list(both if len(both) else own)[:1]]
         return chosen
+
+
+def _interval(estimate):
+    if math.isnan(estimate.low):
+        return "–"
+    return f"{100 * estimate.low:.2f} to {percent(estimate.high)}"
 
 
 def _spread(variance):

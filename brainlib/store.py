@@ -53,8 +53,7 @@ def save(folder: Path, key: str, facts: dict, tables: dict[str, pd.DataFrame], m
         sums = {file.name: _sha256(file) for file in sorted(unfinished.iterdir())}
         text = json.dumps({**facts, "sha256": sums}, indent=1)
         (unfinished / _FACTS).write_text(text, encoding="utf-8")
-        if target.exists():
-            _set_aside(target, "replaced")
+        _set_aside(target, "replaced")
         os.rename(unfinished, target)
     except OSError as error:
         if target.is_dir() and _verified(target) is not None:
@@ -70,14 +69,35 @@ def save(folder: Path, key: str, facts: dict, tables: dict[str, pd.DataFrame], m
 
 
 def holds(folder: Path, key: str, *, model: bool = False) -> bool:
-    """Whether the store has a whole result; one that does not verify is set aside, and said."""
+    """Whether the store has a whole result; one that does not verify is set aside, and said.
+
+    Parameters
+    ----------
+    folder : Path
+        The store.
+    key : str
+    model : bool
+        Whether a trained model is wanted as well.
+
+    Raises
+    ------
+    StoreError
+        When a damaged result cannot be set aside.
+    """
     target = folder / "trials" / key
     if not target.exists():
         return False
-    facts = _verified(target)
+    facts = _verified(target, model=model)
     if facts is None:
-        aside = _set_aside(target, "damaged")
-        workers.say(f"stored result {key} does not verify: kept as {aside.name}, trained again")
+        try:
+            aside = _set_aside(target, "damaged")
+        except OSError as error:
+            raise StoreError(
+                f"{target}: expected to set a damaged result aside, received "
+                f"{error.strerror or error}; remove it or choose another --out"
+            ) from error
+        if aside:
+            workers.say(f"stored result {key} does not verify: kept as {aside.name}, trained again")
         return False
     return not model or _MODEL in facts["sha256"]
 
@@ -117,32 +137,41 @@ def load_model(folder: Path, key: str):
     import brainlib.layers  # noqa: F401  registers our layer with Keras
 
     target = folder / "trials" / key
-    facts = _verified(target)
-    expected = (facts or {}).get("sha256", {}).get(_MODEL)
-    if expected is None or _sha256(target / _MODEL) != expected:
+    facts = _verified(target, model=True)
+    if facts is None or _MODEL not in facts["sha256"]:
         raise StoreError(f"{target}: expected a trained model that verifies, found none; run again")
     return keras.models.load_model(target / _MODEL, compile=False)
 
 
-def _verified(target):
-    """Return the facts, or None where a file is missing or changed (the model apart: its size)."""
+def _verified(target, model=False):
+    """Return the facts, or None where a file is missing, changed or unlisted.
+
+    A model is large and seldom needed: its bytes are compared only where it is asked for.
+    """
     try:
         facts = json.loads((target / _FACTS).read_text(encoding="utf-8"))
-        for name, digest in facts["sha256"].items():
+        sums = facts["sha256"]
+        if any(file.name not in sums for file in target.glob("*.parquet")):
+            return None
+        for name, digest in sums.items():
             if Path(name).name != name:
                 return None
-            if name == _MODEL:
+            if name == _MODEL and not model:
                 (target / name).stat()
             elif _sha256(target / name) != digest:
                 return None
         return facts
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
 def _set_aside(target, why):
+    """Rename a folder; None where it is not there, or another process was quicker."""
     aside = target.with_name(f"{target.name}.{why}-{time.time_ns()}")
-    os.rename(target, aside)
+    try:
+        os.rename(target, aside)
+    except FileNotFoundError:
+        return None
     return aside
 
 

@@ -7,6 +7,7 @@ backbone) is noted once, here, and goes wherever the numbers go.
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 
 import pandas as pd
@@ -79,13 +80,8 @@ class Study:
         return self.options.backbone.get(stated, stated)
 
     def title(self, arm: str) -> str:
-        """What tables and figures call an arm, with what differs from the paper's own."""
-        notes = []
-        stated, used = _backbone(self.paper.arms[arm]), self.backbone(arm)
-        if stated != used:
-            notes.append(f"{used} in place of {stated}")
-        if self.weights[arm].source == "random":
-            notes.append("random weights")
+        """What tables and figures call an arm: with whatever keeps it from being the paper's."""
+        notes = [*self._data_notes(), *self._arm_notes(arm)]
         title = self.paper.arms[arm].title
         return f"{title} [{', '.join(notes)}]" if notes else title
 
@@ -96,27 +92,29 @@ class Study:
         if self.size != stated:
             notes.append(f"images of {self.size} instead of {stated} pixels")
         for arm in arms or self.paper.arms:
-            notes += [f"{arm}: {note}" for note in self._arm_conditions(arm)]
+            notes += [f"{arm}: {note}" for note in self._arm_notes(arm)]
         return tuple(notes)
 
     def data_conditions(self) -> tuple[str, ...]:
         """Why counts of images cannot be held against the printed ones; () if they can."""
-        data, used = self.dataset, self.profile.images
-        notes = ["phantoms, no real images"] if data.phantom else []
-        notes += data.differences
-        if used and used < len(data.table):
-            notes.append(f"a subset of {used} of {len(data.table)} images")
-        return tuple(notes)
+        return (*self._data_notes(), *self.dataset.differences)
 
-    def _arm_conditions(self, arm):
+    def _data_notes(self):
+        data, used = self.dataset, self.profile.images
+        if data.phantom:
+            yield f"{len(data.table)} phantoms"
+        elif used and used < len(data.table):
+            yield f"{used} of {len(data.table)} images"
+
+    def _arm_notes(self, arm):
         stated, used = _backbone(self.paper.arms[arm]), self.backbone(arm)
         if stated != used:
-            yield f"backbone {used} in place of {stated}"
+            yield f"{used} in place of {stated}"
         if self.weights[arm].source == "random":
-            yield "random weights in place of pretrained ones"
+            yield "random weights"
         for given, phase in zip(self.paper.arms[arm].phases, self._phases(arm), strict=True):
             if phase.epochs != given.epochs.value:
-                yield f"{phase.epochs} instead of {given.epochs.value} epochs"
+                yield f"{phase.epochs} of {given.epochs.value} epochs"
 
     def summary(self) -> Table:
         """What this run does, in a few rows."""
@@ -139,6 +137,7 @@ class Study:
     def protocol_table(self) -> Table:
         """Every value of the protocol with its provenance."""
         frame = self.paper.settings_table()
+        frame["setting"] = frame["setting"].map(_named)
         frame["value"] = frame["value"].map(_plain)
         frame["alternatives"] = ["; ".join(map(_plain, given)) for given in frame["alternatives"]]
         assumed = int((frame["provenance"] == "assumed").sum())
@@ -271,6 +270,15 @@ def _plain(value):
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     return {"True": "yes", "False": "no"}.get(str(value), str(value))
+
+
+def _named(path):
+    """Turn the key path of a setting into words: arms.cnn.phases[0].epochs."""
+    found = re.fullmatch(r"(?:arms\.(?P<arm>[^.]+)\.)?(?:phases\[(?P<phase>\d+)\]|\w+)\.(.+)", path)
+    phase = found["phase"] and f"phase {int(found['phase']) + 1}"
+    place = ", ".join(filter(None, [found["arm"], phase]))
+    name = found[3].replace("_", " ")
+    return f"{place}: {name}" if place else name
 
 
 def _all_papers():

@@ -36,5 +36,5 @@ class Table:
 
 
 def percent(value: float, digits: int = 2) -> str:
-    """Write a fraction as a percentage; nan is an en dash."""
-    return "–" if pd.isna(value) else f"{100 * value:.{digits}f} %"
+    """Write a fraction as a percentage that no line break divides; nan is an en dash."""
+    return "–" if pd.isna(value) else f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"

@@ -170,13 +170,15 @@ def run_trials(
     """
     say = say or workers.say
     folder = Path(folder).resolve()
+    # Of trials that differ in name only, one is trained: one that keeps its model, if any does.
+    wanted = {trial.key: trial for trial in sorted(trials, key=lambda trial: trial.keep_model)}
     missing = [
         trial
-        for trial in dict.fromkeys(trials)
+        for trial in dict.fromkeys(wanted[trial.key] for trial in trials)
         if fresh or not store.holds(folder, trial.key, model=trial.keep_model)
     ]
     if missing:
-        kept = len(set(trials)) - len(missing)
+        kept = len(wanted) - len(missing)
         say(f"{len(missing)} models to train" + (f", {kept} taken from the store" if kept else ""))
         progress = workers.Progress([(t.name, t.epochs) for t in missing], say)
         jobs = [(trial, dataset, folder) for trial in missing]

@@ -203,7 +203,7 @@ def local_cluster(jobs: int):
         threads_per_worker=1,
         processes=True,
         memory_limit=0,  # memory maps count as memory, and would have the worker restarted
-        dashboard_address=None,
+        dashboard_address=":0",  # any free port: several runs may stand side by side
         env=environment,
         silence_logs=50,
     )

@@ -16,7 +16,7 @@ from PIL import Image
 from brainlib import datasets, images, registry, standins
 from brainlib.errors import DataError, StoreError, UsageError
 
-FOUR = [name for name in datasets.REGISTRY if len(datasets.REGISTRY[name].classes) == 4]
+FOUR = [name for name in registry.REGISTRY if len(registry.REGISTRY[name].classes) == 4]
 
 
 def picture(path: Path, seed: int) -> None:
@@ -58,7 +58,7 @@ def one_line(caught: pytest.ExceptionInfo) -> str:
 
 
 def test_the_registry_has_the_published_totals():
-    totals = {name: info.total for name, info in datasets.REGISTRY.items()}
+    totals = {name: info.total for name, info in registry.REGISTRY.items()}
     assert totals == {"br35h": 3000, "navoneel": 253, "sartaj": 3264, "dubail": 3096,
                       "nickparvar": 7023, "phantom": 0}
 
@@ -67,7 +67,7 @@ def test_the_registry_has_the_published_totals():
     ("name", "train", "test"), [("sartaj", 2870, 394), ("nickparvar", 5712, 1311)]
 )
 def test_divided_sets_have_the_published_parts(name, train, test):
-    folders = datasets.REGISTRY[name].folders
+    folders = registry.REGISTRY[name].folders
     assert sum(folder.count for folder in folders if folder.part == "train") == train
     assert sum(folder.count for folder in folders if folder.part == "test") == test
 
@@ -87,7 +87,7 @@ def test_a_set_is_found_at_the_top_level_of_its_folder(navoneel):
 
 
 def test_a_set_wrapped_in_one_folder_is_found(tmp_path):
-    for seed, label in enumerate(datasets.REGISTRY["dubail"].classes):
+    for seed, label in enumerate(registry.REGISTRY["dubail"].classes):
         picture(tmp_path / "dubail" / "Data" / label / "a.jpg", seed)
     assert datasets.locate("dubail", tmp_path) == tmp_path / "dubail" / "Data"
 
@@ -194,7 +194,7 @@ def test_rows_are_sorted_by_part_then_label_then_natural_path(navoneel, store):
 
 
 def test_parts_come_from_the_published_folders(tmp_path, store):
-    for seed, folder in enumerate(datasets.REGISTRY["sartaj"].folders):
+    for seed, folder in enumerate(registry.REGISTRY["sartaj"].folders):
         picture(tmp_path / "sartaj" / folder.path / "a.jpg", seed)
     found = datasets.load("sartaj", tmp_path, store)
     assert list(found.table["part"]) == ["test"] * 4 + ["train"] * 4
@@ -222,7 +222,7 @@ def test_each_count_that_is_not_the_published_one_gives_a_sentence(navoneel, sto
 def test_a_set_with_the_published_counts_has_no_difference(navoneel, store, monkeypatch):
     folders = registry._flat(no=3, yes=2)
     info = registry.DataSetInfo("navoneel", "", "", "", folders)
-    monkeypatch.setitem(datasets.REGISTRY, "navoneel", info)
+    monkeypatch.setitem(registry.REGISTRY, "navoneel", info)
     assert datasets.load("navoneel", navoneel, store).differences == ()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,10 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 STAND_IN = """\
 import json, os, pathlib, shutil, sys, time
 import ensurepip, venv
-box, args = pathlib.Path(os.environ["BOX"]), sys.argv[1:]
+box = pathlib.Path(os.environ["BOX"])
+python, *args = sys.argv[1:]
 kept = ("BRAINLIB_DATA", "BRAINLIB_WEIGHTS")
 env = {name: os.environ.get(name) for name in kept}
-call = dict(python=sys.argv[0], args=args, cwd=os.getcwd(), env=env)
+call = dict(python=python, args=args, cwd=os.getcwd(), env=env)
 with open(box / "calls", "a") as calls:
     calls.write(json.dumps(call) + "\\n")
 version = (box / "version").read_text()
@@ -39,7 +41,7 @@ elif args[:2] == ["-m", "venv"]:
     home = pathlib.Path(args[2])
     (home / "bin").mkdir()
     (home / "pyvenv.cfg").touch()
-    shutil.copy(sys.argv[0], home / "bin" / "python")
+    shutil.copy(python, home / "bin" / "python")
 elif args[:2] == ["-m", "pip"]:
     time.sleep(float((box / "pip_seconds").read_text()))
     if (box / "pip_fails").exists():
@@ -64,16 +66,18 @@ class Box:
         (self.project / "pyproject.toml").write_text("[project]\n")
         self.bin = folder / "bin"
         self.bin.mkdir()
-        for tool in "bash cat cksum dirname env flock mkdir mv rm tail".split():
+        for tool in ("bash", "cat", "cksum", "dirname", "flock", "mkdir", "mv", "rm", "tail"):
             if found := shutil.which(tool):
                 (self.bin / tool).symlink_to(found)
+        self.set("stand_in.py", STAND_IN)
         self.put_python(self.bin / "python3")
         for name, value in {"version": "3.11.7", "pip_seconds": "0", "status": "0"}.items():
             self.set(name, value)
 
     def put_python(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"#!{sys.executable} -IS\n{STAND_IN}")
+        command = shlex.join([sys.executable, "-IS", str(self.folder / "stand_in.py")])
+        path.write_text(f'#!/usr/bin/env bash\nexec {command} "$0" "$@"\n')
         path.chmod(0o755)
 
     def set(self, name: str, value: str = "") -> None:

@@ -1,0 +1,284 @@
+"""From the files that notebooks leave to results.json and the index: whole, valid, escaped."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from test_report import Page, assert_whole_by_itself
+
+from brainlib.answers import write_index, write_results
+from brainlib.report import Outcome
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
+CONDITION = "phantoms, no real images"
+
+
+def claim(name="test.cnn.accuracy", verdict="not comparable", **changes):
+    reproduced = {"value": 0.9583, "low": 0.86, "high": 0.9885, "n": 60, "method": "Wilson"}
+    return {
+        "id": name,
+        "where": "Table 3",
+        "printed": "99,67%",
+        "unit": "%",
+        "arm": "cnn",
+        "stage": "test",
+        "metric": "accuracy",
+        "over": "value",
+        "n": 600,
+        "reproduced": reproduced,
+        "verdict": verdict,
+        "reason": CONDITION,
+    } | changes
+
+
+def result(paper="jardim", **changes):
+    return {
+        "paper": paper,
+        "title": "Evaluation of transfer learning",
+        "authors": ["A. Jardim"],
+        "year": None,
+        "options": {
+            "profile": "smoke",
+            "data": "phantoms",
+            "weights": {"cnn": "none"},
+            "backbone": {},
+            "seed": 0,
+        },
+        "profile": {"images": 60, "size": 64, "epochs": 2},
+        "data": {
+            "set": "br35h",
+            "title": "Br35H",
+            "source": "phantoms",
+            "images": 60,
+            "used": 60,
+            "fingerprint": "0123456789abcdef",
+            "differences": [],
+        },
+        "arms": {"cnn": {"title": "CNN", "weights": "none", "conditions": [CONDITION]}},
+        "conditions": [CONDITION, "cnn: 2 instead of 30 epochs"],
+        "environment": {"python": "3.11.2", "tensorflow": "2.21.0"},
+        "seconds": {"training": 12.5},
+        "claims": [claim()],
+    } | changes
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Write results of papers (a dict, or the text of a file) and make the answers of a run."""
+
+    def made(*papers, failed=()):
+        outcomes = [
+            Outcome(name, False, error, 1.0, tmp_path / f"{name}.html") for name, error in failed
+        ]
+        for paper in papers:
+            name, content = ("jardim", paper) if isinstance(paper, str) else (paper["paper"], paper)
+            path = tmp_path / "results" / f"{name}.json"
+            path.parent.mkdir(exist_ok=True)
+            text = content if isinstance(content, str) else json.dumps(content)
+            path.write_text(text, errors="surrogateescape")
+            (tmp_path / f"{name}.html").touch()
+            outcomes.append(Outcome(name, True, None, 2.0, tmp_path / f"{name}.html"))
+        answers = write_results(tmp_path, outcomes)
+        index = write_index(tmp_path, answers)
+        return json.loads((tmp_path / "results.json").read_text()), index.read_text()
+
+    return made
+
+
+def refuse(constant):
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def text_of(html):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html.split("</style>")[1]))
+
+
+def test_results_hold_the_papers_of_this_run_with_status_and_report(run):
+    content, _ = run(result(), failed=[("lu", "ValueError: no")])
+    assert content["brainlib"] and re.fullmatch(r"[-\dT:]+(Z|\+00:00)", content["created"])
+    assert list(content["papers"]) == ["lu", "jardim"]
+    jardim, lu = content["papers"]["jardim"], content["papers"]["lu"]
+    assert jardim == {
+        "status": "ran",
+        "error": None,
+        "seconds": 2.0,
+        "report": "jardim.html",
+        "result": result(),
+    }
+    assert lu == {
+        "status": "failed",
+        "error": "ValueError: no",
+        "seconds": 1.0,
+        "report": None,
+        "result": None,
+    }
+
+
+def test_results_of_an_earlier_run_stay_out(run, tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "yim.json").write_text(json.dumps(result("yim")))
+    content, html = run(result())
+    assert list(content["papers"]) == ["jardim"] and "yim" not in html
+
+
+def test_numbers_that_are_not_finite_become_null(run, tmp_path):
+    nothing = {
+        "value": float("nan"),
+        "low": float("-inf"),
+        "high": float("inf"),
+        "n": 60,
+        "method": "none",
+    }
+    content, html = run(result(claims=[claim(reproduced=nothing)]))
+    read = content["papers"]["jardim"]["result"]["claims"][0]["reproduced"]
+    assert (read["value"], read["low"], read["high"]) == (None, None, None)
+    json.loads((tmp_path / "results.json").read_text(), parse_constant=refuse)
+    assert "undefined" in text_of(html)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "said"),
+    [
+        ("", "expected JSON"),
+        ('{"paper": "jardim", "claims": [', "expected JSON"),
+        ("\udcff\udcfe", "expected JSON"),
+        ("[" * 100_000, "expected JSON"),
+        ("[]", "the whole"),
+        ("{}", "paper: Field required"),
+        (json.dumps(result(extra=1)), "extra: Extra inputs"),
+        (json.dumps(result("lu")), "paper: expected 'jardim', received 'lu'"),
+        (json.dumps(result(claims=[claim(verdict="confirmed")])), "claims.0.verdict"),
+        (json.dumps(result(claims=[claim(n="600")])), "claims.0.n"),
+    ],
+    ids=lambda value: value[:12],
+)
+def test_a_damaged_result_is_that_papers_failure_and_no_crash(run, damaged, said):
+    content, html = run(damaged, result("lu"))
+    entry = content["papers"]["jardim"]
+    assert entry["status"] == "failed" and entry["result"] is None
+    assert entry["error"].startswith("results/jardim.json: ") and said in entry["error"]
+    assert "\n" not in entry["error"]
+    assert content["papers"]["lu"]["status"] == "ran"
+    assert "1 notebook failed" in text_of(html)
+
+
+def test_a_notebook_that_left_no_result_has_failed(tmp_path):
+    answers = write_results(tmp_path, [Outcome("yim", True, None, 1.0, tmp_path / "yim.html")])
+    assert answers.papers["yim"].error == (
+        "results/yim.json: expected the notebook to write this file, it did not"
+    )
+
+
+def test_a_users_folder_is_named_folder(run):
+    options = result()["options"] | {"data": "/home/ann/mri", "weights": {"cnn": "C:\\w"}}
+    content, html = run(result(options=options))
+    kept = content["papers"]["jardim"]["result"]["options"]
+    assert (kept["data"], kept["weights"]) == ("folder", {"cnn": "folder"})
+    assert "/home/ann" not in html
+
+
+def test_the_index_says_the_answer_first_and_counts_each_verdict(run):
+    verdicts = ["reproduced"] * 3 + ["not reproduced"] * 2 + ["inconclusive", "not computed"]
+    claims = [claim(f"c{i}", v, reason=v) for i, v in enumerate(verdicts)]
+    _, html = run(result(claims=claims, conditions=[]))
+    text = text_of(html)
+    assert (
+        "Of 7 numbers printed in 1 paper, 3 are reproduced , 2 are not reproduced , "
+        "1 is inconclusive , 1 is not computed ."
+    ) in text
+    row = re.search(r"<tbody>.*?</tr>", html, re.DOTALL)[0]
+    assert re.findall(r'class="n \w*">(\d+)<', row) == ["3", "2", "1", "0", "1"]
+    assert "neither confirms nor refutes" not in text
+
+
+def test_a_run_in_which_nothing_is_comparable_says_so_before_anything_else(run):
+    _, html = run(result())
+    lead = re.search(r'<p class="lead">(.*?)</p>', html, re.DOTALL)[1]
+    assert lead.split("</strong>")[0].strip() == (
+        "<strong>This run neither confirms nor refutes any printed number."
+    )
+
+
+def test_a_condition_that_papers_share_is_said_once_with_the_models_it_is_about(run):
+    arms = result()["arms"] | {"vgg": {"title": "VGG16", "weights": "none", "conditions": []}}
+    claims = [claim(f"c{i}", reason=f"{CONDITION}; a subset of 60") for i in range(9)]
+    conditions = [CONDITION, "cnn: 2 instead of 30 epochs"]
+    _, html = run(result(claims=claims), result("lu", arms=arms, conditions=conditions))
+    text = text_of(html)
+    assert f"{CONDITION} jardim, lu" in text
+    assert "2 instead of 30 epochs jardim, lu (cnn)" in text
+    assert text.count("a subset of 60") == 1 and text.count("reason 1") == 9
+
+
+def test_numbers_are_shown_in_the_unit_in_which_they_are_printed(run):
+    spread = {"value": 0.0001, "low": 0.00005, "high": 0.0004, "n": 60, "method": "bootstrap"}
+    minutes = {"value": 120.0, "low": 90.0, "high": 150.0, "n": 3, "method": "t"}
+    claims = [
+        claim("accuracy"),
+        claim("variance", printed="1.10", unit="percent^2", reproduced=spread),
+        claim("time", printed="3", unit="min", reproduced=minutes),
+    ]
+    text = text_of(run(result(claims=claims))[1])
+    for shown in ("99,67% 95.83 % 86 % to 98.85 %", "1.10 %² 1 0.5 to 4", "3 min 2 1.5 to 2.5"):
+        assert shown in text
+
+
+def test_numbers_that_are_not_computed_are_summed_up_by_reason_outside_the_table(run):
+    left = [
+        claim(f"layers.{i}", "not computed", reproduced=None, printed=f"{i}", reason="a setting")
+        for i in range(3)
+    ]
+    _, html = run(result(claims=[claim(), *left]))
+    assert "a setting" not in re.search(r'class="claims".*?</table>', html, re.DOTALL)[0]
+    assert "a setting: layers.0 (0), layers.1 (1), layers.2 (2)" in text_of(html)
+
+
+def test_a_failed_notebook_is_seen_with_its_reason(run):
+    _, html = run(result(), failed=[("lu", "DataError: no images")])
+    assert "1 notebook failed. lu : DataError: no images" in text_of(html)
+
+
+def test_an_index_without_any_result_can_be_made(run):
+    _, html = run(failed=[("lu", "no")])
+    assert "No notebook ran to its end." in text_of(html)
+
+
+def test_hostile_text_from_files_stays_text(run):
+    arms = {HOSTILE: {"title": HOSTILE, "weights": HOSTILE, "conditions": [HOSTILE]}}
+    data = result()["data"] | {"title": HOSTILE, "fingerprint": HOSTILE, "differences": [HOSTILE]}
+    hostile = claim(
+        HOSTILE,
+        printed=HOSTILE,
+        where=HOSTILE,
+        unit=HOSTILE,
+        arm=HOSTILE,
+        reason=HOSTILE,
+        metric=HOSTILE,
+    )
+    _, html = run(
+        result(
+            title=HOSTILE,
+            authors=[HOSTILE],
+            arms=arms,
+            data=data,
+            conditions=[HOSTILE],
+            environment={HOSTILE: HOSTILE},
+            claims=[hostile] * 2,
+        ),
+        failed=[("lu", HOSTILE)],
+    )
+    assert "<img" not in html and "49" not in text_of(html).replace("{{ 7*7 }}", "")
+    assert html.count("&lt;img src=x onerror=alert(1)&gt;") > 10
+    assert_whole_by_itself(html)
+
+
+def test_every_link_of_the_index_leads_somewhere(run, tmp_path):
+    _, html = run(result(claims=[claim("a", reason="x" * 50), claim("b", reason="x" * 50)]))
+    assert_whole_by_itself(html)
+    for link in Page(html).links:
+        if link.startswith("#"):
+            assert f'id="{link[1:]}"' in html
+        else:
+            assert (tmp_path / link).exists()
