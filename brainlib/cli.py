@@ -87,7 +87,7 @@ def _parser():
 
 
 def _run(arguments):
-    from brainlib import answers, report, workers
+    from brainlib import answers, files, report, workers
     from brainlib.options import KAGGLE, PHANTOMS, Options
     from brainlib.weights import IMAGENET, RANDOM
 
@@ -111,7 +111,16 @@ def _run(arguments):
     out = Path(options.out)
     with _leaving_nothing(out):
         _check(papers, options)
-    with _scheduler(options, arguments.jobs, workers) as address:
+        if options.scheduler:
+            with workers.connected(options.scheduler):
+                pass  # answers, or says in one line that it does not
+    files.sweep(out)
+    cluster = (
+        contextlib.nullcontext(options.scheduler)
+        if options.scheduler
+        else workers.local_cluster(arguments.jobs)
+    )
+    with cluster as address:
         parameters = {**options.model_dump(), "scheduler": address}
         outcomes = []
         for paper, notebook in zip(papers, notebooks, strict=True):
@@ -192,17 +201,6 @@ def _leaving_nothing(folder):
                 with contextlib.suppress(OSError):
                     path.rmdir() if path.is_dir() else path.unlink()
         raise
-
-
-@contextlib.contextmanager
-def _scheduler(options, jobs, workers):
-    if options.scheduler:
-        with workers.connected(options.scheduler):
-            pass  # answers, or an error in one line before any notebook starts
-        yield options.scheduler
-    else:
-        with workers.local_cluster(jobs) as address:
-            yield address
 
 
 def _claims(arguments):

@@ -7,6 +7,8 @@ and two processes that write the same file do each other no harm.
 from __future__ import annotations
 
 import os
+import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,6 +48,17 @@ def writing(target: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # the folder itself may be a file
             temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left behind: temporary names that are over a day old.
+
+    A younger one may belong to a process that is still writing, on this machine or another.
+    """
+    for path in folder.rglob(".*.tmp"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > 86400:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def open_array(path: Path, shape: tuple[int, ...], dtype) -> np.ndarray | None:

@@ -14,6 +14,7 @@ import pandas as pd
 from brainlib import workers
 from brainlib.models import ModelSpec
 from brainlib.paper import LayerRow
+from brainlib.tables import Table
 from brainlib.weights import RANDOM, Weights
 
 _COLUMNS = ["output", "kernel", "stride", "padding", "convolutions"]
@@ -62,6 +63,21 @@ def compare(
             | {"differs": ", ".join(differs)}
         )
     return pd.DataFrame(rows)
+
+
+def table(compared: pd.DataFrame) -> Table:
+    """Show a comparison: what is printed, and in brackets what is built where that differs."""
+    rows = compared[["layer", "type"]].copy()
+    for name in _COLUMNS:
+        pairs = zip(compared[f"printed {name}"], compared[f"built {name}"], strict=True)
+        rows[name] = [
+            printed if printed == built else f"{printed or '–'} (built: {built})"
+            for printed, built in pairs
+        ]
+    rows["differs in"] = compared["differs"]
+    wrong = int((compared["differs"] != "").sum())
+    caption = f"{len(rows)} printed layers; {wrong or 'none'} differ from the ResNet18 built here."
+    return Table(rows, f"{caption} A dash: not printed.")
 
 
 def _shown(value):

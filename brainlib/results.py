@@ -39,9 +39,8 @@ class Results:
 
     def predictions(self, arm: str, stage: str) -> pd.DataFrame:
         """What an arm said of the images it was judged on, in "fold k" or "test"."""
-        if stage == "test":
-            return self.trials[arm, "final"].part("test")
-        return self.trials[arm, stage].part("validation")
+        result = self.trials[arm, "final" if stage == "test" else stage]
+        return result.judged(self.study.paper.protocol.epoch.value)
 
     def estimate(self, arm: str, stage: str, metric: str, over: str = "value", label=None):
         """A score with its 95 % interval.

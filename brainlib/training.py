@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,6 +103,24 @@ def prepare(seed: int) -> None:
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def undisturbed(seed: int) -> Iterator[None]:
+    """Let Keras draw the seeds of layers from a generator that nobody else uses.
+
+    Keras draws them from Python's global one, and so do other threads of a Dask worker: without
+    this, initial weights would differ from run to run. The numbers are those that follow
+    ``random.seed(seed)``, so a network built here is the one that `prepare` promises.
+    """
+    from keras.src.random import seed_generator
+
+    shared = seed_generator.python_random
+    seed_generator.python_random = random.Random(seed)
+    try:
+        yield
+    finally:
+        seed_generator.python_random = shared
 
 
 def fit(
@@ -282,14 +302,14 @@ def _batches(inputs, targets, rows, batch_size):
     return Batches()
 
 
-def _augmented(body, augmentation, random):
+def _augmented(body, augmentation, order):
     import keras
     from keras import layers
 
     changes = dict(augmentation)
 
     def seed():
-        return int(random.integers(2**31))
+        return int(order.integers(2**31))
 
     steps = []
     if "flip" in changes:

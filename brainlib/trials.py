@@ -132,6 +132,17 @@ class TrialResult:
         """Predictions of the "train", "validation" or "test" part."""
         return self.predictions[self.predictions["part"] == name]
 
+    def judged(self, epoch: str = "last") -> pd.DataFrame:
+        """Predictions of the watched part, after the "last" epoch or after the "best" one."""
+        part = self.part(self.trial.watched)
+        if epoch == "last":
+            return part
+        columns = [f"p_{name}" for name in self.trial.classes]
+        chosen = self.epochs[self.epochs["epoch"] == self.best_epoch()]
+        return part.drop(columns=columns).merge(
+            chosen[["path", *columns]], on="path", validate="one_to_one"
+        )
+
     def best_epoch(self) -> int:
         """The epoch with the highest accuracy on the watched part; the earliest of equals."""
         return int(self.history.loc[self.history["watched_accuracy"].idxmax(), "epoch"])
@@ -237,7 +248,8 @@ def _train(trial, dataset, folder, report):
         np.flatnonzero(parts == trial.watched),
         _content(table["byte_hash"].iloc[rows], trial),
     )
-    network = models.build(trial.model, trial.size, outputs, trial.weights)
+    with training.undisturbed(trial.seed):
+        network = models.build(trial.model, trial.size, outputs, trial.weights)
     done = []
 
     def reported(epoch):

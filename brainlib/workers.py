@@ -118,7 +118,7 @@ def _there(client, function, jobs, progress):
     futures = [
         # In the order of the jobs: Dask prefers the higher priority.
         client.submit(
-            _on_worker, function, number, job, run_id, pure=False, retries=1, priority=-number
+            _on_worker, function, number, job, run_id, pure=False, priority=-number
         )
         for number, job in enumerate(jobs)
     ]
@@ -222,4 +222,12 @@ def local_cluster(jobs: int):
 def _load_tensorflow():
     import importlib
 
-    importlib.import_module("tensorflow")
+    # TensorFlow's libraries greet on the file descriptor itself, whatever the log level.
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        importlib.import_module("tensorflow").config.list_physical_devices()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

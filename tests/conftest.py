@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 NO_DATA = "BRAINLIB_DATA is unset: it names the folder of real images (br35h/, navoneel/, ...)"
+NO_WEIGHTS = "BRAINLIB_WEIGHTS is unset: it names the folder of pretrained Keras weight files"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,6 +26,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def data_dir() -> Path:
     """The folder of real images, one folder a set; for tests marked ``real_data``."""
     return Path(os.environ["BRAINLIB_DATA"])
+
+
+@pytest.fixture(scope="session")
+def weights_dir() -> Path:
+    """The folder of pretrained weight files; for tests marked ``real_data``."""
+    if not os.environ.get("BRAINLIB_WEIGHTS"):
+        pytest.skip(NO_WEIGHTS)
+    return Path(os.environ["BRAINLIB_WEIGHTS"])
 
 
 @pytest.fixture

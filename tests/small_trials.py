@@ -1,0 +1,41 @@
+"""Trials that train in about a second, for the tests of everything that handles trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from brainlib import datasets
+from brainlib.datasets import DataSet
+from brainlib.models import ModelSpec
+from brainlib.splits import Split
+from brainlib.training import Phase
+from brainlib.trials import Trial
+from brainlib.weights import Weights
+
+IMAGES = 24
+
+
+def phantoms(store: Path) -> DataSet:
+    """Phantoms in the layout of br35h."""
+    return datasets.load("br35h", "phantoms", store, phantoms=IMAGES)
+
+
+def small_trial(dataset: DataSet, **changes) -> Trial:
+    """A CNN of four filters with dropout, two epochs on 16 by 16 pixels."""
+    given = {
+        "paper": "paper",
+        "arm": "cnn",
+        "stage": "fold 1",
+        "data": dataset.fingerprint,
+        "classes": dataset.classes,
+        "size": 16,
+        "model": ModelSpec("cnn", channels=1, convolutions=(4,), conv_dropout=0.25, dense=(8,)),
+        "weights": Weights("none"),
+        "phases": (Phase("training", "all", 2, 1e-3),),
+        "split": Split(holdout=0.25, folds=3, fold=1),
+        "batch_size": 8,
+        "loss": "binary_crossentropy",
+        "seed": 0,
+        "watched": "validation",
+    }
+    return Trial(**{**given, **changes})

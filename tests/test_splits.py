@@ -1,0 +1,208 @@
+"""Splits: proportions by hand, and that nothing stands on both sides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from brainlib.errors import UsageError
+from brainlib.splits import Split, assign, choose_images
+
+# 100 images of two classes, 60 to 40, in pairs of copies.
+LABELS = np.array(["no"] * 60 + ["yes"] * 40)
+PAIRS = np.arange(100) // 2
+
+
+def count(parts, name, labels=None):
+    chosen = parts == name
+    if labels is None:
+        return int(chosen.sum())
+    return {label: int((chosen & (labels == label)).sum()) for label in np.unique(labels)}
+
+
+def test_a_fifth_is_held_out_and_the_rest_trains():
+    parts = assign(LABELS, PAIRS, Split(holdout=0.2))
+    assert (count(parts, "train"), count(parts, "validation"), count(parts, "test")) == (80, 0, 20)
+
+
+def test_eight_one_one():
+    parts = assign(LABELS, PAIRS, Split(holdout=0.1, validation=0.1))
+    assert (count(parts, "train"), count(parts, "validation"), count(parts, "test")) == (80, 10, 10)
+
+
+@pytest.mark.parametrize(
+    ("images", "train", "validation", "test"),
+    [(3000, 2400, 300, 300), (3264, 2610, 327, 327), (3096, 2476, 310, 310)],
+)
+def test_eight_one_one_of_the_published_sets(images, train, validation, test):
+    # scikit-learn rounds the smaller parts up: 326.4 is 327, 309.6 is 310.
+    labels = np.arange(images) % 4
+    parts = assign(labels, labels, Split(holdout=0.1, validation=0.1))
+    found = tuple(count(parts, name) for name in ("train", "validation", "test"))
+    assert found == (train, validation, test)
+
+
+@pytest.mark.parametrize(
+    ("images", "test"), [(3000, 600), (253, 51), (7023, 1405), (3096, 620)]
+)
+def test_a_fifth_of_the_published_sets(images, test):
+    labels = np.arange(images) % 2
+    assert count(assign(labels, labels, Split(holdout=0.2)), "test") == test
+
+
+def test_no_holdout_leaves_everything_to_train():
+    assert count(assign(LABELS, PAIRS, Split(holdout=0)), "train") == 100
+
+
+def test_a_stratified_split_keeps_six_to_four_in_every_part():
+    parts = assign(LABELS, PAIRS, Split(holdout=0.1, validation=0.1, stratified=True))
+    assert count(parts, "train", LABELS) == {"no": 48, "yes": 32}
+    assert count(parts, "validation", LABELS) == {"no": 6, "yes": 4}
+    assert count(parts, "test", LABELS) == {"no": 6, "yes": 4}
+
+
+def test_stratified_folds_keep_six_to_four():
+    for fold in (1, 2, 3, 4):
+        split = Split(holdout=0.2, folds=4, fold=fold, stratified=True)
+        parts = assign(LABELS, PAIRS, split)
+        assert count(parts, "test", LABELS) == {"no": 12, "yes": 8}
+        assert count(parts, "validation", LABELS) == {"no": 12, "yes": 8}
+        assert count(parts, "train", LABELS) == {"no": 36, "yes": 24}
+
+
+@pytest.mark.parametrize("by", ["image", "group"])
+@pytest.mark.parametrize("stratified", [False, True])
+def test_folds_divide_the_rest_and_leave_the_test_part_alone(by, stratified):
+    each = [
+        assign(LABELS, PAIRS, Split(0.2, 3, fold, 0.0, stratified, by, seed=4))
+        for fold in (1, 2, 3)
+    ]
+    final = assign(LABELS, PAIRS, Split(0.2, 0, 0, 0.0, stratified, by, seed=4))
+    for parts in each:
+        np.testing.assert_array_equal(parts == "test", final == "test")
+        assert count(parts, "train") + count(parts, "validation") == count(final, "train")
+    validated = sum((parts == "validation").astype(int) for parts in each)
+    # Every image that is not held out validates exactly once.
+    np.testing.assert_array_equal(validated, final == "train")
+    assert 0 < count(final, "test") < 30
+
+
+GROUPED = [
+    Split(holdout=0.2, by="group"),
+    Split(holdout=0.2, by="group", stratified=True),
+    Split(holdout=0.1, validation=0.1, by="group"),
+    Split(holdout=0.1, validation=0.1, by="group", stratified=True),
+    Split(holdout=0.2, folds=3, fold=2, by="group"),
+    Split(holdout=0.2, folds=3, fold=2, by="group", stratified=True),
+    Split(holdout=0.2, by="group", images=50),
+]
+
+
+@pytest.mark.parametrize("split", GROUPED)
+@pytest.mark.parametrize("seed", range(5))
+def test_copies_never_stand_on_both_sides(split, seed):
+    random = np.random.default_rng(seed)
+    groups = random.integers(0, 40, 100)  # of one to several images, mixed classes
+    split = Split(**{**vars(split), "seed": seed})
+    parts = assign(LABELS, groups, split)
+    for group in np.unique(groups):
+        assert len(set(parts[groups == group]) - {""}) <= 1
+    assert count(parts, "train") > count(parts, "test") > 0
+
+
+def test_by_image_does_separate_copies():
+    # What the other papers do, and what by="group" is for.
+    parts = assign(LABELS, PAIRS, Split(holdout=0.2))
+    assert any(len(set(parts[PAIRS == pair])) == 2 for pair in PAIRS)
+
+
+def test_by_image_never_looks_at_the_groups():
+    one = assign(LABELS, PAIRS, Split(holdout=0.2, seed=3))
+    two = assign(LABELS, np.zeros(100, int), Split(holdout=0.2, seed=3))
+    np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("by", ["image", "group"])
+def test_a_seed_repeats_and_another_seed_does_not(by):
+    one, again, other = (
+        assign(LABELS, PAIRS, Split(holdout=0.2, by=by, seed=seed)) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+
+
+def test_images_outside_the_subset_have_no_part():
+    parts = assign(LABELS, PAIRS, Split(holdout=0.2, images=50))
+    assert count(parts, "") == 50
+    assert count(parts, "test") == 10
+    used = parts != ""
+    assert {name: int((used & (LABELS == name)).sum()) for name in ("no", "yes")} == {
+        "no": 25,
+        "yes": 25,
+    }
+
+
+def test_a_subset_is_balanced_as_far_as_the_classes_reach():
+    labels = np.array(["a"] * 3 + ["b"] * 20 + ["c"] * 20)
+    chosen = labels[choose_images(labels, 13, seed=0)]
+    assert [int((chosen == name).sum()) for name in "abc"] == [3, 5, 5]
+    uneven = labels[choose_images(labels, 14, seed=0)]
+    assert sorted(int((uneven == name).sum()) for name in "abc") == [3, 5, 6]
+
+
+def test_a_larger_subset_holds_the_smaller_one():
+    for seed in range(5):
+        small, large = (set(choose_images(LABELS, n, seed)) for n in (15, 40))
+        assert small < large
+        assert len(small) == 15 and len(large) == 40
+
+
+def test_a_subset_comes_in_the_order_of_the_table_and_from_the_seed():
+    chosen = choose_images(LABELS, 30, 1)
+    assert (np.diff(chosen) > 0).all()
+    assert set(chosen) != set(choose_images(LABELS, 30, 2))
+
+
+@pytest.mark.parametrize("images", [0, 100, 1000])
+def test_all_images_are_used_when_none_or_more_than_there_are_is_asked(images):
+    assert choose_images(LABELS, images, 0).tolist() == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"holdout": 1.0}, "holdout must be at least 0 and below 1; received 1.0"),
+        ({"holdout": -0.1}, "received -0.1"),
+        ({"holdout": float("nan")}, "received nan"),
+        ({"validation": 1.5}, "validation must be"),
+        ({"holdout": 0.5, "validation": 0.5}, "leave images to train on"),
+        ({"folds": 1, "fold": 1}, "k of 2 or more"),
+        ({"folds": 3, "fold": 4}, "received fold 4 of 3"),
+        ({"fold": 1}, "received fold 1 of 0"),
+        ({"folds": -3}, "received fold 0 of -3"),
+        ({"folds": 3, "validation": 0.1}, "not both"),
+        ({"by": "patient"}, "received 'patient'"),
+    ],
+)
+def test_a_split_that_makes_no_sense_is_said_in_one_line(options, words):
+    with pytest.raises(UsageError) as error:
+        Split(**options)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "split"),
+    [
+        (["a"], Split(holdout=0.2)),
+        ([], Split(holdout=0.2)),
+        (["a", "b", "b", "b"], Split(holdout=0.25, stratified=True)),
+        (["a", "b"] * 3, Split(holdout=0.2, folds=10, fold=1)),
+        (["a", "b"] * 3, Split(holdout=0.2, folds=10, fold=1, by="group")),
+        (["a", "b"] * 3, Split(holdout=0.2, folds=10, fold=1, by="group", stratified=True)),
+    ],
+)
+def test_too_few_images_are_said_in_one_line(labels, split):
+    with pytest.raises(UsageError, match="cannot split") as error:
+        assign(labels, np.arange(len(labels)), split)
+    assert "\n" not in str(error.value)
