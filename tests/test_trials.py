@@ -252,7 +252,7 @@ def test_facts_tell_times_and_versions_but_no_path_of_this_machine(shared):
 def test_several_classes_are_columns_in_the_order_of_the_paper(shared, store):
     _, dataset, *_ = shared
     trial = small_trial(dataset, classes=("yes", "no"), loss="categorical_crossentropy")
-    (result,) = run_trials([trial], dataset, store, say=list().append)
+    (result,) = run_trials([trial], dataset, store, say=[].append)
     table = result.predictions
     assert list(table.columns[4:]) == ["p_yes", "p_no"]
     # Trained until it knows its own images, the column of the true label is the larger one.
@@ -261,7 +261,7 @@ def test_several_classes_are_columns_in_the_order_of_the_paper(shared, store):
         phases=(Phase("training", "all", 30, 1e-2),),
         model=ModelSpec("cnn", channels=1, convolutions=(4,), dense=(16,)),
     )
-    (result,) = run_trials([taught], dataset, store, say=list().append)
+    (result,) = run_trials([taught], dataset, store, say=[].append)
     own = result.part("train")
     right = (own["p_yes"] > own["p_no"]) == (own["label"] == "yes")
     assert right.mean() > 0.8
@@ -288,7 +288,7 @@ def test_another_name_takes_the_same_result(copied, shared, no_training):
 
 def test_fresh_trains_again_and_gives_the_same_bits(copied, shared, count_training):
     folder, dataset, trial, target = copied
-    (result,) = run_trials([trial], dataset, folder, fresh=True, say=list().append)
+    (result,) = run_trials([trial], dataset, folder, fresh=True, say=[].append)
     assert count_training == [0]
     same(result, shared[2])
     assert [path.name for path in target.parent.iterdir()] == [trial.key]
@@ -297,7 +297,7 @@ def test_fresh_trains_again_and_gives_the_same_bits(copied, shared, count_traini
 def test_another_seed_gives_other_predictions(copied, shared):
     folder, dataset, trial, _ = copied
     other = dataclasses.replace(trial, seed=1)
-    (result,) = run_trials([other], dataset, folder, say=list().append)
+    (result,) = run_trials([other], dataset, folder, say=[].append)
     assert (result.predictions["p_yes"] != shared[2].predictions["p_yes"]).any()
 
 
@@ -310,7 +310,7 @@ def test_who_else_draws_random_numbers_meanwhile_changes_nothing(copied, shared,
         return load(*args)
 
     monkeypatch.setattr(images, "load_images", disturbed)
-    (result,) = run_trials([trial], dataset, folder, fresh=True, say=list().append)
+    (result,) = run_trials([trial], dataset, folder, fresh=True, say=[].append)
     same(result, shared[2])
 
 
@@ -337,10 +337,10 @@ def test_trials_that_differ_in_name_only_are_trained_once_and_keep_the_model(
 def test_a_trial_stored_without_its_model_is_trained_for_it(shared, store, count_training):
     _, dataset, *_ = shared
     bare = small_trial(dataset)
-    run_trials([bare], dataset, store, say=list().append)
-    run_trials([bare], dataset, store, say=list().append)
+    run_trials([bare], dataset, store, say=[].append)
+    run_trials([bare], dataset, store, say=[].append)
     assert len(count_training) == 1
-    run_trials([dataclasses.replace(bare, keep_model=True)], dataset, store, say=list().append)
+    run_trials([dataclasses.replace(bare, keep_model=True)], dataset, store, say=[].append)
     assert len(count_training) == 2
     assert (store / "trials" / bare.key / "model.keras").is_file()
 
@@ -393,7 +393,7 @@ def test_a_store_that_cannot_be_written_is_said_in_one_line(shared, tmp_path):
     _, dataset, result, _ = shared
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError) as error:
-        run_trials([result.trial], dataset, tmp_path / "file", say=list().append)
+        run_trials([result.trial], dataset, tmp_path / "file", say=[].append)
     assert "\n" not in str(error.value)
 
 
@@ -414,7 +414,7 @@ def test_an_error_leaves_the_trials_before_it_in_the_store(shared, store):
     good = small_trial(dataset)
     bad = small_trial(dataset, stage="bad", split=Split(holdout=0.25, folds=40, fold=1))
     with pytest.raises(BrainlibError) as error:
-        run_trials([good, bad], dataset, store, say=list().append)
+        run_trials([good, bad], dataset, store, say=[].append)
     assert "\n" not in str(error.value)
     assert [path.name for path in (store / "trials").iterdir()] == [good.key]
 
@@ -452,11 +452,11 @@ def test_after_kill_9_the_run_goes_on_where_it_was(shared, store, count_training
 
     done = [path for path in (store / "trials").iterdir() if not path.name.startswith(".")]
     asked = [small_trial(dataset, stage=str(n), seed=n) for n in range(len(done) + 1)]
-    resumed = run_trials(asked, dataset, store, say=list().append)
+    resumed = run_trials(asked, dataset, store, say=[].append)
     assert stored.stat().st_mtime_ns == written
     assert count_training == [len(done)]
 
-    undisturbed = run_trials(asked, dataset, folder, say=list().append)
+    undisturbed = run_trials(asked, dataset, folder, say=[].append)
     for one, two in zip(resumed, undisturbed, strict=True):
         same(one, two)
 
@@ -479,7 +479,7 @@ def test_heat_maps_explain_the_images_asked_for_in_their_order(shared):
 
 def test_heat_maps_without_a_stored_model_are_refused_in_one_line(shared, store):
     _, dataset, *_ = shared
-    (bare,) = run_trials([small_trial(dataset)], dataset, store, say=list().append)
+    (bare,) = run_trials([small_trial(dataset)], dataset, store, say=[].append)
     with pytest.raises(StoreError) as error:
         heat_maps(bare, dataset, dataset.table["path"].iloc[:1].tolist(), store)
     assert "\n" not in str(error.value)

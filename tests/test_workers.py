@@ -98,7 +98,7 @@ def test_an_error_of_a_job_arrives_as_it_was_raised(where, asked, store, request
     scheduler = request.getfixturevalue(where) if where else ""
     bad = small_trial(dataset, split=Split(holdout=0.25, folds=40, fold=1))
     with pytest.raises(UsageError) as error:
-        run_trials([bad], dataset, store, scheduler=scheduler, say=list().append)
+        run_trials([bad], dataset, store, scheduler=scheduler, say=[].append)
     assert str(error.value).startswith("cannot split 24 images of 2 classes as asked")
     assert "\n" not in str(error.value)
 
@@ -175,8 +175,7 @@ def test_time_left_is_that_of_the_epochs_after_the_first(clock):
         progress.epoch(0, epoch, 1 / epoch, epoch / 10)
     assert lines == [
         # The first epoch, with decoding and building, is no measure.
-        "[1/1] jardim cnn fold 1: epoch 1/5, loss 1.0000, accuracy 0.1000, "
-        "time left not known yet",
+        "[1/1] jardim cnn fold 1: epoch 1/5, loss 1.0000, accuracy 0.1000, time left not known yet",
         "[1/1] jardim cnn fold 1: epoch 2/5, loss 0.5000, accuracy 0.2000, about 30 s left",
         "[1/1] jardim cnn fold 1: epoch 3/5, loss 0.3333, accuracy 0.3000, about 24 s left",
         "[1/1] jardim cnn fold 1: epoch 4/5, loss 0.2500, accuracy 0.4000, about 12 s left",

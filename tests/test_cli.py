@@ -1,0 +1,242 @@
+"""The command line: what goes in, what is refused in one line, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+from brainlib import cli, workers
+from brainlib.paper import load_paper, paper_ids
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    for name in ("BRAINLIB_DATA", "BRAINLIB_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder of two images a class, which is all that a check of the input looks at."""
+    root = tmp_path / "data"
+    random = np.random.default_rng(0)
+    for name in ("br35h/yes", "br35h/no", "navoneel/yes", "navoneel/no"):
+        (root / name).mkdir(parents=True)
+        for number in range(2):
+            pixels = random.integers(0, 256, (40, 30), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+    return root
+
+
+def tree(folder: Path) -> list[tuple[str, int]]:
+    """Every path, and when each file was written."""
+    paths = sorted(folder.rglob("*"))
+    return [(str(path), path.is_file() and path.lstat().st_mtime_ns) for path in paths]
+
+
+def refused(capsys, tmp_path, *arguments) -> str:
+    """Run, and return the one line that says why it does not; nothing may have been written."""
+    before = tree(tmp_path)
+    status = cli.main(["run", "--out", str(tmp_path / "reports"), *arguments])
+    said = capsys.readouterr()
+    assert (status, said.out, said.err.count("\n")) == (2, "", 1), said.err
+    assert tree(tmp_path) == before
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--papers", "smith"], ["smith", "hajhashem, jardim"]),
+        (["--profile", "tiny"], ["profile", "'smoke', 'demo' or 'full'", "tiny"]),
+        (["--seed", "x"], ["--seed", "'x'"]),
+        (["--seed", "-1"], ["seed", "-1"]),
+        (["--jobs", "0"], ["--jobs", "1 or more", "0"]),
+        (["--backbone", "resnet50v2"], ["--backbone", "A=B", "resnet50v2"]),
+        (["--backbone", "vgg16=vgg19"], ["vgg16", "no paper"]),
+        (["--backbone", "resnet50v2=resnet51"], ["unknown backbone 'resnet51'", "resnet50v2"]),
+        (["--weights", "nowhere"], ["nowhere", "imagenet", "random"]),
+        (["--epochs", "3"], ["--epochs", "--help"]),
+        (["--data", "nowhere"], ["nowhere", "data folder", "nothing"]),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_in_one_line(capsys, tmp_path, arguments, words):
+    said = refused(capsys, tmp_path, *arguments)
+    assert said.startswith("brainlib: error: ")
+    for word in words:
+        assert word in said
+
+
+def test_a_weights_folder_without_the_file_names_file_and_folder(capsys, tmp_path):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    said = refused(capsys, tmp_path, "--papers", "jardim", "--weights", str(folder))
+    assert "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5" in said
+    assert str(folder) in said
+    assert "--weights random" in said
+
+
+def test_a_scheduler_that_does_not_answer_is_refused(capsys, tmp_path):
+    # Port 9 of the loopback: the discard service, which nobody runs any more.
+    said = refused(capsys, tmp_path, "--papers", "jardim", "--scheduler", "tcp://127.0.0.1:9")
+    assert "tcp://127.0.0.1:9" in said
+
+
+def damage(data: Path, how: str) -> str:
+    """Damage the data folder; return what the error must name."""
+    image = data / "br35h" / "yes" / "1.png"
+    if how == "cut":
+        image.write_bytes(image.read_bytes()[: image.stat().st_size // 2])
+    elif how == "zero":
+        image.write_bytes(b"")
+    elif how == "text":
+        image.write_text("not an image")
+    elif how == "class":
+        for file in (data / "br35h" / "yes").iterdir():
+            file.unlink()
+        (data / "br35h" / "yes").rmdir()
+        return "yes"
+    elif how == "no image":
+        for file in (data / "br35h" / "no").iterdir():
+            file.unlink()
+        return str(data / "br35h" / "no")
+    elif how == "empty":
+        for file in sorted(data.rglob("*"), reverse=True):
+            file.rmdir() if file.is_dir() else file.unlink()
+        return str(data / "br35h")
+    return str(image)
+
+
+@pytest.mark.parametrize("how", ["cut", "zero", "text", "class", "no image", "empty"])
+def test_bad_data_is_named_and_nothing_is_written(capsys, tmp_path, data, how):
+    named = damage(data, how)
+    arguments = ["--papers", "jardim", "--data", str(data), "--weights", "random"]
+    said = refused(capsys, tmp_path, *arguments)
+    assert named in said
+    assert "expected" in said and "received" in said
+
+
+def test_a_second_paper_with_bad_data_undoes_what_the_first_one_wrote(capsys, tmp_path, data):
+    damage(data, "cut")  # br35h, which comes after hajhashem's navoneel
+    refused(capsys, tmp_path, "--data", str(data), "--weights", "random")
+
+
+def test_an_output_that_exists_keeps_what_it_held(capsys, tmp_path, data):
+    damage(data, "cut")
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "index.html").write_text("an earlier report")
+    refused(capsys, tmp_path, "--data", str(data), "--weights", "random")
+
+
+def test_an_output_that_cannot_be_written_is_refused(capsys, tmp_path):
+    (tmp_path / "reports").write_text("a file")
+    assert str(tmp_path / "reports") in refused(capsys, tmp_path, "--papers", "jardim")
+
+
+def test_bad_input_is_refused_without_tensorflow(tmp_path, data):
+    damage(data, "zero")
+    program = (
+        "import sys; from brainlib.cli import main; "
+        f"status = main(['run', '--data', {str(data)!r}, '--weights', 'random', "
+        f"'--out', {str(tmp_path / 'reports')!r}]); "
+        "print(status, 'tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["2", "False"]
+
+
+def test_the_module_is_the_program(tmp_path):
+    command = [sys.executable, "-m", "brainlib", "run", "--papers", "smith"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_command_is_refused_in_one_line(capsys):
+    assert cli.main([]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_help_names_every_option(capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["run", "--help"])
+    assert left.value.code == 0
+    said = capsys.readouterr().out
+    options = "papers profile data weights backbone seed jobs scheduler out fresh".split()
+    assert [name for name in options if f"--{name}" not in said] == []
+
+
+def notebook(path: Path, code: str) -> Path:
+    """A notebook with the parameters of a run, a header and one cell of code."""
+    parameters = "\n".join(
+        ['profile = ""', 'data = ""', 'weights = ""', "backbone = {}", "seed = 0"]
+        + ['scheduler = ""', 'out = ""', "fresh = False"]
+    )
+    cells = [
+        nbformat.v4.new_markdown_cell("# A paper"),
+        nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(code),
+    ]
+    python = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=python), path)
+    return path
+
+
+def test_a_notebook_that_fails_does_not_stop_the_others(capsys, tmp_path, monkeypatch):
+    written = 'from pathlib import Path\nPath(out, "ran").write_text("yes")'
+    notebooks = {
+        "hajhashem": notebook(tmp_path / "hajhashem.ipynb", 'raise ValueError("no such luck")'),
+        "jardim": notebook(tmp_path / "jardim.ipynb", written),
+    }
+    monkeypatch.setattr(cli, "_notebook", notebooks.__getitem__)
+    monkeypatch.setattr(workers, "local_cluster", lambda jobs: contextlib.nullcontext(""))
+    out = tmp_path / "reports"
+    assert cli.main(["run", "--out", str(out)]) == 1
+    assert (out / "ran").read_text() == "yes"
+    assert "hajhashem: FAILED: ValueError: no such luck" in capsys.readouterr().out
+    assert "no such luck" in (out / "index.html").read_text()
+    papers = json.loads((out / "results.json").read_text())["papers"]
+    assert papers["hajhashem"]["status"] == "failed"
+    assert "no such luck" in papers["hajhashem"]["error"]
+
+
+def test_claims_are_printed_one_a_line(capsys):
+    assert cli.main(["claims", "hajhashem"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    claims = load_paper("hajhashem").claims
+    assert len(lines) == len(claims)
+    for line, claim in zip(lines, claims, strict=True):
+        assert claim.id in line and claim.printed in line
+
+
+def test_claims_as_json_hold_every_printed_number_of_every_paper(tmp_path):
+    file = tmp_path / "claims.json"
+    assert cli.main(["claims", "--json", str(file)]) == 0
+    rows = json.loads(file.read_text())
+    expected = [(paper, claim.id) for paper in paper_ids() for claim in load_paper(paper).claims]
+    assert [(row["paper"], row["id"]) for row in rows] == expected
+    t = next(row for row in rows if row["id"] == "text.t")
+    assert (t["printed"], t["where"], t["n"]) == ("T ≈ 0.3977", "Results, t-test", None)
+
+
+def test_claims_into_a_closed_pipe_are_no_traceback():
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "brainlib", "claims"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert done.stderr == ""
+
+
+def test_claims_of_an_unknown_paper_are_refused(capsys):
+    assert cli.main(["claims", "smith"]) == 2
+    assert "smith" in capsys.readouterr().err

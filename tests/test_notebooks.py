@@ -1,0 +1,136 @@
+"""Both notebooks, run for real in smoke: the whole path from the command to the report."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from brainlib import answers, cli, report
+from brainlib.errors import UsageError
+from brainlib.options import Options
+from brainlib.paper import paper_ids
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+PAPERS = ("hajhashem", "jardim")
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """The reports of a smoke run on phantoms."""
+    folder = tmp_path_factory.mktemp("run") / "reports"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("BRAINLIB_DATA", raising=False)
+        patch.delenv("BRAINLIB_WEIGHTS", raising=False)
+        status = cli.main(["run", "--profile", "smoke", "--out", str(folder)])
+    assert status == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(out):
+    """What results.json says, validated by the models that document it."""
+    return answers.Answers.model_validate_json((out / "results.json").read_text())
+
+
+def pages(out):
+    return {name: (out / f"{name}.html").read_text() for name in (*PAPERS, "index")}
+
+
+def test_every_figure_has_alternative_text_and_jardim_shows_all_of_its_figures(out):
+    for name, page in pages(out).items():
+        assert report.images_without_alt(page) == [], name
+    # Two learning curves, ROC, bars, two confusion matrices, Grad-CAM; loss, bars, confusion.
+    assert pages(out)["jardim"].count("<img") == 7
+    assert pages(out)["hajhashem"].count("<img") == 3
+
+
+def test_pages_ask_nothing_of_the_network(out):
+    for name, page in pages(out).items():
+        assert not re.search(r"<(script|link|iframe)\b", page), name
+        assert re.findall(r"""(?:src=["']|url\(["']?)(?!data:)[^"')]+""", page) == [], name
+
+
+def test_no_page_names_a_folder_of_this_machine(out):
+    for name, page in pages(out).items():
+        assert str(out.parent) not in page, name
+    assert str(out.parent) not in (out / "results.json").read_text()
+
+
+def test_on_phantoms_nothing_is_compared_and_each_number_says_why(results):
+    for name in PAPERS:
+        claims = results.papers[name].result.claims
+        assert {claim.verdict for claim in claims} == {"not comparable", "not computed"}
+        for claim in claims:
+            assert claim.verdict == "not computed" or "phantoms" in claim.reason, claim.id
+
+
+def test_what_differs_from_the_paper_stands_wherever_an_arm_is_named(out):
+    title = "ResNet50V2 with transfer learning"
+    text = re.sub(r"<[^>]+>", " ", pages(out)["jardim"].split("The images", 1)[1])
+    named = re.findall(re.escape(title) + r"([^A-Za-z]{0,3}\[[^\]]*\])?", text)
+    assert len(named) > 10
+    for notes in named:
+        assert "60 phantoms" in notes and "random weights" in notes and "2 of 30 epochs" in notes
+
+
+def test_executed_notebooks_hold_no_error(out):
+    for name in PAPERS:
+        cells = nbformat.read(out / "notebooks" / f"{name}.ipynb", as_version=4).cells
+        kinds = [o.output_type for c in cells if c.cell_type == "code" for o in c.outputs]
+        assert "error" not in kinds and len(kinds) > 8
+
+
+def test_a_repeat_trains_nothing_and_says_the_same(out, results, monkeypatch, capfd):
+    monkeypatch.delenv("BRAINLIB_DATA", raising=False)
+    monkeypatch.delenv("BRAINLIB_WEIGHTS", raising=False)
+    before = {path: path.stat().st_mtime_ns for path in (out / "store").rglob("*")}
+    assert cli.main(["run", "--profile", "smoke", "--out", str(out)]) == 0
+    assert "to train" not in capfd.readouterr().err
+    after = {path: path.stat().st_mtime_ns for path in (out / "store").rglob("*")}
+    assert {path for path in after if path.is_file()} == {p for p in before if p.is_file()}
+    assert all(after[path] == before[path] for path in before if path.is_file())
+    again = answers.Answers.model_validate_json((out / "results.json").read_text())
+    for name in PAPERS:
+        assert again.papers[name].result.claims == results.papers[name].result.claims
+
+
+@pytest.mark.parametrize("name", paper_ids())
+def test_parameters_are_the_options_and_their_types(name):
+    cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    (source,) = [c.source for c in cells if "parameters" in c.metadata.get("tags", [])]
+    given = {
+        line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse(source).body
+    }
+    assert set(given) == set(Options.model_fields)
+    assert Options.of(given).profile == "demo"
+
+
+def test_an_unknown_parameter_is_refused_before_anything_runs(tmp_path):
+    with pytest.raises(UsageError, match="epochs"):
+        report.run_notebook(NOTEBOOKS / "jardim.ipynb", {"epochs": 3}, tmp_path / "reports")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.real_data
+def test_on_real_images_the_report_says_what_was_substituted(tmp_path, data_dir, weights_dir):
+    out = tmp_path / "reports"
+    arguments = ["run", "--profile", "smoke", "--data", str(data_dir), "--out", str(out)]
+    arguments += ["--weights", str(weights_dir)]
+    for stated in ("resnet50v2", "resnet18"):
+        arguments += ["--backbone", f"{stated}=mobilenet_v2"]
+    assert cli.main(arguments) == 0
+    papers = json.loads((out / "results.json").read_text())["papers"]
+    jardim, hajhashem = papers["jardim"]["result"], papers["hajhashem"]["result"]
+    assert jardim["arms"]["transfer"]["title"] == (
+        "ResNet50V2 with transfer learning "
+        "[60 of 3000 images, mobilenet_v2 in place of resnet50v2, 2 of 30 epochs]"
+    )
+    assert jardim["arms"]["cnn"]["title"].endswith("[60 of 3000 images, 2 of 30 epochs]")
+    assert "60 of 253 images" in hajhashem["arms"]["resnet18"]["title"]
+    assert {claim["verdict"] for claim in jardim["claims"]} == {"not comparable", "not computed"}
+    assert jardim["data"]["differences"] == []
