@@ -1,0 +1,76 @@
+"""Results of trials that were never trained: predictions whose scores are known by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from brainlib.study import Study
+from brainlib.trials import TrialResult
+
+FACTS = {
+    "seconds": {"training": 12.0, "other": 3.0},
+    "peak_memory_mib": 1000.0,
+    "environment": {"processor": "a processor", "cores": 2, "accelerators": 0, "threads": "2"},
+}
+
+
+def predictions(part: str, tp: int, fn: int, fp: int, tn: int) -> pd.DataFrame:
+    """A table of one part with this confusion matrix; each image is its own group."""
+    labels = ["yes"] * (tp + fn) + ["no"] * (fp + tn)
+    called = [1] * tp + [0] * fn + [1] * fp + [0] * tn
+    p_yes = np.where(called, 0.9, 0.1)
+    return pd.DataFrame(
+        {
+            "path": [f"{part}/{number}.png" for number in range(len(labels))],
+            "label": labels,
+            "part": part,
+            "group": np.arange(len(labels)),
+            "p_no": 1 - p_yes,
+            "p_yes": p_yes,
+        }
+    )
+
+
+def result(trial, counts: tuple[int, int, int, int], best=None) -> TrialResult:
+    """A result with this confusion matrix at the last epoch and, if given, another at the best."""
+    table = predictions(trial.watched, *counts)
+    epochs = [table if best is None else predictions(trial.watched, *best), table]
+    right = [((t["p_yes"] > 0.5) == (t["label"] == "yes")).mean() for t in epochs]
+    history = pd.DataFrame(
+        {
+            "phase": "training",
+            "epoch": [1, 2],
+            "loss": [0.5, 0.25],
+            "accuracy": [0.75, 0.875],
+            "watched_loss": [0.5, 0.25],
+            "watched_accuracy": right,
+            "seconds": 6.0,
+        }
+    )
+    said = [t[["path", "label", "p_no", "p_yes"]].assign(epoch=n) for n, t in enumerate(epochs, 1)]
+    return TrialResult(trial, table, history, pd.concat(said, ignore_index=True), FACTS)
+
+
+def study_of(paper: str, monkeypatch, tmp_path, *, images: int) -> Study:
+    """A study of real images in full, without the images: nothing keeps it from being compared."""
+    labels = ["no"] * (images // 2) + ["yes"] * (images - images // 2)
+    dataset = SimpleNamespace(
+        name=paper_set(paper),
+        table=pd.DataFrame({"path": [f"{n}.png" for n in range(images)], "label": labels}),
+        classes=("no", "yes"),
+        fingerprint="0123456789abcdef",
+        differences=(),
+        phantom=False,
+    )
+    monkeypatch.setattr(Study, "dataset", dataset)
+    options = {"profile": "full", "data": "elsewhere", "weights": "imagenet"}
+    return Study(paper, out=str(tmp_path / "reports"), **options)
+
+
+def paper_set(paper: str) -> str:
+    from brainlib.paper import load_paper
+
+    return load_paper(paper).data.set.value

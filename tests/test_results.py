@@ -1,0 +1,136 @@
+"""Tables of a paper's results, from predictions whose scores are known by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from brainlib import results as results_module
+from brainlib.errors import UsageError
+from brainlib.results import Results
+from made_up import result, study_of
+
+# Of 800 validated images a fold: 16, 20 and 24 errors of the CNN, half of them of each kind.
+FOLDS = {1: (392, 8, 8, 392), 2: (390, 10, 10, 390), 3: (388, 12, 12, 388)}
+
+
+@pytest.fixture
+def jardim(monkeypatch, tmp_path):
+    study = study_of("jardim", monkeypatch, tmp_path, images=3000)
+    trained = {}
+    for trial in study.trials():
+        fold = trial.split.fold
+        counts = FOLDS[fold] if fold else (297, 0, 2, 301)
+        if trial.arm == "transfer":
+            # Two errors fewer in each fold, a tenth of a percentage point more in the mean.
+            tp, fn, fp, tn = counts
+            counts = (tp + 1, fn - 1, fp - 1, tn + 1) if fold else (292, 5, 7, 296)
+        trained[trial.arm, trial.stage] = result(trial, counts)
+    return Results(study, trained)
+
+
+def test_the_fold_table_holds_scores_mean_and_variance_beside_the_printed_ones(jardim):
+    rows = jardim.fold_table("cnn").frame.set_index("")
+    spaced = rows["accuracy"].str.replace("\N{NO-BREAK SPACE}", " ")
+    assert list(spaced) == ["98.00 %", "97.50 %", "97.00 %", "97.50 %", "0.250"]
+    assert list(rows["accuracy, printed"])[-2:] == ["97.66\N{NO-BREAK SPACE}%", "0.092"]
+    assert rows.loc["fold 1", "specificity, printed"] == "96.34\N{NO-BREAK SPACE}%"
+    assert "2400 images" in jardim.fold_table("cnn").caption
+
+
+def test_the_t_tests_stand_on_these_folds_and_on_the_printed_ones(jardim):
+    rows = jardim.t_tests("transfer", "cnn").frame
+    printed = rows[rows["on"] == "printed folds"]
+    # Paired: mean difference 0.1033 points, deviation 0.4829, so t = 0.1033 / (0.4829 / sqrt 3).
+    assert list(printed["t"]) == ["0.3706", "0.3041", "0.2344"]
+    assert list(printed["df"]) == ["2", "4", "2"]
+    ours = rows[rows["on"] == "these folds"]
+    # The same quarter of a point in every fold: no variance, and the paired t is infinite.
+    assert set(ours["difference"]) == {"+0.25 points"}
+    assert ours["t"].iloc[0] == "inf"
+    # Unpaired: both variances 0.25 points squared, so t = 0.25 / sqrt(2 * 0.25 / 3).
+    assert ours["t"].iloc[1] == f"{0.25 / np.sqrt(0.5 / 3):.4f}"
+
+
+def test_scores_on_the_images_held_out_have_intervals_and_their_method(jardim):
+    rows = jardim.score_table(("accuracy", "sensitivity")).frame
+    first = rows.iloc[0]
+    assert (first["printed"], first["reproduced"]) == (
+        "99.67\N{NO-BREAK SPACE}%",
+        "99.67\N{NO-BREAK SPACE}%",
+    )
+    # Wilson for 598 of 600.
+    assert first["95 % interval"] == "98.79 to 99.91\N{NO-BREAK SPACE}%"
+    assert (first["n"], rows.iloc[1]["n"]) == (600, 297)
+    assert first["interval by"] == "Wilson 95 %"
+
+
+def test_confusion_is_rows_true_by_columns_predicted(jardim):
+    assert jardim.confusion("transfer").to_numpy().tolist() == [[296, 7], [5, 292]]
+
+
+def test_the_best_epoch_is_shown_beside_the_last_one(jardim):
+    trial = jardim.trials["cnn", "final"].trial
+    jardim.trials["cnn", "final"] = result(trial, (290, 7, 2, 301), best=(297, 0, 0, 303))
+    rows = jardim.best_epoch_table().frame.set_index("stage")
+    row = rows[rows["judged on"] == "test"].iloc[0]
+    assert row["last epoch"] == "98.50\N{NO-BREAK SPACE}%"
+    assert (row["best epoch"], row["which"]) == ("100.00\N{NO-BREAK SPACE}%", 1)
+
+
+def test_judged_on_the_best_epoch_takes_that_epochs_predictions(jardim):
+    trial = jardim.trials["cnn", "final"].trial
+    made = result(trial, (290, 7, 2, 301), best=(297, 0, 0, 303))
+    last, best = made.judged("last"), made.judged("best")
+    assert (last["p_yes"] > 0.5).sum() == 292
+    assert (best["p_yes"] > 0.5).sum() == 297
+    assert list(best["path"]) == list(last["path"])
+    assert set(best.columns) == set(last.columns)
+
+
+def test_times_are_told_with_the_machine(jardim):
+    table = jardim.time_table()
+    assert "a processor, 2 cores, no GPU" in table.caption
+    assert set(table.frame["training (s)"]) == {"12.0"}
+
+
+def explained(monkeypatch, jardim):
+    """Have heat maps without a model, and return the paths that were asked for."""
+    asked = []
+
+    def heat_maps(result, dataset, paths, store, scheduler):
+        asked.append(list(paths))
+        n = len(paths)
+        return np.zeros((n, 8, 8, 1), np.uint8), np.zeros((n, 8, 8), np.float32)
+
+    monkeypatch.setattr(results_module, "heat_maps", heat_maps)
+    return asked
+
+
+def test_grad_cam_takes_the_first_images_that_both_models_get_right(jardim, monkeypatch):
+    asked = explained(monkeypatch, jardim)
+    rows = jardim.grad_cam_rows("cnn")
+    # Transfer: images 0 to 291 are its true positives, 304 (after 5 misses and 7 alarms) to 599
+    # its true negatives; the CNN's true negatives begin at 299.
+    assert asked == [["test/0.png", "test/304.png"]] * 2
+    assert [caption.split("\n")[0] for caption, _, _ in rows] == ["True positive", "True negative"]
+    assert "transfer: p(yes) = 0.900" in rows[0][0]
+    assert set(rows[0][2]) == {jardim.study.title("cnn"), jardim.study.title("transfer")}
+
+
+def test_grad_cam_leaves_out_a_kind_of_which_there_is_none(jardim, monkeypatch):
+    asked = explained(monkeypatch, jardim)
+    for arm in ("cnn", "transfer"):
+        trial = jardim.trials[arm, "final"].trial
+        jardim.trials[arm, "final"] = result(trial, (5, 0, 5, 0))
+    assert len(jardim.grad_cam_rows("cnn")) == 1
+    assert asked == [["test/0.png"]] * 2
+
+
+def test_grad_cam_of_a_model_that_is_never_right_is_refused(jardim, monkeypatch):
+    explained(monkeypatch, jardim)
+    for arm in ("cnn", "transfer"):
+        trial = jardim.trials[arm, "final"].trial
+        jardim.trials[arm, "final"] = result(trial, (0, 5, 5, 0))
+    with pytest.raises(UsageError, match="no held-out image right"):
+        jardim.grad_cam_rows("cnn")

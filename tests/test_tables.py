@@ -1,0 +1,33 @@
+"""Tables show every word, and nothing of what they hold is taken for HTML."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from brainlib.tables import Table, percent
+
+
+def test_hostile_text_is_shown_not_obeyed():
+    hostile = "<script>alert(1)</script>"
+    html = Table(pd.DataFrame({hostile: [hostile]}), hostile)._repr_html_()
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 3
+
+
+def test_long_text_and_long_tables_are_not_cut():
+    long = "word " * 100
+    html = Table(pd.DataFrame({"a": [long] * 80}), "Long.")._repr_html_()
+    assert html.count(long.strip()) == 80
+
+
+def test_what_is_missing_is_left_empty():
+    html = Table(pd.DataFrame({"a": [math.nan]}), "Empty.")._repr_html_()
+    assert "<td></td>" in html
+
+
+def test_a_percentage_has_two_digits_and_no_place_to_break():
+    assert percent(0.98765) == "98.77\N{NO-BREAK SPACE}%"
+    assert percent(1, digits=0) == "100\N{NO-BREAK SPACE}%"
+    assert percent(math.nan) == "–"

@@ -1,0 +1,111 @@
+"""A verdict for every printed number, from predictions whose scores are known by hand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from brainlib.answers import PaperResult
+from brainlib.results import Results
+from brainlib.verdicts import Verdicts
+from made_up import result, study_of
+from test_results import jardim  # noqa: F401  a fixture
+
+
+@pytest.fixture
+def hajhashem(monkeypatch, tmp_path):
+    study = study_of("hajhashem", monkeypatch, tmp_path, images=253)
+    (trial,) = study.trials()
+    # The only confusion matrix of 51 images that gives the four printed figures.
+    trained = {("resnet18", "final"): result(trial, (23, 2, 6, 20))}
+    return Verdicts(Results(study, trained))
+
+
+def verdict_of(verdicts, claim_id):
+    return next((e, v) for claim, e, v in verdicts.claims if claim.id == claim_id)
+
+
+def test_the_implied_confusion_matrix_gives_the_printed_figures(hajhashem):
+    for name, value in {
+        "abstract.accuracy": 43 / 51,
+        "abstract.precision": 23 / 29,
+        "abstract.recall": 23 / 25,
+        "abstract.f1": 46 / 54,
+    }.items():
+        assert verdict_of(hajhashem, name)[0].value == pytest.approx(value, abs=1e-12)
+
+
+def test_fifty_images_confirm_nothing_even_where_every_figure_agrees(hajhashem):
+    estimate, verdict = verdict_of(hajhashem, "abstract.accuracy")
+    assert estimate.high - estimate.low > 0.15
+    assert verdict.verdict == "inconclusive"
+
+
+def test_each_claim_of_jardim_is_judged_by_its_own_rule(jardim):  # noqa: F811
+    verdicts = Verdicts(jardim)
+
+    def said(claim_id):
+        return verdict_of(verdicts, claim_id)[1]
+
+    # 598 of 600 right: Wilson's interval 98.79 to 99.91 % lies within two points of 99.67 %.
+    assert said("abstract.en.cnn.accuracy").verdict == "reproduced"
+    assert said("dataset.images").verdict == "reproduced"
+    assert said("dataset.images.yes").verdict == "reproduced"
+    assert said("dataset.test_images").verdict == "reproduced"
+    assert said("text.t").verdict == "inconclusive"
+    assert "no interval" in said("text.t").reason
+    # Unpaired t of 0.6124 on 4 degrees of freedom: p = 0.573.
+    estimate, verdict = verdict_of(verdicts, "text.p")
+    assert estimate.value == pytest.approx(0.5733, abs=1e-3)
+    assert verdict.verdict == "reproduced"
+    assert said("text.cnn.training_time").verdict == "not comparable"
+    assert "another machine" in said("text.cnn.training_time").reason
+    assert said("methods.epochs").verdict == "not computed"
+    assert "protocol.loss" in said("methods.output_units").reason
+
+
+def test_a_wrong_count_of_images_is_not_reproduced(jardim):  # noqa: F811
+    jardim.study.dataset.table = jardim.study.dataset.table.iloc[:-1]
+    estimate, verdict = verdict_of(Verdicts(jardim), "dataset.images")
+    assert (estimate.value, verdict.verdict) == (2999, "not reproduced")
+
+
+def test_a_condition_of_one_arm_does_not_touch_the_other(jardim):  # noqa: F811
+    jardim.study.weights["transfer"] = type(jardim.study.weights["transfer"])("random")
+    verdicts = Verdicts(jardim)
+    assert verdict_of(verdicts, "abstract.en.cnn.accuracy")[1].verdict == "reproduced"
+    for name in ("abstract.en.transfer.accuracy", "text.p", "text.t"):
+        verdict = verdict_of(verdicts, name)[1]
+        assert verdict.verdict == "not comparable"
+        assert "transfer: random weights" in verdict.reason
+
+
+def test_a_number_printed_in_several_places_has_one_row(jardim):  # noqa: F811
+    table = Verdicts(jardim).table().frame
+    (row,) = [row for _, row in table.iterrows() if row["claim"] == "cnn – test: accuracy"]
+    places = row["where"].split("; ")
+    assert len(places) == 4 and places[-1] == "Conclusion"
+    assert table["claim"].duplicated().sum() == 0
+
+
+def test_conditions_are_named_by_their_numbers(jardim):  # noqa: F811
+    jardim.study.dataset.phantom = True
+    verdicts = Verdicts(jardim)
+    listed = verdicts.conditions_table().frame
+    assert list(listed["condition"]) == ["3000 phantoms"]
+    table = verdicts.table().frame
+    assert set(table["verdict"]) == {"not comparable"}
+    assert table.loc[table["claim"] == "cnn – test: accuracy", "reason"].item() == "condition 1"
+
+
+@pytest.mark.parametrize("which", ["jardim", "hajhashem"])
+def test_what_is_saved_is_what_the_report_reads(which, request):
+    given = request.getfixturevalue(which)
+    verdicts = given if which == "hajhashem" else Verdicts(given)
+    verdicts.save()
+    text = (verdicts.study.options.store.parent / "results" / f"{which}.json").read_text()
+    json.loads(text, parse_constant=pytest.fail)  # no NaN, which is no JSON
+    saved = PaperResult.model_validate_json(text)
+    assert [claim.id for claim in saved.claims] == [c.id for c in verdicts.study.paper.claims]
+    assert "elsewhere" not in text
