@@ -190,6 +190,7 @@ def local_cluster(jobs: int):
     str
         Address of the scheduler.
     """
+    import dask
     from distributed import LocalCluster
 
     threads = max(1, (os.cpu_count() or 1) // jobs)
@@ -198,15 +199,18 @@ def local_cluster(jobs: int):
         "OMP_NUM_THREADS": str(threads),
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
-    cluster = LocalCluster(
-        n_workers=jobs,
-        threads_per_worker=1,
-        processes=True,
-        memory_limit=0,  # memory maps count as memory, and would have the worker restarted
-        dashboard_address=":0",  # any free port: several runs may stand side by side
-        env=environment,
-        silence_logs=50,
-    )
+    # Dask moves no task to an idle worker before it knows how long such a task takes.
+    durations = {"_on_worker": "10 minutes", "_load_tensorflow": "10 seconds"}
+    with dask.config.set({"distributed.scheduler.unknown-task-durations": durations}):
+        cluster = LocalCluster(
+            n_workers=jobs,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=0,  # memory maps count as memory, and would have the worker restarted
+            dashboard_address=":0",  # any free port: several runs may stand side by side
+            env=environment,
+            silence_logs=50,
+        )
     with cluster, connected(cluster.scheduler_address) as client:
         # Held until the end: a future that nobody holds is cancelled.
         warming = [
@@ -226,7 +230,10 @@ def _load_tensorflow():
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
-        importlib.import_module("tensorflow").config.list_physical_devices()
+        tensorflow = importlib.import_module("tensorflow")
+        tensorflow.config.list_physical_devices()
+        # Its warning that graphs are traced often is true, and what training many models means.
+        tensorflow.get_logger().setLevel("ERROR")
     finally:
         os.dup2(kept, 2)
         os.close(kept)
