@@ -12,9 +12,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from brainlib.datasets import REGISTRY
 from brainlib.errors import PaperError
 from brainlib.paper import Claim, load_paper, paper_ids
+from brainlib.registry import REGISTRY
 
 
 @pytest.fixture
