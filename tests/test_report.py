@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -240,12 +241,21 @@ def test_a_kernel_that_is_killed_is_a_failure(tmp_path):
     assert outcome.html.exists()
 
 
+@pytest.fixture
+def interruptible():
+    """Heed Ctrl-C, which a shell has its background jobs ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_kernel_and_reaches_the_caller(tmp_path):
     pid = tmp_path / "pid"
     notebook = write_notebook(
         tmp_path / "lu.ipynb",
         f"import os, pathlib, signal, time\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))"
-        "\nos.kill(os.getppid(), signal.SIGINT)\ntime.sleep(600)",
+        "\nos.kill(os.getppid(), signal.SIGINT)\ntime.sleep(60)",
     )
     with pytest.raises(KeyboardInterrupt):
         run_notebook(notebook, {}, tmp_path / "out")
