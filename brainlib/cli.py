@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -176,7 +175,8 @@ def _check(papers, options):
     studies = [Study(paper, **options.model_dump()) for paper in papers]
     with writing(Path(options.out) / ".writable") as file:
         file.write(b"")
-    (Path(options.out) / ".writable").unlink()
+    # Another run with the same folder may have been faster.
+    (Path(options.out) / ".writable").unlink(missing_ok=True)
     if options.source == PHANTOMS:
         return
     if options.source != KAGGLE:
@@ -187,19 +187,25 @@ def _check(papers, options):
 
 
 @contextlib.contextmanager
-def _leaving_nothing(folder):
-    """Remove what a block wrote in a folder when it fails."""
-    existed = folder.exists()
-    before = set(folder.rglob("*")) if existed else set()
+def _leaving_nothing(out):
+    """Remove what a check wrote below `out` when it fails, and the folders made for it.
+
+    A check stores nothing but the index of a data set. Whatever else appears meanwhile belongs to
+    another run with the same `out`, and stays.
+    """
+    index = out / "store" / "index"
+    # Path.exists raises where a folder may not be looked into; os.path.exists says no.
+    absent = [folder for folder in (index, *index.parents) if not os.path.exists(folder)]
+    before = set() if index in absent else set(index.glob("*.json"))
     try:
         yield
     except BaseException:
-        if not existed:
-            shutil.rmtree(folder, ignore_errors=True)
-        elif folder.is_dir():
-            for path in sorted(set(folder.rglob("*")) - before, reverse=True):
-                with contextlib.suppress(OSError):
-                    path.rmdir() if path.is_dir() else path.unlink()
+        with contextlib.suppress(OSError):
+            for path in set(index.glob("*.json")) - before:
+                path.unlink(missing_ok=True)
+        for folder in absent:  # the deepest first
+            with contextlib.suppress(OSError):  # not made, or not empty
+                folder.rmdir()
         raise
 
 

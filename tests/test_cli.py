@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from brainlib import cli, workers
+from brainlib.errors import UsageError
 from brainlib.paper import load_paper, paper_ids
 
 
@@ -137,6 +138,32 @@ def test_an_output_that_exists_keeps_what_it_held(capsys, tmp_path, data):
     refused(capsys, tmp_path, "--data", str(data), "--weights", "random")
 
 
+def test_folders_made_on_the_way_to_the_output_go_with_it(capsys, tmp_path, data):
+    damage(data, "cut")
+    out = ["--out", str(tmp_path / "new" / "deeper" / "reports")]
+    refused(capsys, tmp_path, *out, "--data", str(data), "--weights", "random")
+
+
+def test_a_refused_run_leaves_alone_what_another_run_stores_meanwhile(
+    capsys, tmp_path, data, monkeypatch
+):
+    trial = tmp_path / "reports" / "store" / "trials" / "abc"
+
+    @contextlib.contextmanager
+    def silent(scheduler):
+        trial.mkdir(parents=True)
+        (trial / "facts.json").write_text("hours of training")
+        raise UsageError(f"--scheduler {scheduler}: none answered there")
+        yield
+
+    monkeypatch.setattr(workers, "connected", silent)
+    arguments = ["--data", str(data), "--weights", "random", "--scheduler", "tcp://127.0.0.1:9"]
+    assert cli.main(["run", "--out", str(tmp_path / "reports"), *arguments]) == 2
+    assert "none answered" in capsys.readouterr().err
+    written = [path for path in (tmp_path / "reports").rglob("*") if path.is_file()]
+    assert written == [trial / "facts.json"]
+
+
 def test_an_output_that_cannot_be_written_is_refused(capsys, tmp_path):
     (tmp_path / "reports").write_text("a file")
     assert str(tmp_path / "reports") in refused(capsys, tmp_path, "--papers", "jardim")
@@ -234,7 +261,7 @@ def test_claims_into_a_closed_pipe_are_no_traceback():
     command = [sys.executable, "-m", "brainlib", "claims"]
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
-    assert done.stderr == ""
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_claims_of_an_unknown_paper_are_refused(capsys):

@@ -55,6 +55,22 @@ def test_pages_ask_nothing_of_the_network(out):
         assert re.findall(r"""(?:src=["']|url\(["']?)(?!data:)[^"')]+""", page) == [], name
 
 
+def test_links_stay_within_the_report(out):
+    for name, page in pages(out).items():
+        links = re.findall(r"""href=["']([^"']*)""", page)
+        assert [link for link in links if "//" in link] == [], name
+        for link in links:
+            file, _, anchor = link.partition("#")
+            target = (out / file).read_text() if file else page
+            assert not anchor or f'id="{anchor}"' in target, (name, link)
+
+
+def test_a_page_ends_with_the_verdict(out):
+    for name in PAPERS:
+        headings = re.findall(r"<h[1-6]\b[^>]*>(.*?)</h[1-6]>", pages(out)[name], re.DOTALL)
+        assert headings[-1].strip() == "Verdict", name
+
+
 def test_no_page_names_a_folder_of_this_machine(out):
     for name, page in pages(out).items():
         assert str(out.parent) not in page, name
