@@ -238,7 +238,7 @@ def test_the_best_epoch_is_the_earliest_of_the_highest_accuracy():
 
 
 def test_facts_tell_times_and_versions_but_no_path_of_this_machine(shared):
-    folder, dataset, result, _ = shared
+    folder, _, result, _ = shared
     assert result.facts["seconds"]["training"] == pytest.approx(
         result.history["seconds"].sum(), rel=1e-6
     )

@@ -94,7 +94,7 @@ def test_progress_names_each_trial_and_its_scores(where, request):
 
 @pytest.mark.parametrize("where", ["", "cluster"])
 def test_an_error_of_a_job_arrives_as_it_was_raised(where, asked, store, request):
-    dataset, (trial, _) = asked
+    dataset, _ = asked
     scheduler = request.getfixturevalue(where) if where else ""
     bad = small_trial(dataset, split=Split(holdout=0.25, folds=40, fold=1))
     with pytest.raises(UsageError) as error:
