@@ -7,7 +7,6 @@ here is interpreted: what a claim means as a number is the business of `brainlib
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -23,6 +22,7 @@ from pydantic import (
 )
 
 from brainlib.errors import PaperError
+from brainlib.papercheck import order_problems, problems
 from brainlib.plain_yaml import read_plain_yaml, shorten
 from brainlib.settings import (
     Arm,
@@ -38,7 +38,7 @@ from brainlib.settings import (
 if TYPE_CHECKING:
     import pandas as pd
 
-Stage = Annotated[str, StringConstraints(pattern=r"^(fold [1-9][0-9]?|folds|test)$")]
+Stage = Annotated[str, StringConstraints(pattern=r"^(fold [1-9][0-9]?|folds|validation|test)$")]
 
 
 class Citation(Frozen):
@@ -51,27 +51,36 @@ class Citation(Frozen):
     url: Text | None
 
 
+class Scenario(Frozen):
+    """A part of the classes that is classified by itself, in label order.
+
+    Of two classes the last one is the positive one, and the first the one without a tumour.
+    """
+
+    title: Text
+    classes: Annotated[tuple[Text, ...], Field(min_length=2)]
+
+    @property
+    def positive(self) -> str | None:
+        """The positive class of two; None of more."""
+        return self.classes[1] if len(self.classes) == 2 else None
+
+
 class Data(Frozen):
     """The data set: a name in `datasets.REGISTRY`, its classes in label order, its size.
 
-    With two classes the last one is the positive one.
+    `normal` is the class without a tumour; of two classes it is the first.
     """
 
     set: Setting[Text]
     classes: Annotated[tuple[Text, ...], Field(min_length=2)]
-    positive: Text | None
+    normal: Text
     images: Setting[Count]
 
     @model_validator(mode="after")
-    def _positive_is_last(self) -> Data:
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError(f"expected different classes, received {list(self.classes)}")
-        if self.positive is not None and self.positive not in self.classes:
-            raise ValueError(f"positive: expected one of {list(self.classes)} or null, "
-                             f"received {self.positive!r}")
-        if len(self.classes) == 2 and self.positive != self.classes[1]:
-            raise ValueError(f"positive: expected {self.classes[1]!r}, the last of two classes, "
-                             f"received {self.positive!r}")
+    def _classes_have_an_order(self) -> Data:
+        for problem in order_problems(self.classes, self.normal):
+            raise ValueError(problem)
         return self
 
 
@@ -87,24 +96,56 @@ class LayerRow(Frozen):
     details: str
 
 
-class Tables(Frozen):
-    """Tables that describe a model rather than a result."""
+class OtherWork(Frozen):
+    """One row of a printed comparison with other papers; `accuracy` as printed, e.g. "94.74%"."""
 
-    layer_table: tuple[LayerRow, ...] | None = None
+    reference: Text
+    method: Text
+    accuracy: Text
+
+
+class Tables(Frozen):
+    """Printed tables that are no results of this paper: its layers, and what others reached."""
+
+    layer_table: tuple[LayerRow, ...] = ()
+    other_work: tuple[OtherWork, ...] = ()
+
+
+class Selection(Frozen):
+    """What a profile runs unless a user asks for more; no scenario named: all of them."""
+
+    arms: Annotated[tuple[Identifier, ...], Field(min_length=1)]
+    scenarios: tuple[Identifier, ...] = ()
+    why: Text
 
 
 class Metric(Frozen):
     """What a claim says is measured.
 
-    `over` says of what: one value, the mean, sample variance or standard deviation over the folds,
-    or a comparison such as "p > 0.05". `label` is the class that is counted or scored (null: all
-    images, or the positive class). `sensitivity` is also what papers call recall.
+    Attributes
+    ----------
+    name
+        `sensitivity` is also what papers call recall. `count` is the number of images of a class
+        that were given the class `predicted` (by default their own), `errors` of those that were
+        given another one; `images` is how many there are.
+    over
+        One value; the mean, sample variance or standard deviation over the folds; the mean over
+        the epochs of one model; or a comparison such as "p > 0.05".
+    label
+        The class that is counted or scored (null: all images, or the positive class of two).
+    average
+        Over the classes, each against the rest: the plain mean ("macro"), or weighted by the number
+        of images of each class ("weighted"). One of `label` and `average` is needed where a score
+        is of one class and there are more than two.
     """
 
     name: Literal["accuracy", "sensitivity", "specificity", "precision", "f1", "auc", "loss",
-                  "training_seconds", "images", "t_test.t", "t_test.p"]
-    over: Literal["value", "mean", "variance", "sd", "comparison"] = "value"
+                  "training_loss", "training_seconds", "images", "count", "errors",
+                  "t_test.t", "t_test.p"]
+    over: Literal["value", "mean", "variance", "sd", "epochs", "comparison"] = "value"
     label: Text | None = None
+    predicted: Text | None = None
+    average: Literal["macro", "weighted"] | None = None
 
 
 class Claim(Frozen):
@@ -123,7 +164,10 @@ class Claim(Frozen):
     arm, arms
         The arm that the figure is about, or the two that a t-test compares: first minus second.
     stage
-        "fold 1" ..., "folds" (all of them) or "test"; null for what has none.
+        "fold 1" ..., "folds" (all of them), "validation" or "test"; null for what has none.
+    scenario, phase
+        Which classes, in a paper with scenarios, and after which phase of the arm's training (null:
+        the last).
     """
 
     id: Identifier
@@ -135,6 +179,8 @@ class Claim(Frozen):
     arm: str | None = None
     arms: tuple[str, ...] = ()
     stage: Stage | None = None
+    scenario: str | None = None
+    phase: str | None = None
     metric: Metric | None = None
     why_not: Text | None = None
 
@@ -146,9 +192,19 @@ class Paper(Frozen):
     citation: Citation
     data: Data
     protocol: Protocol
+    scenarios: Annotated[dict[Identifier, Scenario], AfterValidator(FrozenDict)] = FrozenDict()
     arms: Annotated[dict[Identifier, Arm], Field(min_length=1), AfterValidator(FrozenDict)]
+    profiles: Annotated[
+        dict[Literal["smoke", "demo"], Selection], AfterValidator(FrozenDict)
+    ] = FrozenDict()
     tables: Tables = Tables()
     claims: tuple[Claim, ...]
+
+    def scenario(self, name: str = "") -> Scenario:
+        """The classes of a scenario; "" stands for all classes in a paper without scenarios."""
+        if name:
+            return self.scenarios[name]
+        return Scenario(title="all classes", classes=self.data.classes)
 
     def settings_table(self) -> pd.DataFrame:
         """All settings: columns setting (key path), value, provenance, why, alternatives.
@@ -211,12 +267,37 @@ def load_paper(id_or_path: str | Path) -> Paper:
                          f"{', '.join(paper_ids())}, or the path of a .yaml file")
     content = read_plain_yaml(path)
     try:
+        content = _spelled_out(content, path.name)
         paper = Paper.model_validate(content)
     except ValidationError as error:
         raise PaperError(f"{path.name}: {_first(error, content)}") from None
-    for problem in _problems(paper, path.name):
+    for problem in problems(paper, path.name):
         raise PaperError(f"{path.name}: {problem}")
     return paper
+
+
+def _spelled_out(content: dict[str, Any], file_name: str) -> dict[str, Any]:
+    """Give every arm that is ``{title, like, backbone}`` the model and the phases of its like."""
+    arms = content.get("arms")
+    if not isinstance(arms, dict):
+        return content
+    written_out = {name for name, arm in arms.items() if isinstance(arm, dict) and "like" not in arm}
+    spelled = dict(arms)
+    for name, arm in arms.items():
+        if name in written_out or not isinstance(arm, dict):
+            continue
+        like = arm["like"]
+        if set(arm) != {"title", "like", "backbone"} or str(like) not in written_out:
+            raise PaperError(
+                f"{file_name}: arms.{name}: expected title, backbone and like, which names an arm that is "
+                f"written out ({', '.join(sorted(written_out))}), received {shorten(arm)}"
+            )
+        other = arms[like]
+        model = other.get("model")
+        if isinstance(model, dict):  # else the type of the other arm complains
+            model = {**model, "backbone": arm["backbone"]}
+        spelled[name] = {**other, "title": arm["title"], "like": like, "model": model}
+    return {**content, "arms": spelled}
 
 
 def _folder() -> Any:
@@ -224,9 +305,14 @@ def _folder() -> Any:
 
 
 def _settings(path: str, part: Any) -> Iterator[tuple[str, Setting]]:
-    """Yield every setting below `part` with its key path, in the order of the schema."""
+    """Yield every setting below `part` with its key path, in the order of the schema.
+
+    Of an arm that is like another one, only what it does not share.
+    """
     if isinstance(part, Setting):
         yield path, part
+    elif isinstance(part, Arm) and part.like is not None:
+        yield f"{path}.model.backbone", part.model.backbone
     elif isinstance(part, BaseModel):
         for key, value in part:
             yield from _settings(f"{path}.{key}".lstrip("."), value)
@@ -236,56 +322,6 @@ def _settings(path: str, part: Any) -> Iterator[tuple[str, Setting]]:
     elif isinstance(part, tuple):
         for i, value in enumerate(part):
             yield from _settings(f"{path}[{i}]", value)
-
-
-def _problems(paper: Paper, file_name: str) -> Iterator[str]:
-    """Yield what is wrong between parts of a paper that are right by themselves."""
-    if paper.id != Path(file_name).stem:
-        yield f"id: expected the file's stem {Path(file_name).stem!r}, received {paper.id!r}"
-    two_classes = len(paper.data.classes) == 2
-    if paper.protocol.loss.value == "binary_crossentropy" and not two_classes:
-        yield ("protocol.loss.value: expected categorical_crossentropy for "
-               f"{len(paper.data.classes)} classes, received binary_crossentropy")
-    seen: set[str] = set()
-    for i, claim in enumerate(paper.claims):
-        if claim.id in seen:
-            yield f"claims[{i}].id: expected a new id, received {claim.id!r} a second time"
-        seen.add(claim.id)
-        for problem in _claim_problems(claim, paper):
-            yield f"claims[{i}] ({claim.id}).{problem}"
-
-
-def _claim_problems(claim: Claim, paper: Paper) -> Iterator[str]:
-    """Yield what is wrong with one claim of a paper, each beginning with the key."""
-    named = (claim.arm, *claim.arms) if claim.arm is not None else claim.arms
-    for arm in named:
-        if arm not in paper.arms:
-            yield f"arm: expected one of {', '.join(paper.arms)}, received {shorten(arm)}"
-    folds = paper.protocol.folds.value if paper.protocol.folds else 0
-    if claim.stage and claim.stage.startswith("fold") and not folds:
-        yield (f"stage: expected 'test' or null in a protocol without folds, "
-               f"received {claim.stage!r}")
-    elif claim.stage and claim.stage.startswith("fold ") and int(claim.stage[5:]) > folds:
-        yield f"stage: expected fold 1 to {folds}, received {claim.stage!r}"
-    if (claim.n is None) != (claim.n_why is None):
-        yield "n_why: expected n and n_why together, received only one"
-    if (claim.metric is None) == (claim.why_not is None):
-        both = "both" if claim.metric else "neither"
-        yield f"metric: expected either metric or why_not, received {both}"
-    if (metric := claim.metric) is None:
-        return
-    if metric.label is not None and metric.label not in paper.data.classes:
-        yield (f"metric.label: expected one of {', '.join(paper.data.classes)}, "
-               f"received {shorten(metric.label)}")
-    if metric.name.startswith("t_test") != (len(claim.arms) == 2) or (claim.arm and claim.arms):
-        yield "arms: expected two arms for a t_test alone, with arm null"
-    elif metric.name not in ("images", "t_test.t", "t_test.p") and not (claim.arm and claim.stage):
-        yield f"metric: expected an arm and a stage for {metric.name}, received none"
-    if metric.over in ("mean", "variance", "sd") and claim.stage != "folds":
-        yield f"stage: expected 'folds' for a {metric.over}, received {claim.stage!r}"
-    if (metric.over == "comparison") != bool(re.search("[<>≤≥]", claim.printed)):
-        yield ("metric.over: expected 'comparison' if and only if printed compares, received "
-               f"{metric.over!r} for {shorten(claim.printed)}")
 
 
 def _first(error: ValidationError, content: dict[str, Any]) -> str:

@@ -102,16 +102,20 @@ class Protocol(Frozen):
     """How the images are split, and what all arms of the paper share in training.
 
     `image_size` is the side of the square input in pixels; `holdout` the share of the images held
-    out for the test; `folds` the k of cross-validation on the others (null: none); `epoch` the one
-    whose predictions count; `threshold` on the positive class's probability (null: the most
-    probable class).
+    out for the test, or "published" for the set's own test folders; `validation` the share of all
+    images that is kept to watch the training (null: none); `folds` the k of cross-validation on
+    the others (null: none); `oversample` the class whose training images are repeated, each time
+    augmented anew, until it equals the largest (null: none); `epoch` the one whose predictions
+    count; `threshold` on the positive class's probability (null: the most probable class).
     """
 
     image_size: Setting[Count]
-    holdout: Setting[Fraction]
+    holdout: Setting[Fraction | Literal["published"]]
+    validation: Setting[Fraction] | None
     folds: Setting[Annotated[int, Field(ge=2, le=99)]] | None
     stratified: Setting[bool]
     split_by: Setting[Literal["image", "group"]]
+    oversample: Setting[Text] | None
     batch_size: Setting[Count]
     loss: Setting[Literal["binary_crossentropy", "categorical_crossentropy"]]
     optimizer: Setting[Literal["adam"]]
@@ -124,7 +128,8 @@ class _Model(Frozen):
 
     `scaling`: "unit" is x / 255; "backbone" is what the backbone's preprocess_input in
     keras.applications does; "imagenet_mean_std" is (x / 255 - mean) / std per channel. `dense` are
-    hidden ReLU units; `head_dropout` follows the pooled or flattened features (0: none). The output
+    hidden ReLU units; `head_dropout` the rates of the dropout after the pooled or flattened
+    features and after each hidden layer, in this order (0, or left out at the end: none). The output
     layer is derived: one sigmoid unit for binary_crossentropy, else a softmax unit per class.
     """
 
@@ -132,7 +137,15 @@ class _Model(Frozen):
     scaling: Setting[Literal["unit", "backbone", "imagenet_mean_std"]]
     pooling: Setting[Literal["flatten", "average", "max"]]
     dense: Setting[tuple[Count, ...]]
-    head_dropout: Setting[Rate]
+    head_dropout: Setting[tuple[Rate, ...]]
+
+    @model_validator(mode="after")
+    def _dropout_has_its_place(self) -> _Model:
+        places = 1 + len(self.dense.value)
+        if len(self.head_dropout.value) > places:
+            raise ValueError(f"head_dropout: expected at most {places} rates, one after the features "
+                             f"and after each dense layer, received {len(self.head_dropout.value)}")
+        return self
 
 
 class CnnSettings(_Model):
@@ -170,18 +183,36 @@ class Augmentation(TypedDict, total=False):
 
 
 class Phase(Frozen):
-    """One stretch of training: what is trainable ("all", "head", or layer-name prefixes), how."""
+    """One stretch of training: what is trainable ("all", "head", or layer-name prefixes), how.
+
+    `batch_norm` says whether the batch normalisation among the trainable layers trains with them,
+    on the statistics of each batch, or stays frozen, on those that it has; null where the model or
+    what trains of it has none.
+    """
 
     name: Text
     trainable: Setting[Literal["all", "head"] | Annotated[tuple[Text, ...], Field(min_length=1)]]
     epochs: Setting[Count]
     learning_rate: Setting[Annotated[float, Field(gt=0)]]
+    batch_norm: Setting[Literal["trained", "frozen"]] | None = None
     augmentation: Setting[Annotated[Augmentation, AfterValidator(FrozenDict)]]
 
 
 class Arm(Frozen):
-    """One model of the paper with the phases that train it."""
+    """One model of the paper with the phases that train it, each going on from the one before.
+
+    `like` is the arm that this one equals in everything but its title and its backbone; null where
+    it is written out.
+    """
 
     title: Text
+    like: Identifier | None = None
     model: ModelSettings
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _phases_have_names_of_their_own(self) -> Arm:
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names):
+            raise ValueError(f"phases: expected different names, received {names}")
+        return self
