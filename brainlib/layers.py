@@ -1,6 +1,6 @@
-"""The one Keras layer of our own: input scaling as a part of the model.
+"""Keras layers of our own: input scaling as a part of the model, and a part that never trains.
 
-Kept apart from `models`, since defining a Keras layer imports Keras.
+Kept apart from `models` and `training`, since defining a Keras layer imports Keras.
 """
 
 from __future__ import annotations
@@ -48,3 +48,22 @@ class InputScaling(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "mode": self.mode}
+
+
+class InferenceOnly(keras.layers.Layer):
+    """Run a model in inference mode, also while the model around it trains.
+
+    Calling an inner model with ``training=False`` is not enough: a functional model hands its own
+    mode on to all of its layers.
+
+    Parameters
+    ----------
+    model : keras.Model
+    """
+
+    def __init__(self, model, **options):
+        super().__init__(**options)
+        self.model = model
+
+    def call(self, inputs):
+        return self.model(inputs, training=False)

@@ -37,8 +37,9 @@ class ModelSpec:
         How feature maps become features.
     dense : tuple of int
         Units of the hidden dense layers (ReLU).
-    head_dropout : float
-        Rate of the dropout after the features, in [0, 1).
+    head_dropout : tuple of float
+        Rates of the dropout after the features and after each hidden dense layer, in this order,
+        in [0, 1); 0, or left out at the end, for none.
     """
 
     kind: str
@@ -52,7 +53,7 @@ class ModelSpec:
     conv_dropout: float = 0.0
     pooling: str = "flatten"
     dense: tuple[int, ...] = ()
-    head_dropout: float = 0.0
+    head_dropout: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,7 @@ def _backbone(spec, x, size, weights):
     start = {"random": None, "imagenet": "imagenet", "file": weights.file}[weights.source]
     arguments = dict(backbone.arguments)
     try:
-        return function(
-            include_top=False, weights=start, input_tensor=x, **arguments
-        ).output
+        return function(include_top=False, weights=start, input_tensor=x, **arguments).output
     except (OSError, KeyError) as error:
         raise _unusable(spec.backbone, weights, error) from error
     except ValueError as error:
@@ -229,10 +228,11 @@ def _head(spec, x, outputs):
         "max": layers.GlobalMaxPooling2D,
     }[spec.pooling]
     x = pooling(name="features")(x)
-    if spec.head_dropout:
-        x = layers.Dropout(spec.head_dropout, name="head_dropout")(x)
-    for number, units in enumerate(spec.dense, start=1):
-        x = layers.Dense(units, activation="relu", name=f"dense{number}")(x)
+    for number in range(len(spec.dense) + 1):
+        if number:
+            x = layers.Dense(spec.dense[number - 1], activation="relu", name=f"dense{number}")(x)
+        if any(spec.head_dropout[number : number + 1]):
+            x = layers.Dropout(spec.head_dropout[number], name=f"head_dropout{number + 1}")(x)
     activation = "sigmoid" if outputs == 1 else "softmax"
     return layers.Dense(outputs, activation=activation, name="output")(x)
 
@@ -249,7 +249,9 @@ def _steps(model):
     return tuple(steps)
 
 
-def set_trainable(network: Network, trainable) -> tuple[str, ...]:
+def set_trainable(
+    network: Network, trainable, batch_norm: str = "trained"
+) -> tuple[str, ...]:
     """Freeze and thaw layers for a phase.
 
     A frozen batch normalisation runs in inference mode: Keras ties the two together.
@@ -260,6 +262,8 @@ def set_trainable(network: Network, trainable) -> tuple[str, ...]:
     trainable : "all", "head", or sequence of str
         The whole network, only what follows the backbone, or the head and the backbone layers
         whose names begin so.
+    batch_norm : {"trained", "frozen"}
+        Whether batch normalisation among these layers trains with them.
 
     Returns
     -------
@@ -271,6 +275,8 @@ def set_trainable(network: Network, trainable) -> tuple[str, ...]:
     ModelError
         When a prefix names no layer.
     """
+    import keras
+
     head = set(network.head)
     prefixes = () if isinstance(trainable, str) else tuple(trainable)
     layers = network.model.layers
@@ -281,6 +287,11 @@ def set_trainable(network: Network, trainable) -> tuple[str, ...]:
     for layer in layers:
         wanted = trainable == "all" or layer.name in head or layer.name.startswith(prefixes or "\0")
         layer.trainable = bool(wanted)
+    if batch_norm == "frozen":
+        # Those inside a nested model too, such as ResNet18.
+        for layer in network.model._flatten_layers(include_self=False):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
     return tuple(layer.name for layer in layers if layer.trainable_weights)
 
 

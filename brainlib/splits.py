@@ -33,13 +33,16 @@ class Split:
     ----------
     holdout : float
         Share of the images held out as the test part, in [0, 1).
+    published : bool
+        Whether the test part is the one that the set is published with, whatever `holdout` says.
     folds : int
         k of a k-fold cross-validation on the rest; 0 for none.
     fold : int
         Which fold validates, 1 to `folds`; 0 trains on everything that is not held out.
     validation : float
-        Share of all images taken as the validation part when there are no folds
-        (0.1 with a hold-out of 0.1 is the 8-1-1 split), in [0, 1).
+        Share of all images taken as the validation part when there are no folds, in [0, 1). It
+        is drawn together with the test part and then divided from it, the way an 8-1-1 split
+        (0.1 and 0.1) is usually made.
     stratified : bool
         Whether each part keeps the class proportions of the whole.
     by : {"image", "group"}
@@ -51,6 +54,7 @@ class Split:
     """
 
     holdout: float = 0.2
+    published: bool = False
     folds: int = 0
     fold: int = 0
     validation: float = 0.0
@@ -77,11 +81,16 @@ class Split:
             )
         if self.folds and self.validation:
             raise UsageError("a split has folds or a validation share, not both")
+        if self.published and self.validation:
+            raise UsageError(
+                "a split with the published test part draws no validation part; "
+                f"received a share of {self.validation}"
+            )
         if self.by not in ("image", "group"):
             raise UsageError(f"a split is by 'image' or by 'group'; received '{self.by}'")
 
 
-def assign(labels, groups, split: Split) -> np.ndarray:
+def assign(labels, groups, split: Split, published=None) -> np.ndarray:
     """Give every image its part.
 
     Parameters
@@ -91,6 +100,9 @@ def assign(labels, groups, split: Split) -> np.ndarray:
     groups : array of shape (n,)
         Group of copies of each image; read only when ``split.by == "group"``.
     split : Split
+    published : array of shape (n,), optional
+        The part of each image in the published set, "train" or "test"; read only when
+        ``split.published``.
 
     Returns
     -------
@@ -104,18 +116,23 @@ def assign(labels, groups, split: Split) -> np.ndarray:
     """
     labels, groups = np.asarray(labels), np.asarray(groups)
     parts = np.full(len(labels), UNUSED, dtype="<U10")
-    rows = choose_images(labels, split.images, split.seed)
+    rows = _used(labels, split, published)
     if split.by == "image":
         groups = None
     try:
-        rest, test = _hold_out(rows, labels, groups, split.holdout, split)
-        parts[test] = TEST
+        if split.published:
+            test = rows[np.asarray(published)[rows] == TEST]
+            rest = np.setdiff1d(rows, test)
+        else:
+            rest, test = _hold_out(rows, labels, groups, split.holdout + split.validation, split)
+        validation = rows[:0]
         if split.fold:
             folds = list(_folds(rest, labels, groups, split))
             rest, validation = folds[split.fold - 1]
-        else:
-            share = split.validation / (1 - split.holdout)
-            rest, validation = _hold_out(rest, labels, groups, share, split)
+        elif split.validation:
+            share = split.holdout / (split.holdout + split.validation)
+            validation, test = _hold_out(test, labels, groups, share, split)
+        parts[test] = TEST
         parts[rest], parts[validation] = TRAIN, VALIDATION
     except ValueError as error:
         raise UsageError(
@@ -123,6 +140,56 @@ def assign(labels, groups, split: Split) -> np.ndarray:
             f"({str(error).splitlines()[0]}); use more images or an unstratified split"
         ) from error
     return parts
+
+
+def _used(labels, split, published):
+    if not split.published:
+        return choose_images(labels, split.images, split.seed)
+    published = np.asarray(published)
+    test = np.flatnonzero(published == TEST)
+    if len(test) == 0 or len(test) == len(labels):
+        raise UsageError(
+            "a split with the published test part needs a set that is published in two parts; "
+            f"of {len(labels)} images {len(test)} are published as test images"
+        )
+    if not split.images:
+        return np.arange(len(labels))
+    # A subset has the proportion of the published parts, with an image of each class in both.
+    classes = len(np.unique(labels))
+    share = max(classes, round(split.images * len(test) / len(labels)))
+    train = np.flatnonzero(published != TEST)
+    chosen = [
+        part[choose_images(labels[part], count, split.seed)]
+        for part, count in ((test, share), (train, max(1, split.images - share)))
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def oversampled(labels, rows: np.ndarray, label: str, seed: int) -> np.ndarray:
+    """Repeat the images of a class until it has as many as the largest one.
+
+    Parameters
+    ----------
+    labels : array of shape (n,)
+    rows : array of int
+        Positions of the training images.
+    label : str
+        The class that is repeated; every one of its images before any a second time.
+    seed : int
+        Of the draw of those that come once more than others.
+
+    Returns
+    -------
+    array of int
+        `rows`, followed by the repeated ones.
+    """
+    own = rows[np.asarray(labels)[rows] == label]
+    if len(own) == 0:
+        return rows
+    most = np.unique(np.asarray(labels)[rows], return_counts=True)[1].max()
+    whole, some = divmod(int(most) - len(own), len(own))
+    drawn = np.random.default_rng(seed).permutation(own)[:some]
+    return np.concatenate([rows, *[own] * whole, np.sort(drawn)])
 
 
 def choose_images(labels, images: int, seed: int) -> np.ndarray:

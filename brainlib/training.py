@@ -1,16 +1,18 @@
 """Training in phases, with whatever stays frozen computed once.
 
-`fit` trains a network phase by phase. Where a phase keeps the beginning of the network frozen and
-does not augment, the activations at the end of that beginning are computed once, kept on disk,
-and the rest of the network is trained on them: the same arithmetic as running the whole network
-in every epoch, without the repetition. The order of the images is drawn from the trial's seed, not
-by Keras, so that both ways see the same batches.
+`fit` trains a network phase by phase, each going on from the one before. Where a phase keeps the
+beginning of the network frozen and does not augment, the activations at the end of that beginning
+are computed once, kept on disk, and the rest of the network is trained on them: the same arithmetic
+as running the whole network in every epoch, without the repetition. With augmentation the frozen
+beginning is run in every epoch, in inference mode as well. The order of the images is drawn from
+the trial's seed, not by Keras, so that both ways see the same batches.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +43,8 @@ class Phase:
     augmentation : tuple of (str, str or float)
         Such as ``(("flip", "horizontal"), ("rotation", 15.0))``; rotation in degrees either way,
         shift, zoom and shear as fractions.
+    batch_norm : {"trained", "frozen"}
+        Of the batch normalisation among the trainable layers; see `models.set_trainable`.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Phase:
     epochs: int
     learning_rate: float
     augmentation: tuple[tuple[str, str | float], ...] = ()
+    batch_norm: str = "trained"
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,8 @@ class Task:
     targets : ndarray of float32, shape (n, 1) or (n, classes)
         1 for the positive class, or one-hot.
     train, watched : ndarray of int
-        Rows to train on; rows to predict after every epoch.
+        Rows to train on, a row that counts several times named as often; rows to predict after
+        every epoch.
     content : str
         A key of the pixels' content, for the store of activations.
     """
@@ -133,7 +139,7 @@ def fit(
     seed: int,
     store: Path,
     report: Callable[[Epoch], None] = lambda epoch: None,
-) -> tuple[list[Epoch], np.ndarray]:
+) -> tuple[list[Epoch], list[np.ndarray]]:
     """Train a network in place.
 
     Parameters
@@ -154,31 +160,33 @@ def fit(
     Returns
     -------
     epochs : list of Epoch
-    predicted : ndarray of float32, shape (n, outputs)
-        What the trained network says of every image of the task.
+    predicted : list of ndarray of float32, shape (n, outputs)
+        What the network says of every image of the task at the end of each phase.
     """
-    epochs = []
+    epochs, predicted = [], []
     for number, phase in enumerate(phases):
         order = np.random.default_rng([seed, number])
         more, body, inputs = _fit_phase(
             network, task, phase, batch_size, loss, order, store, report
         )
         epochs += more
-    predicted = predict(body, inputs, np.arange(len(task.pixels)))
-    # A row's last digits depend on its neighbours in a batch; keep one answer an image.
-    predicted[task.watched] = epochs[-1].watched
+        said = predict(body, inputs, np.arange(len(task.pixels)))
+        # A row's last digits depend on its neighbours in a batch; keep one answer an image.
+        said[task.watched] = epochs[-1].watched
+        predicted.append(said)
     return epochs, predicted
 
 
 def _fit_phase(network, task, phase, batch_size, loss, order, store, report):
     import keras
 
-    set_trainable(network, phase.trainable)
-    prefix, body = (None, network.model)
-    if not phase.augmentation:
-        prefix, body = cut_frozen_prefix(network)
-    inputs = task.pixels if prefix is None else activations(prefix, task, store)
-    trained = _augmented(body, phase.augmentation, order) if phase.augmentation else body
+    set_trainable(network, phase.trainable, phase.batch_norm)
+    prefix, trained = cut_frozen_prefix(network)
+    if phase.augmentation:
+        body, inputs = network.model, task.pixels
+        trained = _augmented(prefix, trained, phase.augmentation, order)
+    else:
+        body, inputs = trained, task.pixels if prefix is None else activations(prefix, task, store)
     trained.compile(
         optimizer=keras.optimizers.Adam(phase.learning_rate),
         loss=loss,
@@ -292,7 +300,7 @@ def _batches(inputs, targets, rows, batch_size):
         """Rows of a memory map in a given order, read batch by batch."""
 
         def __len__(self):
-            return -(-len(rows) // batch_size)
+            return math.ceil(len(rows) / batch_size)
 
         def __getitem__(self, number):
             chosen = rows[number * batch_size : (number + 1) * batch_size]
@@ -302,9 +310,12 @@ def _batches(inputs, targets, rows, batch_size):
     return Batches()
 
 
-def _augmented(body, augmentation, order):
+def _augmented(prefix, suffix, augmentation, order):
+    """Put random changes before a network, whose frozen beginning never acts as in training."""
     import keras
     from keras import layers
+
+    from brainlib.layers import InferenceOnly
 
     changes = dict(augmentation)
 
@@ -327,7 +338,9 @@ def _augmented(body, augmentation, order):
     if "shear" in changes:
         amount = changes["shear"]
         steps.append(layers.RandomShear(amount, amount, seed=seed(), **filling))
-    x = pixels = keras.Input(body.input_shape[1:])
+    x = pixels = keras.Input((prefix or suffix).input_shape[1:])
     for step in steps:
         x = step(x)
-    return keras.Model(pixels, body(x))
+    if prefix is not None:
+        x = InferenceOnly(prefix)(x)
+    return keras.Model(pixels, suffix(x))

@@ -1,23 +1,20 @@
-"""The trial: one model trained once. The unit of caching, resuming, distributing and reporting.
+"""Have trials trained, here or on a Dask cluster, unless the store has their results.
 
-A `Trial` is frozen data and its `key` is a hash of what determines its result. `run_trials` takes
-each trial's result from the store if it is there and whole, and has it trained otherwise, in this
-process or on a Dask cluster. What is kept are predictions, so that a new question about a trained
-model costs no training.
+`run_trials` takes each trial's result from the store if it is there and whole, and has it trained
+otherwise. What is kept are predictions, so that a new question about a trained model costs no
+training.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import platform
 import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,125 +24,7 @@ import pandas as pd
 import brainlib
 from brainlib import images, splits, store, workers
 from brainlib.datasets import DataSet
-from brainlib.models import ModelSpec
-from brainlib.splits import Split
-from brainlib.training import Phase
-from brainlib.weights import Weights
-
-#: Part of every key: raise it when the same trial would train to another result.
-RECIPE = 1
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One model, trained once.
-
-    Attributes
-    ----------
-    paper, arm, stage : str
-        What the trial is for, such as "jardim", "cnn", "fold 1". Not a part of the key.
-    data : str
-        Fingerprint of the data set.
-    classes : tuple of str
-        Labels in the order of class numbers; of two, the last is the positive one.
-    size : int
-        Height and width of the images in pixels.
-    model : ModelSpec
-    weights : Weights
-    phases : tuple of Phase
-    split : Split
-    batch_size : int
-    loss : {"binary_crossentropy", "categorical_crossentropy"}
-    seed : int
-        Of initialisation, dropout, augmentation and the order of the images.
-    watched : {"validation", "test"}
-        The part that is predicted after every epoch.
-    keep_model : bool
-        Whether the trained model is stored as well. Not a part of the key.
-    """
-
-    paper: str
-    arm: str
-    stage: str
-    data: str
-    classes: tuple[str, ...]
-    size: int
-    model: ModelSpec
-    weights: Weights
-    phases: tuple[Phase, ...]
-    split: Split
-    batch_size: int
-    loss: str
-    seed: int
-    watched: str
-    keep_model: bool = False
-
-    @property
-    def name(self) -> str:
-        """What a person calls the trial."""
-        return f"{self.paper} {self.arm} {self.stage}"
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of all phases together."""
-        return sum(phase.epochs for phase in self.phases)
-
-    @property
-    def key(self) -> str:
-        """24 hexadecimal digits that change with whatever changes the result."""
-        spec = dataclasses.asdict(self)
-        for name in ("paper", "arm", "stage", "keep_model"):
-            del spec[name]
-        # The bytes of a weights file matter, not where it lies.
-        del spec["weights"]["file"]
-        spec["recipe"] = [RECIPE, images.VERSION, version("tensorflow"), version("keras")]
-        return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:24]
-
-
-@dataclass(frozen=True, eq=False)
-class TrialResult:
-    """What a trial left behind.
-
-    Attributes
-    ----------
-    trial : Trial
-    predictions : DataFrame
-        One row an image: path, label, part, group (of copies), and ``p_CLASS`` for each class,
-        probabilities that sum to 1.
-    history : DataFrame
-        One row an epoch: phase, epoch (counted through all phases), loss, accuracy, watched_loss,
-        watched_accuracy, seconds.
-    epochs : DataFrame
-        What was said of the watched part after every epoch: epoch, path, label, ``p_CLASS``.
-    facts : dict
-        ``seconds`` (training, preparation and everything together), ``peak_memory_mib`` of the
-        process so far, ``environment``.
-    """
-
-    trial: Trial
-    predictions: pd.DataFrame
-    history: pd.DataFrame
-    epochs: pd.DataFrame
-    facts: dict
-
-    def part(self, name: str) -> pd.DataFrame:
-        """Predictions of the "train", "validation" or "test" part."""
-        return self.predictions[self.predictions["part"] == name]
-
-    def judged(self, epoch: str = "last") -> pd.DataFrame:
-        """Predictions of the watched part, after the "last" epoch or after the "best" one."""
-        part = self.part(self.trial.watched)
-        if epoch == "last":
-            return part
-        columns = [f"p_{name}" for name in self.trial.classes]
-        chosen = self.epochs[self.epochs["epoch"] == self.best_epoch()]
-        return part.drop(columns=columns).merge(
-            chosen[["path", *columns]], on="path", validate="one_to_one"
-        )
-
-    def best_epoch(self) -> int:
-        """The epoch with the highest accuracy on the watched part; the earliest of equals."""
-        return int(self.history.loc[self.history["watched_accuracy"].idxmax(), "epoch"])
+from brainlib.trial import Trial, TrialResult
 
 
 def run_trials(
@@ -236,15 +115,24 @@ def _train(trial, dataset, folder, report):
     started = time.perf_counter()
     training.prepare(trial.seed)
     table = dataset.table
-    parts = splits.assign(table["label"], dataset.group_ids(), trial.split)
-    rows = np.flatnonzero(parts != splits.UNUSED)
+    ours = np.flatnonzero(table["label"].isin(trial.classes))
+    drawn = splits.assign(
+        table["label"].to_numpy()[ours],
+        dataset.group_ids()[ours],
+        trial.split,
+        table["part"].to_numpy()[ours],
+    )
+    rows, parts = ours[drawn != splits.UNUSED], drawn[drawn != splits.UNUSED]
     pixels = images.load_images(dataset, rows, trial.size, trial.model.channels, folder)
-    labels, parts = table["label"].to_numpy()[rows], parts[rows]
+    labels = table["label"].to_numpy()[rows]
+    train = np.flatnonzero(parts == splits.TRAIN)
+    if trial.oversampled:
+        train = splits.oversampled(labels, train, trial.oversampled, trial.seed)
     outputs = 1 if trial.loss == "binary_crossentropy" else len(trial.classes)
     task = training.Task(
         pixels,
         _targets(labels, trial.classes, outputs),
-        np.flatnonzero(parts == splits.TRAIN),
+        train,
         np.flatnonzero(parts == trial.watched),
         _content(table["byte_hash"].iloc[rows], trial),
     )
@@ -287,7 +175,13 @@ def _train(trial, dataset, folder, report):
             "environment": environment(),
         },
         {
-            "predictions": pd.concat([base, _columns(predicted, trial.classes)], axis=1),
+            "predictions": pd.concat(
+                [
+                    pd.concat([base.assign(phase=p.name), _columns(said, trial.classes)], axis=1)
+                    for p, said in zip(trial.phases, predicted, strict=True)
+                ],
+                ignore_index=True,
+            ),
             "history": _history(epochs),
             "epochs": pd.concat(
                 [

@@ -9,7 +9,7 @@ from brainlib.datasets import DataSet
 from brainlib.models import ModelSpec
 from brainlib.splits import Split
 from brainlib.training import Phase
-from brainlib.trials import Trial
+from brainlib.trial import Trial
 from brainlib.weights import Weights
 
 IMAGES = 24

@@ -268,7 +268,7 @@ def test_the_cnn_of_jardim_by_hand():
         padding="valid",
         conv_dropout=0.25,
         dense=(500,),
-        head_dropout=0.5,
+        head_dropout=(0.5,),
     )
     model = models.build(spec, 240, 1, NONE).model
     # 240 - 2 = 238, halved 119; 119 - 2 = 117, halved 58.
@@ -281,7 +281,17 @@ def test_the_cnn_of_jardim_by_hand():
         "output": 500 + 1,
     }
     dropped = {layer.name: layer.rate for layer in model.layers if "dropout" in layer.name}
-    assert dropped == {"conv_dropout1": 0.25, "conv_dropout2": 0.25, "head_dropout": 0.5}
+    assert dropped == {"conv_dropout1": 0.25, "conv_dropout2": 0.25, "head_dropout1": 0.5}
+
+
+def test_dropout_has_its_place_in_the_head():
+    spec = transfer("mobilenet_025", dense=(8, 4), head_dropout=(0.2, 0.0, 0.3))
+    network = models.build(spec, 32, 4, RANDOM)
+    assert network.head == (
+        "features", "head_dropout1", "dense1", "dense2", "head_dropout3", "output"
+    )
+    rates = [network.model.get_layer(f"head_dropout{place}").rate for place in (1, 3)]
+    assert rates == [0.2, 0.3]
 
 
 def test_padding_same_keeps_the_size_until_the_pooling():
@@ -352,7 +362,7 @@ def networks():
     """One network of each kind with residual branches."""
     training.prepare(3)
     names = ("mobilenet_v2", "mobilenet_v3_small", "efficientnetb0", "resnet18")
-    spec = {"dense": (4,), "head_dropout": 0.5}
+    spec = {"dense": (4,), "head_dropout": (0.5,)}
     return {
         name: awaken(models.build(transfer(name, **spec), 32, 3, RANDOM), PIXELS)
         for name in names
@@ -411,7 +421,7 @@ def test_dropout_of_the_head_stays_in_what_is_trained(networks):
     for network in networks.values():
         models.set_trainable(network, "head")
         _, suffix = models.cut_frozen_prefix(network)
-        assert "head_dropout" in [layer.name for layer in suffix.layers]
+        assert "head_dropout1" in [layer.name for layer in suffix.layers]
 
 
 def test_what_trains_is_said_by_name(networks):

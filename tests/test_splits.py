@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from brainlib.errors import UsageError
-from brainlib.splits import Split, assign, choose_images
+from brainlib.splits import Split, assign, choose_images, oversampled
 
 # 100 images of two classes, 60 to 40, in pairs of copies.
 LABELS = np.array(["no"] * 60 + ["yes"] * 40)
@@ -32,10 +32,10 @@ def test_eight_one_one():
 
 @pytest.mark.parametrize(
     ("images", "train", "validation", "test"),
-    [(3000, 2400, 300, 300), (3264, 2610, 327, 327), (3096, 2476, 310, 310)],
+    [(3000, 2400, 300, 300), (3264, 2611, 326, 327), (3096, 2476, 310, 310), (1401, 1120, 140, 141)],
 )
 def test_eight_one_one_of_the_published_sets(images, train, validation, test):
-    # scikit-learn rounds the smaller parts up: 326.4 is 327, 309.6 is 310.
+    # A fifth is drawn, 652.8 of 3264 rounded up to 653, and its half, 326.5, rounded up to 327.
     labels = np.arange(images) % 4
     parts = assign(labels, labels, Split(holdout=0.1, validation=0.1))
     found = tuple(count(parts, name) for name in ("train", "validation", "test"))
@@ -74,10 +74,10 @@ def test_stratified_folds_keep_six_to_four():
 @pytest.mark.parametrize("stratified", [False, True])
 def test_folds_divide_the_rest_and_leave_the_test_part_alone(by, stratified):
     each = [
-        assign(LABELS, PAIRS, Split(0.2, 3, fold, 0.0, stratified, by, seed=4))
+        assign(LABELS, PAIRS, Split(0.2, False, 3, fold, 0.0, stratified, by, seed=4))
         for fold in (1, 2, 3)
     ]
-    final = assign(LABELS, PAIRS, Split(0.2, 0, 0, 0.0, stratified, by, seed=4))
+    final = assign(LABELS, PAIRS, Split(0.2, False, 0, 0, 0.0, stratified, by, seed=4))
     for parts in each:
         np.testing.assert_array_equal(parts == "test", final == "test")
         assert count(parts, "train") + count(parts, "validation") == count(final, "train")
@@ -206,3 +206,50 @@ def test_too_few_images_are_said_in_one_line(labels, split):
     with pytest.raises(UsageError, match="cannot split") as error:
         assign(labels, np.arange(len(labels)), split)
     assert "\n" not in str(error.value)
+
+
+# The published division.
+PUBLISHED = np.array((["train"] * 45 + ["test"] * 15) + (["train"] * 30 + ["test"] * 10))
+
+
+def test_the_published_test_part_is_taken_as_it_is():
+    parts = assign(LABELS, PAIRS, Split(published=True, seed=5), PUBLISHED)
+    assert parts.tolist() == PUBLISHED.tolist()
+
+
+def test_a_subset_keeps_the_proportion_of_the_published_parts():
+    parts = assign(LABELS, PAIRS, Split(published=True, images=20), PUBLISHED)
+    # A quarter of the set is published as the test part.
+    assert (count(parts, "train"), count(parts, "test")) == (15, 5)
+    assert set(PUBLISHED[parts == "test"]) == {"test"}
+    assert set(count(parts, "test", LABELS).values()) == {2, 3}
+
+
+def test_a_small_subset_has_every_class_in_the_published_test_part():
+    parts = assign(LABELS, PAIRS, Split(published=True, images=4), PUBLISHED)
+    assert count(parts, "test", LABELS) == {"no": 1, "yes": 1}
+    assert count(parts, "train") == 2
+
+
+@pytest.mark.parametrize("parts", [[""] * 100, ["train"] * 100, ["test"] * 100])
+def test_a_set_that_is_not_published_in_two_parts_is_refused(parts):
+    with pytest.raises(UsageError, match="published in two parts; of 100 images"):
+        assign(LABELS, PAIRS, Split(published=True), np.array(parts))
+
+
+def test_the_small_class_is_repeated_until_it_equals_the_largest():
+    labels = np.array(["a"] * 7 + ["b"] * 3 + ["c"] * 5)
+    rows = oversampled(labels, np.arange(15), "b", seed=0)
+    assert rows[:15].tolist() == list(range(15))
+    repeats = np.unique(rows[15:], return_counts=True)
+    # 7 - 3 = 4 more: each of the three once, and one of them twice.
+    assert set(repeats[0]) <= {7, 8, 9} and sorted(repeats[1]) == [1, 1, 2]
+    assert (labels[rows] == "b").sum() == 7
+    again = oversampled(labels, np.arange(15), "b", seed=0)
+    assert rows.tolist() == again.tolist()
+
+
+def test_the_largest_class_and_an_absent_one_are_not_repeated():
+    labels = np.array(["a"] * 7 + ["b"] * 3)
+    for label in ("a", "c"):
+        assert oversampled(labels, np.arange(10), label, seed=0).tolist() == list(range(10))

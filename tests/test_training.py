@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 
@@ -25,7 +26,7 @@ V2 = ModelSpec(
     backbone="mobilenet_v2",
     pooling="average",
     dense=(8,),
-    head_dropout=0.3,
+    head_dropout=(0.3,),
 )
 # The smallest backbone, for what does not depend on the backbone.
 SMALL = ModelSpec("transfer", scaling="unit", backbone="mobilenet_025", pooling="average")
@@ -129,7 +130,7 @@ def both_ways(tmp_path_factory):
     data, store = task(), tmp_path_factory.mktemp("store")
     cached = built()
     start = weights_of(cached)
-    epochs, predicted = fitted(cached, data, PHASES, store)
+    epochs, (*_, predicted) = fitted(cached, data, PHASES, store)
     plain = built()
     expected = plainly_fitted(plain, data, PHASES)
     return data, store, cached, plain, start, epochs, predicted, expected
@@ -248,6 +249,46 @@ def test_a_phase_with_augmentation_has_no_activations_to_reuse(passes, tmp_path)
     assert changed(start, weights_of(network)) == {"output"}
 
 
+def test_each_phase_leaves_its_own_predictions(tmp_path):
+    data = task()
+    phases = (Phase("a", "head", 2, 1e-2), Phase("b", "all", 1, 1e-2))
+    _, (after_a, after_b) = fitted(built(SMALL), data, phases, tmp_path)
+    _, (alone,) = fitted(built(SMALL), data, phases[:1], tmp_path)
+    np.testing.assert_array_equal(after_a, alone)
+    assert np.abs(after_b - after_a).max() > 1e-3
+
+
+def test_an_image_named_twice_counts_twice(tmp_path):
+    data = task()
+    twice = dataclasses.replace(data, train=np.repeat(data.train, 2))
+    phase = (Phase("a", "head", 1, 1e-2),)
+    (once,), _ = fitted(built(SMALL), data, phase, tmp_path, batch_size=64)
+    (doubled,), _ = fitted(built(SMALL), twice, phase, tmp_path, batch_size=64)
+    # One batch holds everything: the same mean of the same terms, each of them twice.
+    assert doubled.loss == pytest.approx(once.loss, rel=1e-5)
+    (again,), _ = fitted(built(SMALL), twice, phase, tmp_path, batch_size=16)
+    assert again.loss != pytest.approx(once.loss, rel=1e-5)  # two steps in place of one
+
+
+@pytest.mark.parametrize("augmentation", [(), (("flip", "horizontal"),)])
+def test_a_frozen_backbone_drops_nothing_with_or_without_augmentation(augmentation, tmp_path):
+    # EfficientNet has dropout inside; the images are mirror images of themselves, so that a
+    # flip changes nothing and only dropout could change a loss.
+    data = task()
+    left = data.pixels[:, :, : SIZE // 2]
+    pixels = np.concatenate([left, left[:, :, ::-1]], axis=2)
+    data = dataclasses.replace(data, pixels=pixels, content="mirrored")
+    spec = ModelSpec("transfer", backbone="efficientnetb0", scaling="backbone", pooling="average")
+    network = built(spec)
+    models.set_trainable(network, "head")
+    said = np.array(network.model(pixels[data.train].astype(np.float32), training=False))
+    loss = training.cross_entropy(data.targets[data.train], said)
+    (epoch,), _ = fitted(
+        network, data, (Phase("a", "head", 1, 1e-9, augmentation),), tmp_path, batch_size=64
+    )
+    assert epoch.loss == pytest.approx(loss, rel=1e-4)
+
+
 def test_training_everything_moves_every_layer_and_its_batch_statistics(tmp_path):
     network = built(SMALL)
     start = weights_of(network)
@@ -290,7 +331,7 @@ def test_batches_follow_the_order_drawn_from_the_seed(tmp_path):
 )
 def test_a_seed_repeats_every_bit_and_another_seed_does_not(spec, phase, tmp_path):
     def outcome(seed):
-        epochs, predicted = fitted(built(spec, seed), task(), (phase,), tmp_path, seed=seed)
+        epochs, (predicted,) = fitted(built(spec, seed), task(), (phase,), tmp_path, seed=seed)
         return predicted, [epoch.loss for epoch in epochs]
 
     one, losses = outcome(1)
@@ -365,7 +406,7 @@ def test_no_watched_image_gives_no_number_instead_of_an_error(tmp_path):
     data = task()
     none = Task(data.pixels, data.targets, data.train, data.watched[:0], data.content)
     network = built(CNN)
-    epochs, predicted = fitted(network, none, (Phase("a", "all", 1, 1e-3),), tmp_path)
+    epochs, (predicted,) = fitted(network, none, (Phase("a", "all", 1, 1e-3),), tmp_path)
     assert math.isnan(epochs[0].watched_loss) and math.isnan(epochs[0].watched_accuracy)
     expected = network.model.predict(data.pixels.astype(np.float32), verbose=0)
     np.testing.assert_allclose(predicted, expected, atol=1e-6)

@@ -18,12 +18,13 @@ import pandas as pd
 import pytest
 from small_trials import phantoms, small_trial
 
-from brainlib import images, splits, training, trials
-from brainlib.errors import BrainlibError, StoreError
+from brainlib import datasets, images, splits, trial, training, trials
+from brainlib.errors import BrainlibError, StoreError, UsageError
 from brainlib.models import ModelSpec
 from brainlib.splits import Split
 from brainlib.training import Phase
-from brainlib.trials import Trial, TrialResult, heat_maps, run_trials
+from brainlib.trial import Trial, TrialResult
+from brainlib.trials import heat_maps, run_trials
 from brainlib.weights import Weights
 
 
@@ -104,9 +105,11 @@ OTHER = {
     "loss": "categorical_crossentropy",
     "seed": 1,
     "watched": "test",
+    "scenario": "glioma",
+    "oversampled": "yes",
     "keep_model": True,
 }
-NO_PART_OF_THE_KEY = {"paper", "arm", "stage", "keep_model"}
+NO_PART_OF_THE_KEY = {"paper", "arm", "stage", "scenario", "keep_model"}
 
 
 def other_value(value):
@@ -168,7 +171,7 @@ def test_every_field_of_a_trial_was_changed():
 
 def test_a_key_is_the_same_in_another_process():
     code = (
-        "from brainlib.trials import Trial\nfrom brainlib.models import ModelSpec\n"
+        "from brainlib.trial import Trial\nfrom brainlib.models import ModelSpec\n"
         "from brainlib.splits import Split\nfrom brainlib.training import Phase\n"
         f"from brainlib.weights import Weights\nprint({BASE!r}.key)"
     )
@@ -184,9 +187,9 @@ def test_a_key_is_the_same_in_another_process():
 
 @pytest.mark.parametrize("name", ["TensorFlow", "Keras"])
 def test_a_key_changes_with_the_version_of(name, monkeypatch):
-    before, version = BASE.key, trials.version
+    before, version = BASE.key, trial.version
     monkeypatch.setattr(
-        trials, "version", lambda asked: version(asked) + "x" * (asked == name.lower())
+        trial, "version", lambda asked: version(asked) + "x" * (asked == name.lower())
     )
     assert BASE.key != before
 
@@ -202,7 +205,7 @@ def test_the_predictions_name_every_image_of_the_split_once(shared):
     assert table["label"].tolist() == dataset.table["label"].tolist()
     assert table["part"].tolist() == parts.tolist()
     assert table["group"].tolist() == dataset.group_ids().tolist()
-    assert set(table.columns[4:]) == {"p_no", "p_yes"}
+    assert list(table.columns[4:]) == ["phase", "p_no", "p_yes"]
     np.testing.assert_allclose(table["p_no"] + table["p_yes"], 1, atol=1e-6)
 
 
@@ -230,7 +233,9 @@ def test_history_and_epochs_agree_with_the_predictions(shared):
 def test_the_best_epoch_is_the_earliest_of_the_highest_accuracy():
     def best(*accuracies):
         epochs = range(1, len(accuracies) + 1)
-        history = pd.DataFrame({"epoch": epochs, "watched_accuracy": accuracies})
+        history = pd.DataFrame(
+            {"phase": "b", "epoch": epochs, "watched_accuracy": accuracies}
+        )
         return TrialResult(BASE, None, history, None, {}).best_epoch()
 
     assert best(0.5, 0.75, 0.75, 0.6) == 2
@@ -254,7 +259,7 @@ def test_several_classes_are_columns_in_the_order_of_the_paper(shared, store):
     trial = small_trial(dataset, classes=("yes", "no"), loss="categorical_crossentropy")
     (result,) = run_trials([trial], dataset, store, say=[].append)
     table = result.predictions
-    assert list(table.columns[4:]) == ["p_yes", "p_no"]
+    assert list(table.columns[5:]) == ["p_yes", "p_no"]
     # Trained until it knows its own images, the column of the true label is the larger one.
     taught = dataclasses.replace(
         trial,
@@ -265,6 +270,38 @@ def test_several_classes_are_columns_in_the_order_of_the_paper(shared, store):
     own = result.part("train")
     right = (own["p_yes"] > own["p_no"]) == (own["label"] == "yes")
     assert right.mean() > 0.8
+
+
+def test_images_of_other_classes_play_no_part(tmp_path):
+    dataset = datasets.load("nickparvar", "phantoms", tmp_path, phantoms=40)
+    trial = small_trial(
+        dataset, classes=("notumor", "glioma"), split=Split(published=True), watched="test"
+    )
+    (result,) = run_trials([trial], dataset, tmp_path, say=[].append)
+    table = result.predictions.merge(dataset.table[["path", "part"]], on="path")
+    assert set(table["label"]) == {"notumor", "glioma"}
+    assert len(table) == 20
+    # The published division is the trial's own.
+    assert (table["part_x"] == table["part_y"]).all()
+    assert set(table["part_x"]) == {"train", "test"}
+
+
+def test_every_phase_leaves_its_predictions(shared, store):
+    _, dataset, *_ = shared
+    phases = (Phase("first", "all", 1, 1e-3), Phase("second", "head", 2, 1e-2))
+    (result,) = run_trials([small_trial(dataset, phases=phases)], dataset, store, say=[].append)
+    first, last = result.judged("validation", "first"), result.judged("validation")
+    assert list(first["path"]) == list(last["path"])
+    assert (first["p_yes"].to_numpy() != last["p_yes"].to_numpy()).any()
+    said = result.epochs[result.epochs["epoch"] == 1]
+    np.testing.assert_array_equal(said["p_yes"], first["p_yes"])
+    assert list(result.curve("second")["epoch"]) == [2, 3]
+    assert result.best_epoch("first") == 1 and result.best_epoch() in (2, 3)
+
+
+def test_the_best_epoch_of_images_that_were_not_watched_is_refused(shared):
+    with pytest.raises(UsageError, match="known of the validation part alone, received 'test'"):
+        shared[2].judged("test", epoch="best")
 
 
 # What is trained, and what is taken from the store.
