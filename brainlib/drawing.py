@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from brainlib.claims import Estimate
 from brainlib.errors import UsageError
+from brainlib.estimates import Estimate
 
 DPI = 144
 CSS_DPI = 96  # CSS pixels an inch: a browser shows the figure in its own size, more densely

@@ -1,9 +1,12 @@
-"""Scores of stored predictions: counts and ranks of one part of the images, and nothing else.
+"""Scores of stored predictions: counts, ranks and losses of one part of the images.
 
 A score that the images cannot define (a sensitivity without a positive image, a precision without
-a positive prediction) is nan, never a silent 0. With two classes, or with a class named, the scores
-are those of the positive class; else they are macro averages: the plain mean over the classes, each
-against the rest, nan as soon as one class has none.
+a positive prediction) is nan, never a silent 0: so it is for the class that is scored, which of two
+classes is the last one unless another is named. Over several classes, each against the rest, there
+are the macro average, the plain mean, and the weighted one, by the images of each class. They are
+what papers print from scikit-learn, and go by its rule: a class that has images and is never
+predicted has precision 0 and F1 0, or else a model that ignores a class would have no average at
+all. A class without images leaves a macro average undefined and weighs nothing in a weighted one.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ from brainlib.errors import DataError, UsageError
 
 PARTS = ("train", "validation", "test")
 PROPORTIONS = ("accuracy", "sensitivity", "specificity", "precision", "recall")
-METRICS = (*PROPORTIONS, "f1", "auc")
+METRICS = (*PROPORTIONS, "f1", "auc", "loss")
+AVERAGES = ("macro", "weighted")
+EPSILON = 1e-7  # Keras' own: a probability of 0 would make the loss infinite
 SUM_TOLERANCE = 1e-4  # float32 softmax over a handful of classes is well within
 
 
@@ -32,7 +37,9 @@ class Decisions:
     ----------
     classes : tuple of str
     positive : int or None
-        Index of the positive class; None for macro averages over more than two classes.
+        Index of the class that is scored; None where an average is, or where neither was named.
+    average : {None, "macro", "weighted"}
+        Average over the classes.
     truth, predicted : (n,) int arrays
         Indices into ``classes``.
     probabilities : (n, c) float array
@@ -42,6 +49,7 @@ class Decisions:
 
     classes: tuple[str, ...]
     positive: int | None
+    average: str | None
     truth: np.ndarray
     predicted: np.ndarray
     probabilities: np.ndarray
@@ -49,15 +57,25 @@ class Decisions:
 
     @property
     def proportions(self) -> tuple[str, ...]:
-        """Names of the scores that are one count over another."""
-        return ("accuracy",) if self.positive is None else PROPORTIONS
+        """Names of the scores that are one count over another.
+
+        A weighted sensitivity, the sum of n_c / n times hits_c / n_c, is the accuracy.
+        """
+        if self.positive is not None:
+            return PROPORTIONS
+        return ("accuracy", *(("sensitivity", "recall") if self.average == "weighted" else ()))
 
     @property
     def averaging(self) -> str:
-        """What every score but the accuracy refers to."""
-        if self.positive is None:
-            return f"macro average over {len(self.classes)} classes, each against the rest"
-        return f"positive class {self.classes[self.positive]!r}"
+        """What every score but the accuracy and the loss refers to."""
+        c = len(self.classes)
+        if self.positive is not None:
+            kind = "positive class" if c == 2 else "class"
+            return f"{kind} {self.classes[self.positive]!r}"
+        if self.average is None:
+            return "neither a class nor an average"
+        how = {"macro": "macro average over", "weighted": "weighted by the images of each of"}
+        return f"{how[self.average]} {c} classes, a class that is never predicted counting 0"
 
     def take(self, rows: np.ndarray) -> Decisions:
         """The images at the given positions; a position may come several times."""
@@ -70,30 +88,54 @@ class Decisions:
         Raises
         ------
         UsageError
-            A score that is not one proportion (F1, AUC, a macro average).
+            A score that is not one proportion (F1, AUC, loss, most averages).
         """
         if metric not in self.proportions:
             raise UsageError(
                 f"expected a proportion, one of {', '.join(self.proportions)}, received {metric!r}"
             )
-        if metric == "accuracy":
+        if metric == "accuracy" or self.average:
             return int((self.truth == self.predicted).sum()), len(self.truth)
         return self._count(metric, self.positive)
 
     def value(self, metric: str) -> float:
-        """One score in [0, 1], or nan where these images do not define it.
+        """One score of METRICS in [0, 1], or nan where these images do not define it.
+
+        The loss alone may exceed 1: the mean categorical cross-entropy in nats, of probabilities
+        that are kept 1e-7 off 0 and 1, as Keras does.
 
         Raises
         ------
         UsageError
-            A name that is not in METRICS.
+            A name that is not in METRICS, or a score of more than two classes other than accuracy
+            and loss, with neither a class nor an average named.
         """
         if metric not in METRICS:
             raise UsageError(f"expected a metric of {', '.join(METRICS)}, received {metric!r}")
-        if metric == "accuracy":
-            return _ratio(*self.count("accuracy"))
-        against_rest = range(len(self.classes)) if self.positive is None else (self.positive,)
-        return float(np.mean([self._of_class(metric, c) for c in against_rest]))
+        if metric in self.proportions:
+            return _ratio(*self.count(metric))
+        if metric == "loss":
+            of_truth = self.probabilities[np.arange(len(self.truth)), self.truth]
+            return float(-np.log(np.clip(of_truth, EPSILON, 1 - EPSILON)).mean())
+        if self.positive is not None:
+            return self._of_class(metric, self.positive)
+        if self.average is None:
+            raise UsageError(
+                f"expected what the {metric} of {len(self.classes)} classes refers to, received "
+                "nothing: name a class or an average"
+            )
+        return self._average(metric)
+
+    def _average(self, metric: str) -> float:
+        images = np.bincount(self.truth, minlength=len(self.classes))
+        if self.average == "macro" and not images.all():
+            return math.nan
+        present = np.flatnonzero(images)
+        values = np.array([self._of_class(metric, c) for c in present])
+        if metric in ("precision", "f1"):  # nan: never predicted, since these have images
+            values = np.nan_to_num(values)
+        weights = images[present] if self.average == "weighted" else None
+        return float(np.average(values, weights=weights))
 
     def _count(self, metric: str, c: int) -> tuple[int, int]:
         is_class, called = self.truth == c, self.predicted == c
@@ -111,31 +153,6 @@ class Decisions:
         _, n_called = self._count("precision", c)
         # The harmonic mean of two numbers is undefined as soon as one of them is.
         return _ratio(2 * hits, n_class + n_called) if n_class and n_called else math.nan
-
-
-@dataclass(frozen=True)
-class Scores:
-    """All scores of one part of a predictions table.
-
-    Attributes
-    ----------
-    n : int
-        Number of images.
-    averaging : str
-        What every score but the accuracy refers to: the positive class, or macro averages.
-    accuracy, sensitivity, specificity, precision, recall, f1, auc : float
-        In [0, 1]; nan where undefined. Recall and sensitivity are two names of one score.
-    """
-
-    n: int
-    averaging: str
-    accuracy: float
-    sensitivity: float
-    specificity: float
-    precision: float
-    recall: float
-    f1: float
-    auc: float
 
 
 def _ratio(k: int, n: int) -> float:
@@ -163,38 +180,12 @@ def area_under_roc(is_positive: np.ndarray, score: np.ndarray) -> float:
     return float((rankdata(score)[is_positive].sum() - m * (m + 1) / 2) / pairs)
 
 
-def select_part(predictions: pd.DataFrame, part: str) -> pd.DataFrame:
-    """Rows of a predictions table that belong to one part.
-
-    Parameters
-    ----------
-    predictions : DataFrame
-        Columns path, label, part, group and p_<class> for each class.
-    part : {"train", "validation", "test"}
-
-    Raises
-    ------
-    DataError
-        The table has no column "part" or no image of that part.
-    UsageError
-        An unknown part.
-    """
-    if part not in PARTS:
-        raise UsageError(f"expected a part of {', '.join(PARTS)}, received {part!r}")
-    if "part" not in predictions.columns:
-        raise DataError(f"predictions: expected a column 'part', received {_names(predictions)}")
-    chosen = predictions[predictions["part"] == part]
-    if chosen.empty:
-        present = ", ".join(sorted(map(str, predictions["part"].unique()))) or "none"
-        raise DataError(f"predictions: expected images of part {part!r}, received parts: {present}")
-    return chosen
-
-
 def decide(
     predictions: pd.DataFrame,
     classes: Sequence[str],
     positive: str | None = None,
     threshold: float | None = 0.5,
+    average: str | None = None,
 ) -> Decisions:
     """Validate a predictions table of one part and give each image its predicted class.
 
@@ -205,12 +196,16 @@ def decide(
     classes : sequence of str
         Order of the label indices.
     positive : str, optional
-        The positive class; of two classes the last one unless named. Of more classes, the one whose
-        scores against the rest are wanted; macro averages unless named.
+        The class that is scored, against the rest; of two classes the last one unless named. With
+        an average it only says which of two classes the threshold is about.
     threshold : float, optional
         With two classes an image is positive where p_<positive> > threshold (strictly, as Keras'
         binary accuracy has it); None means 0.5. With more classes the most probable one is
         predicted, the first of equals, and the threshold plays no part.
+    average : {None, "macro", "weighted"}
+        Scores averaged over the classes, each against the rest, also of two classes; None for
+        those of ``positive``. Of more than two classes one of the two must be named, or there is
+        only an accuracy and a loss.
 
     Raises
     ------
@@ -219,13 +214,18 @@ def decide(
         nobody's), holds unknown labels, or whose probabilities are nan, outside [0, 1] or do not
         sum to 1 within 1e-4.
     UsageError
-        Classes, positive class or threshold that cannot be.
+        Classes, positive class, threshold or average that cannot be, or both a class and an
+        average of more than two classes.
     """
     classes = tuple(classes)
     if len(classes) < 2 or len(set(classes)) < len(classes):
         raise UsageError(f"expected two or more different classes, received {list(classes)}")
     if positive is not None and positive not in classes:
         raise UsageError(f"expected a positive class of {list(classes)}, received {positive!r}")
+    if average is not None and average not in AVERAGES:
+        raise UsageError(f"expected an average of {', '.join(AVERAGES)}, received {average!r}")
+    if average and positive is not None and len(classes) > 2:
+        raise UsageError(f"expected a class or an average, received {positive!r} and {average!r}")
     threshold = 0.5 if threshold is None else threshold
     if not 0 <= threshold <= 1:
         raise UsageError(f"expected a threshold between 0 and 1, received {threshold!r}")
@@ -236,12 +236,8 @@ def decide(
         predicted = np.where(probabilities[:, index] > threshold, index, 1 - index)
     else:
         predicted = probabilities.argmax(axis=1)
-    groups = predictions["group"].to_numpy()
-    return Decisions(classes, index, truth, predicted, probabilities, groups)
-
-
-def _names(predictions: pd.DataFrame) -> str:
-    return ", ".join(map(str, predictions.columns)) or "no columns"
+    index, groups = None if average else index, predictions["group"].to_numpy()
+    return Decisions(classes, index, average, truth, predicted, probabilities, groups)
 
 
 def _checked(predictions: pd.DataFrame, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -249,16 +245,14 @@ def _checked(predictions: pd.DataFrame, classes: tuple[str, ...]) -> tuple[np.nd
     columns = [f"p_{name}" for name in classes]
     missing = [c for c in ["path", "label", "part", "group", *columns] if c not in predictions]
     if missing:
-        raise DataError(
-            f"predictions: expected columns {', '.join(missing)}, received {_names(predictions)}"
-        )
+        present = ", ".join(map(str, predictions.columns)) or "no columns"
+        raise DataError(f"predictions: expected columns {', '.join(missing)}, received {present}")
     if predictions.empty:
         raise DataError("predictions: expected at least one image, received an empty table")
     parts = sorted(map(str, predictions["part"].unique()))
     if len(parts) > 1 or parts[0] not in PARTS:
         raise DataError(
-            f"predictions: expected one part of {', '.join(PARTS)}, received {', '.join(parts)}; "
-            "choose one with select_part"
+            f"predictions: expected one part of {', '.join(PARTS)}, received {', '.join(parts)}"
         )
     if predictions["group"].isna().any():
         raise DataError("predictions: expected a group for every image, received NaN")
@@ -283,18 +277,6 @@ def _checked(predictions: pd.DataFrame, classes: tuple[str, ...]) -> tuple[np.nd
     return pd.Index(classes).get_indexer(predictions["label"]), probabilities
 
 
-def scores(
-    predictions: pd.DataFrame,
-    classes: Sequence[str],
-    positive: str | None = None,
-    threshold: float | None = 0.5,
-) -> Scores:
-    """All scores of one part of a predictions table; parameters and errors as in `decide`."""
-    decisions = decide(predictions, classes, positive, threshold)
-    values = {name: decisions.value(name) for name in METRICS}
-    return Scores(len(decisions.truth), decisions.averaging, **values)
-
-
 def predicted_labels(
     predictions: pd.DataFrame,
     classes: Sequence[str],
@@ -317,21 +299,50 @@ def confusion(
     Parameters and errors as in `decide`.
     """
     decisions = decide(predictions, classes, positive, threshold)
-    c = len(decisions.classes)
+    c, names = len(decisions.classes), pd.Index(decisions.classes)
     cells = np.bincount(decisions.truth * c + decisions.predicted, minlength=c * c)
-    return pd.DataFrame(
-        cells.reshape(c, c),
-        index=pd.Index(decisions.classes, name="true"),
-        columns=pd.Index(decisions.classes, name="predicted"),
-    )
+    return pd.DataFrame(cells.reshape(c, c), names.rename("true"), names.rename("predicted"))
 
 
-def count(
-    metric: str,
+def per_class(
+    predictions: pd.DataFrame, classes: Sequence[str], threshold: float | None = 0.5
+) -> pd.DataFrame:
+    """Scores of each class against the rest and their averages, as scikit-learn's report has them.
+
+    Parameters and errors as in `decide`; of two classes the threshold is about the last one.
+
+    Returns
+    -------
+    DataFrame
+        (c + 2) rows: a class each, in the order of ``classes``, then "macro average" and "weighted
+        average". Columns precision, sensitivity, f1 (in [0, 1], or nan; in a class's own row also
+        where the averages count 0) and support (images, of the averages all of them).
+    """
+    names = ("precision", "sensitivity", "f1")
+    whole = decide(predictions, classes, threshold=threshold)
+    rows = {}
+    for c, name in enumerate(whole.classes):
+        of_class, support = replace(whole, positive=c), int((whole.truth == c).sum())
+        rows[name] = [*map(of_class.value, names), support]
+    for kind in AVERAGES:
+        average = replace(whole, positive=None, average=kind)
+        rows[f"{kind} average"] = [*map(average.value, names), len(whole.truth)]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=[*names, "support"])
+    return table.rename_axis("class")
+
+
+def collapsed(
     predictions: pd.DataFrame,
     classes: Sequence[str],
     positive: str | None = None,
     threshold: float | None = 0.5,
-) -> tuple[int, int]:
-    """The counts (k, n) behind a proportion; see `Decisions.count` and `decide`."""
-    return decide(predictions, classes, positive, threshold).count(metric)
+) -> str | None:
+    """Name of the one class that a model gives to all images, None where it gives several.
+
+    None as well where the images are of a single class: then it may well be right. Parameters and
+    errors as in `decide`.
+    """
+    decisions = decide(predictions, classes, positive, threshold)
+    if np.ptp(decisions.truth) == 0 or np.ptp(decisions.predicted) > 0:
+        return None
+    return decisions.classes[decisions.predicted[0]]

@@ -15,9 +15,9 @@ import seaborn as sns
 from sklearn.metrics import roc_curve
 
 from brainlib import drawing
-from brainlib.claims import Estimate
 from brainlib.drawing import DASHES, NAMES, WIDTH, Plot
 from brainlib.errors import UsageError
+from brainlib.estimates import Estimate
 from brainlib.metrics import area_under_roc, decide
 
 
@@ -296,3 +296,62 @@ def grad_cam_panel(rows: Sequence[tuple[str, np.ndarray, Mapping[str, np.ndarray
     images = drawing.plural(f"{len(rows)}", "image")
     alt = f"Grad-CAM heat maps of {images}, by {', '.join(titles) or 'no model'}"
     return Plot(figure, f"{alt}. Rows: {captions}.")
+
+
+def ranking(
+    estimates: Mapping[str, Estimate], metric: str, title: str, not_run: Sequence[str] = ()
+) -> Plot:
+    """One score of many models, the best on top, each with its 95 % interval.
+
+    Parameters
+    ----------
+    estimates : mapping of str to Estimate
+        By the name of the model.
+    metric : str
+        Name of the score, which lies in [0, 1].
+    title : str
+    not_run : sequence of str
+        Models that have a row and no mark.
+
+    Raises
+    ------
+    UsageError
+        No estimate.
+    """
+    drawing.expect(estimates, "a model")
+    ranked = sorted(estimates, key=lambda name: estimates[name].value)
+    rows = [*reversed(not_run), *ranked]
+    figure = drawing.figure(WIDTH, 1.4 + 0.36 * len(rows))
+    axes = figure.subplots()
+    colour = sns.color_palette("colorblind")[0]
+    for y, name in enumerate(rows):
+        if name not in estimates:
+            axes.text(0.01, y, "not run", va="center", color="0.35", fontsize=9)
+            continue
+        found = estimates[name]
+        if math.isfinite(found.low):
+            axes.plot([found.low, found.high], [y, y], color=colour, lw=2, solid_capstyle="butt")
+        axes.plot(found.value, y, "o", color=colour, ms=7)
+        end = found.high if math.isfinite(found.high) else found.value
+        axes.annotate(
+            drawing.number(found.value), (end, y), (6, 0), textcoords="offset points", va="center",
+            fontsize=9,
+        )
+    axes.set(
+        yticks=range(len(rows)),
+        yticklabels=rows,
+        ylim=(-0.6, len(rows) - 0.4),
+        xlim=(0, 1.08),
+        xticks=np.linspace(0, 1, 6),
+        xlabel=f"{NAMES.get(metric, metric.capitalize())} (0 to 1) with 95 % interval",
+    )
+    axes.set_title(drawing.wrapped(title, 80))
+    drawing.tidy(axes)
+    axes.grid(visible=False, axis="y")
+    said = "; ".join(
+        f"{name} {drawing.number(estimates[name].value)} ({drawing.number(estimates[name].low)} to "
+        f"{drawing.number(estimates[name].high)})"
+        for name in reversed(ranked)
+    )
+    left = f" Not run: {', '.join(not_run)}." if not_run else ""
+    return Plot(figure, f"{title}. {metric.capitalize()}, the best first: {said}.{left}")

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from nbconvert import HTMLExporter
 
 from brainlib import drawing, plots
-from brainlib.claims import Estimate
 from brainlib.errors import DataError, UsageError
+from brainlib.estimates import Estimate
 
 pytestmark = pytest.mark.filterwarnings("error")
 
