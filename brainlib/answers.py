@@ -29,8 +29,10 @@ VERDICTS = (
     claims.NOT_REPRODUCED,
     claims.INCONCLUSIVE,
     claims.NOT_COMPARABLE,
+    "not run",
     "not computed",
 )
+LEFT = VERDICTS[-2:]  # without a reproduced number
 _TEMPLATES = Path(__file__).parent / "templates"
 
 # A folder of the user is said to be one, and no more.
@@ -95,8 +97,12 @@ class Claim(Frozen):
     unit: str
     arm: str | None
     stage: str | None
+    scenario: str | None
+    phase: str | None
     metric: str | None
     over: str | None
+    label: str | None
+    average: str | None
     n: int | None
     reproduced: Reproduced | None
     verdict: Literal[VERDICTS]
@@ -120,6 +126,7 @@ class PaperResult(Frozen):
     profile: Profile
     data: Data
     arms: dict[str, Arm]
+    not_run: tuple[str, ...]
     conditions: tuple[str, ...]
     environment: dict[str, JsonValue]
     seconds: Seconds
@@ -266,15 +273,15 @@ def _conditions(ran):
 
 
 def _section(result):
-    """A paper's claims: the judged ones, reasons that several share, and those not computed."""
-    judged = [c for c in result.claims if c.verdict != "not computed"]
+    """A paper's claims: the judged ones, reasons that several share, and those that are not."""
+    judged = [c for c in result.claims if c.verdict not in LEFT]
     times = Counter(c.reason for c in judged)
     shared = [reason for reason, n in times.items() if n > 1 and len(reason) > 30]
-    left = defaultdict(list)
+    left = {verdict: defaultdict(list) for verdict in LEFT}
     for claim in result.claims:
-        if claim.verdict == "not computed":
-            left[claim.reason].append(claim)
-    return {"judged": judged, "shared": shared, "left": dict(left)}
+        if claim.verdict in LEFT:
+            left[claim.verdict][claim.reason].append(claim)
+    return {"judged": judged, "shared": shared, "left": left}
 
 
 def _number(value: float | None, unit: str) -> str:

@@ -72,6 +72,16 @@ def _parser():
         metavar="A=B",
         help="train backbone B in the place of A, and say so wherever the arm is named",
     )
+    run.add_argument(
+        "--arms",
+        default="",
+        metavar="A,B",
+        help="arms of the papers to run, or 'all'; by default those that a paper names for the "
+        "profile",
+    )
+    run.add_argument(
+        "--scenarios", default="", metavar="A,B", help="scenarios of a paper to run, likewise"
+    )
     run.add_argument("--seed", default=0, type=int, help="of splits and training; 0 by default")
     run.add_argument("--jobs", default=1, type=int, metavar="N", help="models trained at a time")
     run.add_argument("--scheduler", default="", metavar="ADDRESS", help="a Dask scheduler to use")
@@ -100,6 +110,8 @@ def _run(arguments):
             "data": _absolute(arguments.data, KAGGLE, PHANTOMS),
             "weights": _absolute(arguments.weights, IMAGENET, RANDOM),
             "backbone": dict(map(_substitution, arguments.backbone)),
+            "arms": _names(arguments.arms),
+            "scenarios": _names(arguments.scenarios),
             "seed": arguments.seed,
             "scheduler": arguments.scheduler,
             "out": _absolute(arguments.out),
@@ -137,12 +149,16 @@ def _run(arguments):
 def _papers(text):
     from brainlib.paper import load_paper, paper_ids
 
-    papers = list(dict.fromkeys(filter(None, map(str.strip, text.split(","))))) or paper_ids()
+    papers = _names(text) or paper_ids()
     for paper in papers:
         if paper not in paper_ids():
             load_paper(paper)  # says which papers there are
             raise UsageError(f"--papers: expected names of papers, received '{paper}'")
     return papers
+
+
+def _names(text):
+    return list(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
 
 
 def _absolute(path, *words):

@@ -36,7 +36,8 @@ class Profile:
 
 
 PROFILES = {
-    "smoke": Profile(images=60, size=64, epochs=2),
+    # InceptionV3 takes no image below 75 pixels.
+    "smoke": Profile(images=60, size=80, epochs=2),
     "demo": Profile(images=300, size=96, epochs=8),
     "full": Profile(),
 }
@@ -58,6 +59,8 @@ class Options(BaseModel):
         imagenet.
     backbone : dict of str
         Backbones to substitute, such as ``{"resnet50v2": "mobilenet_v2"}``.
+    arms, scenarios : list of str
+        Parts of a paper to run; [] for those that it names for the profile, ["all"] for every one.
     seed : int
         Of splits, initialisation and the order of the images.
     scheduler : str
@@ -74,6 +77,8 @@ class Options(BaseModel):
     data: str = ""
     weights: str = ""
     backbone: dict[str, str] = {}
+    arms: list[str] = []
+    scenarios: list[str] = []
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     scheduler: str = ""
     out: str = "reports"

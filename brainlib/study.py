@@ -16,11 +16,12 @@ from brainlib import datasets, trials, weights
 from brainlib.errors import UsageError
 from brainlib.models import ModelSpec
 from brainlib.options import KAGGLE, PHANTOMS, PROFILES, Options
-from brainlib.paper import load_paper
+from brainlib.paper import load_paper, paper_ids
+from brainlib.selection import select
 from brainlib.splits import Split
 from brainlib.tables import Table
 from brainlib.training import Phase
-from brainlib.trials import Trial, TrialResult
+from brainlib.trial import Trial, TrialResult
 
 
 class Study:
@@ -32,6 +33,11 @@ class Study:
         Id of a paper.
     **options
         See `Options`.
+
+    Attributes
+    ----------
+    arms, scenarios : tuple of str
+        What of the paper is run; a paper without scenarios has the one named "".
 
     Raises
     ------
@@ -45,14 +51,17 @@ class Study:
         self.paper = load_paper(paper)
         self.profile = PROFILES[self.options.profile]
         unknown = set(self.options.backbone) - {
-            name for known in map(load_paper, _all_papers()) for name in _backbones(known)
+            name for known in map(load_paper, paper_ids()) for name in _backbones(known)
         }
         if unknown:
             raise UsageError(
-                f"--backbone {sorted(unknown)[0]}=...: no paper has an arm with this backbone"
+                f"--backbone {min(unknown)}=...: no paper has an arm with this backbone"
             )
+        self.arms, self.scenarios = select(
+            self.paper, self.options.profile, self.options.arms, self.options.scenarios
+        )
         # Looked up now, so that a missing file is said before anything is trained.
-        self.weights = {arm: self._weights(arm) for arm in self.paper.arms}
+        self.weights = {arm: self._weights(arm) for arm in self.arms}
 
     @cached_property
     def dataset(self) -> datasets.DataSet:
@@ -79,11 +88,28 @@ class Study:
         stated = _backbone(self.paper.arms[arm])
         return self.options.backbone.get(stated, stated)
 
-    def title(self, arm: str) -> str:
+    def title(self, arm: str, scenario: str = "") -> str:
         """What tables and figures call an arm: with whatever keeps it from being the paper's."""
-        notes = [*self._data_notes(), *self._arm_notes(arm)]
         title = self.paper.arms[arm].title
+        if scenario:
+            title = f"{title}, {self.paper.scenario(scenario).title}"
+        if arm not in self.arms:
+            return title
+        notes = [*self._data_notes(), *self._arm_notes(arm)]
         return f"{title} [{', '.join(notes)}]" if notes else title
+
+    def not_run(self) -> tuple[str, ...]:
+        """What of the paper this run leaves out: "arm vgg16", "scenario glioma"."""
+        left = [f"arm {arm}" for arm in self.paper.arms if arm not in self.arms]
+        return (*left, *(f"scenario {s}" for s in self.paper.scenarios if s not in self.scenarios))
+
+    def why_not_run(self, arms, scenario: str | None) -> str:
+        """Why a number of these arms and this scenario has none to stand beside; "" if it has."""
+        parts = [("arms", "arm", arm) for arm in arms if arm not in self.arms]
+        if scenario and scenario not in self.scenarios:
+            parts.append(("scenarios", "scenario", scenario))
+        return "; ".join(f"{kind} {name} was not run: --{option} {name} runs it"
+                         for option, kind, name in parts)
 
     def conditions(self, *arms: str) -> tuple[str, ...]:
         """Why numbers of these arms cannot be held against the printed ones; () if they can."""
@@ -91,7 +117,7 @@ class Study:
         stated = self.paper.protocol.image_size.value
         if self.size != stated:
             notes.append(f"images of {self.size} instead of {stated} pixels")
-        for arm in arms or self.paper.arms:
+        for arm in arms or self.arms:
             notes += [f"{arm}: {note}" for note in self._arm_notes(arm)]
         return tuple(notes)
 
@@ -112,9 +138,12 @@ class Study:
             yield f"{used} in place of {stated}"
         if self.weights[arm].source == "random":
             yield "random weights"
+        if any(self._trainable(arm, p) != p.trainable.value for p in self.paper.arms[arm].phases):
+            yield "all layers trained in place of a block"
         for given, phase in zip(self.paper.arms[arm].phases, self._phases(arm), strict=True):
             if phase.epochs != given.epochs.value:
-                yield f"{phase.epochs} of {given.epochs.value} epochs"
+                of = f" of {phase.name}" if len(self.paper.arms[arm].phases) > 1 else ""
+                yield f"{phase.epochs} of {given.epochs.value} epochs{of}"
 
     def summary(self) -> Table:
         """What this run does, in a few rows."""
@@ -127,8 +156,9 @@ class Study:
             "data set": f"{datasets.info_of(data.name).title}, from {source}",
             "images": f"{used} of {len(data.table)}, at {self.size} x {self.size} pixels",
             "fingerprint": data.fingerprint,
-            **{f"arm {arm}": self.title(arm) for arm in self.paper.arms},
-            **{f"weights of {arm}": self.weights[arm].label for arm in self.paper.arms},
+            **{f"arm {arm}": self.title(arm) for arm in self.arms},
+            **{f"weights of {arm}": self.weights[arm].label for arm in self.arms},
+            "not run": ", ".join(self.not_run()) or "nothing: every arm of the paper is run",
             "seed": options.seed,
         }
         frame = pd.DataFrame({"": rows.keys(), "this run": map(str, rows.values())})
@@ -142,6 +172,10 @@ class Study:
         frame["alternatives"] = ["; ".join(map(_plain, given)) for given in frame["alternatives"]]
         assumed = int((frame["provenance"] == "assumed").sum())
         caption = f"The protocol: {len(frame) - assumed} values stated, {assumed} assumed."
+        likes = {arm.like for arm in self.paper.arms.values() if arm.like}
+        for like in sorted(likes):
+            same = [name for name, arm in self.paper.arms.items() if arm.like == like]
+            caption += f" In all but the backbone, {', '.join(same)} are as {like}."
         return Table(frame, caption)
 
     def data_table(self) -> Table:
@@ -167,17 +201,24 @@ class Study:
         return Table(pd.DataFrame(rows), " ".join(sentences))
 
     def trials(self) -> list[Trial]:
-        """Plan every trial of the paper: each arm's folds, then its final model."""
+        """Plan the trials of the arms that are run: in each scenario, its folds and final model."""
         folds = self.paper.protocol.folds
         count = folds.value if folds else 0
         return [
-            self._trial(arm, fold)
-            for arm in self.paper.arms
+            self._trial(scenario, arm, fold)
+            for scenario in self.scenarios
+            for arm in self.arms
             for fold in [*range(1, count + 1), 0]
         ]
 
-    def run(self) -> dict[tuple[str, str], TrialResult]:
-        """Have every trial run; results by (arm, stage), stages being "fold 1" ... and "final"."""
+    def run(self) -> dict[tuple[str, str, str], TrialResult]:
+        """Have every trial run.
+
+        Returns
+        -------
+        dict
+            Results by (scenario, arm, stage), stages being "fold 1" ... and "final".
+        """
         planned = self.trials()
         options = self.options
         results = trials.run_trials(
@@ -187,35 +228,48 @@ class Study:
             scheduler=options.scheduler,
             fresh=options.fresh,
         )
-        return {(t.arm, t.stage): r for t, r in zip(planned, results, strict=True)}
+        return {
+            (t.scenario, t.arm, t.stage): r for t, r in zip(planned, results, strict=True)
+        }
 
-    def _trial(self, arm, fold):
+    def split(self, fold: int = 0, images: int | None = None) -> Split:
+        """How the images are divided, for a fold or (0) for the final model.
+
+        `images` is how many are used, by default those of the profile.
+        """
         protocol = self.paper.protocol
-        folds = protocol.folds.value if protocol.folds else 0
-        split = Split(
-            holdout=protocol.holdout.value,
-            folds=folds if fold else 0,
+        published = protocol.holdout.value == "published"
+        return Split(
+            holdout=0.0 if published else protocol.holdout.value,
+            published=published,
+            folds=protocol.folds.value if fold else 0,
             fold=fold,
+            validation=protocol.validation.value if protocol.validation else 0.0,
             stratified=protocol.stratified.value,
             by=protocol.split_by.value,
-            images=self.profile.images,
+            images=self.profile.images if images is None else images,
             seed=self.options.seed,
         )
+
+    def _trial(self, scenario, arm, fold):
+        protocol = self.paper.protocol
         return Trial(
             paper=self.paper.id,
             arm=arm,
             stage=f"fold {fold}" if fold else "final",
             data=self.dataset.fingerprint,
-            classes=tuple(self.paper.data.classes),
+            classes=self.paper.scenario(scenario).classes,
             size=self.size,
             model=self._model(arm),
             weights=self.weights[arm],
             phases=self._phases(arm),
-            split=split,
+            split=self.split(fold),
             batch_size=protocol.batch_size.value,
             loss=protocol.loss.value,
             seed=self.options.seed,
-            watched="validation" if fold else "test",
+            watched="validation" if fold or protocol.validation else "test",
+            scenario=scenario,
+            oversampled=protocol.oversample.value if protocol.oversample else "",
             keep_model=not fold,
         )
 
@@ -227,7 +281,7 @@ class Study:
             "scaling": model.scaling.value,
             "pooling": model.pooling.value,
             "dense": tuple(model.dense.value),
-            "head_dropout": model.head_dropout.value,
+            "head_dropout": tuple(model.head_dropout.value),
         }
         if model.kind == "cnn":
             return ModelSpec(
@@ -248,13 +302,20 @@ class Study:
         return tuple(
             Phase(
                 name=phase.name,
-                trainable=phase.trainable.value,
+                trainable=self._trainable(arm, phase),
                 epochs=min(phase.epochs.value, most),
                 learning_rate=phase.learning_rate.value,
                 augmentation=tuple(sorted(phase.augmentation.value.items())),
+                batch_norm=phase.batch_norm.value if phase.batch_norm else "trained",
             )
             for phase in self.paper.arms[arm].phases
         )
+
+    def _trainable(self, arm, phase):
+        # A block's name is its backbone's own: of a substitute, everything is trained instead.
+        prefixes = not isinstance(phase.trainable.value, str)
+        substituted = self.backbone(arm) != _backbone(self.paper.arms[arm])
+        return "all" if prefixes and substituted else phase.trainable.value
 
     def _weights(self, arm):
         model = self.paper.arms[arm].model
@@ -279,12 +340,6 @@ def _named(path):
     place = ", ".join(filter(None, [found["arm"], phase]))
     name = found[3].replace("_", " ")
     return f"{place}: {name}" if place else name
-
-
-def _all_papers():
-    from brainlib.paper import paper_ids
-
-    return paper_ids()
 
 
 def _backbone(arm):

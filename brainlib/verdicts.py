@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import asdict
 from functools import cached_property
 
 import pandas as pd
 
 from brainlib import claims, stats
-from brainlib.claims import Estimate, Verdict, printed_number
+from brainlib.claims import Verdict, printed_number
 from brainlib.datasets import info_of
+from brainlib.estimates import Estimate
 from brainlib.files import writing
 from brainlib.options import KAGGLE, PHANTOMS
 from brainlib.paper import Claim
-from brainlib.results import Results
+from brainlib.results import Results, metric_name
 from brainlib.tables import Table, percent
 
 #: How far a reproduced number may lie from the printed one, in natural units; choices, not
@@ -23,11 +25,12 @@ from brainlib.tables import Table, percent
 MARGINS = {
     "value": claims.MARGIN,
     "mean": claims.MARGIN,
+    "epochs": claims.MARGIN,
     "sd": 0.005,
     "variance": 0.005**2,
     "comparison": 0.0,
 }
-NOT_COMPUTED = "not computed"
+NOT_COMPUTED, NOT_RUN = "not computed", "not run"
 
 
 class Verdicts:
@@ -49,9 +52,16 @@ class Verdicts:
     def _judge(self, claim):
         if claim.metric is None:
             return None, Verdict(NOT_COMPUTED, claim.why_not)
+        left_out = self.study.why_not_run(_arms(claim), claim.scenario)
+        if left_out:
+            return None, Verdict(NOT_RUN, left_out)
         printed = printed_number(claim.printed, claim.unit)
         estimate, notes = self._reproduce(claim)
-        margin = 0.0 if claim.metric.name == "images" else MARGINS[claim.metric.over]
+        margin = MARGINS[claim.metric.over]
+        if claim.metric.name in ("count", "errors"):
+            margin *= estimate.n  # of so many images of the class
+        if claim.metric.name == "images":
+            margin = 0.0
         verdict = claims.verdict(
             printed, estimate.value, estimate.low, estimate.high, margin, notes
         )
@@ -59,37 +69,29 @@ class Verdicts:
 
     def _reproduce(self, claim):
         metric, study = claim.metric, self.study
-        arms = [claim.arm] if claim.arm else list(claim.arms)
         if metric.name == "images":
             return self._count(claim), study.data_conditions()
-        notes = study.conditions(*arms)
-        if metric.name == "training_seconds":
-            seconds = [
-                self.results.trials[claim.arm, fold].facts["seconds"]["training"]
-                for fold in self.results.folds
-            ]
-            interval = stats.mean_interval(seconds)
-            estimate = Estimate(
-                sum(seconds) / len(seconds), interval.low, interval.high, 0, interval.method
-            )
-            return estimate, (*notes, "a time on another machine than the paper's")
+        notes = study.conditions(*_arms(claim))
         if metric.name.startswith("t_test"):
             # Of the tests that the paper may have run, the unpaired one comes nearest to its T.
-            a, b = (self.results.fold_values(arm, "accuracy") for arm in arms)
+            a, b = (self.results.fold_values(arm, "accuracy") for arm in claim.arms)
             test = stats.unpaired_t(a, b)
             value = test.t if metric.name == "t_test.t" else test.p
-            count = sum(len(self.results.predictions(arms[0], f)) for f in self.results.folds)
+            tables = [self.results.predictions(claim.arms[0], f) for f in self.results.folds]
+            count = sum(map(len, tables))
             return Estimate(value, math.nan, math.nan, count, f"{test.name}, no interval"), notes
-        estimate = self.results.estimate(
-            claim.arm, claim.stage, metric.name, metric.over, metric.label
-        )
-        return estimate, notes
+        if metric.name == "training_seconds":
+            notes = (*notes, "a time on another machine than the paper's")
+        place = (claim.arm, claim.stage, metric, claim.scenario or "", claim.phase or "")
+        return self.results.estimate(*place), notes
 
     def _count(self, claim):
-        if claim.stage == "test":
-            table = self.results.predictions(next(iter(self.study.paper.arms)), "test")
+        study = self.study
+        if claim.stage:
+            scenario = claim.scenario or study.scenarios[0]
+            table = self.results.predictions(study.arms[0], claim.stage, scenario)
         else:
-            table = self.study.dataset.table
+            table = study.dataset.table
         label = claim.metric.label
         count = len(table) if label is None else int((table["label"] == label).sum())
         return Estimate(count, count, count, count, "counted")
@@ -114,15 +116,16 @@ class Verdicts:
         numbers = {note: n for n, note in enumerate(self.study.conditions(), start=1)}
         merged: dict[tuple, dict] = {}
         for claim, estimate, verdict in self.claims:
-            if claim.metric is None:
+            if estimate is None:
                 continue
             printed = printed_number(claim.printed, claim.unit)
-            key = (claim.metric, claim.arm, claim.arms, claim.stage, printed.value, claim.unit)
+            key = (claim.metric, claim.arm, claim.arms, claim.stage, claim.scenario, claim.phase,
+                   printed.value, claim.unit)
             if key in merged:
                 merged[key]["where"] += f"; {claim.where}"
                 continue
             merged[key] = {
-                "claim": _name(claim),
+                "claim": claim_name(claim),
                 "where": claim.where,
                 "printed": claim.printed,
                 "reproduced": _shown(estimate, printed, claim.unit),
@@ -130,11 +133,14 @@ class Verdicts:
                 "verdict": verdict.verdict,
                 "reason": _with_numbers(verdict, numbers),
             }
-        settings = sum(claim.metric is None for claim, _, _ in self.claims)
+        left = Counter(verdict.verdict for _, estimate, verdict in self.claims if estimate is None)
         caption = (
-            f"{len(merged)} printed numbers that follow from predictions; {settings} more are "
-            "settings or layers of the protocol and have no prediction to follow from."
+            f"{len(merged)} printed numbers that follow from predictions; {left[NOT_COMPUTED]} more "
+            "are settings or layers of the protocol or figures of others, and have no prediction to "
+            "follow from."
         )
+        if left[NOT_RUN]:
+            caption += f" {left[NOT_RUN]} were not run: {', '.join(self.study.not_run())}."
         return Table(pd.DataFrame(merged.values()), caption)
 
     def save(self) -> None:
@@ -153,8 +159,7 @@ class Verdicts:
     def _as_dict(self, study, paper):
         data, options = study.dataset, study.options
         source = options.source if options.source in (KAGGLE, PHANTOMS) else "folder"
-        final = next(iter(self.results.trials.values()))
-        parts = final.predictions
+        final = self.results.trial(study.arms[0], "test", study.scenarios[0])
         return {
             "paper": paper.id,
             "title": paper.citation.title,
@@ -163,7 +168,7 @@ class Verdicts:
             "options": {
                 "profile": options.profile,
                 "data": source,
-                "weights": {arm: study.weights[arm].label for arm in paper.arms},
+                "weights": {arm: study.weights[arm].label for arm in study.arms},
                 "backbone": dict(options.backbone),
                 "seed": options.seed,
             },
@@ -173,7 +178,7 @@ class Verdicts:
                 "title": info_of(data.name).title,
                 "source": source,
                 "images": len(data.table),
-                "used": len(parts),
+                "used": len({p for r in self.results.trials.values() for p in r.predictions["path"]}),
                 "fingerprint": data.fingerprint,
                 "differences": list(data.differences),
             },
@@ -183,8 +188,9 @@ class Verdicts:
                     "weights": study.weights[arm].label,
                     "conditions": list(study.conditions(arm)),
                 }
-                for arm in paper.arms
+                for arm in study.arms
             },
+            "not_run": list(study.not_run()),
             "conditions": list(study.conditions()),
             "environment": final.facts["environment"],
             "seconds": {
@@ -196,7 +202,12 @@ class Verdicts:
         }
 
 
+def _arms(claim):
+    return (claim.arm,) if claim.arm else claim.arms
+
+
 def _claim_as_dict(claim, estimate, verdict):
+    metric = claim.metric
     return {
         "id": claim.id,
         "where": claim.where,
@@ -204,8 +215,12 @@ def _claim_as_dict(claim, estimate, verdict):
         "unit": claim.unit,
         "arm": claim.arm,
         "stage": claim.stage,
-        "metric": claim.metric and claim.metric.name,
-        "over": claim.metric and claim.metric.over,
+        "scenario": claim.scenario,
+        "phase": claim.phase,
+        "metric": metric and metric.name,
+        "over": metric and metric.over,
+        "label": metric and metric.label,
+        "average": metric and metric.average,
         "n": claim.n,
         "reproduced": estimate and asdict(estimate),
         "verdict": verdict.verdict,
@@ -222,15 +237,11 @@ def _finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _name(claim):
-    metric = claim.metric
-    over = "" if metric.over in ("value", "comparison") else f"{metric.over} of "
-    label = f" ({metric.label})" if metric.label else ""
-    place = " – ".join(filter(None, [" against ".join(claim.arms) or claim.arm, claim.stage]))
-    name = {"t_test.t": "t of the t-test", "t_test.p": "p of the t-test"}.get(
-        metric.name, metric.name.replace("training_seconds", "training time (s)")
-    )
-    return f"{place}: {over}{name}{label}" if place else f"{over}{name}{label}"
+def claim_name(claim: Claim) -> str:
+    """What tables call a claim: scenario, arm, phase and stage, and the score."""
+    arms = " against ".join(claim.arms) or claim.arm
+    place = " – ".join(filter(None, [claim.scenario, arms, claim.phase, claim.stage]))
+    return f"{place}: {metric_name(claim.metric)}" if place else metric_name(claim.metric)
 
 
 def _shown(estimate, printed, unit):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from brainlib.study import Study
-from brainlib.trials import TrialResult
+from brainlib.trial import TrialResult
 
 FACTS = {
     "seconds": {"training": 12.0, "other": 3.0},
@@ -36,12 +36,13 @@ def predictions(part: str, tp: int, fn: int, fp: int, tn: int) -> pd.DataFrame:
 
 def result(trial, counts: tuple[int, int, int, int], best=None) -> TrialResult:
     """A result with this confusion matrix at the last epoch and, if given, another at the best."""
-    table = predictions(trial.watched, *counts)
+    phase = trial.phases[-1].name
+    table = predictions(trial.watched, *counts).assign(phase=phase)
     epochs = [table if best is None else predictions(trial.watched, *best), table]
     right = [((t["p_yes"] > 0.5) == (t["label"] == "yes")).mean() for t in epochs]
     history = pd.DataFrame(
         {
-            "phase": "training",
+            "phase": phase,
             "epoch": [1, 2],
             "loss": [0.5, 0.25],
             "accuracy": [0.75, 0.875],

@@ -1,0 +1,114 @@
+"""What a paper's printed numbers imply by themselves: sizes of its parts, and its averaging.
+
+Nothing here was trained; see `brainlib.implied` for the arithmetic.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from brainlib import implied, splits
+from brainlib.claims import printed_number
+from brainlib.datasets import info_of
+from brainlib.study import Study
+from brainlib.tables import Table, percent
+
+_FOUR = ("accuracy", "precision", "sensitivity", "f1")
+AROUND = 0.2  # sizes are tried within a fifth of what the protocol draws: beyond, multiples fit too
+
+
+def split_sizes(study: Study) -> Table:
+    """Sizes of the validation and test parts that admit every printed accuracy of each scenario.
+
+    Beside them stands what the split of this project draws from the published set.
+    """
+    published = info_of(study.paper.data.set.value).folders
+    labels = np.repeat([f.label for f in published], [f.count for f in published])
+    rows = []
+    for scenario in study.paper.scenarios or ("",):
+        own = labels[np.isin(labels, study.paper.scenario(scenario).classes)]
+        parts = splits.assign(own, np.arange(len(own)), study.split(images=0))
+        for part in (splits.VALIDATION, splits.TEST):
+            printed = _accuracies(study.paper, scenario, part)
+            drawn = int((parts == part).sum())
+            if not printed:
+                continue
+            sizes = implied.fitting_sizes(
+                printed, round(drawn * (1 + AROUND)), round(drawn * (1 - AROUND))
+            )
+            rows.append(
+                {
+                    "scenario": study.paper.scenario(scenario).title,
+                    "images": len(own),
+                    "part": part,
+                    "different accuracies printed": len({p.value for p in printed}),
+                    "sizes that admit them all, rounded": _listed(sizes.rounded),
+                    "rounded or cut off": _listed(sizes.truncated),
+                    "this split draws": drawn,
+                }
+            )
+    caption = (
+        f"Sizes within {percent(AROUND, 0)} of what is drawn, of which every printed accuracy is a "
+        "whole number of images."
+    )
+    return Table(pd.DataFrame(rows), caption)
+
+
+def averaging(study: Study) -> Table:
+    """Printed rows of models that give every image one class, which tell how scores were averaged.
+
+    Below each, what such a model prints with weighted and with macro averages.
+    """
+    rows = []
+    for (arm, phase, scenario), row in _test_rows(study.paper).items():
+        printed = [printed_number(row[name].printed, row[name].unit) for name in _FOUR]
+        if not implied.is_collapsed(*printed):
+            continue
+        classes = study.paper.scenario(scenario).classes
+        found = implied.collapse_rows(*printed, n=row["accuracy"].n, classes=len(classes))
+        for kind, scores in found.iterrows():
+            first = kind == "printed"
+            rows.append(
+                {
+                    "row": f"{study.paper.arms[arm].title}, {phase}" if first else "",
+                    "scenario": study.paper.scenario(scenario).title if first else "",
+                    "n": row["accuracy"].n if first else "",
+                    "": kind if first else f"{kind} averages",
+                    **{name: percent(scores[name]) for name in _FOUR},
+                }
+            )
+    caption = (
+        "Printed rows that are those of a model calling every image one class, and what such a "
+        "model scores by either average, a class that is never predicted counting 0."
+    )
+    return Table(pd.DataFrame(rows), caption)
+
+
+def _accuracies(paper, scenario, stage):
+    printed = [
+        printed_number(claim.printed, claim.unit)
+        for claim in paper.claims
+        if claim.metric
+        and (claim.metric.name, claim.metric.over) == ("accuracy", "value")
+        and (claim.scenario or "", claim.stage) == (scenario, stage)
+    ]
+    return [number for number in printed if number.operator == "="]  # "about 95 %" fits anything
+
+
+def _test_rows(paper):
+    """Claims of the four scores on the test images by (arm, phase, scenario), where all are there.
+
+    Of a score that is printed in several places, the first.
+    """
+    rows = {}
+    for claim in paper.claims:
+        if claim.metric and claim.stage == "test" and claim.metric.name in _FOUR:
+            phase = claim.phase or paper.arms[claim.arm].phases[-1].name
+            row = rows.setdefault((claim.arm, phase, claim.scenario or ""), {})
+            row.setdefault(claim.metric.name, claim)
+    return {place: row for place, row in rows.items() if len(row) == len(_FOUR)}
+
+
+def _listed(sizes):
+    return ", ".join(map(str, sizes)) or "none"
