@@ -1,4 +1,4 @@
-"""Both notebooks, run for real in smoke: the whole path from the command to the report."""
+"""All notebooks, run for real in smoke: the whole path from the command to the report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from brainlib.options import Options
 from brainlib.paper import paper_ids
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-PAPERS = ("hajhashem", "jardim")
+PAPERS = tuple(paper_ids())
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +41,20 @@ def pages(out):
     return {name: (out / f"{name}.html").read_text() for name in (*PAPERS, "index")}
 
 
-def test_every_figure_has_alternative_text_and_jardim_shows_all_of_its_figures(out):
+# What each page draws when the arms and scenarios of its smoke profile are run.
+FIGURES = {
+    "jardim": 7,  # two learning curves, ROC, bars, two confusion matrices, Grad-CAM
+    "hajhashem": 3,  # loss, bars, confusion matrix
+    "lu": 5,  # of two scenarios: learning curves and confusion matrix; Grad-CAM
+    "kruszyk": 4,  # of two depths: loss and confusion matrix
+    "yim": 6,  # ranking, three confusion matrices, learning curves, Grad-CAM
+}
+
+
+def test_every_figure_has_alternative_text_and_every_page_its_figures(out):
     for name, page in pages(out).items():
         assert report.images_without_alt(page) == [], name
-    # Two learning curves, ROC, bars, two confusion matrices, Grad-CAM; loss, bars, confusion.
-    assert pages(out)["jardim"].count("<img") == 7
-    assert pages(out)["hajhashem"].count("<img") == 3
+        assert page.count("<img") == FIGURES.get(name, 0), name
 
 
 def test_pages_ask_nothing_of_the_network(out):
@@ -80,9 +88,23 @@ def test_no_page_names_a_folder_of_this_machine(out):
 def test_on_phantoms_nothing_is_compared_and_each_number_says_why(results):
     for name in PAPERS:
         claims = results.papers[name].result.claims
-        assert {claim.verdict for claim in claims} == {"not comparable", "not computed"}
-        for claim in claims:
-            assert claim.verdict == "not computed" or "phantoms" in claim.reason, claim.id
+        compared = [claim for claim in claims if claim.reproduced]
+        assert compared and {claim.verdict for claim in compared} == {"not comparable"}
+        assert all("phantoms" in claim.reason for claim in compared)
+        others = {claim.verdict for claim in claims if not claim.reproduced}
+        assert others <= {"not computed", "not run"}
+
+
+def test_what_a_profile_leaves_out_is_said_on_the_page_and_in_the_answers(out, results):
+    lu = results.papers["lu"].result
+    assert "arm inception_v3" in lu.not_run and "scenario glioma" not in lu.not_run
+    left = [claim for claim in lu.claims if claim.arm == "inception_v3" and claim.metric]
+    assert left and {claim.verdict for claim in left} == {"not run"}
+    assert "--arms inception_v3 runs it" in left[0].reason
+    for page in (pages(out)["lu"], pages(out)["index"]):
+        assert "arm inception_v3" in page
+    rows = re.findall(r"<tr>.*?</tr>", pages(out)["lu"], re.DOTALL)
+    assert any("not run" in row for row in rows)
 
 
 def test_what_differs_from_the_paper_stands_wherever_an_arm_is_named(out):
@@ -139,6 +161,9 @@ def test_on_real_images_the_report_says_what_was_substituted(tmp_path, data_dir,
     arguments += ["--weights", str(weights_dir)]
     for stated in ("resnet50v2", "resnet18"):
         arguments += ["--backbone", f"{stated}=mobilenet_v2"]
+    # Of lu the one arm whose weights are at hand.
+    arguments += ["--papers", "jardim,hajhashem,lu", "--scenarios", "glioma,four"]
+    arguments += ["--arms", "cnn,transfer,resnet18,mobilenet"]
     assert cli.main(arguments) == 0
     papers = json.loads((out / "results.json").read_text())["papers"]
     jardim, hajhashem = papers["jardim"]["result"], papers["hajhashem"]["result"]
@@ -150,3 +175,8 @@ def test_on_real_images_the_report_says_what_was_substituted(tmp_path, data_dir,
     assert "60 of 253 images" in hajhashem["arms"]["resnet18"]["title"]
     assert {claim["verdict"] for claim in jardim["claims"]} == {"not comparable", "not computed"}
     assert jardim["data"]["differences"] == []
+    lu = papers["lu"]["result"]
+    assert list(lu["arms"]) == ["mobilenet"] and lu["data"]["differences"] == []
+    assert lu["arms"]["mobilenet"]["weights"].startswith("mobilenet_1_0_224")
+    ran = {claim["scenario"] for claim in lu["claims"] if claim["verdict"] == "not comparable"}
+    assert ran - {None} == {"glioma", "four"}
