@@ -90,7 +90,7 @@ class Results:
             return self._counted(arm, stage, metric, scenario, phase)
         return estimates.fold_estimate(
             metric.name,
-            metric.over,
+            "value" if metric.over == "comparison" else metric.over,
             [self.predictions(arm, each, scenario, phase) for each in stages],
             classes.classes,
             metric.label or classes.positive,

@@ -24,8 +24,12 @@ def claim(name="test.cnn.accuracy", verdict="not comparable", **changes):
         "unit": "%",
         "arm": "cnn",
         "stage": "test",
+        "scenario": None,
+        "phase": None,
         "metric": "accuracy",
         "over": "value",
+        "label": None,
+        "average": None,
         "n": 600,
         "reproduced": reproduced,
         "verdict": verdict,
@@ -57,6 +61,7 @@ def result(paper="jardim", **changes):
             "differences": [],
         },
         "arms": {"cnn": {"title": "CNN", "weights": "none", "conditions": [CONDITION]}},
+        "not_run": [],
         "conditions": [CONDITION, "cnn: 2 instead of 30 epochs"],
         "environment": {"python": "3.11.2", "tensorflow": "2.21.0"},
         "seconds": {"training": 12.5},
@@ -189,7 +194,7 @@ def test_the_index_says_the_answer_first_and_counts_each_verdict(run):
         "1 is inconclusive , 1 is not computed ."
     ) in text
     row = re.search(r"<tbody>.*?</tr>", html, re.DOTALL)[0]
-    assert re.findall(r'class="n \w*">(\d+)<', row) == ["3", "2", "1", "0", "1"]
+    assert re.findall(r'class="n \w*">(\d+)<', row) == ["3", "2", "1", "0", "0", "1"]
     assert "neither confirms nor refutes" not in text
 
 

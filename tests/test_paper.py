@@ -25,13 +25,15 @@ def content():
         "citation": {"authors": ["A. Author"], "title": "A title", "venue": None, "year": 2024,
                      "url": None},
         "data": {"set": {"value": "br35h", "stated": "Methods"}, "classes": ["no", "yes"],
-                 "positive": "yes", "images": {"value": 3000, "stated": "Methods"}},
+                 "normal": "no", "images": {"value": 3000, "stated": "Methods"}},
         "protocol": {
             "image_size": {"value": 64, "stated": "Methods"},
             "holdout": {"value": 0.2, "stated": "Methods"},
+            "validation": None,
             "folds": {"value": 3, "stated": "Methods"},
             "stratified": {"value": False, "assumed": "silent", "alternatives": [True]},
             "split_by": {"value": "image", "stated": "Methods"},
+            "oversample": None,
             "batch_size": {"value": 32, "assumed": "silent", "alternatives": [16, "whole set"]},
             "loss": {"value": "binary_crossentropy", "stated": "Methods"},
             "optimizer": {"value": "adam", "stated": "Methods"},
@@ -49,7 +51,7 @@ def content():
                     "scaling": {"value": "unit", "stated": "Methods"},
                     "pooling": {"value": "average", "stated": "Methods"},
                     "dense": {"value": [], "stated": "Methods"},
-                    "head_dropout": {"value": 0, "stated": "Methods"},
+                    "head_dropout": {"value": [], "stated": "Methods"},
                 },
                 "phases": [{
                     "name": "training",
@@ -353,8 +355,8 @@ SPOILT = [
     ("extra", 1, r"small\.yaml: extra: expected no key of this name"),
     ("data/classes", [False, True], r"data\.classes\[0\]: .*string, received False"),
     ("data/classes", ["yes", "yes"], r"data: expected different classes"),
-    ("data/positive", "tumour", r"data: positive: expected one of .*received 'tumour'"),
-    ("data/positive", "no", r"data: positive: expected 'yes', the last of two"),
+    ("data/normal", "tumour", r"data: normal: expected one of .*received 'tumour'"),
+    ("data/normal", "yes", r"data: normal: expected 'no', the first of two"),
     ("arms", {}, r"arms: .*at least 1 item"),
     ("arms/net/model/kind", "resnet", r"arms\.net\.model: .*'resnet'"),
     ("arms/net/model/backbone-", None, r"arms\.net\.model\.backbone: expected this key"),
@@ -394,8 +396,87 @@ def test_a_spoilt_paper_is_refused_with_its_key_path(path, value, message, conte
     assert re.search(message, refused(content))
 
 
+@pytest.fixture
+def four_classes(content):
+    """The small paper with three classes, two scenarios, two phases and a second arm like the first."""
+    content["data"] |= {"classes": ["a", "no", "yes"]}
+    content["protocol"] |= {
+        "loss": {"value": "categorical_crossentropy", "stated": "Methods"},
+        "folds": None,
+        "validation": {"value": 0.1, "stated": "Methods"},
+    }
+    content["scenarios"] = {
+        "two": {"title": "two of them", "classes": ["no", "yes"]},
+        "every": {"title": "all of them", "classes": ["a", "no", "yes"]},
+    }
+    net = content["arms"]["net"]
+    net["phases"].append(copy.deepcopy(net["phases"][0]) | {"name": "tuning"})
+    other = {"value": "vgg16", "stated": "Methods"}
+    content["arms"]["other"] = {"title": "Other", "like": "net", "backbone": other}
+    content["profiles"] = {"smoke": {"arms": ["net"], "scenarios": ["two"], "why": "winner"}}
+    content["claims"][0] |= {
+        "stage": "validation", "scenario": "every", "arm": "other", "phase": "tuning"
+    }
+    return content
+
+
+def test_an_arm_like_another_has_its_settings_and_lists_only_its_own(four_classes, tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(four_classes))
+    paper = load_paper(path)
+    net, other = paper.arms["net"], paper.arms["other"]
+    assert other.model.backbone.value == "vgg16"
+    assert other.model.dense == net.model.dense and other.phases == net.phases
+    own = [s for s in paper.settings_table()["setting"] if s.startswith("arms.other")]
+    assert own == ["arms.other.model.backbone"]
+    assert paper.scenario("two").positive == "yes" and paper.scenario("every").positive is None
+    assert paper.scenario().classes == ("a", "no", "yes")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("arms/other/like", "nett", "arms.other: expected title, backbone and like.*\\(net\\)"),
+        ("arms/other/like", "other", "arms.other: expected title, backbone and like"),
+        ("arms/other/phases", [], "arms.other: expected title, backbone and like"),
+        ("arms/net/phases/1/name", "training", "phases: expected different names"),
+        ("arms/net/model/head_dropout/value", [0.1] * 9, "head_dropout: expected at most"),
+        ("scenarios/two/classes", ["yes", "no"], "scenarios.two.classes: normal: expected 'yes'"),
+        ("scenarios/two/classes", ["no", "maybe"], "scenarios.two.classes: expected some of a"),
+        ("scenarios/two/classes", ["a", "yes"], "scenarios.two.classes: normal: expected one of"),
+        ("profiles/smoke/arms", ["nett"], "profiles.smoke.arms: expected some of net, other"),
+        ("profiles/smoke/scenarios", ["x"], "profiles.smoke.scenarios: expected some of two"),
+        ("protocol/oversample", {"value": "x", "stated": "y"}, "protocol.oversample.value: .*'x'"),
+        ("protocol/validation", None, "stage: expected no 'validation'"),
+        ("protocol/folds", {"value": 3, "stated": "x"}, "protocol.validation: expected null"),
+        ("claims/0/scenario", "x", "scenario: expected one of two, every, received 'x'"),
+        ("claims/0/scenario-", None, "scenario: expected one of two, every, received none"),
+        ("claims/0/phase", "x", "phase: expected one of training, tuning, received 'x'"),
+        ("claims/0/metric", {"name": "f1"}, "metric: expected a label or an average for f1 of 3"),
+        (
+            "claims/0/metric",
+            {"name": "f1", "label": "a", "average": "macro"},
+            "metric.average: expected a label or an average, received both",
+        ),
+        ("claims/0/metric", {"name": "count"}, "metric.label: expected the class"),
+        (
+            "claims/0/metric",
+            {"name": "count", "label": "a", "predicted": "b"},
+            "metric.predicted: expected one of a, no, yes",
+        ),
+        ("claims/0/metric", {"name": "training_loss"}, "metric.over: expected 'epochs'"),
+        ("claims/0/printed", "above 0.9", "metric.over: expected 'comparison' if and only if"),
+    ],
+)
+def test_parts_of_a_paper_that_do_not_go_together_are_refused(
+    four_classes, refused, path, value, message
+):
+    _set(four_classes, path, value)
+    assert re.search(message, refused(four_classes))
+
+
 def test_more_than_two_classes_need_a_softmax_loss(content, refused):
-    content["data"] |= {"classes": ["a", "b", "c"], "positive": None}
+    content["data"] |= {"classes": ["a", "b", "c"], "normal": "b"}
     assert "protocol.loss.value: expected categorical_crossentropy for 3" in refused(content)
 
 

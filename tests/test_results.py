@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from brainlib import results as results_module
+from brainlib import explain, scoretables
 from brainlib.errors import UsageError
 from brainlib.results import Results
 from made_up import result, study_of
@@ -25,21 +25,21 @@ def jardim(monkeypatch, tmp_path):
             # Two errors fewer in each fold, a tenth of a percentage point more in the mean.
             tp, fn, fp, tn = counts
             counts = (tp + 1, fn - 1, fp - 1, tn + 1) if fold else (292, 5, 7, 296)
-        trained[trial.arm, trial.stage] = result(trial, counts)
+        trained[trial.scenario, trial.arm, trial.stage] = result(trial, counts)
     return Results(study, trained)
 
 
 def test_the_fold_table_holds_scores_mean_and_variance_beside_the_printed_ones(jardim):
-    rows = jardim.fold_table("cnn").frame.set_index("")
+    rows = scoretables.folds(jardim, "cnn").frame.set_index("")
     spaced = rows["accuracy"].str.replace("\N{NO-BREAK SPACE}", " ")
     assert list(spaced) == ["98.00 %", "97.50 %", "97.00 %", "97.50 %", "0.250"]
     assert list(rows["accuracy, printed"])[-2:] == ["97.66\N{NO-BREAK SPACE}%", "0.092"]
     assert rows.loc["fold 1", "specificity, printed"] == "96.34\N{NO-BREAK SPACE}%"
-    assert "2400 images" in jardim.fold_table("cnn").caption
+    assert "2400 images" in scoretables.folds(jardim, "cnn").caption
 
 
 def test_the_t_tests_stand_on_these_folds_and_on_the_printed_ones(jardim):
-    rows = jardim.t_tests("transfer", "cnn").frame
+    rows = scoretables.t_tests(jardim, "transfer", "cnn").frame
     printed = rows[rows["on"] == "printed folds"]
     # Paired: mean difference 0.1033 points, deviation 0.4829, so t = 0.1033 / (0.4829 / sqrt 3).
     assert list(printed["t"]) == ["0.3706", "0.3041", "0.2344"]
@@ -53,7 +53,7 @@ def test_the_t_tests_stand_on_these_folds_and_on_the_printed_ones(jardim):
 
 
 def test_scores_on_the_images_held_out_have_intervals_and_their_method(jardim):
-    rows = jardim.score_table(("accuracy", "sensitivity")).frame
+    rows = scoretables.scores(jardim, ("accuracy", "sensitivity")).frame
     first = rows.iloc[0]
     assert (first["printed"], first["reproduced"]) == (
         "99.67\N{NO-BREAK SPACE}%",
@@ -61,7 +61,7 @@ def test_scores_on_the_images_held_out_have_intervals_and_their_method(jardim):
     )
     # Wilson for 598 of 600.
     assert first["95 % interval"] == "98.79 to 99.91\N{NO-BREAK SPACE}%"
-    assert (first["n"], rows.iloc[1]["n"]) == (600, 297)
+    assert (first["n"], rows.iloc[1]["n"]) == ("600", "297")
     assert first["interval by"] == "Wilson 95 %"
 
 
@@ -70,18 +70,18 @@ def test_confusion_is_rows_true_by_columns_predicted(jardim):
 
 
 def test_the_best_epoch_is_shown_beside_the_last_one(jardim):
-    trial = jardim.trials["cnn", "final"].trial
-    jardim.trials["cnn", "final"] = result(trial, (290, 7, 2, 301), best=(297, 0, 0, 303))
-    rows = jardim.best_epoch_table().frame.set_index("stage")
+    trial = jardim.trials["", "cnn", "final"].trial
+    jardim.trials["", "cnn", "final"] = result(trial, (290, 7, 2, 301), best=(297, 0, 0, 303))
+    rows = scoretables.best_epochs(jardim).frame.set_index("trained")
     row = rows[rows["judged on"] == "test"].iloc[0]
     assert row["last epoch"] == "98.50\N{NO-BREAK SPACE}%"
     assert (row["best epoch"], row["which"]) == ("100.00\N{NO-BREAK SPACE}%", 1)
 
 
 def test_judged_on_the_best_epoch_takes_that_epochs_predictions(jardim):
-    trial = jardim.trials["cnn", "final"].trial
+    trial = jardim.trials["", "cnn", "final"].trial
     made = result(trial, (290, 7, 2, 301), best=(297, 0, 0, 303))
-    last, best = made.judged("last"), made.judged("best")
+    last, best = made.judged("test"), made.judged("test", epoch="best")
     assert (last["p_yes"] > 0.5).sum() == 292
     assert (best["p_yes"] > 0.5).sum() == 297
     assert list(best["path"]) == list(last["path"])
@@ -89,7 +89,7 @@ def test_judged_on_the_best_epoch_takes_that_epochs_predictions(jardim):
 
 
 def test_times_are_told_with_the_machine(jardim):
-    table = jardim.time_table()
+    table = scoretables.times(jardim)
     assert "a processor, 2 cores, no GPU" in table.caption
     assert set(table.frame["training (s)"]) == {"12.0"}
 
@@ -103,13 +103,13 @@ def explained(monkeypatch, jardim):
         n = len(paths)
         return np.zeros((n, 8, 8, 1), np.uint8), np.zeros((n, 8, 8), np.float32)
 
-    monkeypatch.setattr(results_module, "heat_maps", heat_maps)
+    monkeypatch.setattr(explain, "heat_maps", heat_maps)
     return asked
 
 
 def test_grad_cam_takes_the_first_images_that_both_models_get_right(jardim, monkeypatch):
     asked = explained(monkeypatch, jardim)
-    rows = jardim.grad_cam_rows("cnn")
+    rows = explain.grad_cam_rows(jardim)
     # Transfer: images 0 to 291 are its true positives, 304 (after 5 misses and 7 alarms) to 599
     # its true negatives; the CNN's true negatives begin at 299.
     assert asked == [["test/0.png", "test/304.png"]] * 2
@@ -121,16 +121,16 @@ def test_grad_cam_takes_the_first_images_that_both_models_get_right(jardim, monk
 def test_grad_cam_leaves_out_a_kind_of_which_there_is_none(jardim, monkeypatch):
     asked = explained(monkeypatch, jardim)
     for arm in ("cnn", "transfer"):
-        trial = jardim.trials[arm, "final"].trial
-        jardim.trials[arm, "final"] = result(trial, (5, 0, 5, 0))
-    assert len(jardim.grad_cam_rows("cnn")) == 1
+        trial = jardim.trials["", arm, "final"].trial
+        jardim.trials["", arm, "final"] = result(trial, (5, 0, 5, 0))
+    assert len(explain.grad_cam_rows(jardim)) == 1
     assert asked == [["test/0.png"]] * 2
 
 
 def test_grad_cam_of_a_model_that_is_never_right_is_refused(jardim, monkeypatch):
     explained(monkeypatch, jardim)
     for arm in ("cnn", "transfer"):
-        trial = jardim.trials[arm, "final"].trial
-        jardim.trials[arm, "final"] = result(trial, (0, 5, 5, 0))
+        trial = jardim.trials["", arm, "final"].trial
+        jardim.trials["", arm, "final"] = result(trial, (0, 5, 5, 0))
     with pytest.raises(UsageError, match="no held-out image right"):
-        jardim.grad_cam_rows("cnn")
+        explain.grad_cam_rows(jardim)

@@ -34,7 +34,7 @@ def test_every_departure_is_a_condition_and_stands_in_the_title(full, monkeypatc
     )
     assert study.conditions("cnn") == (
         "60 of 3000 images",
-        "images of 64 instead of 240 pixels",
+        "images of 80 instead of 240 pixels",
         "cnn: 2 of 30 epochs",
     )
     assert study.conditions("transfer")[2:] == (
@@ -92,7 +92,7 @@ def test_a_substitute_is_scaled_as_its_own_weights_expect(monkeypatch, tmp_path)
 
 def test_a_profile_uses_fewer_images_and_epochs_and_smaller_ones(full, monkeypatch):
     trial = changed(full, monkeypatch, profile="smoke").trials()[0]
-    assert (trial.split.images, trial.size, trial.epochs) == (60, 64, 2)
+    assert (trial.split.images, trial.size, trial.epochs) == (60, 80, 2)
 
 
 def test_another_seed_is_another_split_and_another_training(full, monkeypatch):

@@ -18,7 +18,7 @@ def hajhashem(monkeypatch, tmp_path):
     study = study_of("hajhashem", monkeypatch, tmp_path, images=253)
     (trial,) = study.trials()
     # The only confusion matrix of 51 images that gives the four printed figures.
-    trained = {("resnet18", "final"): result(trial, (23, 2, 6, 20))}
+    trained = {("", "resnet18", "final"): result(trial, (23, 2, 6, 20))}
     return Verdicts(Results(study, trained))
 
 
