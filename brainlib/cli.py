@@ -76,11 +76,11 @@ def _parser():
         "--arms",
         default="",
         metavar="A,B",
-        help="arms of the papers to run, or 'all'; by default those that a paper names for the "
-        "profile",
+        help="arms to run, of the papers that have them, or 'all'; by default those that a paper "
+        "names for the profile",
     )
     run.add_argument(
-        "--scenarios", default="", metavar="A,B", help="scenarios of a paper to run, likewise"
+        "--scenarios", default="", metavar="A,B", help="scenarios to run, likewise"
     )
     run.add_argument("--seed", default=0, type=int, help="of splits and training; 0 by default")
     run.add_argument("--jobs", default=1, type=int, metavar="N", help="models trained at a time")
@@ -100,7 +100,8 @@ def _run(arguments):
     from brainlib.options import KAGGLE, PHANTOMS, Options
     from brainlib.weights import IMAGENET, RANDOM
 
-    papers = _papers(arguments.papers)
+    arms, scenarios = _names(arguments.arms), _names(arguments.scenarios)
+    papers = _papers(arguments.papers, arms, scenarios)
     if arguments.jobs < 1:
         raise UsageError(f"--jobs: expected 1 or more, received {arguments.jobs}")
     options = Options.of(
@@ -110,8 +111,8 @@ def _run(arguments):
             "data": _absolute(arguments.data, KAGGLE, PHANTOMS),
             "weights": _absolute(arguments.weights, IMAGENET, RANDOM),
             "backbone": dict(map(_substitution, arguments.backbone)),
-            "arms": _names(arguments.arms),
-            "scenarios": _names(arguments.scenarios),
+            "arms": arms,
+            "scenarios": scenarios,
             "seed": arguments.seed,
             "scheduler": arguments.scheduler,
             "out": _absolute(arguments.out),
@@ -146,10 +147,11 @@ def _run(arguments):
     return 1 if any(paper.error for paper in results.papers.values()) else 0
 
 
-def _papers(text):
+def _papers(text, arms, scenarios):
     from brainlib.paper import load_paper, paper_ids
+    from brainlib.selection import papers_with
 
-    papers = _names(text) or paper_ids()
+    papers = _names(text) or papers_with(arms, scenarios)
     for paper in papers:
         if paper not in paper_ids():
             load_paper(paper)  # says which papers there are

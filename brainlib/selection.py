@@ -43,23 +43,60 @@ def select(
     return chosen_arms, _chosen(paper, "scenarios", scenarios, usual.scenarios if usual else ())
 
 
+def papers_with(arms: Sequence[str], scenarios: Sequence[str]) -> list[str]:
+    """Find the papers that have any of the named arms and any of the named scenarios.
+
+    Parameters
+    ----------
+    arms, scenarios : sequence of str
+        Names; "all" and nothing at all stand for every one, of papers without scenarios too.
+
+    Returns
+    -------
+    papers : list of str
+
+    Raises
+    ------
+    UsageError
+        A name that no paper has, or names that no paper has together.
+    """
+    _refuse_unknown("arms", arms)
+    _refuse_unknown("scenarios", scenarios)
+    found = [
+        paper.id
+        for paper in map(load_paper, paper_ids())
+        for kinds in [((paper.arms, arms), (paper.scenarios, scenarios))]
+        if all(not named or EVERY in named or set(own) & set(named) for own, named in kinds)
+    ]
+    if not found:
+        raise UsageError(
+            f"--arms {','.join(arms)} --scenarios {','.join(scenarios)}: expected names of one "
+            "paper, received names that no paper has together; see --papers"
+        )
+    return found
+
+
+def _refuse_unknown(kind, named, own=()):
+    known = {name for paper in map(load_paper, paper_ids()) for name in getattr(paper, kind)}
+    known |= {EVERY, *own}  # own: of a paper that brainlib does not hold
+    for name in named:
+        if name not in known:
+            raise UsageError(
+                f"--{kind}: expected any of {', '.join(sorted(known))}; received '{name}'"
+            )
+
+
 def _chosen(paper, kind, named, usual):
     own = tuple(getattr(paper, kind))
     if not named:
         return tuple(name for name in own if name in usual) if usual else own
     if EVERY in named:
         return own
-    known = {name for other in map(load_paper, paper_ids()) for name in getattr(other, kind)}
-    known.update(own)  # a paper that brainlib does not hold
-    for name in named:
-        if name not in known:
-            raise UsageError(
-                f"--{kind}: no paper has '{name}'; the {kind} of {paper.id} are {', '.join(own)}"
-            )
+    _refuse_unknown(kind, named, own)
     chosen = tuple(name for name in own if name in named)
     if not chosen:
         raise UsageError(
-            f"--{kind}: {paper.id} has none of {', '.join(named)}; its {kind} are "
-            f"{', '.join(own)}; name the papers to run with --papers"
+            f"--{kind}: expected any of {', '.join(own)} for {paper.id}, "
+            f"received {', '.join(named)}; name the papers to run with --papers"
         )
     return chosen

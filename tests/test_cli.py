@@ -63,7 +63,11 @@ def refused(capsys, tmp_path, *arguments) -> str:
         (["--seed", "-1"], ["seed", "-1"]),
         (["--jobs", "0"], ["--jobs", "1 or more", "0"]),
         (["--backbone", "resnet50v2"], ["--backbone", "A=B", "resnet50v2"]),
-        (["--backbone", "vgg16=vgg19"], ["vgg16", "no paper"]),
+        (["--backbone", "vgg99=vgg19"], ["vgg99", "no paper"]),
+        (["--arms", "cnn,resnet51"], ["--arms", "resnet51", "any of all, cnn", "mobilenet"]),
+        (["--scenarios", "five"], ["--scenarios", "five", "glioma"]),
+        (["--papers", "jardim", "--arms", "vgg16"], ["cnn, transfer for jardim", "vgg16"]),
+        (["--arms", "resnet18", "--scenarios", "glioma"], ["no paper has together"]),
         (["--backbone", "resnet50v2=resnet51"], ["unknown backbone 'resnet51'", "resnet50v2"]),
         (["--weights", "nowhere"], ["nowhere", "imagenet", "random"]),
         (["--epochs", "3"], ["--epochs", "--help"]),
@@ -128,20 +132,20 @@ def test_bad_data_is_named_and_nothing_is_written(capsys, tmp_path, data, how):
 
 def test_a_second_paper_with_bad_data_undoes_what_the_first_one_wrote(capsys, tmp_path, data):
     damage(data, "cut")  # br35h, which comes after hajhashem's navoneel
-    refused(capsys, tmp_path, "--data", str(data), "--weights", "random")
+    refused(capsys, tmp_path, "--papers", "hajhashem,jardim", "--data", str(data), "--weights", "random")
 
 
 def test_an_output_that_exists_keeps_what_it_held(capsys, tmp_path, data):
     damage(data, "cut")
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "index.html").write_text("an earlier report")
-    refused(capsys, tmp_path, "--data", str(data), "--weights", "random")
+    refused(capsys, tmp_path, "--papers", "hajhashem,jardim", "--data", str(data), "--weights", "random")
 
 
 def test_folders_made_on_the_way_to_the_output_go_with_it(capsys, tmp_path, data):
     damage(data, "cut")
     out = ["--out", str(tmp_path / "new" / "deeper" / "reports")]
-    refused(capsys, tmp_path, *out, "--data", str(data), "--weights", "random")
+    refused(capsys, tmp_path, *out, "--papers", "hajhashem,jardim", "--data", str(data), "--weights", "random")
 
 
 def test_a_refused_run_leaves_alone_what_another_run_stores_meanwhile(
@@ -157,7 +161,8 @@ def test_a_refused_run_leaves_alone_what_another_run_stores_meanwhile(
         yield
 
     monkeypatch.setattr(workers, "connected", silent)
-    arguments = ["--data", str(data), "--weights", "random", "--scheduler", "tcp://127.0.0.1:9"]
+    arguments = ["--papers", "hajhashem,jardim", "--data", str(data), "--weights", "random"]
+    arguments += ["--scheduler", "tcp://127.0.0.1:9"]
     assert cli.main(["run", "--out", str(tmp_path / "reports"), *arguments]) == 2
     assert "none answered" in capsys.readouterr().err
     written = [path for path in (tmp_path / "reports").rglob("*") if path.is_file()]
@@ -173,7 +178,7 @@ def test_bad_input_is_refused_without_tensorflow(tmp_path, data):
     damage(data, "zero")
     program = (
         "import sys; from brainlib.cli import main; "
-        f"status = main(['run', '--data', {str(data)!r}, '--weights', 'random', "
+        f"status = main(['run', '--papers', 'jardim', '--data', {str(data)!r}, '--weights', 'random', "
         f"'--out', {str(tmp_path / 'reports')!r}]); "
         "print(status, 'tensorflow' in sys.modules)"
     )
@@ -198,15 +203,15 @@ def test_help_names_every_option(capsys):
         cli.main(["run", "--help"])
     assert left.value.code == 0
     said = capsys.readouterr().out
-    options = "papers profile data weights backbone seed jobs scheduler out fresh".split()
+    options = "papers profile data weights backbone arms scenarios seed jobs scheduler out fresh".split()
     assert [name for name in options if f"--{name}" not in said] == []
 
 
 def notebook(path: Path, code: str) -> Path:
     """A notebook with the parameters of a run, a header and one cell of code."""
     parameters = "\n".join(
-        ['profile = ""', 'data = ""', 'weights = ""', "backbone = {}", "seed = 0"]
-        + ['scheduler = ""', 'out = ""', "fresh = False"]
+        ['profile = ""', 'data = ""', 'weights = ""', "backbone = {}", "arms = []"]
+        + ["scenarios = []", "seed = 0", 'scheduler = ""', 'out = ""', "fresh = False"]
     )
     cells = [
         nbformat.v4.new_markdown_cell("# A paper"),
