@@ -185,17 +185,21 @@ class Results:
     def printed(
         self, arm: str, stage: str, metric: Metric | str, scenario: str = "", phase: str = ""
     ) -> Printed | None:
-        """What the paper prints for a score, where it does; its most precise claim."""
+        """What the paper prints for a score, where it does.
+
+        Of several claims the most precise; of these, that of a table before that of the text.
+        """
         metric = _metric(metric)
         last = self.study.paper.arms[arm].phases[-1].name
         found = [
-            printed_number(claim.printed, claim.unit)
+            (not claim.where.startswith("Table"), printed_number(claim.printed, claim.unit))
             for claim in self.study.paper.claims
             if claim.metric == metric
             and (claim.arm, claim.stage, claim.scenario or "") == (arm, stage, scenario)
             and (claim.phase or last) == (phase or last)
         ]
-        return min(found, key=lambda printed: printed.tolerance, default=None)
+        best = min(found, key=lambda each: (each[1].tolerance, each[0]), default=None)
+        return best and best[1]
 
     def fold_values(self, arm: str, metric: str) -> list[float]:
         """A score of an arm in each fold."""

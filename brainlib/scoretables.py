@@ -231,7 +231,7 @@ def counts(results: Results) -> Table:
             estimate = results.estimate(
                 claim.arm, claim.stage, claim.metric, claim.scenario or "", claim.phase or ""
             )
-            row |= {"reproduced": f"{estimate.value:.0f}", "of our images": estimate.n}
+            row |= {"reproduced": f"{estimate.value:.0f}", "of our images": f"{estimate.n}"}
         rows.append(row)
     return Table(pd.DataFrame(rows).fillna(""), "Cells of the confusion matrices that the text gives.")
 

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from brainlib.datasets import info_of
+from brainlib.paper import load_paper
 from brainlib.study import Study
 from brainlib.trial import TrialResult
 
@@ -55,23 +57,51 @@ def result(trial, counts: tuple[int, int, int, int], best=None) -> TrialResult:
     return TrialResult(trial, table, history, pd.concat(said, ignore_index=True), FACTS)
 
 
-def study_of(paper: str, monkeypatch, tmp_path, *, images: int) -> Study:
-    """A study of real images in full, without the images: nothing keeps it from being compared."""
-    labels = ["no"] * (images // 2) + ["yes"] * (images - images // 2)
+def result_of_classes(trial, tables: dict[str, dict[str, dict[str, int]]]) -> TrialResult:
+    """A result with a table of counts a phase: by true class the images given each class.
+
+    The test and the validation part hold the same.
+    """
+    parts, rows = [], []
+    for number, phase in enumerate(trial.phases, 1):
+        counts = tables[phase.name]
+        labels = [true for true, row in counts.items() for _ in range(sum(row.values()))]
+        called = [name for row in counts.values() for name, k in row.items() for _ in range(k)]
+        right = float(np.mean(np.equal(labels, called)))
+        for part in ("validation", "test"):
+            said = {
+                f"p_{name}": np.where(np.equal(called, name), 0.7, 0.3 / (len(trial.classes) - 1))
+                for name in trial.classes
+            }
+            paths = [f"{part}/{n}.png" for n in range(len(labels))]
+            given = {"path": paths, "label": labels, "part": part, "phase": phase.name}
+            parts.append(pd.DataFrame({**given, "group": np.arange(len(labels)), **said}))
+        rows.append(
+            {"phase": phase.name, "epoch": number, "loss": 0.5 / number, "accuracy": right,
+             "watched_loss": 0.4, "watched_accuracy": right, "seconds": 6.0}
+        )
+    table = pd.concat(parts, ignore_index=True)
+    epochs = table[table["part"] == trial.watched].drop(columns=["part", "phase", "group"])
+    return TrialResult(trial, table, pd.DataFrame(rows), epochs.assign(epoch=1), FACTS)
+
+
+def study_of(paper: str, monkeypatch, tmp_path, *, images: int = 0, **options) -> Study:
+    """A study of real images in full, without the images: nothing keeps it from being compared.
+
+    Of `images`, half are of each class; by default there are as many as were published.
+    """
+    info = info_of(load_paper(paper).data.set.value)
+    labels = [folder.label for folder in info.folders for _ in range(folder.count)]
+    if images:
+        labels = ["no"] * (images // 2) + ["yes"] * (images - images // 2)
     dataset = SimpleNamespace(
-        name=paper_set(paper),
-        table=pd.DataFrame({"path": [f"{n}.png" for n in range(images)], "label": labels}),
-        classes=("no", "yes"),
+        name=load_paper(paper).data.set.value,
+        table=pd.DataFrame({"path": [f"{n}.png" for n in range(len(labels))], "label": labels}),
+        classes=tuple(sorted(set(labels))),
         fingerprint="0123456789abcdef",
         differences=(),
         phantom=False,
     )
     monkeypatch.setattr(Study, "dataset", dataset)
-    options = {"profile": "full", "data": "elsewhere", "weights": "imagenet"}
-    return Study(paper, out=str(tmp_path / "reports"), **options)
-
-
-def paper_set(paper: str) -> str:
-    from brainlib.paper import load_paper
-
-    return load_paper(paper).data.set.value
+    given = {"profile": "full", "data": "elsewhere", "weights": "imagenet", **options}
+    return Study(paper, out=str(tmp_path / "reports"), **given)
