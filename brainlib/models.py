@@ -286,13 +286,17 @@ def set_trainable(
             raise ModelError(f"no layer begins with '{prefix}'; the layers are: {known[:300]}")
     for layer in layers:
         wanted = trainable == "all" or layer.name in head or layer.name.startswith(prefixes or "\0")
-        layer.trainable = bool(wanted)
-    if batch_norm == "frozen":
-        # Those inside a nested model too, such as ResNet18.
-        for layer in network.model._flatten_layers(include_self=False):
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = False
+        # A nested model, such as ResNet18, hands only a change on to its layers: to each by itself.
+        for each in (layer, *_inner(layer)):
+            frozen = batch_norm == "frozen" and isinstance(each, keras.layers.BatchNormalization)
+            each.trainable = bool(wanted) and not frozen
     return tuple(layer.name for layer in layers if layer.trainable_weights)
+
+
+def _inner(layer):
+    for inner in getattr(layer, "layers", ()):
+        yield inner
+        yield from _inner(inner)
 
 
 def cut_frozen_prefix(network: Network):

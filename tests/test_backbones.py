@@ -15,6 +15,7 @@ from brainlib import models, training
 from brainlib.paper import load_paper, paper_ids
 from brainlib.study import Study
 from brainlib.weights import backbone_named
+from networks import awaken
 
 # Keras takes no smaller image for these; 32 pixels do for the others.
 LEAST = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}
@@ -48,7 +49,8 @@ def built(trials):
             networks.clear()  # one at a time: ResNet-152 alone has 58 million weights
             training.prepare(0)
             size = LEAST.get(trial.model.backbone, 32)
-            networks[key] = models.build(trial.model, size, outputs, trial.weights)
+            network = models.build(trial.model, size, outputs, trial.weights)
+            networks[key] = awaken(network, pixels_of(network))
         return trial, networks[key]
 
     return build
@@ -62,6 +64,10 @@ def pixels_of(network, n=4):
 def with_weights(network, begins):
     layers = [layer for layer in network.model.layers if layer.weights]
     return {layer.name for layer in layers if layer.name.startswith(begins)}
+
+
+def normalises(network, name):
+    return isinstance(network.model.get_layer(name), keras.layers.BatchNormalization)
 
 
 @pytest.mark.parametrize("arm", EVERY_ARM)
@@ -88,14 +94,16 @@ def test_one_step_changes_exactly_the_layers_that_a_phase_trains(arm, built):
     pixels = pixels_of(network)
     targets = np.eye(network.model.output_shape[-1], dtype=np.float32)[[0, -1, 0, -1]]
     for phase in trial.phases:
-        named = set(models.set_trainable(network, phase.trainable))
+        named = set(models.set_trainable(network, phase.trainable, phase.batch_norm))
         if phase.trainable == "all":
-            assert named == {n for n in every if network.model.get_layer(n).trainable_weights}
-            assert every - named <= {"normalization"}  # EfficientNet's, of fixed numbers
+            expected = every - {"normalization"}  # EfficientNet's, of fixed numbers
         elif phase.trainable == "head":
-            assert named == head
+            expected = head
         else:
-            assert named == head | with_weights(network, tuple(phase.trainable))
+            expected = head | with_weights(network, tuple(phase.trainable))
+        if phase.batch_norm == "frozen":
+            expected = {name for name in expected if not normalises(network, name)}
+        assert named == expected
         before = {name: network.model.get_layer(name).get_weights() for name in every}
         # Eagerly: tracing a graph of 150 layers for one step would take a minute.
         network.model.compile(keras.optimizers.Adam(1e-2), trial.loss, run_eagerly=True)

@@ -450,6 +450,21 @@ def test_frozen_batch_normalisation_ignores_the_batch_also_in_training(networks)
         assert np.allclose(alone, together, atol=1e-3) == same
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18"])
+def test_batch_normalisation_is_left_out_of_what_trains_inside_nested_models_too(networks, name):
+    network = networks[name]
+    models.set_trainable(network, "all", "frozen")
+    kept = len(network.model.trainable_weights)
+    features = keras.Model(network.model.input, network.model.get_layer("features").output)
+    alone = np.array(features(PIXELS[:2], training=True))[0]
+    together = np.array(features(PIXELS, training=True))[0]
+    np.testing.assert_allclose(alone, together, atol=1e-3)
+    models.set_trainable(network, "all")
+    # Two weights a normalisation, its scale and its offset, and nothing else.
+    normalisations = {"mobilenet_v2": 52, "resnet18": 20}[name]
+    assert len(network.model.trainable_weights) - kept == 2 * normalisations
+
+
 def test_an_unknown_layer_is_said_with_the_known_ones(networks):
     with pytest.raises(ModelError, match="no layer begins with 'conv5'.*Conv1") as error:
         models.set_trainable(networks["mobilenet_v2"], ("block_16", "conv5"))
