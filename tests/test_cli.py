@@ -203,7 +203,7 @@ def test_help_names_every_option(capsys):
         cli.main(["run", "--help"])
     assert left.value.code == 0
     said = capsys.readouterr().out
-    options = "papers profile data weights backbone arms scenarios seed jobs scheduler out fresh".split()
+    options = ["papers", "profile", "data", "weights", "backbone", "arms", "scenarios", "seed", "jobs", "scheduler", "out", "fresh"]
     assert [name for name in options if f"--{name}" not in said] == []
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from small_trials import phantoms, small_trial
 
-from brainlib import datasets, images, splits, trial, training, trials
+from brainlib import datasets, images, splits, trial, training
 from brainlib.errors import BrainlibError, StoreError, UsageError
 from brainlib.models import ModelSpec
 from brainlib.splits import Split
