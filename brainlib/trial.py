@@ -114,8 +114,8 @@ class TrialResult:
     epochs : DataFrame
         What was said of the watched part after every epoch: epoch, path, label, ``p_CLASS``.
     facts : dict
-        ``seconds`` (training, preparation and everything together), ``peak_memory_mib`` of the
-        process so far, ``environment``.
+        ``seconds`` (training, and everything else), ``peak_memory_mib`` of the process so far
+        (on a cluster a trial has its own), ``environment``.
     """
 
     trial: Trial

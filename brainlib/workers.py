@@ -1,11 +1,12 @@
 """Who does the work: this process, or the workers of a Dask cluster; and how it is going.
 
-Training happens in workers that outlive the notebooks, because importing TensorFlow takes 20 s on
-a small machine. Without a cluster the same functions run here, in reach of a debugger.
+Workers of the local cluster outlive the notebooks and train each model in a process of its own.
+Without a cluster the same functions run here, in reach of a debugger.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 import time
@@ -13,6 +14,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 
+from brainlib import processes
 from brainlib.errors import BrainlibError, UsageError
 
 _TOPIC = "brainlib-progress"
@@ -149,7 +151,9 @@ def _on_worker(function, number, job, run_id):
         worker.log_event(_TOPIC, message)
 
     report(0, 0.0, 0.0)
-    return function(*job, report)
+    if multiprocessing.current_process().daemon:  # a worker of the user's, who may have no children
+        return function(*job, report)
+    return processes.run(function, job, report)
 
 
 @contextmanager
@@ -178,7 +182,8 @@ def connected(scheduler: str):
 def local_cluster(jobs: int):
     """Start workers on this machine for the length of a block.
 
-    Each trains one model at a time and loads TensorFlow once, ahead of the first model.
+    Each trains one model at a time, in a process of its own; TensorFlow is loaded once, ahead of
+    the first model.
 
     Parameters
     ----------
@@ -200,8 +205,11 @@ def local_cluster(jobs: int):
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
     # Dask moves no task to an idle worker before it knows how long such a task takes.
-    durations = {"_on_worker": "10 minutes", "_load_tensorflow": "10 seconds"}
-    with dask.config.set({"distributed.scheduler.unknown-task-durations": durations}):
+    settings = {
+        "distributed.scheduler.unknown-task-durations": {"_on_worker": "10 minutes"},
+        "distributed.worker.daemon": False,  # a worker has a child for each model
+    }
+    with dask.config.set(settings):
         cluster = LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,
@@ -214,27 +222,10 @@ def local_cluster(jobs: int):
     with cluster, connected(cluster.scheduler_address) as client:
         # Held until the end: a future that nobody holds is cancelled.
         warming = [
-            client.submit(_load_tensorflow, workers=[worker], pure=False)
+            client.submit(processes.warm, workers=[worker], pure=False)
             for worker in client.scheduler_info()["workers"]
         ]
         try:
             yield cluster.scheduler_address
         finally:
             client.cancel(warming)
-
-
-def _load_tensorflow():
-    import importlib
-
-    # TensorFlow's libraries greet on the file descriptor itself, whatever the log level.
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        tensorflow = importlib.import_module("tensorflow")
-        tensorflow.config.list_physical_devices()
-        # Its warning that graphs are traced often is true, and what training many models means.
-        tensorflow.get_logger().setLevel("ERROR")
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
