@@ -73,7 +73,7 @@ def timed(train, data, arguments, store):
         scaling="backbone",
         pooling="average",
         dense=(64,),
-        head_dropout=0.3,
+        head_dropout=(0.3,),
     )
     start = weights.find_weights(arguments.backbone, arguments.weights)
     network = models.build(spec, arguments.size, 1, start)

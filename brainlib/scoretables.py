@@ -17,6 +17,7 @@ from brainlib.results import Results, metric_name
 from brainlib.tables import Table, percent
 
 NOT_RUN = "not run"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 _FOLD_METRICS = ("accuracy", "sensitivity", "specificity")
 
 
@@ -120,7 +121,8 @@ def comparison(
 ) -> Table:
     """One row an arm as papers print it, and below it what was reproduced.
 
-    Arms that have no phase of this name have no row.
+    Arms that have no phase of this name have no row, and where nothing is printed or nothing was
+    run, there is no row of it. A collapsed model is named so.
 
     Parameters
     ----------
@@ -129,29 +131,35 @@ def comparison(
         Heading: stage and metric.
     scenario, phase : str
     """
-    study, rows = results.study, []
+    study, rows, judged = results.study, [], None
     for arm, given in study.paper.arms.items():
         if phase and phase not in [each.name for each in given.phases]:
             continue
-        ran = arm in study.arms and (not scenario or scenario in study.scenarios)
-        rows.append({"arm": given.title, "": "printed"})
-        rows.append({"arm": "", "": "reproduced" if ran else NOT_RUN})
+        printed = {
+            heading: results.printed(arm, stage, metric, scenario, phase)
+            for heading, (stage, metric) in columns.items()
+        }
+        cells = {
+            heading: _shown(columns[heading][1], number.value if number else math.nan)
+            for heading, number in printed.items()
+        }
+        if any(printed.values()):
+            rows.append({"arm": given.title, "": "printed", **cells})
+        title = "" if any(printed.values()) else given.title
+        if study.why_not_run([arm], scenario):
+            rows.append({"arm": title, "": NOT_RUN})
+            continue
+        judged = arm
+        called = results.collapsed(arm, "test", scenario, phase)
+        named = [title, f"collapsed: calls every image {called}" if called else ""]
+        rows.append({"arm": "; ".join(filter(None, named)), "": "reproduced"})
         for heading, (stage, metric) in columns.items():
-            printed = results.printed(arm, stage, metric, scenario, phase)
-            rows[-2][heading] = _shown(metric, printed.value if printed else math.nan)
-            if ran:
-                estimate = results.estimate(arm, stage, metric, scenario, phase)
-                rows[-1][heading] = _shown(metric, estimate.value)
-                if math.isfinite(estimate.low):
-                    rows[-1][heading] += f" ({_interval(estimate)})"
-        if ran:
-            called = results.collapsed(arm, "test", scenario, phase)
-            rows[-1]["note"] = f"collapsed: calls every image {called}" if called else ""
+            estimate = results.estimate(arm, stage, metric, scenario, phase)
+            rows[-1][heading] = _with_interval(metric, estimate)
     where = [study.paper.scenario(scenario).title if scenario else "", phase]
-    if scenario in study.scenarios:
-        images = len(results.predictions(study.arms[0], "test", scenario, phase))
-        where.append(f"{images} test images")
-        where += study.conditions()
+    if judged:
+        images = len(results.predictions(judged, "test", scenario, phase))
+        where += [f"{images} test images", *study.conditions()]
     caption = "; ".join(filter(None, where))
     return Table(pd.DataFrame(rows).fillna(""), f"{caption[:1].upper()}{caption[1:]}.")
 
@@ -292,7 +300,7 @@ def other_work(results: Results, arm: str, scenario: str = "") -> Table:
     ours = NOT_RUN
     if not results.study.why_not_run([arm], scenario):
         estimate = results.estimate(arm, "test", "accuracy", scenario)
-        ours = f"{percent(estimate.value)} ({_interval(estimate)})"
+        ours = _with_interval("accuracy", estimate)
     rows.append(
         {"reference": "this run", "method": results.study.title(arm), "accuracy": ours}
     )
@@ -307,6 +315,15 @@ def _shown(metric, value):
     if name in ("loss", "training_loss"):
         return f"{value:.4g}"
     return f"{value:.1f} s" if name == "training_seconds" else percent(value)
+
+
+def _with_interval(metric, estimate):
+    """A score and, where it has one, its interval: "91.74 % (88.25 to 94.26 %)"."""
+    value = _shown(metric, estimate.value)
+    if math.isnan(estimate.low):
+        return value
+    low, high = (_shown(metric, limit) for limit in (estimate.low, estimate.high))
+    return f"{value} ({low.removesuffix(NO_BREAK + '%')} to {high})"
 
 
 def _interval(estimate):

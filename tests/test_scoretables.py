@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from brainlib import explain, scoretables
@@ -53,13 +55,12 @@ def test_printed_and_reproduced_stand_below_each_other(lu):
     # 300 / 327; precision is 93 * 85/94 + 94 * 80/89 + 50 * 48/55 + 90 * 87/89 over 327.
     assert rows.loc[1, "accuracy"] == "91.74 % (88.25 to 94.26 %)"
     assert rows.loc[1, "precision"].startswith("91.81 %")
-    assert rows.loc[1, "note"] == ""
     assert "327 test images" in table.caption and "fine-tuning" in table.caption
 
 
 def test_a_collapsed_model_is_named_beside_its_scores(lu):
     rows = scoretables.comparison(lu, COLUMNS, "four", "transfer learning").frame.map(plain)
-    assert rows.loc[1, "note"] == "collapsed: calls every image no_tumor"
+    assert rows.loc[1, "arm"] == "collapsed: calls every image no_tumor"
     # The row that lu prints of VGG16: 50 of 327, by averages weighted with the support.
     scores = [rows.loc[1, name].split(" (")[0] for name in list(COLUMNS)[1:]]
     assert scores == ["15.29 %", "2.34 %", "15.29 %", "4.06 %"]
@@ -72,6 +73,25 @@ def test_an_arm_and_a_scenario_that_were_not_run_say_so_beside_the_printed_numbe
     assert rows.loc[at + 1, "accuracy"] == ""
     other = scoretables.comparison(lu, COLUMNS, "glioma", "fine-tuning").frame
     assert set(other[""]) == {"printed", "not run"}
+
+
+def test_an_arm_of_which_nothing_is_printed_has_the_row_of_what_was_run(monkeypatch, tmp_path):
+    study = study_of("yim", monkeypatch, tmp_path, arms=["cnn", "mobilenet_v2"])
+    counts = {"glioma": {"glioma": 9, "notumor": 1}, "notumor": {"notumor": 30}}
+    trained = {
+        ("", trial.arm, "final"): result_of_classes(trial, {p.name: counts for p in trial.phases})
+        for trial in study.trials()
+    }
+    columns = {"accuracy": ("test", "accuracy"), "loss": ("test", "loss")}
+    table = scoretables.comparison(Results(study, trained), columns, "", "transfer learning")
+    rows = table.frame.map(plain)
+    assert "40 test images" in table.caption  # of an arm that has this phase: the first has not
+    assert list(rows["arm"][:3]) == ["ResNet50V2", "", "MobileNetV2"]
+    assert list(rows[""][:4]) == ["printed", "not run", "reproduced", "not run"]
+    assert rows.loc[0, "accuracy"] == "97.00 %" and rows.loc[0, "loss"] == "–"
+    assert rows.loc[2, "accuracy"] == "97.50 % (87.12 to 99.56 %)"
+    # 39 times -log 0.7 and once -log 0.1, over 40; a loss is no percentage.
+    assert re.fullmatch(r"0\.4053 \(0\.3\d+ to 0\.\d+\)", rows.loc[2, "loss"])
 
 
 def test_each_class_then_macro_and_weighted_averages(lu):
