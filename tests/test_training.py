@@ -14,6 +14,7 @@ from networks import awaken
 from brainlib import models, training
 from brainlib.layers import InputScaling
 from brainlib.models import ModelSpec
+from brainlib.paper import load_paper
 from brainlib.training import Phase, Task
 from brainlib.weights import Weights
 
@@ -140,6 +141,21 @@ def test_cached_activations_train_to_the_predictions_of_the_whole_network(both_w
     *_, predicted, expected = both_ways
     assert np.abs(predicted - expected).max() < 1e-4
     assert np.ptp(expected) > 1e-3  # not one answer for every image
+
+
+def test_block_5_of_resnet50v2_trains_to_the_predictions_of_the_whole_network(tmp_path):
+    arm = load_paper("yim").arms["resnet50v2"]
+    phase = Phase("fine-tuning", arm.phases[1].trainable.value, 1, arm.phases[1].learning_rate.value)
+    spec = dataclasses.replace(
+        V2, backbone="resnet50v2", scaling="backbone", dense=(256,), head_dropout=(0.3, 0.3)
+    )
+    data = task()
+    _, (predicted,) = fitted(built(spec), data, (phase,), tmp_path)
+    expected = plainly_fitted(built(spec), data, (phase,))
+    assert np.abs(predicted - expected).max() < 1e-4
+    assert np.ptp(expected) > 1e-3
+    (kept,) = (tmp_path / "features").iterdir()  # of the images once, below Block 5
+    assert np.load(kept).shape == (N, 1, 1, 1024)
 
 
 def test_cached_activations_train_to_the_weights_of_the_whole_network(both_ways):
