@@ -1,4 +1,4 @@
-"""The command line: ``brainlib run`` and ``brainlib claims``.
+"""The command line: ``brainlib run``, ``brainlib claims`` and ``brainlib check``.
 
 Exit status: 0 all well; 1 a notebook failed, the others ran, and the index says which and why;
 2 bad usage or bad input, said in one line, with nothing written; 130 interrupted.
@@ -92,6 +92,12 @@ def _parser():
     claims.set_defaults(command=_claims)
     claims.add_argument("paper", nargs="?", default="", metavar="PAPER", help="all by default")
     claims.add_argument("--json", default="", metavar="FILE", help="write JSON instead of a table")
+
+    check = commands.add_parser("check", help="say whether the printed numbers are possible")
+    check.set_defaults(command=_check_printed)
+    check.add_argument("paper", nargs="?", default="", metavar="PAPER", help="all by default")
+    check.add_argument("--json", default="", metavar="FILE", help="write every check as JSON")
+    check.add_argument("--html", default="", metavar="FILE", help="write them as a page")
     return parser
 
 
@@ -227,6 +233,32 @@ def _leaving_nothing(out):
         raise
 
 
+def _check_printed(arguments):
+    from collections import Counter
+
+    from brainlib import consistency
+    from brainlib.checks import CONSISTENT, FINDINGS
+    from brainlib.paper import load_paper, paper_ids
+
+    papers = [arguments.paper] if arguments.paper else paper_ids()
+    found = {paper.id: consistency.check_paper(paper) for paper in map(load_paper, papers)}
+    if arguments.json:
+        consistency.write_json(Path(arguments.json), found)
+    if arguments.html:
+        consistency.write_page(Path(arguments.html), found)
+    if arguments.json or arguments.html:
+        return 0
+    lines = []
+    for paper, checks in found.items():
+        counts = Counter(check.finding for check in checks)
+        said = ", ".join(f"{counts[finding]} {finding}" for finding in reversed(FINDINGS))
+        lines.append(f"{paper}: {len(checks)} checks, {said}")
+        wrong = [check for check in checks if check.finding != CONSISTENT]
+        wrong.sort(key=lambda check: -FINDINGS.index(check.finding))
+        lines += [f"  {check.finding}: {check.sentence}" for check in wrong]
+    return _printed(lines)
+
+
 def _claims(arguments):
     from brainlib.files import writing
     from brainlib.paper import load_paper, paper_ids
@@ -240,11 +272,20 @@ def _claims(arguments):
         with writing(Path(arguments.json)) as file:
             file.write(json.dumps(rows, indent=1, ensure_ascii=False).encode())
         return 0
+    lines = []
+    for row in rows:
+        n = "" if row["n"] is None else f"n={row['n']}"
+        lines.append(
+            f"{row['paper']:12}{row['id']:36}{row['printed']:14}{row['unit']:12}{n:8}{row['where']}"
+        )
+    return _printed(lines)
+
+
+def _printed(lines):
+    """Print lines, to a reader who may go before the last one; return the exit status."""
     with contextlib.suppress(BrokenPipeError):
-        for row in rows:
-            n = "" if row["n"] is None else f"n={row['n']}"
-            print(f"{row['paper']:12}{row['id']:36}{row['printed']:14}{row['unit']:12}{n:8}"
-                  f"{row['where']}")
+        for line in lines:
+            print(line)
         sys.stdout.flush()
         return 0
     # The reader of a pipe has gone; Python would complain of it once more on leaving.

@@ -5,17 +5,14 @@ Nothing here was trained; see `brainlib.implied` for the arithmetic.
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from brainlib import implied, splits
+from brainlib import implied, sizechecks, splits
 from brainlib.claims import printed_number
-from brainlib.datasets import info_of
 from brainlib.study import Study
 from brainlib.tables import Table, percent
 
 _FOUR = ("accuracy", "precision", "sensitivity", "f1")
-AROUND = 0.2  # sizes are tried within a fifth of what the protocol draws: beyond, multiples fit too
 
 
 def split_sizes(study: Study) -> Table:
@@ -23,24 +20,23 @@ def split_sizes(study: Study) -> Table:
 
     Beside them stands what the split of this project draws from the published set.
     """
-    published = info_of(study.paper.data.set.value).folders
-    labels = np.repeat([f.label for f in published], [f.count for f in published])
     rows = []
     for scenario in study.paper.scenarios or ("",):
-        own = labels[np.isin(labels, study.paper.scenario(scenario).classes)]
-        parts = splits.assign(own, np.arange(len(own)), study.split(images=0))
         for part in (splits.VALIDATION, splits.TEST):
-            printed = _accuracies(study.paper, scenario, part)
-            drawn = int((parts == part).sum())
-            if not printed:
+            claims = sizechecks.accuracies(study.paper, scenario, part)
+            drawn = sizechecks.drawn_size(study.paper, scenario, part)
+            if not claims or not drawn:
                 continue
+            printed = [printed_number(claim.printed, claim.unit) for claim in claims]
             sizes = implied.fitting_sizes(
-                printed, round(drawn * (1 + AROUND)), round(drawn * (1 - AROUND))
+                printed,
+                round(drawn * (1 + sizechecks.AROUND)),
+                round(drawn * (1 - sizechecks.AROUND)),
             )
             rows.append(
                 {
                     "scenario": study.paper.scenario(scenario).title,
-                    "images": len(own),
+                    "images": sizechecks.published_size(study.paper, scenario),
                     "part": part,
                     "different accuracies printed": len({p.value for p in printed}),
                     "sizes that admit them all, rounded": _listed(sizes.rounded),
@@ -49,8 +45,8 @@ def split_sizes(study: Study) -> Table:
                 }
             )
     caption = (
-        f"Sizes within {percent(AROUND, 0)} of what is drawn, of which every printed accuracy is a "
-        "whole number of images."
+        f"Sizes within {percent(sizechecks.AROUND, 0)} of what is drawn, of which every printed "
+        "accuracy is a whole number of images."
     )
     return Table(pd.DataFrame(rows), caption)
 
@@ -83,17 +79,6 @@ def averaging(study: Study) -> Table:
         "model scores by either average, a class that is never predicted counting 0."
     )
     return Table(pd.DataFrame(rows), caption)
-
-
-def _accuracies(paper, scenario, stage):
-    printed = [
-        printed_number(claim.printed, claim.unit)
-        for claim in paper.claims
-        if claim.metric
-        and (claim.metric.name, claim.metric.over) == ("accuracy", "value")
-        and (claim.scenario or "", claim.stage) == (scenario, stage)
-    ]
-    return [number for number in printed if number.operator == "="]  # "about 95 %" fits anything
 
 
 def _test_rows(paper):

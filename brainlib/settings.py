@@ -20,6 +20,7 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from brainlib.plain_yaml import shorten
+from brainlib.splits import Split
 
 T = TypeVar("T")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -121,6 +122,24 @@ class Protocol(Frozen):
     optimizer: Setting[Literal["adam"]]
     epoch: Setting[Literal["last", "best"]]
     threshold: Setting[Fraction] | None
+
+    def split(self, fold: int = 0, images: int = 0, seed: int = 0) -> Split:
+        """How the images are divided, for a fold or (0) for the final model.
+
+        Of `images` (0 for all of them) and by a seed, as in `Split`.
+        """
+        published = self.holdout.value == "published"
+        return Split(
+            holdout=0.0 if published else self.holdout.value,
+            published=published,
+            folds=self.folds.value if fold else 0,
+            fold=fold,
+            validation=self.validation.value if self.validation else 0.0,
+            stratified=self.stratified.value,
+            by=self.split_by.value,
+            images=images,
+            seed=seed,
+        )
 
 
 class _Model(Frozen):

@@ -18,7 +18,6 @@ from brainlib.models import ModelSpec
 from brainlib.options import KAGGLE, PHANTOMS, PROFILES, Options
 from brainlib.paper import load_paper, paper_ids
 from brainlib.selection import select
-from brainlib.splits import Split
 from brainlib.tables import Table
 from brainlib.training import Phase
 from brainlib.trial import Trial, TrialResult
@@ -232,25 +231,6 @@ class Study:
             (t.scenario, t.arm, t.stage): r for t, r in zip(planned, results, strict=True)
         }
 
-    def split(self, fold: int = 0, images: int | None = None) -> Split:
-        """How the images are divided, for a fold or (0) for the final model.
-
-        `images` is how many are used, by default those of the profile.
-        """
-        protocol = self.paper.protocol
-        published = protocol.holdout.value == "published"
-        return Split(
-            holdout=0.0 if published else protocol.holdout.value,
-            published=published,
-            folds=protocol.folds.value if fold else 0,
-            fold=fold,
-            validation=protocol.validation.value if protocol.validation else 0.0,
-            stratified=protocol.stratified.value,
-            by=protocol.split_by.value,
-            images=self.profile.images if images is None else images,
-            seed=self.options.seed,
-        )
-
     def _trial(self, scenario, arm, fold):
         protocol = self.paper.protocol
         return Trial(
@@ -263,7 +243,7 @@ class Study:
             model=self._model(arm),
             weights=self.weights[arm],
             phases=self._phases(arm),
-            split=self.split(fold),
+            split=protocol.split(fold, self.profile.images, self.options.seed),
             batch_size=protocol.batch_size.value,
             loss=protocol.loss.value,
             seed=self.options.seed,

@@ -1,0 +1,96 @@
+"""Every check of a paper's printed numbers, and how readers see them: a page of all, a table of one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from brainlib import files, foldchecks, rowchecks, sizechecks
+from brainlib.checks import FINDINGS, Check
+from brainlib.paper import Paper, load_paper
+from brainlib.tables import Table
+
+PAGE = "consistency.html"
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def check_paper(paper: Paper) -> list[Check]:
+    """Make every check that the claims of a paper allow.
+
+    Parameters
+    ----------
+    paper : Paper
+
+    Returns
+    -------
+    list of Check
+        By method, in the order of the claims.
+    """
+    methods = [*rowchecks.METHODS, *sizechecks.METHODS, *foldchecks.METHODS]
+    return [replace(check, paper=paper.id) for method in methods for check in method(paper)]
+
+
+def table(paper: Paper, *findings: str) -> Table:
+    """The checks of a paper, by default all, what is wrong first.
+
+    Parameters
+    ----------
+    paper : Paper
+    *findings : {"impossible", "conditional", "consistent"}
+        Those to show.
+    """
+    checks = check_paper(paper)
+    wanted = findings or FINDINGS
+    shown = sorted(
+        (check for check in checks if check.finding in wanted),
+        key=lambda check: -FINDINGS.index(check.finding),
+    )
+    rows = [
+        {"finding": check.finding, "check": check.method, "arithmetic": check.sentence}
+        for check in shown
+    ]
+    counts = ", ".join(
+        f"{sum(check.finding == finding for check in checks)} {finding}" for finding in FINDINGS[::-1]
+    )
+    caption = f"{len(checks)} checks of the printed numbers, before any training: {counts}."
+    return Table(pd.DataFrame(rows, columns=["finding", "check", "arithmetic"]), caption)
+
+
+def write_page(path: Path, papers: Mapping[str, Sequence[Check]]) -> None:
+    """Write the page of the papers' checks.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be written.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    html = environment.get_template("consistency.html.j2").render(
+        papers=papers, titles={paper: load_paper(paper).citation.title for paper in papers}
+    )
+    with files.writing(path) as file:
+        file.write(html.encode())
+
+
+def write_json(path: Path, papers: Mapping[str, Sequence[Check]]) -> None:
+    """Write all checks as a list of objects with the fields of `Check`.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be written.
+    """
+    rows = [asdict(check) for checks in papers.values() for check in checks]
+    with files.writing(path) as file:
+        file.write(json.dumps(rows, indent=1, ensure_ascii=False).encode())
