@@ -6,7 +6,6 @@ two ways of training. statsmodels does the arithmetic where it has the method.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np

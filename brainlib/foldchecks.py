@@ -10,11 +10,11 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize
 
-from brainlib.claims import printed_number
 from brainlib.checks import (
     CONDITIONAL,
     CONSISTENT,
@@ -25,6 +25,7 @@ from brainlib.checks import (
     numbers,
     overlap,
 )
+from brainlib.claims import printed_number
 from brainlib.paper import Metric, Paper
 from brainlib.stats import corrected_resampled_t, paired_t, unpaired_t
 
@@ -108,17 +109,7 @@ def t_values(paper: Paper) -> Iterator[Check]:
         pair = [rows.get((arm, Metric(name="accuracy"))) for arm in claim.arms]
         if not all(pair) or len(pair[0]) != len(pair[1]):
             continue
-        k = len(pair[0])
-        ranges = [each.rounded for row in pair for each in row]
-        from_folds = {
-            f"{name}, {df} degrees of freedom": _reach(lambda x, t=test: t(x[:k], x[k:]).t, ranges)
-            for name, df, test in (
-                ("paired t", k - 1, paired_t),
-                ("unpaired t", 2 * k - 2, unpaired_t),
-                ("corrected resampled t", k - 1,
-                 lambda a, b: corrected_resampled_t(a, b, test_share=1 / k)),
-            )
-        }
+        from_folds = _t_of_folds(*pair)
         claims = [number, *pair[0], *pair[1]]
         values = "; ".join(f"{name} {_span(*reach, 1)}" for name, reach in from_folds.items())
         fits = [name for name, reach in from_folds.items() if overlap([reach, number.rounded])]
@@ -132,7 +123,8 @@ def t_values(paper: Paper) -> Iterator[Check]:
             yield check(claims, "T of the folds", IMPOSSIBLE,
                         f"{said}: by no test of the printed folds ({values}).", 1)
             continue
-        reach = _reach(lambda x: _t_of_summary(*x, k), [each.rounded for each in printed])
+        k = len(pair[0])
+        reach = _reach(partial(_t_of_summary, k=k), [each.rounded for each in printed])
         summary = ", ".join(each.claim.printed for each in printed)
         possible = overlap([reach, number.rounded])
         why = (
@@ -185,7 +177,26 @@ def _printed_of(paper, arm, over):
     return min(found, key=lambda number: number.printed.tolerance, default=None)
 
 
-def _t_of_summary(mean_a, mean_b, sd_a, sd_b, k):
+def _t_of_folds(a, b):
+    """The range of T of each test, by its name."""
+    k = len(a)
+
+    def t(test, values):
+        return test(values[:k], values[k:]).t
+
+    corrected = partial(corrected_resampled_t, test_share=1 / k)
+    tests = {"paired t": paired_t, "unpaired t": unpaired_t, "corrected resampled t": corrected}
+    ranges = [each.rounded for each in (*a, *b)]
+    return {
+        f"{name}, {2 * k - 2 if test is unpaired_t else k - 1} degrees of freedom": _reach(
+            partial(t, test), ranges
+        )
+        for name, test in tests.items()
+    }
+
+
+def _t_of_summary(values, k):
+    mean_a, mean_b, sd_a, sd_b = values
     return (mean_a - mean_b) / math.sqrt((sd_a**2 + sd_b**2) / k)
 
 

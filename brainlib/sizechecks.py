@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from brainlib import implied, rowchecks, splits
-from brainlib.claims import printed_number
 from brainlib.checks import (
     CONDITIONAL,
     CONSISTENT,
@@ -19,6 +18,7 @@ from brainlib.checks import (
     listed,
     numbers,
 )
+from brainlib.claims import printed_number
 from brainlib.paper import Paper
 from brainlib.registry import REGISTRY
 
