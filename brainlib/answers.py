@@ -20,7 +20,8 @@ import jinja2
 from pydantic import AfterValidator, JsonValue, StringConstraints, ValidationError
 
 import brainlib
-from brainlib import claims, files
+from brainlib import claims, consistency, files
+from brainlib.checks import FINDINGS
 from brainlib.report import Outcome
 from brainlib.settings import Frozen
 
@@ -28,6 +29,7 @@ VERDICTS = (
     claims.REPRODUCED,
     claims.NOT_REPRODUCED,
     claims.INCONCLUSIVE,
+    claims.INCONSISTENT,
     claims.NOT_COMPARABLE,
     "not run",
     "not computed",
@@ -109,6 +111,17 @@ class Claim(Frozen):
     reason: str
 
 
+class Check(Frozen):
+    """What one check of the printed numbers found; `suspect` are claims that cannot stand."""
+
+    paper: str
+    claims: tuple[str, ...]
+    method: str
+    finding: Literal[FINDINGS]
+    sentence: str
+    suspect: tuple[str, ...]
+
+
 class Seconds(Frozen):
     """Time of all trials together, stored ones included."""
 
@@ -131,6 +144,7 @@ class PaperResult(Frozen):
     environment: dict[str, JsonValue]
     seconds: Seconds
     claims: tuple[Claim, ...]
+    checks: tuple[Check, ...]
 
 
 class Entry(Frozen):
@@ -207,7 +221,10 @@ def _finite(node):
 
 
 def write_index(out: Path, answers: Answers) -> Path:
-    """Write ``out/index.html``, all answers on one page, and return its path."""
+    """Write ``out/index.html``, all answers on one page, and return its path.
+
+    Beside it ``consistency.html``, what the printed numbers say by themselves.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -227,6 +244,9 @@ def write_index(out: Path, answers: Answers) -> Path:
         conditions=_conditions(ran),
         sections={name: _section(result) for name, result in ran.items()},
     )
+    checks = {name: result.checks for name, result in ran.items()}
+    titles = {name: result.title for name, result in ran.items()}
+    consistency.write_page(Path(out) / consistency.PAGE, checks, titles)
     path = Path(out) / "index.html"
     with files.writing(path) as file:
         file.write(html.encode())

@@ -21,6 +21,7 @@ MARGIN = 0.02
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 INCONCLUSIVE, NOT_COMPARABLE = "inconclusive", "not comparable"
+INCONSISTENT = "inconsistent as printed"
 
 # What one unit of a printed number is in natural units. Any other unit counts things: 1.
 UNITS = {"%": 1e-2, "percentage points": 1e-2, "percent^2": 1e-4, "1": 1.0, "s": 1.0, "min": 60.0}
@@ -75,7 +76,7 @@ class Printed:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One of "reproduced", "not reproduced", "inconclusive", "not comparable", and why."""
+    """One of the five verdicts above, and why."""
 
     verdict: str
     reason: str
@@ -149,19 +150,21 @@ def verdict(
     high: float | None,
     margin: float = MARGIN,
     not_comparable: Sequence[str] = (),
+    impossible: Sequence[str] = (),
 ) -> Verdict:
     """Judge a reproduced number against the printed one.
 
     The rule, the first that applies, with p the printed value and m the margin:
 
-    1. not comparable: there is any reason in ``not_comparable``.
-    2. inconclusive: the reproduced value is missing, or undefined on these images.
-    3. A comparison ("p > 0.05"): reproduced if the reproduced value satisfies it, else not
+    1. inconsistent as printed: there is any finding in ``impossible``. Nothing can reproduce it.
+    2. not comparable: there is any reason in ``not_comparable``.
+    3. inconclusive: the reproduced value is missing, or undefined on these images.
+    4. A comparison ("p > 0.05"): reproduced if the reproduced value satisfies it, else not
        reproduced. No margin and no interval enter: this is the paper's own rule of decision.
-    4. inconclusive: there is no interval.
-    5. reproduced: the whole interval lies within p - m to p + m, the ends included.
-    6. not reproduced: the whole interval lies outside it, above as well as below.
-    7. inconclusive: anything else.
+    5. inconclusive: there is no interval.
+    6. reproduced: the whole interval lies within p - m to p + m, the ends included.
+    7. not reproduced: the whole interval lies outside it, above as well as below.
+    8. inconclusive: anything else.
 
     This is a test of equivalence by interval (as in Schuirmann 1987, with a 95 % interval where
     his would be 90 %): a small study cannot confirm anything by being vague.
@@ -174,6 +177,8 @@ def verdict(
         m, in natural units, the same in both directions. The default suits proportions only.
     not_comparable : sequence of str
         Conditions of the run that forbid a comparison: phantoms, random weights, a subset ...
+    impossible : sequence of str
+        Why no number can be printed so; see `brainlib.checks`.
 
     Raises
     ------
@@ -182,6 +187,8 @@ def verdict(
     """
     if not margin >= 0:
         raise ValueError(f"expected a margin of 0 or more, received {margin!r}")
+    if impossible:
+        return Verdict(INCONSISTENT, " ".join(impossible))
     if not_comparable:
         return Verdict(NOT_COMPARABLE, "; ".join(not_comparable))
     if reproduced is None or math.isnan(reproduced):

@@ -241,11 +241,13 @@ def _check_printed(arguments):
     from brainlib.paper import load_paper, paper_ids
 
     papers = [arguments.paper] if arguments.paper else paper_ids()
-    found = {paper.id: consistency.check_paper(paper) for paper in map(load_paper, papers)}
+    loaded = {paper: load_paper(paper) for paper in papers}
+    found = {name: consistency.check_paper(paper) for name, paper in loaded.items()}
     if arguments.json:
         consistency.write_json(Path(arguments.json), found)
     if arguments.html:
-        consistency.write_page(Path(arguments.html), found)
+        titles = {name: paper.citation.title for name, paper in loaded.items()}
+        consistency.write_page(Path(arguments.html), found, titles)
     if arguments.json or arguments.html:
         return 0
     lines = []

@@ -12,7 +12,7 @@ import pandas as pd
 
 from brainlib import files, foldchecks, rowchecks, sizechecks
 from brainlib.checks import FINDINGS, Check
-from brainlib.paper import Paper, load_paper
+from brainlib.paper import Paper
 from brainlib.tables import Table
 
 PAGE = "consistency.html"
@@ -61,8 +61,17 @@ def table(paper: Paper, *findings: str) -> Table:
     return Table(pd.DataFrame(rows, columns=["finding", "check", "arithmetic"]), caption)
 
 
-def write_page(path: Path, papers: Mapping[str, Sequence[Check]]) -> None:
+def write_page(
+    path: Path, papers: Mapping[str, Sequence[Check]], titles: Mapping[str, str]
+) -> None:
     """Write the page of the papers' checks.
+
+    Parameters
+    ----------
+    path : Path
+    papers : mapping of str to sequence of Check
+        By id of the paper; anything with the fields of `Check` will do.
+    titles : mapping of str to str
 
     Raises
     ------
@@ -77,7 +86,7 @@ def write_page(path: Path, papers: Mapping[str, Sequence[Check]]) -> None:
         undefined=jinja2.StrictUndefined,
     )
     html = environment.get_template("consistency.html.j2").render(
-        papers=papers, titles={paper: load_paper(paper).citation.title for paper in papers}
+        papers=papers, titles=titles
     )
     with files.writing(path) as file:
         file.write(html.encode())

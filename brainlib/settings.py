@@ -7,7 +7,7 @@ of stated and assumed values is printed, not typed.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -20,7 +20,9 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from brainlib.plain_yaml import shorten
-from brainlib.splits import Split
+
+if TYPE_CHECKING:
+    from brainlib.splits import Split
 
 T = TypeVar("T")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -128,6 +130,8 @@ class Protocol(Frozen):
 
         Of `images` (0 for all of them) and by a seed, as in `Split`.
         """
+        from brainlib.splits import Split  # with pandas, which a paper by itself does not need
+
         published = self.holdout.value == "published"
         return Split(
             holdout=0.0 if published else self.holdout.value,

@@ -11,7 +11,9 @@ from functools import cached_property
 import pandas as pd
 
 from brainlib import claims, stats
-from brainlib.claims import Verdict, printed_number
+from brainlib.checks import Check
+from brainlib.claims import INCONSISTENT, Verdict, printed_number
+from brainlib.consistency import check_paper
 from brainlib.datasets import info_of
 from brainlib.estimates import Estimate
 from brainlib.files import writing
@@ -45,6 +47,11 @@ class Verdicts:
         self.results, self.study = results, results.study
 
     @cached_property
+    def checks(self) -> list[Check]:
+        """What the printed numbers say by themselves; see `consistency.check_paper`."""
+        return check_paper(self.study.paper)
+
+    @cached_property
     def claims(self) -> list[tuple[Claim, Estimate | None, Verdict]]:
         """Every claim with what was reproduced and the verdict."""
         return [(claim, *self._judge(claim)) for claim in self.study.paper.claims]
@@ -52,9 +59,12 @@ class Verdicts:
     def _judge(self, claim):
         if claim.metric is None:
             return None, Verdict(NOT_COMPUTED, claim.why_not)
+        impossible = [check.sentence for check in self.checks if claim.id in check.suspect]
         left_out = self.study.why_not_run(_arms(claim), claim.scenario)
         if left_out:
-            return None, Verdict(NOT_RUN, left_out)
+            return None, Verdict(INCONSISTENT, " ".join(impossible)) if impossible else Verdict(
+                NOT_RUN, left_out
+            )
         printed = printed_number(claim.printed, claim.unit)
         estimate, notes = self._reproduce(claim)
         margin = MARGINS[claim.metric.over]
@@ -63,7 +73,7 @@ class Verdicts:
         if claim.metric.name == "images":
             margin = 0.0
         verdict = claims.verdict(
-            printed, estimate.value, estimate.low, estimate.high, margin, notes
+            printed, estimate.value, estimate.low, estimate.high, margin, notes, impossible
         )
         return estimate, verdict
 
@@ -116,7 +126,7 @@ class Verdicts:
         numbers = {note: n for n, note in enumerate(self.study.conditions(), start=1)}
         merged: dict[tuple, dict] = {}
         for claim, estimate, verdict in self.claims:
-            if estimate is None:
+            if estimate is None and verdict.verdict != INCONSISTENT:
                 continue
             printed = printed_number(claim.printed, claim.unit)
             key = (claim.metric, claim.arm, claim.arms, claim.stage, claim.scenario, claim.phase,
@@ -128,8 +138,8 @@ class Verdicts:
                 "claim": claim_name(claim),
                 "where": claim.where,
                 "printed": claim.printed,
-                "reproduced": _shown(estimate, printed, claim.unit),
-                "n": estimate.n or "",
+                "reproduced": _shown(estimate, printed, claim.unit) if estimate else NOT_RUN,
+                "n": (estimate and estimate.n) or "",
                 "verdict": verdict.verdict,
                 "reason": _with_numbers(verdict, numbers),
             }
@@ -199,6 +209,7 @@ class Verdicts:
                 )
             },
             "claims": [_claim_as_dict(*row) for row in self.claims],
+            "checks": [asdict(check) for check in self.checks],
         }
 
 

@@ -66,6 +66,18 @@ def result(paper="jardim", **changes):
         "environment": {"python": "3.11.2", "tensorflow": "2.21.0"},
         "seconds": {"training": 12.5},
         "claims": [claim()],
+        "checks": [check()],
+    } | changes
+
+
+def check(finding="consistent", **changes):
+    return {
+        "paper": "jardim",
+        "claims": ["test.cnn.accuracy"],
+        "method": "a whole number of images",
+        "finding": finding,
+        "sentence": "598 of 600 is 99.6667 %.",
+        "suspect": [],
     } | changes
 
 
@@ -156,6 +168,7 @@ def test_numbers_that_are_not_finite_become_null(run, tmp_path):
         (json.dumps(result("lu")), "paper: expected 'jardim', received 'lu'"),
         (json.dumps(result(claims=[claim(verdict="confirmed")])), "claims.0.verdict"),
         (json.dumps(result(claims=[claim(n="600")])), "claims.0.n"),
+        (json.dumps(result(checks=[check("odd")])), "checks.0.finding"),
     ],
     ids=lambda value: value[:12],
 )
@@ -194,7 +207,7 @@ def test_the_index_says_the_answer_first_and_counts_each_verdict(run):
         "1 is inconclusive , 1 is not computed ."
     ) in text
     row = re.search(r"<tbody>.*?</tr>", html, re.DOTALL)[0]
-    assert re.findall(r'class="n \w*">(\d+)<', row) == ["3", "2", "1", "0", "0", "1"]
+    assert re.findall(r'class="n \w*">(\d+)<', row) == ["3", "2", "1", "0", "0", "0", "1"]
     assert "neither confirms nor refutes" not in text
 
 
@@ -243,6 +256,16 @@ def test_numbers_that_are_not_computed_are_summed_up_by_reason_outside_the_table
 def test_a_failed_notebook_is_seen_with_its_reason(run):
     _, html = run(result(), failed=[("lu", "DataError: no images")])
     assert "1 notebook failed. lu : DataError: no images" in text_of(html)
+
+
+def test_the_page_of_the_checks_counts_findings_and_shows_what_is_wrong_open(run, tmp_path):
+    odd = check("impossible", sentence="<b>784</b> of 800 is not 97.94%.", suspect=["a"])
+    run(result(checks=[check(), check(), odd]))
+    html = (tmp_path / "consistency.html").read_text()
+    assert "&lt;b&gt;784&lt;/b&gt; of 800" in html and "<b>784" not in html
+    assert "jardim 1 0 2 3" in text_of(html)
+    # What is consistent is a click away.
+    assert html.index("784") < html.index("<details>") < html.index("598 of 600")
 
 
 def test_an_index_without_any_result_can_be_made(run):

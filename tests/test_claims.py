@@ -84,6 +84,13 @@ def test_a_run_that_is_not_comparable_says_so_whatever_came_out():
         assert result.reason == "phantoms stand in for the images; random weights"
 
 
+def test_what_cannot_be_printed_so_is_said_whatever_was_run_and_came_out():
+    for value, conditions in ((0.95, []), (None, []), (0.95, ["random weights"])):
+        result = verdict(PRINTED, value, 0.949, 0.951, 0.02, conditions, ["No images.", "No folds."])
+        assert result.verdict == "inconsistent as printed"
+        assert result.reason == "No images. No folds."
+
+
 def test_a_missing_or_undefined_value_is_inconclusive():
     both = (PRINTED, printed_number("p > 0.05"))
     for printed, value in itertools.product(both, (None, math.nan)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -272,3 +273,28 @@ def test_claims_into_a_closed_pipe_are_no_traceback():
 def test_claims_of_an_unknown_paper_are_refused(capsys):
     assert cli.main(["claims", "smith"]) == 2
     assert "smith" in capsys.readouterr().err
+
+
+def test_checks_of_the_printed_numbers_are_printed_with_what_is_wrong(capsys):
+    assert cli.main(["check", "hajhashem"]) == 0
+    first, *others = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"hajhashem: \d+ checks, 0 impossible, \d+ conditional, \d+ consistent", first)
+    assert any("25 positives and 26 negatives" in line for line in others)
+
+
+def test_checks_are_written_as_data_and_as_a_page(tmp_path):
+    data, page = tmp_path / "checks.json", tmp_path / "checks.html"
+    assert cli.main(["check", "yim", "--json", str(data), "--html", str(page)]) == 0
+    rows = json.loads(data.read_text())
+    assert {"paper", "claims", "method", "finding", "sentence"} <= set(rows[0])
+    assert {row["paper"] for row in rows} == {"yim"}
+    assert "Deep Learning-Based Brain Tumor Classification" in page.read_text()
+
+
+def test_checks_need_no_tensorflow():
+    program = (
+        "import sys; from brainlib.cli import main; status = main(['check', 'kruszyk']); "
+        "print(status, 'tensorflow' in sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr.split() == ["0", "False"]

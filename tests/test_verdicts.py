@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -65,6 +66,16 @@ def test_each_claim_of_jardim_is_judged_by_its_own_rule(jardim):  # noqa: F811
     assert "protocol.loss" in said("methods.output_units").reason
 
 
+def test_what_no_folds_can_give_is_inconsistent_whatever_was_run(jardim):  # noqa: F811
+    verdicts = Verdicts(jardim)
+    for name in ("text.cnn.sd.accuracy", "table1.cnn.fold1.accuracy"):
+        estimate, verdict = verdict_of(verdicts, name)
+        assert verdict.verdict == "inconsistent as printed" and math.isfinite(estimate.value)
+    assert "0.2967 to 0.3073 %" in verdict_of(verdicts, "text.cnn.sd.accuracy")[1].reason
+    # Its folds were only what the deviation was held against, and that of the transfer arm fits 800.
+    assert verdict_of(verdicts, "table1.cnn.mean.accuracy")[1].verdict != "inconsistent as printed"
+
+
 def test_a_wrong_count_of_images_is_not_reproduced(jardim):  # noqa: F811
     jardim.study.dataset.table = jardim.study.dataset.table.iloc[:-1]
     estimate, verdict = verdict_of(Verdicts(jardim), "dataset.images")
@@ -95,7 +106,7 @@ def test_conditions_are_named_by_their_numbers(jardim):  # noqa: F811
     listed = verdicts.conditions_table().frame
     assert list(listed["condition"]) == ["3000 phantoms"]
     table = verdicts.table().frame
-    assert set(table["verdict"]) == {"not comparable"}
+    assert set(table["verdict"]) == {"not comparable", "inconsistent as printed"}
     assert table.loc[table["claim"] == "cnn – test: accuracy", "reason"].item() == "condition 1"
 
 
