@@ -1,19 +1,23 @@
 """Two models on the same images or folds: which differs, whether they are equal, what could be seen.
 
-Tests on images (`mcnemar`, `delong_test`) ask about two trained models; tests over folds ask about
-two ways of training. statsmodels does the arithmetic where it has the method.
+Tests on images (`mcnemar`, `delong_test`) ask about two trained models; tests over folds
+(`brainlib.stats`, `equivalence`) ask about two ways of training, and `detectable_difference` what so
+few folds could have shown at all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import optimize
 from scipy import stats as distributions
 
 from brainlib.stats import CONFIDENCE
 
-ALPHA = 0.05
+ALPHA = 0.05  # level of every test, by custom
+POWER = 0.8  # chance to find a difference that is there, by custom
 
 
 @dataclass(frozen=True)
@@ -142,3 +146,120 @@ def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarra
     return PairedTest(
         "DeLong, paired", p, difference, difference - reach, difference + reach, m + n, assumes
     )
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Two one-sided tests of a mean difference against a margin.
+
+    Attributes
+    ----------
+    p : float
+        The larger of the two; equivalent at 5 % where it is below 0.05. nan without any variation.
+    difference, low, high : float
+        Mean difference and its 90 % interval: within the margin exactly where p is below 0.05.
+    margin : float
+    df : int
+    """
+
+    p: float
+    difference: float
+    low: float
+    high: float
+    margin: float
+    df: int
+
+
+def equivalence(a: Sequence[float], b: Sequence[float], margin: float) -> Equivalence:
+    """Test by two one-sided paired t-tests that two models differ by less than a margin.
+
+    Schuirmann (J. Pharmacokinet. Biopharm. 1987, 15:657). Assumes, like the paired t-test, that the
+    differences of the folds are independent: they are not, and p comes out too small.
+
+    Parameters
+    ----------
+    a, b : (k,) sequences of float
+        Scores of the two models, fold by fold; k of 2 or more.
+    margin : float
+        Above 0, in the units of the scores.
+
+    Raises
+    ------
+    ValueError
+        A margin that is not above 0, different lengths, or fewer than two folds.
+    """
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if not margin > 0 or a.shape != b.shape or len(a) < 2:
+        raise ValueError(
+            f"expected a margin above 0 and two or more folds of both models, received {margin!r}, "
+            f"{a.shape} and {b.shape}"
+        )
+    differences, df = a - b, len(a) - 1
+    mean, error = float(differences.mean()), float(distributions.sem(differences))
+    if error <= 1e-12 * max(np.abs(a).max(), np.abs(b).max()):
+        return Equivalence(np.nan, mean, np.nan, np.nan, margin, df)
+    p = max(
+        float(distributions.t.sf((mean + margin) / error, df)),
+        float(distributions.t.cdf((mean - margin) / error, df)),
+    )
+    reach = float(distributions.t.ppf(1 - ALPHA, df)) * error
+    return Equivalence(p, mean, mean - reach, mean + reach, margin, df)
+
+
+def power_of_paired_t(difference: float, deviation: float, k: int, alpha: float = ALPHA) -> float:
+    """Chance that a two-sided paired t-test over k folds finds a true mean difference.
+
+    From the noncentral t distribution (Cohen 1988, section 2.5).
+
+    Parameters
+    ----------
+    difference : float
+        True mean difference.
+    deviation : float
+        Standard deviation of the differences from fold to fold, above 0, in the same units.
+    k : int
+        Folds, 2 or more.
+    alpha : float
+    """
+    if not deviation > 0 or k < 2:
+        raise ValueError(f"expected a deviation above 0 and k >= 2, received {deviation!r} and {k}")
+    shift, df = abs(difference) / deviation * np.sqrt(k), k - 1
+    limit = distributions.t.ppf(1 - alpha / 2, df)
+    found = distributions.nct.sf(limit, df, shift) + distributions.nct.cdf(-limit, df, shift)
+    return float(found)
+
+
+def detectable_difference(deviation: float, k: int, power: float = POWER) -> float:
+    """The smallest true difference that a paired t-test over k folds finds with this chance.
+
+    Parameters
+    ----------
+    deviation, k, power
+        As in `power_of_paired_t`; the chance is above the level of the test and below 1.
+    """
+    if not ALPHA < power < 1:
+        raise ValueError(f"expected a power between {ALPHA} and 1, received {power!r}")
+
+    def missing(times):
+        return power_of_paired_t(times * deviation, deviation, k) - power
+
+    most = 1.0
+    while missing(most) < 0:
+        most *= 2
+    return float(deviation * optimize.brentq(missing, 1e-6, most))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p-values adjusted for their number (Holm, Scand. J. Stat. 1979, 6:65), in the given order.
+
+    Each is the smallest level at which its hypothesis is rejected with all of them under control;
+    a nan stays one, and is not counted.
+    """
+    p = np.asarray(p, dtype=float)
+    adjusted = np.full(len(p), np.nan)
+    order = [i for i in np.argsort(p, kind="stable") if not np.isnan(p[i])]
+    highest = 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p[i]))
+        adjusted[i] = highest
+    return adjusted.tolist()
