@@ -1,0 +1,45 @@
+"""Comparisons of arms and calibration as readers see them, from counts known by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from brainlib import comparisons, judgetables
+from test_results import jardim  # noqa: F401 - a fixture
+from test_scoretables import lu, plain  # noqa: F401 - a fixture
+
+
+def test_arms_on_the_same_images_by_the_images_that_divide_them(jardim):  # noqa: F811
+    rows = judgetables.same_images(jardim).frame.map(plain)
+    assert list(rows["of"]) == ["accuracy", "AUC"]
+    # The CNN is wrong on 2 normal images, the transfer arm on 12 others of 600: 2 against 12.
+    first = rows.iloc[0]
+    assert first["arms"] == "cnn minus transfer" and first["difference"] == "+1.67 points"
+    assert first["n"] == "600" and float(first["p"]) < float(first["p, Holm"])
+
+
+def test_equivalence_stands_on_these_folds_and_on_the_printed_ones(jardim):  # noqa: F811
+    rows = judgetables.equivalence(jardim, "transfer", "cnn").frame.map(plain)
+    assert list(rows["on"]) == ["these folds", "printed folds"]
+    assert rows.loc[0, "p of equivalence"] == "–"  # the same quarter of a point in every fold
+    printed = rows.loc[1]
+    # Differences 0.32, 0.44, -0.45: mean 0.1033, deviation 0.4829.
+    expected = comparisons.equivalence([0.9826, 0.9778, 0.9725], [0.9794, 0.9734, 0.9770], 0.02)
+    assert printed["difference"] == "+0.10 points"
+    assert float(printed["p of equivalence"]) == pytest.approx(expected.p, abs=1e-4)
+    least = 100 * comparisons.detectable_difference(0.004829, 3)
+    assert printed["least difference found in 8 of 10 studies"] == f"{least:.2f} points"
+
+
+def test_one_arm_has_no_other_to_be_compared_with(lu):  # noqa: F811
+    assert judgetables.same_images(lu, "four").frame.empty
+
+
+def test_calibration_counts_the_images_that_a_model_is_sure_of(jardim, lu):  # noqa: F811
+    rows = judgetables.calibration_table(jardim).frame.map(plain)
+    # All are called with 0.9; of the CNN 598 of 600 are right.
+    assert rows.loc[0, "called with 0.9 or more"] == "600 of 600"
+    assert (rows.loc[0, "of these right"], rows.loc[0, "calibration error"]) == ("99.7 %", "9.7 %")
+    four = judgetables.calibration_table(lu, ["four"]).frame.map(plain)
+    assert four.loc[0, "called with 0.9 or more"] == "0 of 327"
+    assert four.loc[0, "calibration error"] == "21.7 %"  # 91.74 - 70
