@@ -50,6 +50,7 @@ class Options(Frozen):
     weights: dict[str, Source]
     backbone: dict[str, str]
     seed: int
+    seeds: int
 
 
 class Profile(Frozen):
@@ -91,7 +92,10 @@ class Reproduced(Frozen):
 
 
 class Claim(Frozen):
-    """A printed number and what became of it; `n` is the paper's, that of `reproduced` ours."""
+    """A printed number and what became of it.
+
+    `n` is the paper's, that of `reproduced` ours; `by_seed` has a value of each seed, this one first.
+    """
 
     id: str
     where: str
@@ -107,6 +111,7 @@ class Claim(Frozen):
     average: str | None
     n: int | None
     reproduced: Reproduced | None
+    by_seed: tuple[float | None, ...]
     verdict: Literal[VERDICTS]
     reason: str
 

@@ -83,6 +83,9 @@ def _parser():
         "--scenarios", default="", metavar="A,B", help="scenarios to run, likewise"
     )
     run.add_argument("--seed", default=0, type=int, help="of splits and training; 0 by default")
+    run.add_argument(
+        "--seeds", default=1, type=int, metavar="N", help="repeat everything by so many seeds"
+    )
     run.add_argument("--jobs", default=1, type=int, metavar="N", help="models trained at a time")
     run.add_argument("--scheduler", default="", metavar="ADDRESS", help="a Dask scheduler to use")
     run.add_argument("--out", default="reports", metavar="DIR", help="where the report goes")
@@ -120,6 +123,7 @@ def _run(arguments):
             "arms": arms,
             "scenarios": scenarios,
             "seed": arguments.seed,
+            "seeds": arguments.seeds,
             "scheduler": arguments.scheduler,
             "out": _absolute(arguments.out),
             "fresh": arguments.fresh,

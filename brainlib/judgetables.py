@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from brainlib import comparisons
+from brainlib import comparisons, stats
 from brainlib.calibration import calibration
 from brainlib.results import Results
 from brainlib.tables import Table, percent
@@ -108,6 +108,34 @@ def equivalence(
         "difference found is not the same as no difference."
     )
     return Table(pd.DataFrame(rows).fillna("–"), caption)
+
+
+def t_by_seed(
+    results: Results, repeats: Sequence[Results], first: str, second: str, metric: str = "accuracy"
+) -> Table:
+    """What the t-test of two arms over the folds says by each seed."""
+    rows = []
+    for one in (results, *repeats):
+        if not {first, second} <= set(one.study.arms):
+            return Table(pd.DataFrame(), f"{first} and {second} were not both run.")
+        a, b = (one.fold_values(arm, metric) for arm in (first, second))
+        paired, unpaired = stats.paired_t(a, b), stats.unpaired_t(a, b)
+        rows.append(
+            {
+                "seed": f"{one.study.options.seed}",
+                "difference": _points(paired.difference),
+                "unpaired t": f"{unpaired.t:.4f}",
+                "unpaired p": _p(unpaired.p),
+                "paired t": f"{paired.t:.4f}",
+                "paired p": _p(paired.p),
+                "at 5 %": " and ".join(
+                    f"{name}: {'a difference' if test.p < comparisons.ALPHA else 'none found'}"
+                    for name, test in (("unpaired", unpaired), ("paired", paired))
+                ),
+            }
+        )
+    caption = f"{metric.capitalize()} of {first} minus that of {second} over the folds, by seed."
+    return Table(pd.DataFrame(rows), caption)
 
 
 def calibration_table(

@@ -63,6 +63,8 @@ class Options(BaseModel):
         Parts of a paper to run; [] for those that it names for the profile, ["all"] for every one.
     seed : int
         Of splits, initialisation and the order of the images.
+    seeds : int
+        How many runs, the first by `seed`, each next one by the following number.
     scheduler : str
         Address of a Dask scheduler; "" trains in the notebook's own process.
     out : str
@@ -80,6 +82,7 @@ class Options(BaseModel):
     arms: list[str] = []
     scenarios: list[str] = []
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seeds: Annotated[int, Field(ge=1, le=100)] = 1
     scheduler: str = ""
     out: str = "reports"
     fresh: bool = False

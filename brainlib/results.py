@@ -38,6 +38,12 @@ class Results:
         self.folds = sorted({stage for _, _, stage in self.trials if stage.startswith("fold")})
         self._estimates: dict[tuple, Estimate] = {}
 
+    def repeats(self) -> list[Results]:
+        """Results of the study's other seeds, trained now or before; [] if it has one seed."""
+        options = self.study.options
+        seeds = range(options.seed + 1, options.seed + options.seeds)
+        return [Results(self.study.at_seed(seed)) for seed in seeds]
+
     def trial(self, arm: str, stage: str = "test", scenario: str = "") -> TrialResult:
         """The trained model whose predictions are judged in a stage."""
         return self.trials[scenario, arm, stage if stage in self.folds else "final"]

@@ -158,7 +158,7 @@ class Study:
             **{f"arm {arm}": self.title(arm) for arm in self.arms},
             **{f"weights of {arm}": self.weights[arm].label for arm in self.arms},
             "not run": ", ".join(self.not_run()) or "nothing: every arm of the paper is run",
-            "seed": options.seed,
+            "seed": _seeds(options),
         }
         frame = pd.DataFrame({"": rows.keys(), "this run": map(str, rows.values())})
         return Table(frame, f"What this run of {self.paper.id} does.")
@@ -231,6 +231,12 @@ class Study:
             (t.scenario, t.arm, t.stage): r for t, r in zip(planned, results, strict=True)
         }
 
+    def at_seed(self, seed: int) -> Study:
+        """The same study by another seed."""
+        other = Study(self.paper.id, **(self.options.model_dump() | {"seed": seed, "seeds": 1}))
+        other.dataset = self.dataset
+        return other
+
     def _trial(self, scenario, arm, fold):
         protocol = self.paper.protocol
         return Trial(
@@ -302,6 +308,11 @@ class Study:
         if model.kind == "cnn" or not model.pretrained.value:
             return weights.Weights("none")
         return weights.find_weights(self.backbone(arm), self.options.starting_weights)
+
+
+def _seeds(options):
+    last = options.seed + options.seeds - 1
+    return options.seed if options.seeds == 1 else f"{options.seed} to {last}, for each everything"
 
 
 def _plain(value):

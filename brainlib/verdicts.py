@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from brainlib import claims, stats
@@ -32,6 +34,7 @@ MARGINS = {
     "variance": 0.005**2,
     "comparison": 0.0,
 }
+MOST_SEEDS = 5  # with a column of their own
 NOT_COMPUTED, NOT_RUN = "not computed", "not run"
 
 
@@ -41,10 +44,13 @@ class Verdicts:
     Parameters
     ----------
     results : Results
+    repeats : sequence of Results
+        The same study by other seeds; they inform, and decide no verdict.
     """
 
-    def __init__(self, results: Results):
+    def __init__(self, results: Results, repeats: Sequence[Results] = ()):
         self.results, self.study = results, results.study
+        self.repeats = [Verdicts(other) for other in repeats]
 
     @cached_property
     def checks(self) -> list[Check]:
@@ -153,6 +159,50 @@ class Verdicts:
             caption += f" {left[NOT_RUN]} were not run: {', '.join(self.study.not_run())}."
         return Table(pd.DataFrame(merged.values()), caption)
 
+    def repeated(self, claim: Claim) -> list[float]:
+        """What was reproduced of a claim by each seed, this one first; [] if nothing was."""
+        every = [{c.id: e for c, e, _ in one.claims}.get(claim.id) for one in (self, *self.repeats)]
+        return [estimate.value for estimate in every] if all(every) else []
+
+    def seeds_table(self) -> Table:
+        """Each number by each seed: its mean, spread and range, and whether the printed one is inside.
+
+        Of a number that the paper prints in several places, the first.
+        """
+        seeds = [one.study.options.seed for one in (self, *self.repeats)]
+        if len(seeds) == 1:
+            caption = f"One seed was run ({seeds[0]}); --seeds 5 repeats splits and initialisation."
+            return Table(pd.DataFrame(), caption)
+        rows = {}
+        for claim in self.study.paper.claims:
+            values = self.repeated(claim) if claim.metric and claim.metric.name != "images" else []
+            name = claim.metric and claim_name(claim)
+            if not values or name in rows or not np.isfinite(values).all():
+                continue
+            printed = printed_number(claim.printed, claim.unit)
+
+            def shown(value, printed=printed, unit=claim.unit):
+                return percent(value) if unit == "%" else f"{value / printed.scale:.4g}"
+
+            low, high = min(values), max(values)
+            inside = low - printed.tolerance <= printed.value <= high + printed.tolerance
+            exact = printed.operator in "=≈"
+            rows[name] = {
+                "claim": name,
+                "printed": claim.printed,
+                **(dict(zip(map("seed {}".format, seeds), map(shown, values), strict=True))
+                   if len(seeds) <= MOST_SEEDS else {}),
+                "mean": shown(float(np.mean(values))),
+                "standard deviation": shown(float(np.std(values, ddof=1))),
+                "range": f"{shown(low)} to {shown(high)}",
+                "printed inside": ("yes" if inside else "no") if exact else "–",
+            }
+        caption = (
+            f"{len(seeds)} seeds, each with its own split, initial weights and order of the images. The "
+            "spread over seeds is not the sampling error: all of them share one set of images."
+        )
+        return Table(pd.DataFrame(rows.values()), caption)
+
     def save(self) -> None:
         """Write ``results/PAPER.json`` in the output folder, for the report to merge.
 
@@ -181,6 +231,7 @@ class Verdicts:
                 "weights": {arm: study.weights[arm].label for arm in study.arms},
                 "backbone": dict(options.backbone),
                 "seed": options.seed,
+                "seeds": options.seeds,
             },
             "profile": asdict(study.profile),
             "data": {
@@ -208,7 +259,9 @@ class Verdicts:
                     result.facts["seconds"]["training"] for result in self.results.trials.values()
                 )
             },
-            "claims": [_claim_as_dict(*row) for row in self.claims],
+            "claims": [
+                _claim_as_dict(*row) | {"by_seed": self.repeated(row[0])} for row in self.claims
+            ],
             "checks": [asdict(check) for check in self.checks],
         }
 
