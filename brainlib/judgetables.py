@@ -113,13 +113,22 @@ def equivalence(
 def t_by_seed(
     results: Results, repeats: Sequence[Results], first: str, second: str, metric: str = "accuracy"
 ) -> Table:
-    """What the t-test of two arms over the folds says by each seed."""
-    rows = []
+    """What the t-test of two arms over the folds says by each seed.
+
+    The printed folds stand in for those of an arm that was not run.
+    """
+    rows, names = [], {}
     for one in (results, *repeats):
-        if not {first, second} <= set(one.study.arms):
-            return Table(pd.DataFrame(), f"{first} and {second} were not both run.")
-        a, b = (one.fold_values(arm, metric) for arm in (first, second))
-        paired, unpaired = stats.paired_t(a, b), stats.unpaired_t(a, b)
+        values = []
+        for arm in (first, second):
+            ran = arm in one.study.arms
+            names[arm] = arm if ran else f"{arm} as printed"
+            values.append(one.fold_values(arm, metric) if ran else one.printed_folds(arm, metric))
+        if any(math.isnan(value) for row in values for value in row):
+            return Table(pd.DataFrame(), f"{first} and {second} have no folds to compare.")
+        paired, unpaired = stats.paired_t(*values), stats.unpaired_t(*values)
+        tests = {"unpaired": unpaired, "paired": paired}
+        found = [name for name, test in tests.items() if test.p < comparisons.ALPHA]
         rows.append(
             {
                 "seed": f"{one.study.options.seed}",
@@ -128,13 +137,12 @@ def t_by_seed(
                 "unpaired p": _p(unpaired.p),
                 "paired t": f"{paired.t:.4f}",
                 "paired p": _p(paired.p),
-                "at 5 %": " and ".join(
-                    f"{name}: {'a difference' if test.p < comparisons.ALPHA else 'none found'}"
-                    for name, test in (("unpaired", unpaired), ("paired", paired))
-                ),
+                "a difference at 5 %": " and ".join(found) or "by neither",
             }
         )
-    caption = f"{metric.capitalize()} of {first} minus that of {second} over the folds, by seed."
+    caption = (
+        f"{metric.capitalize()} of {names[first]} minus that of {names[second]} over the folds, by seed."
+    )
     return Table(pd.DataFrame(rows), caption)
 
 

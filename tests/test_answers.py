@@ -32,6 +32,7 @@ def claim(name="test.cnn.accuracy", verdict="not comparable", **changes):
         "average": None,
         "n": 600,
         "reproduced": reproduced,
+        "by_seed": [0.9583],
         "verdict": verdict,
         "reason": CONDITION,
     } | changes
@@ -49,6 +50,7 @@ def result(paper="jardim", **changes):
             "weights": {"cnn": "none"},
             "backbone": {},
             "seed": 0,
+            "seeds": 1,
         },
         "profile": {"images": 60, "size": 64, "epochs": 2},
         "data": {

@@ -43,3 +43,17 @@ def test_calibration_counts_the_images_that_a_model_is_sure_of(jardim, lu):  # n
     four = judgetables.calibration_table(lu, ["four"]).frame.map(plain)
     assert four.loc[0, "called with 0.9 or more"] == "0 of 327"
     assert four.loc[0, "calibration error"] == "21.7 %"  # 91.74 - 70
+
+
+def test_the_t_test_of_each_seed(jardim):  # noqa: F811
+    rows = judgetables.t_by_seed(jardim, [jardim], "transfer", "cnn").frame.map(plain)
+    assert len(rows) == 2 and rows.loc[0, "unpaired t"] == "0.6124"  # 0.25 / sqrt(0.5 / 3)
+    assert rows.loc[0, "a difference at 5 %"] == "paired"  # of no variance at all
+
+
+def test_an_arm_that_was_not_run_is_held_against_as_printed(jardim, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(jardim.study, "arms", ("transfer",))
+    table = judgetables.t_by_seed(jardim, [], "transfer", "cnn")
+    assert "cnn as printed" in table.caption
+    # 98.25, 97.75, 97.25 against 97.94, 97.34, 97.70 printed.
+    assert table.frame.loc[0, "difference"] == "+0.09 points"

@@ -120,3 +120,42 @@ def test_what_is_saved_is_what_the_report_reads(which, request):
     saved = PaperResult.model_validate_json(text)
     assert [claim.id for claim in saved.claims] == [c.id for c in verdicts.study.paper.claims]
     assert "elsewhere" not in text
+
+
+def plain(text):
+    return str(text).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_over_seeds_stand_each_value_mean_spread_range_and_whether_the_printed_one_is_inside(jardim):  # noqa: F811
+    other = Results(jardim.study.at_seed(1), dict(jardim.trials))
+    trial = jardim.trials["", "cnn", "final"].trial
+    other.trials["", "cnn", "final"] = result(trial, (290, 7, 2, 301))
+    verdicts = Verdicts(jardim, [other])
+    rows = verdicts.seeds_table().frame.map(plain).set_index("claim")
+    row = rows.loc["cnn – test: accuracy"]
+    # 598 and 591 of 600.
+    assert [row["seed 0"], row["seed 1"], row["mean"]] == ["99.67 %", "98.50 %", "99.08 %"]
+    assert (row["range"], row["printed inside"]) == ("98.50 % to 99.67 %", "yes")
+    assert row["standard deviation"] == "0.82 %"  # 1.1667 / sqrt 2
+    assert rows.loc["transfer – test: accuracy", "printed inside"] == "yes"  # 98 % is printed, 588 are right
+    verdicts.save()
+    saved = json.loads(
+        (jardim.study.options.store.parent / "results" / "jardim.json").read_text()
+    )
+    by_seed = {claim["id"]: claim["by_seed"] for claim in saved["claims"]}
+    assert by_seed["conclusion.cnn.accuracy"] == pytest.approx([598 / 600, 591 / 600])
+    assert by_seed["methods.epochs"] == []
+
+
+def test_one_seed_has_no_spread_and_says_how_to_get_one(jardim):  # noqa: F811
+    table = Verdicts(jardim).seeds_table()
+    assert table.frame.empty and "--seeds 5" in table.caption
+
+
+def test_another_seed_is_another_split_of_the_same_images(jardim):  # noqa: F811
+    study = jardim.study
+    other = study.at_seed(3)
+    assert other.dataset is study.dataset and other.options.seeds == 1
+    first, second = study.trials()[0], other.trials()[0]
+    assert (first.seed, second.seed, second.split.seed) == (0, 3, 3)
+    assert first.key != second.key
