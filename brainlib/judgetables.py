@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from brainlib import comparisons, stats
-from brainlib.calibration import calibration
+from brainlib.calibration import Calibration, calibration
 from brainlib.results import Results
 from brainlib.tables import Table, percent
 
+SURE = 0.9  # a confidence that a reader takes for certainty: a choice
 MARGIN = 0.02  # as for verdicts: two percentage points are the same accuracy
 
 
@@ -117,7 +118,7 @@ def t_by_seed(
 
     The printed folds stand in for those of an arm that was not run.
     """
-    rows, names = [], {}
+    rows, names, every = [], {}, []
     for one in (results, *repeats):
         values = []
         for arm in (first, second):
@@ -126,6 +127,7 @@ def t_by_seed(
             values.append(one.fold_values(arm, metric) if ran else one.printed_folds(arm, metric))
         if any(math.isnan(value) for row in values for value in row):
             return Table(pd.DataFrame(), f"{first} and {second} have no folds to compare.")
+        every.append(values)
         paired, unpaired = stats.paired_t(*values), stats.unpaired_t(*values)
         tests = {"unpaired": unpaired, "paired": paired}
         found = [name for name, test in tests.items() if test.p < comparisons.ALPHA]
@@ -143,32 +145,45 @@ def t_by_seed(
     caption = (
         f"{metric.capitalize()} of {names[first]} minus that of {names[second]} over the folds, by seed."
     )
+    if len(every) > 1:
+        a, b = ([value for values in every for value in values[side]] for side in (0, 1))
+        # Bouckaert and Frank (PAKDD 2004): repeated k-fold as one resampled test of all its folds.
+        test = stats.corrected_resampled_t(a, b, test_share=len(every) / len(a))
+        caption += (
+            f" All {len(a)} folds together, corrected for their common images (Nadeau and Bengio): "
+            f"{_points(test.difference)} ({_span(test.low, test.high)}), t = {test.t:.3f}, {test.df:g} "
+            f"degrees of freedom, p = {_p(test.p)}."
+        )
     return Table(pd.DataFrame(rows), caption)
 
 
-def calibration_table(
-    results: Results, scenarios: Sequence[str] = ("",), phase: str = ""
-) -> Table:
-    """Expected calibration error and Brier score of every arm on the test images."""
-    study, rows = results.study, []
-    for scenario, arm in itertools.product(scenarios, study.arms):
-        if phase and phase not in [each.name for each in study.paper.arms[arm].phases]:
-            continue
-        classes = study.paper.scenario(scenario).classes
-        table = results.predictions(arm, "test", scenario, phase)
-        found = calibration(table, classes, seed=study.options.seed)
-        curve = found.curve
-        sure = curve[curve["confidence"] >= 0.9]
+def calibrations(results: Results, scenario: str = "") -> dict[str, Calibration]:
+    """Calibration of every arm on the test images, by the title of the arm."""
+    study, classes = results.study, results.study.paper.scenario(scenario).classes
+    return {
+        study.title(arm, scenario): calibration(
+            results.predictions(arm, "test", scenario), classes, seed=study.options.seed
+        )
+        for arm in study.arms
+    }
+
+
+def calibration_table(found: Mapping[str, Calibration]) -> Table:
+    """Expected calibration error and Brier score, by the title of the arm."""
+    rows = []
+    for title, each in found.items():
+        curve = each.curve
+        sure = curve[curve["confidence"] >= SURE]
         images = int(sure["images"].sum())
         right = float((sure["accuracy"] * sure["images"]).sum() / images) if images else math.nan
         rows.append(
             {
-                "arm": study.title(arm, scenario),
-                "calibration error": percent(found.error, 1),
-                "95 %": _share(found.error_interval),
-                "Brier score": f"{found.brier:.3f}",
-                "95 % interval": _range(found.brier_interval),
-                "called with 0.9 or more": f"{images} of {len(table)}",
+                "arm": title,
+                "calibration error": percent(each.error, 1),
+                "95 %": _share(each.error_interval),
+                "Brier score": f"{each.brier:.3f}",
+                "95 % interval": _range(each.brier_interval),
+                f"called with {SURE:g} or more": f"{images} of {int(curve['images'].sum())}",
                 "of these right": percent(right, 1),
             }
         )

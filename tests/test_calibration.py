@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import brier_score_loss
 
 from brainlib.calibration import calibration
+from brainlib.reliability import reliability
 
 
 def table(truth, p_yes):
@@ -58,3 +59,10 @@ def test_probabilities_that_mean_what_they_say_have_an_error_near_zero():
 def test_a_probability_of_one_falls_into_the_last_bin():
     found = calibration(table([1, 1, 0], [1.0, 1.0, 0.0]), ("no", "yes"))
     assert (found.error, found.brier, list(found.curve["images"])) == (0.0, 0.0, [3])
+
+
+def test_the_curve_is_described_by_its_numbers():
+    found = calibration(table([1, 1, 1, 0] + [1, 1, 1, 0, 0, 0], [0.85] * 4 + [0.65] * 6), ("no", "yes"))
+    plot = reliability({"a model": found}, "a paper")
+    assert "a model: expected calibration error 13.0 %" in plot.alt
+    assert "of 4 images called with a mean confidence of 0.85, 75 % right" in plot.alt

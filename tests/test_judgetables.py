@@ -36,11 +36,11 @@ def test_one_arm_has_no_other_to_be_compared_with(lu):  # noqa: F811
 
 
 def test_calibration_counts_the_images_that_a_model_is_sure_of(jardim, lu):  # noqa: F811
-    rows = judgetables.calibration_table(jardim).frame.map(plain)
+    rows = judgetables.calibration_table(judgetables.calibrations(jardim)).frame.map(plain)
     # All are called with 0.9; of the CNN 598 of 600 are right.
     assert rows.loc[0, "called with 0.9 or more"] == "600 of 600"
     assert (rows.loc[0, "of these right"], rows.loc[0, "calibration error"]) == ("99.7 %", "9.7 %")
-    four = judgetables.calibration_table(lu, ["four"]).frame.map(plain)
+    four = judgetables.calibration_table(judgetables.calibrations(lu, "four")).frame.map(plain)
     assert four.loc[0, "called with 0.9 or more"] == "0 of 327"
     assert four.loc[0, "calibration error"] == "21.7 %"  # 91.74 - 70
 
@@ -49,6 +49,7 @@ def test_the_t_test_of_each_seed(jardim):  # noqa: F811
     rows = judgetables.t_by_seed(jardim, [jardim], "transfer", "cnn").frame.map(plain)
     assert len(rows) == 2 and rows.loc[0, "unpaired t"] == "0.6124"  # 0.25 / sqrt(0.5 / 3)
     assert rows.loc[0, "a difference at 5 %"] == "paired"  # of no variance at all
+    assert "All 6 folds together" in judgetables.t_by_seed(jardim, [jardim], "transfer", "cnn").caption
 
 
 def test_an_arm_that_was_not_run_is_held_against_as_printed(jardim, monkeypatch):  # noqa: F811
