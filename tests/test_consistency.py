@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -307,3 +308,11 @@ def test_every_check_names_claims_of_its_paper_and_says_a_sentence(paper):
         assert check.finding in ("consistent", "conditional", "impossible")
         assert check.sentence.endswith(".") and "\n" not in check.sentence
         assert not any(word in check.sentence for word in ("nan", "None", "inf "))
+
+
+def test_the_readme_counts_what_the_checks_find():
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    for paper in paper_ids():
+        findings = [check.finding for check in check_paper(load_paper(paper))]
+        counts = [len(findings), findings.count("impossible"), findings.count("conditional")]
+        assert f"| `{paper}` | {counts[0]} | {counts[1]} | {counts[2]} |" in text
