@@ -94,7 +94,8 @@ class Reproduced(Frozen):
 class Claim(Frozen):
     """A printed number and what became of it.
 
-    `n` is the paper's, that of `reproduced` ours; `by_seed` has a value of each seed, this one first.
+    `n` is the paper's, that of `reproduced` ours; `printed_interval` is the sampling error of the
+    printed number, where it is a share of n images; `by_seed` has a value of each seed, this one first.
     """
 
     id: str
@@ -110,6 +111,7 @@ class Claim(Frozen):
     label: str | None
     average: str | None
     n: int | None
+    printed_interval: tuple[float, float] | None
     reproduced: Reproduced | None
     by_seed: tuple[float | None, ...]
     verdict: Literal[VERDICTS]

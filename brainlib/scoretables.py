@@ -73,11 +73,12 @@ def t_tests(results: Results, first: str, second: str, metric: str = "accuracy")
                 {
                     "on": source,
                     "test": test.name,
-                    "t": f"{test.t:.4f}",
+                    "t": "–" if math.isnan(test.t) else f"{test.t:.4f}",
                     "df": f"{test.df:g}",
-                    "p": f"{test.p:.4f}",
+                    "p": "–" if math.isnan(test.p) else f"{test.p:.4f}",
                     "difference": f"{100 * test.difference:+.2f} points",
-                    "95 % interval": f"{100 * test.low:+.2f} to {100 * test.high:+.2f}",
+                    "95 % interval": "–" if math.isnan(test.low)
+                    else f"{100 * test.low:+.2f} to {100 * test.high:+.2f}",
                     "assumes": test.assumes,
                 }
             )

@@ -144,6 +144,7 @@ class Verdicts:
                 "claim": claim_name(claim),
                 "where": claim.where,
                 "printed": claim.printed,
+                "its own 95 %": _own(claim, printed),
                 "reproduced": _shown(estimate, printed, claim.unit) if estimate else NOT_RUN,
                 "n": (estimate and estimate.n) or "",
                 "verdict": verdict.verdict,
@@ -266,12 +267,26 @@ class Verdicts:
         }
 
 
+def printed_interval(claim: Claim) -> stats.Interval | None:
+    """Sampling error of a printed accuracy: Wilson's 95 % interval from the images that it is of.
+
+    None for a score whose number of images the paper does not give, such as a sensitivity.
+    """
+    metric = claim.metric
+    share = metric.name == "accuracy" or (metric.name, metric.average) == ("sensitivity", "weighted")
+    if not (share and claim.n and metric.over == "value"):
+        return None
+    printed = printed_number(claim.printed, claim.unit)
+    return stats.wilson_interval(round(printed.value * claim.n), claim.n)
+
+
 def _arms(claim):
     return (claim.arm,) if claim.arm else claim.arms
 
 
 def _claim_as_dict(claim, estimate, verdict):
     metric = claim.metric
+    own = printed_interval(claim) if metric else None
     return {
         "id": claim.id,
         "where": claim.where,
@@ -286,6 +301,7 @@ def _claim_as_dict(claim, estimate, verdict):
         "label": metric and metric.label,
         "average": metric and metric.average,
         "n": claim.n,
+        "printed_interval": own and [own.low, own.high],
         "reproduced": estimate and asdict(estimate),
         "verdict": verdict.verdict,
         "reason": verdict.reason,
@@ -317,6 +333,13 @@ def _shown(estimate, printed, unit):
     if math.isnan(estimate.low) or estimate.low == estimate.high:
         return one(estimate.value)
     return f"{one(estimate.value)} ({one(estimate.low)} to {one(estimate.high)})"
+
+
+def _own(claim, printed):
+    interval = printed_interval(claim)
+    if interval is None:
+        return "–"
+    return " to ".join(f"{limit / printed.scale:.4g}" for limit in (interval.low, interval.high))
 
 
 def _with_numbers(verdict, numbers):

@@ -31,6 +31,7 @@ def claim(name="test.cnn.accuracy", verdict="not comparable", **changes):
         "label": None,
         "average": None,
         "n": 600,
+        "printed_interval": [0.988, 0.9991],
         "reproduced": reproduced,
         "by_seed": [0.9583],
         "verdict": verdict,

@@ -314,3 +314,47 @@ def test_unequal_numbers_of_folds_and_impossible_shares_are_refused():
         paired_t([0.9, 0.8], [0.9])
     with pytest.raises(ValueError, match="test share"):
         corrected_resampled_t(CNN, TRANSFER, 1.0)
+
+
+# Coverage, by simulation: 3 Monte Carlo errors either way of what each method promises.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("p", [0.84, 0.95])
+def test_wilson_covers_the_true_proportion(p):
+    rng, runs, n = np.random.default_rng(0), 4000, 300
+    limits = [wilson_interval(int(k), n) for k in rng.binomial(n, p, runs)]
+    covered = np.mean([each.low <= p <= each.high for each in limits])
+    # Over all counts of 300 it is within a point of 95 %; sampling adds its own error.
+    assert abs(covered - 0.95) < 0.012 + 3 * np.sqrt(0.95 * 0.05 / runs)
+
+
+@pytest.mark.slow
+def test_a_bootstrap_of_groups_covers_where_one_of_images_does_not():
+    rng, runs, groups = np.random.default_rng(2), 300, 60
+    by_group = by_image = 0
+    for run in range(runs):
+        values = np.repeat(rng.random(groups) < 0.8, 4).astype(float)  # four copies of each image
+        said = [
+            bootstrap_interval(lambda rows, v=values: float(v[rows].mean()), each, 400, run)
+            for each in (np.repeat(np.arange(groups), 4), np.arange(4 * groups))
+        ]
+        by_group += said[0].low <= 0.8 <= said[0].high
+        by_image += said[1].low <= 0.8 <= said[1].high
+    # The percentile bootstrap of 60 groups falls a little short of 95 %; that of images by far.
+    assert by_group / runs > 0.95 - 0.03 - 3 * np.sqrt(0.95 * 0.05 / runs)
+    assert by_image / runs < 0.75
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("k", "share"), [(10, 0.1), (3, 1 / 3)])
+def test_the_corrected_t_test_keeps_its_level_where_the_plain_one_does_not(k, share):
+    # Scores of k splits, correlated by the share that is judged, as Nadeau and Bengio assume.
+    rng, runs = np.random.default_rng(3), 4000
+    common, own = rng.normal(0, 1, (runs, 1)), rng.normal(0, 1, (runs, k))
+    scores, zero = np.sqrt(share) * common + np.sqrt(1 - share) * own, np.zeros(k)
+    plain = np.mean([paired_t(row, zero).p < 0.05 for row in scores])
+    corrected = np.mean([corrected_resampled_t(row, zero, share).p < 0.05 for row in scores])
+    error = np.sqrt(0.05 * 0.95 / runs)
+    assert abs(corrected - 0.05) < 3 * error
+    assert plain > 0.05 + 10 * error

@@ -159,3 +159,10 @@ def test_another_seed_is_another_split_of_the_same_images(jardim):  # noqa: F811
     first, second = study.trials()[0], other.trials()[0]
     assert (first.seed, second.seed, second.split.seed) == (0, 3, 3)
     assert first.key != second.key
+
+
+def test_a_printed_accuracy_has_the_sampling_error_of_its_images(jardim):  # noqa: F811
+    rows = Verdicts(jardim).table().frame.set_index("claim")
+    # Wilson for 598 of 600; of how many images the sensitivity is, the paper does not say.
+    assert rows.loc["cnn – test: accuracy", "its own 95 %"] == "98.79 to 99.91"
+    assert rows.loc["cnn – test: sensitivity", "its own 95 %"] == "–"
