@@ -88,9 +88,10 @@ def test_no_page_names_a_folder_of_this_machine(out):
 def test_on_phantoms_nothing_is_compared_and_each_number_says_why(results):
     for name in PAPERS:
         claims = results.papers[name].result.claims
+        # What no images can give is so without any run.
+        claims = [claim for claim in claims if claim.verdict != "inconsistent as printed"]
         compared = [claim for claim in claims if claim.reproduced]
-        verdicts = {claim.verdict for claim in compared if claim.verdict != "inconsistent as printed"}
-        assert verdicts == {"not comparable"}
+        assert compared and {claim.verdict for claim in compared} == {"not comparable"}
         assert all("phantoms" in claim.reason for claim in compared)
         others = {claim.verdict for claim in claims if not claim.reproduced}
         assert others <= {"not computed", "not run"}
@@ -111,7 +112,8 @@ def test_what_a_profile_leaves_out_is_said_on_the_page_and_in_the_answers(out, r
 def test_what_differs_from_the_paper_stands_wherever_an_arm_is_named(out):
     title = "ResNet50V2 with transfer learning"
     text = re.sub(r"<[^>]+>", " ", pages(out)["jardim"].split("The images", 1)[1])
-    named = re.findall(re.escape(title) + r"([^A-Za-z]{0,3}\[[^\]]*\])?", text)
+    # Not in a check of the printed numbers, which are of the paper's own arm.
+    named = re.findall(re.escape(title) + r"(?!, (?:fold|test))([^A-Za-z]{0,3}\[[^\]]*\])?", text)
     assert len(named) > 10
     for notes in named:
         assert "60 phantoms" in notes and "random weights" in notes and "2 of 30 epochs" in notes
