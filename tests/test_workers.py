@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 
 import dask
@@ -12,6 +11,7 @@ import pandas as pd
 import pytest
 from cloudpickle import register_pickle_by_value
 from small_trials import phantoms, small_trial
+from test_processes import die, die_once
 
 from brainlib import workers
 from brainlib.errors import BrainlibError, UsageError
@@ -29,6 +29,8 @@ register_pickle_by_value(sys.modules[__name__])
 @pytest.fixture(scope="module")
 def cluster():
     """The address of a real local cluster with one worker; patient for one death of it."""
+    import distributed  # noqa: F401 - with its settings, which a dask.config.set around it would drop
+
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         workers.local_cluster(1) as address,
@@ -106,17 +108,6 @@ def test_an_error_of_a_job_arrives_as_it_was_raised(where, asked, store, request
 def add(one, two, report):
     report(1, 0.5, 0.5)
     return one + two
-
-
-def die_once(marker, report):
-    if not os.path.exists(marker):
-        open(marker, "w").close()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "lived"
-
-
-def die(report):
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("where", ["", "cluster"])
