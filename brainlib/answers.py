@@ -16,11 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-import jinja2
 from pydantic import AfterValidator, JsonValue, StringConstraints, ValidationError
 
 import brainlib
-from brainlib import claims, consistency, files
+from brainlib import claims, consistency, files, pages
 from brainlib.checks import FINDINGS
 from brainlib.report import Outcome
 from brainlib.settings import Frozen
@@ -35,7 +34,6 @@ VERDICTS = (
     "not computed",
 )
 LEFT = VERDICTS[-2:]  # without a reproduced number
-_TEMPLATES = Path(__file__).parent / "templates"
 
 # A folder of the user is said to be one, and no more.
 Source = Annotated[str, AfterValidator(lambda s: "folder" if re.search(r"[/\\~]", s) else s)]
@@ -232,16 +230,15 @@ def write_index(out: Path, answers: Answers) -> Path:
 
     Beside it ``consistency.html``, what the printed numbers say by themselves.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(number=_number, duration=_duration)
     ran = {name: entry.result for name, entry in answers.papers.items() if entry.result}
-    html = environment.get_template("index.html.j2").render(
+    checks = {name: result.checks for name, result in ran.items()}
+    titles = {name: result.title for name, result in ran.items()}
+    consistency.write_page(Path(out) / consistency.PAGE, checks, titles)
+    path = Path(out) / "index.html"
+    pages.write(
+        path,
+        "index.html.j2",
+        {"number": _number, "duration": _duration},
         results=answers,
         ran=ran,
         verdicts=VERDICTS,
@@ -251,12 +248,6 @@ def write_index(out: Path, answers: Answers) -> Path:
         conditions=_conditions(ran),
         sections={name: _section(result) for name, result in ran.items()},
     )
-    checks = {name: result.checks for name, result in ran.items()}
-    titles = {name: result.title for name, result in ran.items()}
-    consistency.write_page(Path(out) / consistency.PAGE, checks, titles)
-    path = Path(out) / "index.html"
-    with files.writing(path) as file:
-        file.write(html.encode())
     return path
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 
-from brainlib import files, foldchecks, rowchecks, sizechecks
+from brainlib import files, foldchecks, pages, rowchecks, sizechecks
 from brainlib.checks import FINDINGS, Check
 from brainlib.paper import Paper
 from brainlib.tables import Table
 
 PAGE = "consistency.html"
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def check_paper(paper: Paper) -> list[Check]:
@@ -31,8 +30,13 @@ def check_paper(paper: Paper) -> list[Check]:
     list of Check
         By method, in the order of the claims.
     """
+    return list(_checks(paper))
+
+
+@cache  # a notebook shows them, and judges by them once for every seed
+def _checks(paper):
     methods = [*rowchecks.METHODS, *sizechecks.METHODS, *foldchecks.METHODS]
-    return [replace(check, paper=paper.id) for method in methods for check in method(paper)]
+    return tuple(replace(check, paper=paper.id) for method in methods for check in method(paper))
 
 
 def table(paper: Paper, *findings: str) -> Table:
@@ -78,18 +82,7 @@ def write_page(
     StoreError
         When it cannot be written.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    html = environment.get_template("consistency.html.j2").render(
-        papers=papers, titles=titles
-    )
-    with files.writing(path) as file:
-        file.write(html.encode())
+    pages.write(path, "consistency.html.j2", papers=papers, titles=titles)
 
 
 def write_json(path: Path, papers: Mapping[str, Sequence[Check]]) -> None:

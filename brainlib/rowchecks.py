@@ -297,7 +297,7 @@ def class_reports(paper: Paper) -> Iterator[Check]:
 
 
 def _of_class(row, support, n, reading):
-    """How many images of a class may be found, by mlscorecheck for the class against the rest."""
+    """How many images of a class may be found: every count of hits and false alarms is tried."""
     ranges = {number.claim.metric.name: getattr(number, reading) for number in row}
     tp = np.arange(support + 1)[:, None]
     fp = np.arange(n - support + 1)[None, :]

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -181,9 +181,7 @@ class Verdicts:
             if not values or name in rows or not np.isfinite(values).all():
                 continue
             printed = printed_number(claim.printed, claim.unit)
-
-            def shown(value, printed=printed, unit=claim.unit):
-                return percent(value) if unit == "%" else f"{value / printed.scale:.4g}"
+            shown = partial(_number, printed=printed, unit=claim.unit)
 
             low, high = min(values), max(values)
             inside = low - printed.tolerance <= printed.value <= high + printed.tolerance
@@ -324,12 +322,15 @@ def claim_name(claim: Claim) -> str:
     return f"{place}: {metric_name(claim.metric)}" if place else metric_name(claim.metric)
 
 
-def _shown(estimate, printed, unit):
-    def one(value):
-        if value is None or math.isnan(value):
-            return "–"
-        return percent(value) if unit == "%" else f"{value / printed.scale:.4g}"
+def _number(value, printed, unit):
+    """A reproduced number in the unit of the printed one."""
+    if value is None or math.isnan(value):
+        return "–"
+    return percent(value) if unit == "%" else f"{value / printed.scale:.4g}"
 
+
+def _shown(estimate, printed, unit):
+    one = partial(_number, printed=printed, unit=unit)
     if math.isnan(estimate.low) or estimate.low == estimate.high:
         return one(estimate.value)
     return f"{one(estimate.value)} ({one(estimate.low)} to {one(estimate.high)})"
