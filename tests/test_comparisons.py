@@ -131,3 +131,12 @@ def test_sizes_of_the_tests_and_coverage_of_the_interval():
     assert covered / 2000 >= 0.95 - 3 * error
     assert abs(unequal / 2000 - 0.05) <= 3 * error + 0.01  # DeLong's is an approximation
     assert equal / 2000 <= 0.05 + 3 * error  # at the very end of the margin
+
+
+@pytest.mark.slow
+def test_the_power_is_the_share_of_studies_that_find_the_difference():
+    rng, runs, promised = np.random.default_rng(1), 4000, 0.8
+    least = comparisons.detectable_difference(1.0, 3, promised)
+    folds = rng.normal(least, 1.0, (runs, 3))
+    found = np.mean(distributions.ttest_1samp(folds, 0, axis=1).pvalue < 0.05)
+    assert found == pytest.approx(promised, abs=3 * np.sqrt(0.8 * 0.2 / runs))
