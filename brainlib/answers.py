@@ -1,173 +1,24 @@
 """From the results of a run's notebooks to its answers: ``results.json`` and ``index.html``.
 
-Each notebook leaves its numbers in ``results/PAPER.json``. The models below are the format of these
-files and of ``results.json``, which holds those of one run with what became of each notebook. The
-index is made of ``results.json`` alone.
+Each notebook leaves its numbers in ``results/PAPER.json``; ``results.json`` holds those of one run with
+what became of each notebook (both as in `schema`). The index is made of ``results.json`` alone.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import AfterValidator, JsonValue, StringConstraints, ValidationError
+from pydantic import ValidationError
 
 import brainlib
 from brainlib import claims, consistency, files, pages
-from brainlib.checks import FINDINGS
 from brainlib.report import Outcome
-from brainlib.settings import Frozen
-
-VERDICTS = (
-    claims.REPRODUCED,
-    claims.NOT_REPRODUCED,
-    claims.INCONCLUSIVE,
-    claims.INCONSISTENT,
-    claims.NOT_COMPARABLE,
-    "not run",
-    "not computed",
-)
-LEFT = VERDICTS[-2:]  # without a reproduced number
-
-# A folder of the user is said to be one, and no more.
-Source = Annotated[str, AfterValidator(lambda s: "folder" if re.search(r"[/\\~]", s) else s)]
-PageName = Annotated[str, StringConstraints(pattern=r"^[^/\\:]+\.html$")]
-
-
-class Options(Frozen):
-    """What the user chose; `data` is "folder" where a folder was given, `weights` are by arm."""
-
-    profile: str
-    data: Source
-    weights: dict[str, Source]
-    backbone: dict[str, str]
-    seed: int
-    seeds: int
-
-
-class Profile(Frozen):
-    """How much of the protocol was done; 0 stands for all of it."""
-
-    images: int
-    size: int
-    epochs: int
-
-
-class Data(Frozen):
-    """The images: all that the set holds, how many were used, and what differs from published."""
-
-    set: str
-    title: str
-    source: Literal["phantoms", "kaggle", "folder"]
-    images: int
-    used: int
-    fingerprint: str
-    differences: tuple[str, ...]
-
-
-class Arm(Frozen):
-    """One model of the paper; `conditions` forbid comparing its numbers with the printed ones."""
-
-    title: str
-    weights: Source
-    conditions: tuple[str, ...]
-
-
-class Reproduced(Frozen):
-    """A number in natural units (a fraction, seconds) with its 95 % interval; null: undefined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    method: str
-
-
-class Claim(Frozen):
-    """A printed number and what became of it.
-
-    `n` is the paper's, that of `reproduced` ours; `printed_interval` is the sampling error of the
-    printed number, where it is a share of n images; `by_seed` has a value of each seed, this one first.
-    """
-
-    id: str
-    where: str
-    printed: str
-    unit: str
-    arm: str | None
-    stage: str | None
-    scenario: str | None
-    phase: str | None
-    metric: str | None
-    over: str | None
-    label: str | None
-    average: str | None
-    n: int | None
-    printed_interval: tuple[float, float] | None
-    reproduced: Reproduced | None
-    by_seed: tuple[float | None, ...]
-    verdict: Literal[VERDICTS]
-    reason: str
-
-
-class Check(Frozen):
-    """What one check of the printed numbers found; `suspect` are claims that cannot stand."""
-
-    paper: str
-    claims: tuple[str, ...]
-    method: str
-    finding: Literal[FINDINGS]
-    sentence: str
-    suspect: tuple[str, ...]
-
-
-class Seconds(Frozen):
-    """Time of all trials together, stored ones included."""
-
-    training: float | None
-
-
-class PaperResult(Frozen):
-    """What a paper's notebook leaves in ``results/PAPER.json``."""
-
-    paper: str
-    title: str
-    authors: tuple[str, ...]
-    year: int | None
-    options: Options
-    profile: Profile
-    data: Data
-    arms: dict[str, Arm]
-    not_run: tuple[str, ...]
-    conditions: tuple[str, ...]
-    environment: dict[str, JsonValue]
-    seconds: Seconds
-    claims: tuple[Claim, ...]
-    checks: tuple[Check, ...]
-
-
-class Entry(Frozen):
-    """A notebook of this run: a failed one has an error and no result."""
-
-    status: Literal["ran", "failed"]
-    error: str | None
-    seconds: float
-    report: PageName | None
-    result: PaperResult | None
-
-
-class Answers(Frozen):
-    """The whole of ``results.json``; `created` is ISO 8601 in UTC."""
-
-    brainlib: str
-    created: str
-    papers: dict[str, Entry]
+from brainlib.schema import LEFT, VERDICTS, Answers, Entry, PaperResult
 
 
 def write_results(out: Path, outcomes: Sequence[Outcome]) -> Answers:

@@ -282,7 +282,7 @@ def _claims(arguments):
     for row in rows:
         n = "" if row["n"] is None else f"n={row['n']}"
         lines.append(
-            f"{row['paper']:12}{row['id']:36}{row['printed']:14}{row['unit']:12}{n:8}{row['where']}"
+            f"{row['paper']:12}{row['id']:40} {row['printed']:14}{row['unit']:12}{n:8}{row['where']}"
         )
     return _printed(lines)
 

@@ -5,20 +5,18 @@ Every function takes a `Results` first and returns a `Table`.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from brainlib import comparisons, stats
-from brainlib.calibration import Calibration, calibration
+from brainlib import comparisons, judgements
+from brainlib.calibration import Calibration
+from brainlib.judgements import MARGIN
 from brainlib.results import Results
 from brainlib.tables import Table, percent
 
 SURE = 0.9  # a confidence that a reader takes for certainty: a choice
-MARGIN = 0.02  # as for verdicts: two percentage points are the same accuracy
 
 
 def same_images(results: Results, scenario: str = "", phase: str = "") -> Table:
@@ -26,89 +24,69 @@ def same_images(results: Results, scenario: str = "", phase: str = "") -> Table:
 
     Where there are several pairs, p is adjusted for their number (Holm).
     """
-    study, rows = results.study, []
-    arms = [
-        arm
-        for arm in study.arms
-        if not phase or phase in [each.name for each in study.paper.arms[arm].phases]
+    tests = judgements.on_images(results, scenario, phase)
+    rows = [
+        {
+            "arms": f"{test.first} minus {test.second}",
+            "of": test.score,
+            "difference": _points(test.difference),
+            "95 % interval": _span(test.low, test.high),
+            "n": f"{test.n}",
+            "p": _p(test.p),
+            **({"p, Holm": _p(test.p_holm)} if len(tests) > 1 else {}),
+            "test": test.name,
+            "assumes": test.assumes,
+        }
+        for test in tests
     ]
-    positive = study.paper.scenario(scenario).positive
-    for first, second in itertools.combinations(arms, 2):
-        a, b = (
-            results.called(arm, "test", scenario, phase).set_index("path") for arm in (first, second)
-        )
-        b = b.loc[a.index]
-        truth = a["label"]
-        tests = {"accuracy": comparisons.mcnemar(a["called"] == truth, b["called"] == truth)}
-        if positive:
-            column = f"p_{positive}"
-            is_positive = (truth == positive).to_numpy()
-            if 2 <= is_positive.sum() <= len(is_positive) - 2:
-                tests["AUC"] = comparisons.delong_test(is_positive, a[column], b[column])
-        rows += [
-            {"arms": f"{first} minus {second}", "of": score, "test": test}
-            for score, test in tests.items()
-        ]
-    adjusted = comparisons.holm([row["test"].p for row in rows])
-    several = len(rows) > 1
-    shown = []
-    for row, p in zip(rows, adjusted, strict=True):
-        test = row.pop("test")
-        shown.append(
-            {
-                **row,
-                "difference": _points(test.difference),
-                "95 % interval": _span(test.low, test.high),
-                "n": f"{test.n}",
-                "p": _p(test.p),
-                **({"p, Holm": _p(p)} if several else {}),
-                "test": test.name,
-                "assumes": test.assumes,
-            }
-        )
     caption = "The same test images, called by two trained models: this says nothing of other seeds."
-    return Table(pd.DataFrame(shown), caption)
+    return Table(pd.DataFrame(rows), caption)
 
 
-def equivalence(
-    results: Results, first: str, second: str, metric: str = "accuracy", margin: float = MARGIN
-) -> Table:
+def t_tests(results: Results, first: str, second: str, metric: str = "accuracy") -> Table:
+    """t-tests of two arms over the folds: on these folds and on the printed ones."""
+    rows = [
+        {
+            "on": test.on,
+            "test": test.name,
+            "t": _plain(test.t),
+            "df": f"{test.df:g}",
+            "p": _p(test.p),
+            "difference": _points(test.difference),
+            "95 % interval": _span(test.low, test.high),
+            "assumes": test.assumes,
+        }
+        for test in judgements.on_folds(results, first, second, metric)
+    ]
+    titles = [results.study.title(arm) for arm in (first, second)]
+    caption = f"{metric.capitalize()} of {titles[0]} minus that of {titles[1]}, fold by fold."
+    return Table(pd.DataFrame(rows), caption)
+
+
+def equivalence(results: Results, first: str, second: str, metric: str = "accuracy") -> Table:
     """Whether two arms are the same within a margin, and what so few folds could have found.
 
     On these folds and on the printed ones.
     """
-    arms = (first, second)
-    sources = {"printed folds": [results.printed_folds(arm, metric) for arm in arms]}
-    if set(arms) <= set(results.study.arms):
-        ours = [results.fold_values(arm, metric) for arm in arms]
-        sources = {"these folds": ours, **sources}
-    rows = []
-    for source, (a, b) in sources.items():
-        if any(map(math.isnan, a + b)):
-            continue
-        test = comparisons.equivalence(a, b, margin)
-        deviation = float(np.std(np.subtract(a, b), ddof=1))
-        row = {
-            "on": source,
-            "folds": f"{len(a)}",
+    rows = [
+        {
+            "on": test.on,
+            "folds": f"{test.n}",
             "difference": _points(test.difference),
             "90 % interval": _span(test.low, test.high),
             "p of equivalence": _p(test.p),
+            "least difference found in 8 of 10 studies": "–" if math.isnan(test.detectable)
+            else f"{100 * test.detectable:.2f} points",
+            f"chance to find {percent(MARGIN, 0)}": percent(test.power, 0),
         }
-        if deviation > 1e-12:
-            least = comparisons.detectable_difference(deviation, len(a))
-            power = comparisons.power_of_paired_t(margin, deviation, len(a))
-            row |= {
-                "least difference found in 8 of 10 studies": f"{100 * least:.2f} points",
-                f"chance to find {percent(margin, 0)}": percent(power, 0),
-            }
-        rows.append(row)
+        for test in judgements.equivalences(results, first, second, metric)
+    ]
     caption = (
         f"{metric.capitalize()} of {first} minus that of {second}: two one-sided paired t-tests against "
-        f"a margin of {100 * margin:g} points, and the power of the two-sided test at 5 %. No "
+        f"a margin of {100 * MARGIN:g} points, and the power of the two-sided test at 5 %. No "
         "difference found is not the same as no difference."
     )
-    return Table(pd.DataFrame(rows).fillna("–"), caption)
+    return Table(pd.DataFrame(rows), caption)
 
 
 def t_by_seed(
@@ -118,53 +96,42 @@ def t_by_seed(
 
     The printed folds stand in for those of an arm that was not run.
     """
-    rows, names, every = [], {}, []
-    for one in (results, *repeats):
-        values = []
-        for arm in (first, second):
-            ran = arm in one.study.arms
-            names[arm] = arm if ran else f"{arm} as printed"
-            values.append(one.fold_values(arm, metric) if ran else one.printed_folds(arm, metric))
-        if any(math.isnan(value) for row in values for value in row):
+    every, rows = [results, *repeats], []
+    for one in every:
+        tests = judgements.on_folds(one, first, second, metric)
+        if not tests or tests[0].on == judgements.PRINTED:
             return Table(pd.DataFrame(), f"{first} and {second} have no folds to compare.")
-        every.append(values)
-        paired, unpaired = stats.paired_t(*values), stats.unpaired_t(*values)
-        tests = {"unpaired": unpaired, "paired": paired}
-        found = [name for name, test in tests.items() if test.p < comparisons.ALPHA]
+        paired, unpaired = tests[:2]
+        found = [name for name, test in (("unpaired", unpaired), ("paired", paired))
+                 if test.p < comparisons.ALPHA]
         rows.append(
             {
-                "seed": f"{one.study.options.seed}",
+                "seed": f"{paired.seed}",
                 "difference": _points(paired.difference),
-                "unpaired t": f"{unpaired.t:.4f}",
+                "unpaired t": _plain(unpaired.t),
                 "unpaired p": _p(unpaired.p),
-                "paired t": f"{paired.t:.4f}",
+                "paired t": _plain(paired.t),
                 "paired p": _p(paired.p),
                 "a difference at 5 %": " and ".join(found) or "by neither",
             }
         )
-    caption = (
-        f"{metric.capitalize()} of {names[first]} minus that of {names[second]} over the folds, by seed."
-    )
-    if len(every) > 1:
-        a, b = ([value for values in every for value in values[side]] for side in (0, 1))
-        # Bouckaert and Frank (PAKDD 2004): repeated k-fold as one resampled test of all its folds.
-        test = stats.corrected_resampled_t(a, b, test_share=len(every) / len(a))
+    caption = f"{metric.capitalize()} of {first} minus that of {second} by seed; {paired.on}."
+    together = judgements.over_seeds(every, first, second, metric)
+    if together:
         caption += (
-            f" All {len(a)} folds together, corrected for their common images (Nadeau and Bengio): "
-            f"{_points(test.difference)} ({_span(test.low, test.high)}), t = {test.t:.3f}, {test.df:g} "
-            f"degrees of freedom, p = {_p(test.p)}."
+            f" All {together.n} folds together, corrected for their common images (Nadeau and Bengio; "
+            f"Bouckaert and Frank): {_points(together.difference)} "
+            f"({_span(together.low, together.high)}), t = {together.t:.3f}, {together.df:g} degrees of "
+            f"freedom, p = {_p(together.p)}."
         )
     return Table(pd.DataFrame(rows), caption)
 
 
 def calibrations(results: Results, scenario: str = "") -> dict[str, Calibration]:
     """Calibration of every arm on the test images, by the title of the arm."""
-    study, classes = results.study, results.study.paper.scenario(scenario).classes
     return {
-        study.title(arm, scenario): calibration(
-            results.predictions(arm, "test", scenario), classes, seed=study.options.seed
-        )
-        for arm in study.arms
+        results.study.title(arm, scenario): results.calibration(arm, scenario)
+        for arm in results.study.arms
     }
 
 
@@ -211,6 +178,10 @@ def _share(interval):
 
 def _range(interval):
     return "–" if math.isnan(interval.low) else f"{interval.low:.3f} to {interval.high:.3f}"
+
+
+def _plain(value):
+    return "–" if math.isnan(value) else f"{value:.4f}"
 
 
 def _p(value):

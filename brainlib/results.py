@@ -12,6 +12,7 @@ import math
 import pandas as pd
 
 from brainlib import estimates, metrics, stats
+from brainlib.calibration import Calibration, calibration
 from brainlib.claims import Printed, printed_number
 from brainlib.estimates import Estimate
 from brainlib.paper import Metric
@@ -37,6 +38,7 @@ class Results:
         self.trials = study.run() if trials is None else trials
         self.folds = sorted({stage for _, _, stage in self.trials if stage.startswith("fold")})
         self._estimates: dict[tuple, Estimate] = {}
+        self._calibrations: dict[tuple[str, str], Calibration] = {}
 
     def repeats(self) -> list[Results]:
         """Results of the study's other seeds, trained now or before; [] if it has one seed."""
@@ -151,6 +153,16 @@ class Results:
         classes = self.study.paper.scenario(scenario)
         table = self.predictions(arm, stage, scenario, phase)
         return table, classes.classes, classes.positive, self._threshold
+
+    def calibration(self, arm: str, scenario: str = "") -> Calibration:
+        """How far an arm's probabilities of the images held out are from frequencies."""
+        if (arm, scenario) not in self._calibrations:
+            self._calibrations[arm, scenario] = calibration(
+                self.predictions(arm, "test", scenario),
+                self.study.paper.scenario(scenario).classes,
+                seed=self.study.options.seed,
+            )
+        return self._calibrations[arm, scenario]
 
     def histories(self, arm: str) -> dict[str, pd.DataFrame]:
         """Learning curves of an arm's folds, by name."""

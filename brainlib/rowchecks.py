@@ -109,9 +109,15 @@ def binary_rows(paper: Paper) -> Iterator[Check]:
             finding, why = CONDITIONAL, f"possible only if some are cut off, with {_matrices(cut, n)}"
         else:
             finding = IMPOSSIBLE
-            why = f"no confusion matrix of {n} images has them, rounded or cut off{_nearby(row, n)}"
+            least, most, near = _nearby(row, n)
+            why = f"no confusion matrix of {n} images has them, rounded or cut off"
+            if near:
+                why += f"; from {least} to {most} images, only {listed(near)} would do"
+            else:
+                why += f", nor of any other number from {least} to {most}"
             by_name = {number.claim.metric.name: number.printed.value for number in row}
-            if by_name.get("accuracy") == by_name.get("sensitivity") != by_name.get("specificity"):
+            equal = by_name.get("accuracy") == by_name.get("sensitivity") != by_name.get("specificity")
+            if equal and not near:
                 why += (
                     "; an accuracy is the mean of sensitivity and specificity, weighted by the images "
                     "of each class, and cannot equal the one and not the other"
@@ -121,15 +127,12 @@ def binary_rows(paper: Paper) -> Iterator[Check]:
 
 
 def _nearby(row, n):
-    """Other numbers of images that admit a row, as a part of a sentence."""
+    """From which to which other number of images a row was tried, and those that admit it."""
     reach = round(NEAR * n)
     least, most = max(2, n - reach), n + reach
     accuracy = [number.printed for number in row if number.claim.metric.name == "accuracy"]
     sizes = fitting_sizes(accuracy, most, least).rounded if accuracy else range(least, most + 1)
-    near = [size for size in sizes if matrices(row, size, "rounded")]
-    if near:
-        return f"; from {least} to {most} images, only {listed(near)} would do"
-    return f", nor of any other number from {least} to {most}"
+    return least, most, [size for size in sizes if matrices(row, size, "rounded")]
 
 
 def matrices(row: Sequence[Number], n: int, reading: str) -> dict[int, tuple[int, int]]:

@@ -52,41 +52,6 @@ def folds(results: Results, arm: str, metrics: Sequence[str] = _FOLD_METRICS) ->
     return Table(pd.DataFrame(rows), caption)
 
 
-def t_tests(results: Results, first: str, second: str, metric: str = "accuracy") -> Table:
-    """t-tests of two arms over the folds: on these folds and on the printed ones."""
-    arms, study = (first, second), results.study
-    sources = {"printed folds": [results.printed_folds(arm, metric) for arm in arms]}
-    if set(arms) <= set(study.arms):
-        ours = [results.fold_values(arm, metric) for arm in arms]
-        sources = {"these folds": ours, **sources}
-    rows = []
-    for source, (a, b) in sources.items():
-        if any(map(math.isnan, a + b)):
-            continue  # a fold without a printed or a defined score
-        tests = (
-            stats.paired_t(a, b),
-            stats.unpaired_t(a, b),
-            stats.corrected_resampled_t(a, b, test_share=1 / len(a)),
-        )
-        for test in tests:
-            rows.append(
-                {
-                    "on": source,
-                    "test": test.name,
-                    "t": "–" if math.isnan(test.t) else f"{test.t:.4f}",
-                    "df": f"{test.df:g}",
-                    "p": "–" if math.isnan(test.p) else f"{test.p:.4f}",
-                    "difference": f"{100 * test.difference:+.2f} points",
-                    "95 % interval": "–" if math.isnan(test.low)
-                    else f"{100 * test.low:+.2f} to {100 * test.high:+.2f}",
-                    "assumes": test.assumes,
-                }
-            )
-    titles = [study.title(arm) for arm in arms]
-    caption = f"{metric.capitalize()} of {titles[0]} minus that of {titles[1]}, fold by fold."
-    return Table(pd.DataFrame(rows), caption)
-
-
 def scores(
     results: Results, metrics: Sequence[Metric | str], scenario: str = "", phase: str = ""
 ) -> Table:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
 
-from brainlib import claims, stats
+from brainlib import claims, recording, stats
 from brainlib.checks import Check
 from brainlib.claims import INCONSISTENT, Verdict, printed_number
 from brainlib.consistency import check_paper
-from brainlib.datasets import info_of
 from brainlib.estimates import Estimate
-from brainlib.files import writing
-from brainlib.options import KAGGLE, PHANTOMS
 from brainlib.paper import Claim
 from brainlib.results import Results, metric_name
 from brainlib.tables import Table, percent
@@ -73,15 +68,20 @@ class Verdicts:
             )
         printed = printed_number(claim.printed, claim.unit)
         estimate, notes = self._reproduce(claim)
-        margin = MARGINS[claim.metric.over]
-        if claim.metric.name in ("count", "errors"):
-            margin *= estimate.n  # of so many images of the class
-        if claim.metric.name == "images":
-            margin = 0.0
+        margin = self.margin(claim, estimate)
         verdict = claims.verdict(
             printed, estimate.value, estimate.low, estimate.high, margin, notes, impossible
         )
         return estimate, verdict
+
+    @staticmethod
+    def margin(claim: Claim, estimate: Estimate | None) -> float | None:
+        """How far the reproduced number may lie from the printed one; None where none was reproduced."""
+        if estimate is None:
+            return None
+        if claim.metric.name in ("count", "errors"):
+            return MARGINS["value"] * estimate.n  # of so many images of the class
+        return 0.0 if claim.metric.name == "images" else MARGINS[claim.metric.over]
 
     def _reproduce(self, claim):
         metric, study = claim.metric, self.study
@@ -191,14 +191,15 @@ class Verdicts:
                 "printed": claim.printed,
                 **(dict(zip(map("seed {}".format, seeds), map(shown, values), strict=True))
                    if len(seeds) <= MOST_SEEDS else {}),
-                "mean": shown(float(np.mean(values))),
+                "mean (95 %)": _mean_over_seeds(values, shown),
                 "standard deviation": shown(float(np.std(values, ddof=1))),
                 "range": f"{shown(low)} to {shown(high)}",
                 "printed inside": ("yes" if inside else "no") if exact else "–",
             }
         caption = (
             f"{len(seeds)} seeds, each with its own split, initial weights and order of the images. The "
-            "spread over seeds is not the sampling error: all of them share one set of images."
+            "spread over seeds, and the t interval of their mean, are not the sampling error: all of them "
+            "share one set of images."
         )
         return Table(pd.DataFrame(rows.values()), caption)
 
@@ -210,109 +211,16 @@ class Verdicts:
         StoreError
             When it cannot be written.
         """
-        study, paper = self.study, self.study.paper
-        path = study.options.store.parent / "results" / f"{paper.id}.json"
-        with writing(path) as file:
-            file.write(json.dumps(_finite(self._as_dict(study, paper)), indent=1).encode())
-
-    def _as_dict(self, study, paper):
-        data, options = study.dataset, study.options
-        source = options.source if options.source in (KAGGLE, PHANTOMS) else "folder"
-        final = self.results.trial(study.arms[0], "test", study.scenarios[0])
-        return {
-            "paper": paper.id,
-            "title": paper.citation.title,
-            "authors": list(paper.citation.authors),
-            "year": paper.citation.year,
-            "options": {
-                "profile": options.profile,
-                "data": source,
-                "weights": {arm: study.weights[arm].label for arm in study.arms},
-                "backbone": dict(options.backbone),
-                "seed": options.seed,
-                "seeds": options.seeds,
-            },
-            "profile": asdict(study.profile),
-            "data": {
-                "set": data.name,
-                "title": info_of(data.name).title,
-                "source": source,
-                "images": len(data.table),
-                "used": len({p for r in self.results.trials.values() for p in r.predictions["path"]}),
-                "fingerprint": data.fingerprint,
-                "differences": list(data.differences),
-            },
-            "arms": {
-                arm: {
-                    "title": study.title(arm),
-                    "weights": study.weights[arm].label,
-                    "conditions": list(study.conditions(arm)),
-                }
-                for arm in study.arms
-            },
-            "not_run": list(study.not_run()),
-            "conditions": list(study.conditions()),
-            "environment": final.facts["environment"],
-            "seconds": {
-                "training": sum(
-                    result.facts["seconds"]["training"] for result in self.results.trials.values()
-                )
-            },
-            "claims": [
-                _claim_as_dict(*row) | {"by_seed": self.repeated(row[0])} for row in self.claims
-            ],
-            "checks": [asdict(check) for check in self.checks],
-        }
-
-
-def printed_interval(claim: Claim) -> stats.Interval | None:
-    """Sampling error of a printed accuracy: Wilson's 95 % interval from the images that it is of.
-
-    None for a score whose number of images the paper does not give, such as a sensitivity.
-    """
-    metric = claim.metric
-    share = metric.name == "accuracy" or (metric.name, metric.average) == ("sensitivity", "weighted")
-    if not (share and claim.n and metric.over == "value"):
-        return None
-    printed = printed_number(claim.printed, claim.unit)
-    return stats.wilson_interval(round(printed.value * claim.n), claim.n)
+        repeats = [one.results for one in self.repeats]
+        written = [
+            recording.claim_as_dict(*row, self.margin(row[0], row[1]), self.repeated(row[0]))
+            for row in self.claims
+        ]
+        recording.write(self.results, repeats, written, self.checks)
 
 
 def _arms(claim):
     return (claim.arm,) if claim.arm else claim.arms
-
-
-def _claim_as_dict(claim, estimate, verdict):
-    metric = claim.metric
-    own = printed_interval(claim) if metric else None
-    return {
-        "id": claim.id,
-        "where": claim.where,
-        "printed": claim.printed,
-        "unit": claim.unit,
-        "arm": claim.arm,
-        "stage": claim.stage,
-        "scenario": claim.scenario,
-        "phase": claim.phase,
-        "metric": metric and metric.name,
-        "over": metric and metric.over,
-        "label": metric and metric.label,
-        "average": metric and metric.average,
-        "n": claim.n,
-        "printed_interval": own and [own.low, own.high],
-        "reproduced": estimate and asdict(estimate),
-        "verdict": verdict.verdict,
-        "reason": verdict.reason,
-    }
-
-
-def _finite(value):
-    """Replace nan and infinities, which JSON does not know, by null."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def claim_name(claim: Claim) -> str:
@@ -336,8 +244,14 @@ def _shown(estimate, printed, unit):
     return f"{one(estimate.value)} ({one(estimate.low)} to {one(estimate.high)})"
 
 
+def _mean_over_seeds(values, shown):
+    interval = stats.mean_interval(values)
+    mean = shown(float(np.mean(values)))
+    return mean if math.isnan(interval.low) else f"{mean} ({shown(interval.low)} to {shown(interval.high)})"
+
+
 def _own(claim, printed):
-    interval = printed_interval(claim)
+    interval = recording.printed_interval(claim)
     if interval is None:
         return "–"
     return " to ".join(f"{limit / printed.scale:.4g}" for limit in (interval.low, interval.high))

@@ -33,7 +33,9 @@ def claim(name="test.cnn.accuracy", verdict="not comparable", **changes):
         "n": 600,
         "printed_interval": [0.988, 0.9991],
         "reproduced": reproduced,
+        "margin": 0.02,
         "by_seed": [0.9583],
+        "mean_over_seeds": None,
         "verdict": verdict,
         "reason": CONDITION,
     } | changes
@@ -70,6 +72,9 @@ def result(paper="jardim", **changes):
         "seconds": {"training": 12.5},
         "claims": [claim()],
         "checks": [check()],
+        "tests": [],
+        "equivalences": [],
+        "calibration": [],
     } | changes
 
 

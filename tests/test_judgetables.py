@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from brainlib import comparisons, judgetables
@@ -16,6 +17,20 @@ def test_arms_on_the_same_images_by_the_images_that_divide_them(jardim):  # noqa
     first = rows.iloc[0]
     assert first["arms"] == "cnn minus transfer" and first["difference"] == "+1.67 points"
     assert first["n"] == "600" and float(first["p"]) < float(first["p, Holm"])
+
+
+def test_the_t_tests_stand_on_these_folds_and_on_the_printed_ones(jardim):  # noqa: F811
+    rows = judgetables.t_tests(jardim, "transfer", "cnn").frame
+    printed = rows[rows["on"] == "printed folds"]
+    # Paired: mean difference 0.1033 points, deviation 0.4829, so t = 0.1033 / (0.4829 / sqrt 3).
+    assert list(printed["t"]) == ["0.3706", "0.3041", "0.2344"]
+    assert list(printed["df"]) == ["2", "4", "2"]
+    ours = rows[rows["on"] == "these folds"]
+    # The same quarter of a point in every fold: no variance, and the paired t is infinite.
+    assert set(ours["difference"]) == {"+0.25 points"}
+    assert ours["t"].iloc[0] == "inf"
+    # Unpaired: both variances 0.25 points squared, so t = 0.25 / sqrt(2 * 0.25 / 3).
+    assert ours["t"].iloc[1] == f"{0.25 / np.sqrt(0.5 / 3):.4f}"
 
 
 def test_equivalence_stands_on_these_folds_and_on_the_printed_ones(jardim):  # noqa: F811
@@ -55,6 +70,6 @@ def test_the_t_test_of_each_seed(jardim):  # noqa: F811
 def test_an_arm_that_was_not_run_is_held_against_as_printed(jardim, monkeypatch):  # noqa: F811
     monkeypatch.setattr(jardim.study, "arms", ("transfer",))
     table = judgetables.t_by_seed(jardim, [], "transfer", "cnn")
-    assert "cnn as printed" in table.caption
+    assert "these folds, cnn as printed" in table.caption
     # 98.25, 97.75, 97.25 against 97.94, 97.34, 97.70 printed.
     assert table.frame.loc[0, "difference"] == "+0.09 points"

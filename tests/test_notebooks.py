@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from brainlib import answers, cli, report
+from brainlib import cli, report, schema
 from brainlib.errors import UsageError
 from brainlib.options import Options
 from brainlib.paper import paper_ids
@@ -34,7 +34,7 @@ def out(tmp_path_factory):
 @pytest.fixture(scope="module")
 def results(out):
     """What results.json says, validated by the models that document it."""
-    return answers.Answers.model_validate_json((out / "results.json").read_text())
+    return schema.Answers.model_validate_json((out / "results.json").read_text())
 
 
 def pages(out):
@@ -135,7 +135,7 @@ def test_a_repeat_trains_nothing_and_says_the_same(out, results, monkeypatch, ca
     after = {path: path.stat().st_mtime_ns for path in (out / "store").rglob("*")}
     assert {path for path in after if path.is_file()} == {p for p in before if p.is_file()}
     assert all(after[path] == before[path] for path in before if path.is_file())
-    again = answers.Answers.model_validate_json((out / "results.json").read_text())
+    again = schema.Answers.model_validate_json((out / "results.json").read_text())
     for name in PAPERS:
         assert again.papers[name].result.claims == results.papers[name].result.claims
 

@@ -38,20 +38,6 @@ def test_the_fold_table_holds_scores_mean_and_variance_beside_the_printed_ones(j
     assert "2400 images" in scoretables.folds(jardim, "cnn").caption
 
 
-def test_the_t_tests_stand_on_these_folds_and_on_the_printed_ones(jardim):
-    rows = scoretables.t_tests(jardim, "transfer", "cnn").frame
-    printed = rows[rows["on"] == "printed folds"]
-    # Paired: mean difference 0.1033 points, deviation 0.4829, so t = 0.1033 / (0.4829 / sqrt 3).
-    assert list(printed["t"]) == ["0.3706", "0.3041", "0.2344"]
-    assert list(printed["df"]) == ["2", "4", "2"]
-    ours = rows[rows["on"] == "these folds"]
-    # The same quarter of a point in every fold: no variance, and the paired t is infinite.
-    assert set(ours["difference"]) == {"+0.25 points"}
-    assert ours["t"].iloc[0] == "inf"
-    # Unpaired: both variances 0.25 points squared, so t = 0.25 / sqrt(2 * 0.25 / 3).
-    assert ours["t"].iloc[1] == f"{0.25 / np.sqrt(0.5 / 3):.4f}"
-
-
 def test_scores_on_the_images_held_out_have_intervals_and_their_method(jardim):
     rows = scoretables.scores(jardim, ("accuracy", "sensitivity")).frame
     first = rows.iloc[0]

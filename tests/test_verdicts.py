@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from brainlib.answers import PaperResult
+from brainlib.schema import PaperResult
 from brainlib.results import Results
 from brainlib.verdicts import Verdicts
 from made_up import result, study_of
@@ -134,7 +134,9 @@ def test_over_seeds_stand_each_value_mean_spread_range_and_whether_the_printed_o
     rows = verdicts.seeds_table().frame.map(plain).set_index("claim")
     row = rows.loc["cnn – test: accuracy"]
     # 598 and 591 of 600.
-    assert [row["seed 0"], row["seed 1"], row["mean"]] == ["99.67 %", "98.50 %", "99.08 %"]
+    assert [row["seed 0"], row["seed 1"]] == ["99.67 %", "98.50 %"]
+    # 12.706 standard errors of 0.5833 points either way, of two values.
+    assert row["mean (95 %)"] == "99.08 % (91.67 % to 106.50 %)"
     assert (row["range"], row["printed inside"]) == ("98.50 % to 99.67 %", "yes")
     assert row["standard deviation"] == "0.82 %"  # 1.1667 / sqrt 2
     assert rows.loc["transfer – test: accuracy", "printed inside"] == "yes"  # 98 % is printed, 588 are right
@@ -142,9 +144,45 @@ def test_over_seeds_stand_each_value_mean_spread_range_and_whether_the_printed_o
     saved = json.loads(
         (jardim.study.options.store.parent / "results" / "jardim.json").read_text()
     )
-    by_seed = {claim["id"]: claim["by_seed"] for claim in saved["claims"]}
-    assert by_seed["conclusion.cnn.accuracy"] == pytest.approx([598 / 600, 591 / 600])
-    assert by_seed["methods.epochs"] == []
+    saved_claims = {claim["id"]: claim for claim in saved["claims"]}
+    accuracy, setting = saved_claims["conclusion.cnn.accuracy"], saved_claims["methods.epochs"]
+    assert accuracy["by_seed"] == pytest.approx([598 / 600, 591 / 600])
+    assert accuracy["mean_over_seeds"] == pytest.approx([0.99083, 0.9167, 1.0650], abs=1e-4)
+    assert (setting["by_seed"], setting["mean_over_seeds"], setting["margin"]) == ([], None, None)
+    assert (accuracy["margin"], saved_claims["table1.cnn.variance.accuracy"]["margin"]) == (
+        0.02,
+        pytest.approx(0.005**2),
+    )
+
+
+def test_the_stored_result_carries_tests_of_arms_folds_and_seeds_and_calibration(jardim):  # noqa: F811
+    other = Results(jardim.study.at_seed(1), dict(jardim.trials))
+    Verdicts(jardim, [other]).save()
+    path = jardim.study.options.store.parent / "results" / "jardim.json"
+    saved = PaperResult.model_validate_json(path.read_text())
+    said = [(test.on, test.seed, test.score, test.name.split()[0]) for test in saved.tests]
+    assert said[:4] == [
+        ("test images", seed, score, name)
+        for seed in (0, 1)
+        for score, name in (("accuracy", "McNemar,"), ("AUC", "DeLong,"))
+    ]
+    kinds = ("paired", "unpaired", "corrected")
+    assert said[4:10] == [
+        (on, 0, "accuracy", name) for on in ("these folds", "printed folds") for name in kinds
+    ]
+    assert said[10:13] == [("these folds", 1, "accuracy", name) for name in kinds]
+    # The printed folds once; then the folds of both seeds as one test.
+    assert said[13:] == [("these folds, 2 seeds", 0, "accuracy", "corrected")]
+    assert {(test.first, test.second) for test in saved.tests[4:]} == {("transfer", "cnn")}
+    printed = next(test for test in saved.tests if test.on == "printed folds")
+    assert (printed.t, printed.df) == (pytest.approx(0.3706, abs=1e-4), 2)
+    assert [(each.on, each.seed) for each in saved.equivalences] == [
+        ("these folds", 0), ("printed folds", 0), ("these folds", 1),
+    ]
+    first = saved.calibration[0]
+    # All are called with 0.9; of the CNN 598 of 600 are right.
+    assert (first.arm, first.curve[0].images) == ("cnn", 600)
+    assert first.error[0] == pytest.approx(598 / 600 - 0.9)
 
 
 def test_one_seed_has_no_spread_and_says_how_to_get_one(jardim):  # noqa: F811

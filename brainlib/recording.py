@@ -1,0 +1,167 @@
+"""What a paper's notebook leaves for the report: ``results/PAPER.json``.
+
+Its fields are those of `schema.PaperResult`, which checks them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from brainlib import stats
+from brainlib.checks import Check
+from brainlib.claims import Verdict, printed_number
+from brainlib.datasets import info_of
+from brainlib.estimates import Estimate
+from brainlib.files import writing
+from brainlib.judgements import compared
+from brainlib.options import KAGGLE, PHANTOMS
+from brainlib.paper import Claim
+from brainlib.results import Results
+
+
+def write(
+    results: Results, repeats: Sequence[Results], claims: Sequence[dict], checks: Sequence[Check]
+) -> None:
+    """Write ``results/PAPER.json`` in the output folder of a study.
+
+    Parameters
+    ----------
+    results : Results
+    repeats : sequence of Results
+        Of the other seeds.
+    claims : sequence of dict
+        As `claim_as_dict` gives them.
+    checks : sequence of Check
+
+    Raises
+    ------
+    StoreError
+        When it cannot be written.
+    """
+    study, paper = results.study, results.study.paper
+    data, options = study.dataset, study.options
+    source = options.source if options.source in (KAGGLE, PHANTOMS) else "folder"
+    final = results.trial(study.arms[0], "test", study.scenarios[0])
+    tests, equivalences = compared(results, repeats)
+    record = {
+        "paper": paper.id,
+        "title": paper.citation.title,
+        "authors": list(paper.citation.authors),
+        "year": paper.citation.year,
+        "options": {
+            "profile": options.profile,
+            "data": source,
+            "weights": {arm: study.weights[arm].label for arm in study.arms},
+            "backbone": dict(options.backbone),
+            "seed": options.seed,
+            "seeds": options.seeds,
+        },
+        "profile": asdict(study.profile),
+        "data": {
+            "set": data.name,
+            "title": info_of(data.name).title,
+            "source": source,
+            "images": len(data.table),
+            "used": len({p for r in results.trials.values() for p in r.predictions["path"]}),
+            "fingerprint": data.fingerprint,
+            "differences": list(data.differences),
+        },
+        "arms": {
+            arm: {
+                "title": study.title(arm),
+                "weights": study.weights[arm].label,
+                "conditions": list(study.conditions(arm)),
+            }
+            for arm in study.arms
+        },
+        "not_run": list(study.not_run()),
+        "conditions": list(study.conditions()),
+        "environment": final.facts["environment"],
+        "seconds": {
+            "training": sum(
+                result.facts["seconds"]["training"] for result in results.trials.values()
+            )
+        },
+        "claims": list(claims),
+        "checks": [asdict(check) for check in checks],
+        "tests": [asdict(test) for test in tests],
+        "equivalences": [asdict(test) for test in equivalences],
+        "calibration": [
+            _calibrated(results, arm, scenario) for scenario in study.scenarios for arm in study.arms
+        ],
+    }
+    path = options.store.parent / "results" / f"{paper.id}.json"
+    with writing(path) as file:
+        file.write(json.dumps(_finite(record), indent=1).encode())
+
+
+def _calibrated(results, arm, scenario):
+    found = results.calibration(arm, scenario)
+    return {
+        "arm": arm,
+        "scenario": scenario,
+        "error": [found.error, found.error_interval.low, found.error_interval.high],
+        "brier": [found.brier, found.brier_interval.low, found.brier_interval.high],
+        "curve": found.curve.to_dict("records"),
+    }
+
+
+def printed_interval(claim: Claim) -> stats.Interval | None:
+    """Sampling error of a printed accuracy: Wilson's 95 % interval from the images that it is of.
+
+    None for a score whose number of images the paper does not give, such as a sensitivity.
+    """
+    metric = claim.metric
+    share = metric.name == "accuracy" or (metric.name, metric.average) == ("sensitivity", "weighted")
+    if not (share and claim.n and metric.over == "value"):
+        return None
+    printed = printed_number(claim.printed, claim.unit)
+    return stats.wilson_interval(round(printed.value * claim.n), claim.n)
+
+
+def claim_as_dict(
+    claim: Claim,
+    estimate: Estimate | None,
+    verdict: Verdict,
+    margin: float | None,
+    by_seed: Sequence[float],
+) -> dict:
+    """A claim and what became of it; the fields are those of `schema.Claim`."""
+    metric = claim.metric
+    own = printed_interval(claim) if metric else None
+    over_seeds = stats.mean_interval(by_seed) if len(by_seed) > 1 else None
+    return {
+        "id": claim.id,
+        "where": claim.where,
+        "printed": claim.printed,
+        "unit": claim.unit,
+        "arm": claim.arm,
+        "stage": claim.stage,
+        "scenario": claim.scenario,
+        "phase": claim.phase,
+        "metric": metric and metric.name,
+        "over": metric and metric.over,
+        "label": metric and metric.label,
+        "average": metric and metric.average,
+        "n": claim.n,
+        "printed_interval": own and [own.low, own.high],
+        "reproduced": estimate and asdict(estimate),
+        "margin": margin,
+        "by_seed": list(by_seed),
+        "mean_over_seeds": over_seeds
+        and [sum(by_seed) / len(by_seed), over_seeds.low, over_seeds.high],
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+    }
+
+
+def _finite(value):
+    """Replace nan and infinities, which JSON does not know, by null."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
