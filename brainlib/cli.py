@@ -101,6 +101,12 @@ def _parser():
     check.add_argument("paper", nargs="?", default="", metavar="PAPER", help="all by default")
     check.add_argument("--json", default="", metavar="FILE", help="write every check as JSON")
     check.add_argument("--html", default="", metavar="FILE", help="write them as a page")
+
+    audit = commands.add_parser("audit", help="find copies, leaks and contradictions in images")
+    audit.set_defaults(command=_audit)
+    audit.add_argument("target", metavar="SET|DIR", help="a registered set, or any folder of classes")
+    audit.add_argument("--data", default="", metavar="DIR", help="folder that holds one folder a set")
+    audit.add_argument("--json", default="", metavar="FILE", help="write every finding as JSON")
     return parser
 
 
@@ -263,6 +269,18 @@ def _check_printed(arguments):
         wrong.sort(key=lambda check: -FINDINGS.index(check.finding))
         lines += [f"  {check.finding}: {check.sentence}" for check in wrong]
     return _printed(lines)
+
+
+def _audit(arguments):
+    from brainlib import audit, workers
+    from brainlib.files import writing
+
+    data = arguments.data or os.environ.get("BRAINLIB_DATA", "")
+    found = audit.audit(arguments.target, data, say=workers.say)
+    if arguments.json:
+        with writing(Path(arguments.json)) as file:
+            file.write(json.dumps(found.as_dict(), indent=1, ensure_ascii=False).encode())
+    return _printed(found.lines())
 
 
 def _claims(arguments):

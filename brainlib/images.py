@@ -31,6 +31,9 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", 
 # Pillow also reads formats that start other programs (EPS starts Ghostscript): none is needed.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 
+# A slice has less than a megabyte; reading a file of any size would fill the memory.
+MAX_FILE_BYTES = 256 * 2**20
+
 _THREADS = 2
 _CHUNK = 64  # images in memory at once while the memory map is written: 11 MB at 240 by 240 by 3
 
@@ -194,6 +197,12 @@ def load_images(
 
 def _read(path: Path) -> bytes:
     try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise DataError(
+                f"{path}: expected an image of at most {MAX_FILE_BYTES} bytes, received {size}; "
+                "replace the file by a fresh copy of the data set's"
+            )
         return path.read_bytes()
     except OSError as error:
         raise DataError(

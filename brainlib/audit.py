@@ -1,0 +1,425 @@
+"""What a folder of images really holds: copies, contradictory labels, leaks, files that are no slice.
+
+Three kinds of copies, each including the one before: the same bytes, the same pixels once decoded to
+grey, and near copies (`nearcopies`). Pictures that are copies of one another form a group. Any
+folder of class folders can be audited; a set of the registry is read as it was published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from brainlib import datasets, images, nearcopies
+from brainlib.errors import DataError, UsageError
+from brainlib.files import open_array, writing
+from brainlib.registry import REGISTRY, info_of
+
+KINDS = ("byte", "pixel", "near")
+_THREADS = 2
+_PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+#: Part of the key under which thumbnails are kept: raise it when `look` gives others.
+VERSION = "1"
+
+
+class File(NamedTuple):
+    """An image to be audited: its path from the root, its class, and "train", "test" or ""."""
+
+    path: str
+    label: str
+    part: str
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What was found.
+
+    Attributes
+    ----------
+    name : str
+    table : DataFrame
+        One row a readable image: path, label, part, byte_hash, pixel_hash, ``near`` (number of its
+        group of copies), ``doubt`` (why it may be no slice, or "").
+    unreadable : tuple of (str, str)
+        Path and reason, in one line.
+    pairs : DataFrame
+        Near copies of different pixels: first, second (paths), mirrored, correlation. Of images with
+        the same pixels, the first stands for all. Copies that others connect have no pair.
+    contradictions : tuple of (str, str)
+        Pairs of copies with different labels, each compared with the other.
+    """
+
+    name: str
+    table: pd.DataFrame
+    unreadable: tuple[tuple[str, str], ...]
+    pairs: pd.DataFrame
+    contradictions: tuple[tuple[str, str], ...]
+
+    def groups(self, kind: str) -> list[list[str]]:
+        """Groups of two and more copies, as paths; kind is "byte", "pixel" or "near"."""
+        grouped = self.table.groupby(_column(kind), sort=False)["path"]
+        return sorted(sorted(paths) for _, paths in grouped if len(paths) > 1)
+
+    @property
+    def divided(self) -> bool:
+        """Whether the set is published in a train and a test part."""
+        return {"train", "test"} <= set(self.table["part"])
+
+    def test_copies(self, kind: str) -> pd.DataFrame:
+        """Published test images with a copy among the published training images."""
+        column = _column(kind)
+        known = set(self.table.loc[self.table["part"] == "train", column])
+        return self.table[(self.table["part"] == "test") & self.table[column].isin(known)]
+
+    def as_dict(self) -> dict:
+        """The findings as plain data; `brainlib audit --json` writes them."""
+        counts = {}
+        for kind in KINDS:
+            copies = self.test_copies(kind) if self.divided else None
+            name = f"test_with_{kind}_copy_in_train"
+            counts[name] = None if copies is None else len(copies)
+            counts[f"{name}_by_class"] = copies if copies is None else _by_class(self.table, copies)
+        return {
+            "name": self.name,
+            "images": len(self.table),
+            "images_by_class": self.table["label"].value_counts().sort_index().to_dict(),
+            "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable],
+            **{f"{kind}_groups": self.groups(kind) for kind in KINDS},
+            **counts,
+            "contradictions": [list(pair) for pair in self.contradictions],
+            "doubtful": [
+                {"path": path, "reason": doubt}
+                for path, doubt in zip(self.table["path"], self.table["doubt"], strict=True) if doubt
+            ],
+        }
+
+
+    def lines(self) -> list[str]:
+        """What was found, for a terminal."""
+        table = self.table
+        lines = [f"{self.name}: {len(table)} images, {len(self.unreadable)} unreadable"]
+        lines += [f"  unreadable: {path}: {reason}" for path, reason in self.unreadable]
+        for kind, said in zip(KINDS, ("same bytes", "same pixels", "near copies"), strict=True):
+            groups = self.groups(kind)
+            line = f"  {said}: {len(groups)} groups, {sum(map(len, groups))} images"
+            if self.divided:
+                line += f"; {len(self.test_copies(kind))} published test images have one in training"
+            lines.append(line)
+        lines += [f"  contradiction: {a} and {b}" for a, b in self.contradictions]
+        doubtful = table[table["doubt"] != ""]
+        return lines + [
+            f"  perhaps no slice: {path}: {why}"
+            for path, why in zip(doubtful["path"], doubtful["doubt"], strict=True)
+        ]
+
+
+def _column(kind):
+    if kind not in KINDS:
+        raise ValueError(f"expected one of {', '.join(KINDS)}, received {kind!r}")
+    return "near" if kind == "near" else f"{kind}_hash"
+
+
+def _by_class(table, copies):
+    classes = table.loc[table["part"] == "test", "label"].unique()
+    return {label: int((copies["label"] == label).sum()) for label in sorted(classes)}
+
+
+def files_of(name: str, root: Path) -> tuple[list[File], list[tuple[str, str]]]:
+    """Images of a registered set, in the folders that it was published in.
+
+    Returns
+    -------
+    list of File
+    list of (str, str)
+        Folders that cannot be listed, with the reason.
+    """
+    found, unreadable = [], []
+    for folder in info_of(name).folders:
+        paths, failed = _walk(Path(root) / folder.path)
+        found += [File(f"{folder.path}/{path}", folder.label, folder.part) for path in paths]
+        unreadable += [(f"{folder.path}/{path}".rstrip("/"), reason) for path, reason in failed]
+    return found, unreadable
+
+
+def files_in(root: Path) -> tuple[list[File], list[tuple[str, str]]]:
+    """Images below any folder: the folder around an image is its class.
+
+    A folder called train, training, test or testing, in any case, makes what is below it that part.
+    Links to folders are not followed, so that no loop is walked.
+
+    Returns
+    -------
+    As `files_of`.
+    """
+    paths, unreadable = _walk(Path(root))
+    found = []
+    for path in paths:
+        *folders, _ = path.split("/")
+        parts = [_PARTS[name.lower()] for name in folders if name.lower() in _PARTS]
+        classes = [name for name in folders if name.lower() not in _PARTS]
+        found.append(File(path, classes[-1] if classes else "", parts[-1] if parts else ""))
+    return found, unreadable
+
+
+def _walk(root):
+    """Paths of images below a folder, in order; and what cannot be listed."""
+    found, failed = [], []
+
+    def note(error):
+        where = os.path.relpath(error.filename or root, root)
+        failed.append(("" if where == "." else Path(where).as_posix(), error.strerror or str(error)))
+
+    for folder, below, names in os.walk(root, onerror=note):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            if name.startswith(".") or Path(name).suffix.lower() not in images.SUFFIXES:
+                continue
+            relative = Path(os.path.relpath(path, root)).as_posix()
+            if not os.path.isfile(path):
+                failed.append((relative, "not a file, or a link to nothing"))
+            elif any(not letter.isprintable() for letter in relative):
+                failed.append((ascii(relative), "a name that is not UTF-8 or has control characters"))
+            else:
+                found.append(relative)
+    return found, failed
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """Images that were decoded once: a table as that of `Audit` without groups, and thumbnails."""
+
+    name: str
+    table: pd.DataFrame
+    unreadable: tuple[tuple[str, str], ...]
+    thumbnails: np.ndarray
+
+
+def look(
+    name: str,
+    root: Path,
+    files: Sequence[File],
+    unreadable: Iterable[tuple[str, str]] = (),
+    store: Path | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Looked:
+    """Decode every image once and keep its hashes, a thumbnail and doubts about it.
+
+    Parameters
+    ----------
+    name : str
+    root : Path
+    files : sequence of File
+    unreadable : iterable of (str, str)
+        What could not even be listed.
+    store : Path, optional
+        Keeps what was seen under the files' bytes, so that nothing is decoded twice.
+    say : callable, optional
+        Called with lines of progress.
+    """
+    root, files = Path(root), sorted(files)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        hashes = list(pool.map(lambda file: _tried(images.file_hash, root / file.path), files))
+    whole = [n for n, value in enumerate(hashes) if isinstance(value, str)]
+    bad = {file.path: value.reason for file, value in zip(files, hashes, strict=True)
+           if isinstance(value, _Unreadable)}
+    unique = dict.fromkeys(hashes[n] for n in whole)
+    where = {hashes[n]: root / files[n].path for n in reversed(whole)}
+    seen = _seen(list(unique), where, store, say)
+    rows, kept = [], []
+    for n in whole:
+        fact = seen.facts[hashes[n]]
+        if "error" in fact:
+            bad[files[n].path] = fact["error"]
+            continue
+        rows.append((*files[n], hashes[n], fact["pixel_hash"], fact["doubt"]))
+        kept.append(fact["row"])
+    columns = ["path", "label", "part", "byte_hash", "pixel_hash", "doubt"]
+    said = tuple(sorted([*unreadable, *bad.items()]))
+    return Looked(name, pd.DataFrame(rows, columns=columns), said, seen.thumbnails[kept])
+
+
+class _Seen(NamedTuple):
+    facts: dict[str, dict]
+    thumbnails: np.ndarray
+
+
+def _seen(hashes, where, store, say):
+    """Facts by byte hash, and thumbnails; from the store if it has them whole."""
+    shape = (len(hashes), nearcopies.SIDE, nearcopies.SIDE)
+    key = hashlib.sha256("\n".join([VERSION, images.VERSION, str(shape), *hashes]).encode()).hexdigest()
+    target = Path(store) / "audit" / f"{key[:32]}.json" if store else None
+    if target:
+        cached = open_array(target.with_suffix(".npy"), shape, np.uint8)
+        try:
+            facts = json.loads(target.read_bytes())
+            if cached is not None and list(facts) == hashes:
+                return _Seen(facts, cached)
+        except (OSError, ValueError):  # not there, or damaged: looked at again
+            pass
+    thumbnails, facts = np.zeros(shape, np.uint8), {}
+    with ThreadPoolExecutor(_THREADS) as pool:
+        looked = pool.map(lambda hash_: _tried(_described, where[hash_]), hashes)
+        for row, (hash_, found) in enumerate(zip(hashes, looked, strict=True)):
+            if isinstance(found, _Unreadable):
+                facts[hash_] = {"error": found.reason}
+                continue
+            pixel_hash, doubt, thumbnails[row] = found
+            facts[hash_] = {"pixel_hash": pixel_hash, "doubt": doubt, "row": row}
+            if say and (row + 1) % 1000 == 0:
+                say(f"{row + 1} of {len(hashes)} images decoded")
+    if target:
+        with writing(target.with_suffix(".npy")) as file:
+            np.save(file, thumbnails)
+        with writing(target) as file:
+            file.write(json.dumps(facts).encode())
+    return _Seen(facts, thumbnails)
+
+
+class _Unreadable(NamedTuple):
+    reason: str
+
+
+def _tried(function, path):
+    try:
+        return function(path)
+    except DataError as error:  # its line names the whole path: the finding has its own
+        return _Unreadable(str(error).removeprefix(f"{path}: "))
+
+
+def _described(path):
+    image = images.decode(path)
+    return images.pixel_hash(image), doubt(image), nearcopies.thumbnail(image)
+
+
+def doubt(image: Image.Image) -> str:
+    """Why a picture may be no MRI slice, as far as simple statistics tell; "" if nothing speaks for it.
+
+    A slice is grey, mostly dark around the head and not of one value. The limits are choices: few
+    pictures should be doubted, and each is for a person to look at.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        As `images.decode` returns it.
+    """
+    small = image.resize((64, 64), Image.Resampling.BILINEAR)
+    grey = np.asarray(small.convert("L"), dtype=float)
+    if min(image.size) < 32:
+        return f"only {image.width} by {image.height} pixels"
+    if grey.std() < 8:
+        return "hardly any contrast"
+    if image.mode == "RGB":
+        colour = np.ptp(np.asarray(small, dtype=float), axis=2).mean()
+        if colour > 20:
+            return "coloured"
+    corners = np.concatenate([grey[:6, :6], grey[:6, -6:], grey[-6:, :6], grey[-6:, -6:]])
+    if np.median(corners) > 128:
+        return "a bright background"
+    return ""
+
+
+def find(looked: Looked, threshold: float = nearcopies.THRESHOLD) -> Audit:
+    """Group the copies among images that were looked at."""
+    table = looked.table
+    first = ~table["pixel_hash"].duplicated()
+    rows = np.flatnonzero(first)
+    near = nearcopies.near_copies(looked.thumbnails[rows], threshold)
+    pairs = rows[near.pairs]
+    paths = table["path"].to_numpy()
+    found = pd.DataFrame(
+        {"first": paths[pairs[:, 0]], "second": paths[pairs[:, 1]],
+         "mirrored": near.mirrored, "correlation": near.correlation}
+    )
+    table = table.assign(near=group_ids(table["pixel_hash"], pairs))
+    contradictions = _contradictions(table, looked.thumbnails, threshold)
+    return Audit(looked.name, table, looked.unreadable, found, contradictions)
+
+
+def _contradictions(table, thumbnails, threshold):
+    """Pairs of different labels in a group of copies, of which each is a copy of the other."""
+    labels = table.groupby("near")["label"].transform("nunique")
+    pairs = [
+        pair
+        for _, rows in table.reset_index(drop=True)[labels.to_numpy() > 1].groupby("near")
+        for pair in itertools.combinations(rows.index, 2)
+        if table["label"].iat[pair[0]] != table["label"].iat[pair[1]]
+    ]
+    if not pairs:
+        return ()
+    pairs, paths = np.array(pairs), table["path"].to_numpy()
+    pixels = table["pixel_hash"].to_numpy()
+    copies = pixels[pairs[:, 0]] == pixels[pairs[:, 1]]
+    for mirrored in (False, True):
+        copies |= nearcopies.correlations(thumbnails, pairs, np.full(len(pairs), mirrored)) >= threshold
+    return tuple(sorted(tuple(sorted(map(str, paths[pair]))) for pair in pairs[copies]))
+
+
+def group_ids(pixel_hashes: Sequence[str], pairs: np.ndarray) -> np.ndarray:
+    """Number the groups of rows that equal pixels or pairs connect, from 0 in order of appearance.
+
+    Parameters
+    ----------
+    pixel_hashes : sequence of str, n
+    pairs : (m, 2) array of int
+        Rows that are copies.
+    """
+    own, names = pd.factorize(np.asarray(pixel_hashes, dtype=object))
+    return pd.factorize(nearcopies.connected(len(names), own[pairs].reshape(-1, 2))[own])[0]
+
+
+def audit(
+    target: str, data: str = "", store: Path | None = None, say: Callable[[str], None] | None = None
+) -> Audit:
+    """Audit a set of the registry, or any folder.
+
+    Parameters
+    ----------
+    target : str
+        A name of the registry, looked for below `data`; else a folder.
+    data : str
+        The folder that holds one folder a set.
+    store : Path, optional
+        See `look`.
+    say : callable, optional
+
+    Raises
+    ------
+    DataError, UsageError
+        There is nothing to audit.
+    """
+    if target in REGISTRY and not os.path.isdir(target):
+        if not data:
+            raise UsageError(
+                f"{target}: expected a folder of data sets for it, received none; give --data DIR or "
+                "set BRAINLIB_DATA, or give the folder of the set itself"
+            )
+        root = datasets.locate(target, Path(data))
+        files, failed = files_of(target, root)
+        name = target
+    else:
+        root = Path(target)
+        if not os.path.isdir(root):
+            raise UsageError(
+                f"{target}: expected a folder or one of {', '.join(REGISTRY)}, received "
+                f"{'a file' if os.path.exists(root) else 'nothing of that name'}"
+            )
+        files, failed = files_in(root)
+        name = root.resolve().name
+        if not files and not failed:
+            raise DataError(
+                f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "
+                "received none; give the folder that holds the folders of the classes"
+            )
+    return find(look(name, root, files, failed, store, say))
