@@ -330,21 +330,53 @@ def doubt(image: Image.Image) -> str:
     return ""
 
 
-def find(looked: Looked, threshold: float = nearcopies.THRESHOLD) -> Audit:
-    """Group the copies among images that were looked at."""
-    table = looked.table
-    first = ~table["pixel_hash"].duplicated()
-    rows = np.flatnonzero(first)
-    near = nearcopies.near_copies(looked.thumbnails[rows], threshold)
-    pairs = rows[near.pairs]
-    paths = table["path"].to_numpy()
-    found = pd.DataFrame(
-        {"first": paths[pairs[:, 0]], "second": paths[pairs[:, 1]],
-         "mirrored": near.mirrored, "correlation": near.correlation}
-    )
-    table = table.assign(near=group_ids(table["pixel_hash"], pairs))
+def find(looked: Looked, threshold: float = nearcopies.THRESHOLD, store: Path | None = None) -> Audit:
+    """Group the copies among images that were looked at.
+
+    Parameters
+    ----------
+    looked : Looked
+    threshold : float
+        See `nearcopies.near_copies`.
+    store : Path, optional
+        Keeps the pairs under the files' bytes.
+    """
+    table, pairs = looked.table, _pairs(looked, threshold, store)
+    position = dict(zip(table["path"], range(len(table)), strict=True))
+    ends = pairs[["first", "second"]].map(position.__getitem__).to_numpy(dtype=np.intp).reshape(-1, 2)
+    table = table.assign(near=group_ids(table["pixel_hash"], ends))
     contradictions = _contradictions(table, looked.thumbnails, threshold)
-    return Audit(looked.name, table, looked.unreadable, found, contradictions)
+    return Audit(looked.name, table, looked.unreadable, pairs, contradictions)
+
+
+def _pairs(looked, threshold, store):
+    """Near copies of different pixels, as in `Audit.pairs`; from the store if it has them whole."""
+    table = looked.table
+    rows = np.flatnonzero(~table["pixel_hash"].duplicated())
+    paths, hashes = table["path"].to_numpy()[rows], table["byte_hash"].to_numpy()[rows]
+    key = hashlib.sha256("\n".join([VERSION, images.VERSION, str(threshold), *hashes]).encode())
+    target = Path(store) / "audit" / f"{key.hexdigest()[:32]}-pairs.json" if store else None
+    found = _stored_pairs(target, len(rows))
+    if found is None:
+        near = nearcopies.near_copies(looked.thumbnails[rows], threshold)
+        found = [near.pairs.tolist(), near.mirrored.tolist(), near.correlation.tolist()]
+        if target:
+            with writing(target) as file:
+                file.write(json.dumps(found).encode())
+    first, second = np.array(found[0], dtype=np.intp).reshape(-1, 2).T
+    return pd.DataFrame(
+        {"first": paths[first], "second": paths[second], "mirrored": found[1], "correlation": found[2]}
+    )
+
+
+def _stored_pairs(target, n):
+    try:
+        found = json.loads(target.read_bytes()) if target else None
+        pairs = np.array(found[0], dtype=np.intp).reshape(-1, 2)
+        whole = len(pairs) == len(found[1]) == len(found[2]) and (pairs >= 0).all() and (pairs < n).all()
+        return found if whole and len(found) == 3 else None
+    except (OSError, ValueError, TypeError, IndexError, KeyError):  # absent or damaged: found again
+        return None
 
 
 def _contradictions(table, thumbnails, threshold):
@@ -364,6 +396,32 @@ def _contradictions(table, thumbnails, threshold):
     for mirrored in (False, True):
         copies |= nearcopies.correlations(thumbnails, pairs, np.full(len(pairs), mirrored)) >= threshold
     return tuple(sorted(tuple(sorted(map(str, paths[pair]))) for pair in pairs[copies]))
+
+
+def copies(dataset: datasets.DataSet, store: Path, rows: np.ndarray | None = None) -> np.ndarray:
+    """Number the groups of copies among images of a data set: int array (n,), as in `DataSet.copies`.
+
+    Parameters
+    ----------
+    dataset : DataSet
+    store : Path
+        Keeps what was seen and what was found.
+    rows : array of int, optional
+        Positions of the images that are looked at, by default all; of the others, those of the same
+        pixels are a group.
+    """
+    table = dataset.table
+    rows = np.arange(len(table)) if rows is None else rows
+    chosen = table.iloc[rows]
+    files = [File(*row) for row in chosen[["path", "label", "part"]].itertuples(index=False)]
+    looked = look(dataset.name, dataset.root, files, store=store)
+    if looked.unreadable:
+        path, reason = looked.unreadable[0]
+        raise DataError(f"{dataset.root / path}: {reason}")
+    position = dict(zip(table["path"], range(len(table)), strict=True))
+    pairs = _pairs(looked, nearcopies.THRESHOLD, store)[["first", "second"]]
+    ends = pairs.map(position.__getitem__).to_numpy(dtype=np.intp).reshape(-1, 2)
+    return group_ids(table["pixel_hash"], ends)
 
 
 def group_ids(pixel_hashes: Sequence[str], pairs: np.ndarray) -> np.ndarray:
@@ -422,4 +480,4 @@ def audit(
                 f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "
                 "received none; give the folder that holds the folders of the classes"
             )
-    return find(look(name, root, files, failed, store, say))
+    return find(look(name, root, files, failed, store, say), store=store)

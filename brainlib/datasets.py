@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brainlib import images
+from brainlib import images, splits
 from brainlib.errors import DataError
 from brainlib.files import writing
 from brainlib.registry import DataSetInfo, info_of
@@ -49,6 +49,8 @@ class DataSet:
         A sentence for each folder whose number of images is not the published one.
     phantom : bool
         Whether the images are synthetic.
+    copies : ndarray of int, shape (n,), optional
+        Group of copies of each image, near copies too, as `audit.copies` finds them.
     """
 
     name: str
@@ -58,10 +60,22 @@ class DataSet:
     fingerprint: str
     differences: tuple[str, ...]
     phantom: bool
+    copies: np.ndarray | None = None
 
     def group_ids(self) -> np.ndarray:
-        """Number the groups of images with the same pixels: int array, shape (n,), from 0."""
-        return pd.factorize(self.table["pixel_hash"])[0]
+        """Group of copies of each image: int array, shape (n,), from 0.
+
+        Where no audit has looked for near copies, images with the same pixels.
+        """
+        return pd.factorize(self.table["pixel_hash"])[0] if self.copies is None else self.copies
+
+    def kept_together(self) -> np.ndarray:
+        """Groups that a clean split must not divide: copies, and where known images of one patient."""
+        patients, copies = self.table["patient"], self.group_ids()
+        if patients.isna().all():
+            return copies
+        own = pd.Series([f"image {n}" for n in range(len(patients))], index=patients.index)
+        return splits.joined(copies, pd.factorize(patients.fillna(own))[0])
 
 
 def locate(name: str, data: Path) -> Path:

@@ -53,10 +53,15 @@ class Results:
     def predictions(
         self, arm: str, stage: str, scenario: str = "", phase: str = ""
     ) -> pd.DataFrame:
-        """What an arm said of the images of one stage (not "folds")."""
+        """What an arm said of the images of one stage (not "folds"), each with its group of copies."""
         part = "validation" if stage in self.folds else stage
         epoch = self.study.paper.protocol.epoch.value
-        return self.trial(arm, stage, scenario).judged(part, phase, epoch)
+        return self._grouped(self.trial(arm, stage, scenario).judged(part, phase, epoch))
+
+    def _grouped(self, table):
+        # Stored predictions know the groups of the audit of their day.
+        groups = table["path"].map(self.study.groups)
+        return table.assign(group=groups) if groups.notna().all() else table
 
     def estimate(
         self, arm: str, stage: str, metric: Metric | str, scenario: str = "", phase: str = ""
@@ -227,6 +232,20 @@ class Results:
         """What the paper prints for each fold; nan where it does not."""
         found = [self.printed(arm, fold, metric) for fold in self.folds]
         return [printed.value if printed else math.nan for printed in found]
+
+
+class CleanResults(Results):
+    """The same trained models, judged without the images that have a copy in their training part."""
+
+    def __init__(self, results: Results):
+        super().__init__(results.study, results.trials)
+
+    def predictions(
+        self, arm: str, stage: str, scenario: str = "", phase: str = ""
+    ) -> pd.DataFrame:
+        table = super().predictions(arm, stage, scenario, phase)
+        trained = self._grouped(self.trial(arm, stage, scenario).part("train"))
+        return table[~table["group"].isin(trained["group"])]
 
 
 def _metric(metric):

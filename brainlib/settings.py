@@ -143,6 +143,8 @@ class Protocol(Frozen):
             by=self.split_by.value,
             images=images,
             seed=seed,
+            # No paper keeps copies together unless it says so: repeated as it was published.
+            leakage="as_published" if self.split_by.value == "image" else "refused",
         )
 
 

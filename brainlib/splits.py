@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
@@ -51,6 +53,9 @@ class Split:
         How many images to use, drawn evenly from the classes; 0 for all of them.
     seed : int
         Seed of the draw.
+    leakage : {"refused", "as_published"}
+        What happens when copies of a picture stand in two parts: an error, or nothing, because a
+        protocol is repeated as it was published.
     """
 
     holdout: float = 0.2
@@ -62,6 +67,7 @@ class Split:
     by: str = "image"
     images: int = 0
     seed: int = 0
+    leakage: str = "refused"
 
     def __post_init__(self):
         for name in ("holdout", "validation"):
@@ -88,6 +94,10 @@ class Split:
             )
         if self.by not in ("image", "group"):
             raise UsageError(f"a split is by 'image' or by 'group'; received '{self.by}'")
+        if self.leakage not in ("refused", "as_published"):
+            raise UsageError(
+                f"leakage is 'refused' or 'as_published'; received '{self.leakage}'"
+            )
 
 
 def assign(labels, groups, split: Split, published=None) -> np.ndarray:
@@ -98,11 +108,11 @@ def assign(labels, groups, split: Split, published=None) -> np.ndarray:
     labels : array of shape (n,)
         Class of each image.
     groups : array of shape (n,)
-        Group of copies of each image; read only when ``split.by == "group"``.
+        Group of each image: copies, or images of one patient, that must not be divided.
     split : Split
     published : array of shape (n,), optional
         The part of each image in the published set, "train" or "test"; read only when
-        ``split.published``.
+        ``split.published``. By group, training images with a copy in that test part are left out.
 
     Returns
     -------
@@ -112,17 +122,19 @@ def assign(labels, groups, split: Split, published=None) -> np.ndarray:
     Raises
     ------
     UsageError
-        When a class or a group is too small to be divided so.
+        When a class or a group is too small to be divided so, or a group stands in two parts
+        though leakage is refused.
     """
-    labels, groups = np.asarray(labels), np.asarray(groups)
+    labels, every = np.asarray(labels), np.asarray(groups)
     parts = np.full(len(labels), UNUSED, dtype="<U10")
-    rows = _used(labels, split, published)
-    if split.by == "image":
-        groups = None
+    rows = used(labels, split, published)
+    groups = None if split.by == "image" else every
     try:
         if split.published:
             test = rows[np.asarray(published)[rows] == TEST]
             rest = np.setdiff1d(rows, test)
+            if groups is not None:
+                rest = rest[~np.isin(groups[rest], groups[test])]
         else:
             rest, test = _hold_out(rows, labels, groups, split.holdout + split.validation, split)
         validation = rows[:0]
@@ -139,10 +151,43 @@ def assign(labels, groups, split: Split, published=None) -> np.ndarray:
             f"cannot split {len(rows)} images of {len(np.unique(labels[rows]))} classes as asked "
             f"({str(error).splitlines()[0]}); use more images or an unstratified split"
         ) from error
+    if split.leakage == "refused":
+        _refuse_leakage(parts, every)
     return parts
 
 
-def _used(labels, split, published):
+def _refuse_leakage(parts, groups):
+    pairs = {(group, part) for group, part in zip(groups.tolist(), parts.tolist(), strict=True) if part}
+    split = len(pairs) - len({group for group, _ in pairs})
+    if split:
+        raise UsageError(
+            f"expected a split that keeps copies together, received one with {split} groups in two "
+            "parts; split by 'group', or say leakage='as_published' to repeat a published protocol"
+        )
+
+
+def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Join two groupings of the same images: what either keeps together stays together.
+
+    Parameters
+    ----------
+    first, second : (n,) arrays of int
+
+    Returns
+    -------
+    (n,) array of int
+        Numbered from 0 in the order of appearance.
+    """
+    first, second = (np.unique(each, return_inverse=True)[1] for each in (first, second))
+    n = len(first) + len(second)
+    graph = coo_array((np.ones(len(first), bool), (first, len(first) + second)), (n, n))
+    component = connected_components(graph, directed=False)[1][first]
+    _, start, number = np.unique(component, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(start))[number]
+
+
+def used(labels, split: Split, published=None) -> np.ndarray:
+    """Positions of the images that a split uses at all, ascending; as in `assign`."""
     if not split.published:
         return choose_images(labels, split.images, split.seed)
     published = np.asarray(published)

@@ -7,12 +7,15 @@ backbone) is noted once, here, and goes wherever the numbers go.
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import re
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
-from brainlib import datasets, trials, weights
+from brainlib import audit, datasets, splits, trials, weights
 from brainlib.errors import UsageError
 from brainlib.models import ModelSpec
 from brainlib.options import KAGGLE, PHANTOMS, PROFILES, Options
@@ -37,6 +40,8 @@ class Study:
     ----------
     arms, scenarios : tuple of str
         What of the paper is run; a paper without scenarios has the one named "".
+    split_by : {"image", "group"}
+        As the paper divides its images, unless the study is a `clean` one.
 
     Raises
     ------
@@ -49,6 +54,7 @@ class Study:
         self.options = Options.of(options)
         self.paper = load_paper(paper)
         self.profile = PROFILES[self.options.profile]
+        self.split_by = self.paper.protocol.split_by.value
         unknown = set(self.options.backbone) - {
             name for known in map(load_paper, paper_ids()) for name in _backbones(known)
         }
@@ -75,7 +81,23 @@ class Study:
                 f"{self.paper.id} needs classes {', '.join(self.paper.data.classes)}; "
                 f"{name} has {', '.join(data.classes)}"
             )
-        return data
+        rows = None if not self.profile.images else self._used_rows(data)
+        return dataclasses.replace(data, copies=audit.copies(data, options.store, rows))
+
+    def _used_rows(self, data):
+        """Positions of the images that some scenario uses."""
+        table, used = data.table, []
+        for scenario in self.scenarios:
+            ours = np.flatnonzero(table["label"].isin(self.paper.scenario(scenario).classes))
+            own = table.iloc[ours]
+            split = self.paper.protocol.split(0, self.profile.images, self.options.seed)
+            used.append(ours[splits.used(own["label"], split, own["part"])])
+        return np.unique(np.concatenate(used))
+
+    @cached_property
+    def groups(self) -> dict[str, int]:
+        """Group of copies of each image, by its path."""
+        return dict(zip(self.dataset.table["path"], self.dataset.group_ids().tolist(), strict=True))
 
     @property
     def size(self) -> int:
@@ -190,7 +212,7 @@ class Study:
                     "class": folder.label,
                     "images": len(own),
                     "published": folder.count,
-                    "copies with the same pixels": copies,
+                    "copies": copies,
                     "modes": ", ".join(sorted(own["mode"].unique())),
                 }
             )
@@ -234,11 +256,28 @@ class Study:
     def at_seed(self, seed: int) -> Study:
         """The same study by another seed."""
         other = Study(self.paper.id, **(self.options.model_dump() | {"seed": seed, "seeds": 1}))
-        other.dataset = self.dataset
+        if not self.profile.images:  # of a subset, each seed uses other images
+            other.dataset = self.dataset
+        return other
+
+    def clean(self) -> Study:
+        """The same study with copies, and where known images of one patient, kept together.
+
+        Nothing else is changed; a published test part stays, and training images that have a copy in
+        it are left out.
+        """
+        other = Study(self.paper.id, **(self.options.model_dump() | {"seeds": 1}))
+        other.dataset, other.split_by = self.dataset, "group"
         return other
 
     def _trial(self, scenario, arm, fold):
         protocol = self.paper.protocol
+        split, groups = protocol.split(fold, self.profile.images, self.options.seed), ""
+        if self.split_by == "group":
+            split = dataclasses.replace(split, by="group", leakage="refused")
+        if split.by == "group":
+            together = self.dataset.kept_together().astype(np.int64)
+            groups = hashlib.sha256(together.tobytes()).hexdigest()[:16]
         return Trial(
             paper=self.paper.id,
             arm=arm,
@@ -249,13 +288,14 @@ class Study:
             model=self._model(arm),
             weights=self.weights[arm],
             phases=self._phases(arm),
-            split=protocol.split(fold, self.profile.images, self.options.seed),
+            split=split,
             batch_size=protocol.batch_size.value,
             loss=protocol.loss.value,
             seed=self.options.seed,
             watched="validation" if fold or protocol.validation else "test",
             scenario=scenario,
             oversampled=protocol.oversample.value if protocol.oversample else "",
+            groups=groups,
             keep_model=not fold,
         )
 

@@ -54,6 +54,8 @@ class Trial:
         What a paper calls these classes; not a part of the key.
     oversampled : str
         The class whose training images are repeated until it equals the largest; "" for none.
+    groups : str
+        Fingerprint of what a split by group keeps together; "" for a split by image.
     keep_model : bool
         Whether the trained model is stored as well. Not a part of the key.
     """
@@ -74,6 +76,7 @@ class Trial:
     watched: str
     scenario: str = ""
     oversampled: str = ""
+    groups: str = ""
     keep_model: bool = False
 
     @property
@@ -92,8 +95,10 @@ class Trial:
         spec = dataclasses.asdict(self)
         for name in ("paper", "arm", "stage", "scenario", "keep_model"):
             del spec[name]
-        # The bytes of a weights file matter, not where it lies.
-        del spec["weights"]["file"]
+        # The bytes of a weights file matter, not where it lies; refusing a split changes none.
+        del spec["weights"]["file"], spec["split"]["leakage"]
+        if not self.groups:
+            del spec["groups"]
         spec["recipe"] = [RECIPE, images.VERSION, version("tensorflow"), version("keras")]
         return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:24]
 

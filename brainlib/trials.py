@@ -118,7 +118,7 @@ def _train(trial, dataset, folder, report):
     ours = np.flatnonzero(table["label"].isin(trial.classes))
     drawn = splits.assign(
         table["label"].to_numpy()[ours],
-        dataset.group_ids()[ours],
+        dataset.kept_together()[ours],
         trial.split,
         table["part"].to_numpy()[ours],
     )

@@ -103,5 +103,6 @@ def study_of(paper: str, monkeypatch, tmp_path, *, images: int = 0, **options) -
         phantom=False,
     )
     monkeypatch.setattr(Study, "dataset", dataset)
+    monkeypatch.setattr(Study, "groups", {})  # each prediction keeps the group that it was made with
     given = {"profile": "full", "data": "elsewhere", "weights": "imagenet", **options}
     return Study(paper, out=str(tmp_path / "reports"), **given)

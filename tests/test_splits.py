@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
+from brainlib import splits
 from brainlib.errors import UsageError
-from brainlib.splits import Split, assign, choose_images, oversampled
+from brainlib.splits import assign, choose_images, joined, oversampled
+
+# Most tests are about other things than leakage, on images that all have a copy.
+Split = partial(splits.Split, leakage="as_published")
 
 # 100 images of two classes, 60 to 40, in pairs of copies.
 LABELS = np.array(["no"] * 60 + ["yes"] * 40)
@@ -253,3 +259,51 @@ def test_the_largest_class_and_an_absent_one_are_not_repeated():
     labels = np.array(["a"] * 7 + ["b"] * 3)
     for label in ("a", "c"):
         assert oversampled(labels, np.arange(10), label, seed=0).tolist() == list(range(10))
+
+
+# Leakage
+
+
+@pytest.mark.parametrize("stratified", [True, False])
+@pytest.mark.parametrize("options", [{"holdout": 0.2}, {"holdout": 0.2, "folds": 3, "fold": 2},
+                                     {"holdout": 0.1, "validation": 0.1}])
+def test_a_split_that_divides_copies_is_refused_unless_it_is_a_published_one(options, stratified):
+    with pytest.raises(UsageError, match=r"[1-9]\d* groups in two parts; split by 'group'"):
+        assign(LABELS, PAIRS, splits.Split(**options, stratified=stratified))
+    parts = assign(LABELS, PAIRS, splits.Split(**options, stratified=stratified, by="group"))
+    assert all(len(set(parts[PAIRS == pair])) == 1 for pair in range(50))
+    as_published = splits.Split(**options, stratified=stratified, leakage="as_published")
+    assert set(assign(LABELS, PAIRS, as_published)) >= {"train", "test"}
+
+
+def test_without_copies_nothing_is_refused():
+    assert set(assign(LABELS, np.arange(100), splits.Split())) == {"train", "test"}
+
+
+def test_images_that_are_not_used_do_not_leak():
+    # One of each pair is used at most: two images of fifty pairs, drawn from either class.
+    groups = np.concatenate([np.arange(50), np.arange(50)])
+    labels = np.array(["no", "yes"] * 50)
+    split = splits.Split(holdout=0.5, images=2, seed=1)
+    assert (assign(labels, groups, split) != "").sum() == 2
+
+
+def test_of_a_published_test_part_the_training_images_with_a_copy_in_it_are_left_out():
+    published = np.array(["train", "test"] * 25 + ["train"] * 50)  # of the first 25 pairs both
+    split = splits.Split(published=True, by="group")
+    parts = assign(LABELS, PAIRS, split, published)
+    assert (parts[:50:2] == "").all() and (parts[1:50:2] == "test").all()
+    assert (parts[50:] == "train").all()
+    with pytest.raises(UsageError, match="25 groups in two parts"):
+        assign(LABELS, PAIRS, splits.Split(published=True), published)
+
+
+def test_what_one_of_two_groupings_keeps_together_stays_together():
+    # Copies 0-1 and 2-3; patients 1-2 and 4-5: one chain of four, and a pair.
+    assert joined([7, 7, 3, 3, 1, 0], [1, 5, 5, 2, 8, 8]).tolist() == [0, 0, 0, 0, 1, 1]
+    assert joined([0, 1, 2], [5, 5, 0]).tolist() == [0, 0, 1]
+
+
+def test_leakage_has_two_names():
+    with pytest.raises(UsageError, match="'refused' or 'as_published'"):
+        splits.Split(leakage="ignored")

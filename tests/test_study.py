@@ -125,7 +125,7 @@ def test_copies_are_counted_for_each_folder(full):
     )
     full.dataset.group_ids = lambda: [0, 0, 0, 1]
     rows = full.data_table().frame.set_index("folder")
-    assert rows.loc["no", "copies with the same pixels"] == 2
+    assert rows.loc["no", "copies"] == 2
     assert rows.loc["no", ["images", "published", "modes"]].tolist() == [3, 1500, "L, RGB"]
 
 

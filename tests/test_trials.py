@@ -107,6 +107,7 @@ OTHER = {
     "watched": "test",
     "scenario": "glioma",
     "oversampled": "yes",
+    "groups": "00112233",
     "keep_model": True,
 }
 NO_PART_OF_THE_KEY = {"paper", "arm", "stage", "scenario", "keep_model"}
@@ -120,7 +121,8 @@ def other_value(value):
         return value + 1 if isinstance(value, int) else value / 2 + 0.05
     if isinstance(value, tuple):
         return (*value, 3)
-    return {"image": "group", "group": "image"}.get(value, f"{value}2")
+    others = {"image": "group", "group": "image", "refused": "as_published"}
+    return others.get(value, f"{value}2")
 
 
 def variants():
@@ -157,7 +159,7 @@ VARIANTS = dict(variants())
 
 @pytest.mark.parametrize("field", VARIANTS)
 def test_a_key_changes_with_what_changes_the_result_and_with_nothing_else(field):
-    ignored = field in NO_PART_OF_THE_KEY or field == "weights.file"
+    ignored = field in NO_PART_OF_THE_KEY | {"weights.file", "split.leakage"}
     assert VARIANTS[field] != BASE
     assert (VARIANTS[field].key == BASE.key) == ignored
 
@@ -275,7 +277,7 @@ def test_several_classes_are_columns_in_the_order_of_the_paper(shared, store):
 def test_images_of_other_classes_play_no_part(tmp_path):
     dataset = datasets.load("nickparvar", "phantoms", tmp_path, phantoms=40)
     trial = small_trial(
-        dataset, classes=("notumor", "glioma"), split=Split(published=True), watched="test"
+        dataset, classes=("notumor", "glioma"), split=Split(published=True, leakage="as_published"), watched="test"
     )
     (result,) = run_trials([trial], dataset, tmp_path, say=[].append)
     table = result.predictions.merge(dataset.table[["path", "part"]], on="path")
@@ -449,7 +451,7 @@ def test_the_same_trial_finished_by_another_process_meanwhile_does_no_harm(share
 def test_an_error_leaves_the_trials_before_it_in_the_store(shared, store):
     _, dataset, *_ = shared
     good = small_trial(dataset)
-    bad = small_trial(dataset, stage="bad", split=Split(holdout=0.25, folds=40, fold=1))
+    bad = small_trial(dataset, stage="bad", split=Split(holdout=0.25, folds=40, fold=1, leakage="as_published"))
     with pytest.raises(BrainlibError) as error:
         run_trials([good, bad], dataset, store, say=[].append)
     assert "\n" not in str(error.value)
