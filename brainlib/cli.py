@@ -86,6 +86,9 @@ def _parser():
     run.add_argument(
         "--seeds", default=1, type=int, metavar="N", help="repeat everything by so many seeds"
     )
+    run.add_argument(
+        "--retrain", action="store_true", help="train again with copies kept together, as well"
+    )
     run.add_argument("--jobs", default=1, type=int, metavar="N", help="models trained at a time")
     run.add_argument("--scheduler", default="", metavar="ADDRESS", help="a Dask scheduler to use")
     run.add_argument("--out", default="reports", metavar="DIR", help="where the report goes")
@@ -130,6 +133,7 @@ def _run(arguments):
             "scenarios": scenarios,
             "seed": arguments.seed,
             "seeds": arguments.seeds,
+            "retrain": arguments.retrain,
             "scheduler": arguments.scheduler,
             "out": _absolute(arguments.out),
             "fresh": arguments.fresh,
@@ -217,7 +221,7 @@ def _check(papers, options):
         for study in studies:
             datasets.locate(study.paper.data.set.value, Path(options.source))
     for study in studies:
-        _ = study.dataset  # decodes every image that was not decoded before
+        _ = study.indexed  # decodes every image that was not decoded before
 
 
 @contextlib.contextmanager

@@ -65,6 +65,8 @@ class Options(BaseModel):
         Of splits, initialisation and the order of the images.
     seeds : int
         How many runs, the first by `seed`, each next one by the following number.
+    retrain : bool
+        Train everything again with copies kept together, beside the protocol as published.
     scheduler : str
         Address of a Dask scheduler; "" trains in the notebook's own process.
     out : str
@@ -83,6 +85,7 @@ class Options(BaseModel):
     scenarios: list[str] = []
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
+    retrain: bool = False
     scheduler: str = ""
     out: str = "reports"
     fresh: bool = False

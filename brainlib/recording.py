@@ -13,6 +13,7 @@ from dataclasses import asdict
 from brainlib import stats
 from brainlib.checks import Check
 from brainlib.claims import Verdict, printed_number
+from brainlib.cleanscores import clean_scores
 from brainlib.datasets import info_of
 from brainlib.estimates import Estimate
 from brainlib.files import writing
@@ -23,7 +24,11 @@ from brainlib.results import Results
 
 
 def write(
-    results: Results, repeats: Sequence[Results], claims: Sequence[dict], checks: Sequence[Check]
+    results: Results,
+    repeats: Sequence[Results],
+    retrained: Results | None,
+    claims: Sequence[dict],
+    checks: Sequence[Check],
 ) -> None:
     """Write ``results/PAPER.json`` in the output folder of a study.
 
@@ -32,6 +37,8 @@ def write(
     results : Results
     repeats : sequence of Results
         Of the other seeds.
+    retrained : Results or None
+        Of the study that keeps copies together.
     claims : sequence of dict
         As `claim_as_dict` gives them.
     checks : sequence of Check
@@ -58,6 +65,7 @@ def write(
             "backbone": dict(options.backbone),
             "seed": options.seed,
             "seeds": options.seeds,
+            "retrain": options.retrain,
         },
         "profile": asdict(study.profile),
         "data": {
@@ -89,6 +97,11 @@ def write(
         "checks": [asdict(check) for check in checks],
         "tests": [asdict(test) for test in tests],
         "equivalences": [asdict(test) for test in equivalences],
+        "clean_scores": [
+            asdict(score)
+            for scenario in study.scenarios
+            for score in clean_scores(results, retrained, scenario)
+        ],
         "calibration": [
             _calibrated(results, arm, scenario) for scenario in study.scenarios for arm in study.arms
         ],
@@ -128,6 +141,7 @@ def claim_as_dict(
     verdict: Verdict,
     margin: float | None,
     by_seed: Sequence[float],
+    clean: tuple[Estimate, Verdict] | None,
 ) -> dict:
     """A claim and what became of it; the fields are those of `schema.Claim`."""
     metric = claim.metric
@@ -155,6 +169,8 @@ def claim_as_dict(
         and [sum(by_seed) / len(by_seed), over_seeds.low, over_seeds.high],
         "verdict": verdict.verdict,
         "reason": verdict.reason,
+        "clean": clean and asdict(clean[0]),
+        "clean_verdict": clean and clean[1].verdict,
     }
 
 

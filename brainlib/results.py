@@ -14,6 +14,7 @@ import pandas as pd
 from brainlib import estimates, metrics, stats
 from brainlib.calibration import Calibration, calibration
 from brainlib.claims import Printed, printed_number
+from brainlib.errors import DataError
 from brainlib.estimates import Estimate
 from brainlib.paper import Metric
 from brainlib.study import Study
@@ -45,6 +46,10 @@ class Results:
         options = self.study.options
         seeds = range(options.seed + 1, options.seed + options.seeds)
         return [Results(self.study.at_seed(seed)) for seed in seeds]
+
+    def retrained(self) -> Results | None:
+        """Results of the study's clean version, trained now or before; None if that was not asked for."""
+        return Results(self.study.clean()) if self.study.options.retrain else None
 
     def trial(self, arm: str, stage: str = "test", scenario: str = "") -> TrialResult:
         """The trained model whose predictions are judged in a stage."""
@@ -107,9 +112,17 @@ class Results:
             [self.predictions(arm, each, scenario, phase) for each in stages],
             classes.classes,
             metric.label or classes.positive,
-            self._threshold,
+            self.threshold,
             seed=self.study.options.seed,
             average=metric.average,
+        )
+
+    def score(self, metric: str, table: pd.DataFrame, scenario: str = "") -> Estimate:
+        """A plain score of some of the predictions, with its 95 % interval."""
+        classes = self.study.paper.scenario(scenario)
+        return estimates.estimate(
+            metric, table, classes.classes, classes.positive, self.threshold,
+            seed=self.study.options.seed,
         )
 
     def _counted(self, arm, stage, metric, scenario, phase):
@@ -124,7 +137,8 @@ class Results:
         return Estimate(k, n * interval.low, n * interval.high, n, method)
 
     @property
-    def _threshold(self):
+    def threshold(self) -> float | None:
+        """Of the positive class's probability; None for the most probable class."""
         threshold = self.study.paper.protocol.threshold
         return threshold.value if threshold else None
 
@@ -157,7 +171,7 @@ class Results:
     def _decided(self, arm, stage, scenario, phase):
         classes = self.study.paper.scenario(scenario)
         table = self.predictions(arm, stage, scenario, phase)
-        return table, classes.classes, classes.positive, self._threshold
+        return table, classes.classes, classes.positive, self.threshold
 
     def calibration(self, arm: str, scenario: str = "") -> Calibration:
         """How far an arm's probabilities of the images held out are from frequencies."""
@@ -246,6 +260,12 @@ class CleanResults(Results):
         table = super().predictions(arm, stage, scenario, phase)
         trained = self._grouped(self.trial(arm, stage, scenario).part("train"))
         return table[~table["group"].isin(trained["group"])]
+
+    def _estimate(self, *place):
+        try:
+            return super()._estimate(*place)
+        except DataError:  # nothing is left
+            return Estimate(math.nan, math.nan, math.nan, 0, "no image without a copy in training")
 
 
 def _metric(metric):

@@ -40,6 +40,7 @@ class Options(Frozen):
     backbone: dict[str, str]
     seed: int
     seeds: int
+    retrain: bool
 
 
 class Profile(Frozen):
@@ -90,7 +91,8 @@ class Claim(Frozen):
     `n` is the paper's, that of `reproduced` ours; `printed_interval` is the sampling error of the
     printed number, where it is a share of n images; `margin` is how far a reproduced one may lie from
     it; `by_seed` has a value of each seed, this one first, and `mean_over_seeds` their mean with the
-    limits of its t interval, where there are several.
+    limits of its t interval, where there are several. `clean` is the same score without the images
+    that have a copy in training, `clean_verdict` what follows from it; null where copies do not matter.
     """
 
     id: str
@@ -113,6 +115,8 @@ class Claim(Frozen):
     mean_over_seeds: Limits | None
     verdict: Literal[VERDICTS]
     reason: str
+    clean: Reproduced | None
+    clean_verdict: Literal[VERDICTS] | None
 
 
 class Check(Frozen):
@@ -165,6 +169,21 @@ class Equivalence(Frozen):
     power: float | None
 
 
+class CleanScore(Frozen):
+    """A score on the images held out as published and clean, as in `cleanscores.CleanScore`."""
+
+    arm: str
+    scenario: str
+    score: str
+    published: Reproduced
+    clean: Reproduced
+    copies: Reproduced
+    difference: float | None
+    low: float | None
+    high: float | None
+    retrained: Reproduced | None
+
+
 class Bin(Frozen):
     """One bin of a reliability curve: images, their mean confidence, and how many were right."""
 
@@ -210,6 +229,7 @@ class PaperResult(Frozen):
     checks: tuple[Check, ...]
     tests: tuple[ArmTest, ...]
     equivalences: tuple[Equivalence, ...]
+    clean_scores: tuple[CleanScore, ...]
     calibration: tuple[Calibrated, ...]
 
 

@@ -69,8 +69,8 @@ class Study:
         self.weights = {arm: self._weights(arm) for arm in self.arms}
 
     @cached_property
-    def dataset(self) -> datasets.DataSet:
-        """The paper's data set, found, checked and indexed."""
+    def indexed(self) -> datasets.DataSet:
+        """The paper's data set, found, checked and indexed, and not yet audited."""
         name = self.paper.data.set.value
         count = self.profile.images or datasets.info_of(name).total
         options = self.options
@@ -81,8 +81,14 @@ class Study:
                 f"{self.paper.id} needs classes {', '.join(self.paper.data.classes)}; "
                 f"{name} has {', '.join(data.classes)}"
             )
-        rows = None if not self.profile.images else self._used_rows(data)
-        return dataclasses.replace(data, copies=audit.copies(data, options.store, rows))
+        return data
+
+    @cached_property
+    def dataset(self) -> datasets.DataSet:
+        """The paper's data set with the groups of copies among the images that are used."""
+        data = self.indexed
+        rows = self._used_rows(data) if self.profile.images else None
+        return dataclasses.replace(data, copies=audit.copies(data, self.options.store, rows))
 
     def _used_rows(self, data):
         """Positions of the images that some scenario uses."""

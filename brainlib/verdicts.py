@@ -16,7 +16,7 @@ from brainlib.claims import INCONSISTENT, Verdict, printed_number
 from brainlib.consistency import check_paper
 from brainlib.estimates import Estimate
 from brainlib.paper import Claim
-from brainlib.results import Results, metric_name
+from brainlib.results import CleanResults, Results, metric_name
 from brainlib.tables import Table, percent
 
 #: How far a reproduced number may lie from the printed one, in natural units; choices, not
@@ -30,6 +30,8 @@ MARGINS = {
     "comparison": 0.0,
 }
 MOST_SEEDS = 5  # with a column of their own
+#: Metrics that copies in the test set do not touch, or that count its images.
+UNTOUCHED = ("images", "training_seconds", "training_loss", "count", "errors")
 NOT_COMPUTED, NOT_RUN = "not computed", "not run"
 
 
@@ -41,11 +43,17 @@ class Verdicts:
     results : Results
     repeats : sequence of Results
         The same study by other seeds; they inform, and decide no verdict.
+    retrained : Results, optional
+        The same study with copies kept together; likewise.
     """
 
-    def __init__(self, results: Results, repeats: Sequence[Results] = ()):
+    def __init__(
+        self, results: Results, repeats: Sequence[Results] = (), retrained: Results | None = None
+    ):
         self.results, self.study = results, results.study
+        self.without_copies = CleanResults(results)
         self.repeats = [Verdicts(other) for other in repeats]
+        self.retrained = retrained
 
     @cached_property
     def checks(self) -> list[Check]:
@@ -66,13 +74,29 @@ class Verdicts:
             return None, Verdict(INCONSISTENT, " ".join(impossible)) if impossible else Verdict(
                 NOT_RUN, left_out
             )
+        return self._judged(claim, self.results, impossible)
+
+    def _judged(self, claim, results, impossible):
         printed = printed_number(claim.printed, claim.unit)
-        estimate, notes = self._reproduce(claim)
+        estimate, notes = self._reproduce(claim, results)
         margin = self.margin(claim, estimate)
         verdict = claims.verdict(
             printed, estimate.value, estimate.low, estimate.high, margin, notes, impossible
         )
         return estimate, verdict
+
+    @cached_property
+    def clean(self) -> dict[str, tuple[Estimate, Verdict]]:
+        """Claims judged without the images that have a copy in training, by their ids.
+
+        Scores and what follows from them; counts of images are other counts then, and times the same.
+        """
+        impossible = {c.id: v.reason for c, _, v in self.claims if v.verdict == INCONSISTENT}
+        return {
+            claim.id: self._judged(claim, self.without_copies, list(filter(None, [impossible.get(claim.id)])))
+            for claim, estimate, _ in self.claims
+            if estimate and claim.metric.name not in UNTOUCHED and claim.metric.over != "epochs"
+        }
 
     @staticmethod
     def margin(claim: Claim, estimate: Estimate | None) -> float | None:
@@ -83,23 +107,23 @@ class Verdicts:
             return MARGINS["value"] * estimate.n  # of so many images of the class
         return 0.0 if claim.metric.name == "images" else MARGINS[claim.metric.over]
 
-    def _reproduce(self, claim):
+    def _reproduce(self, claim, results):
         metric, study = claim.metric, self.study
         if metric.name == "images":
             return self._count(claim), study.data_conditions()
         notes = study.conditions(*_arms(claim))
         if metric.name.startswith("t_test"):
             # Of the tests that the paper may have run, the unpaired one comes nearest to its T.
-            a, b = (self.results.fold_values(arm, "accuracy") for arm in claim.arms)
+            a, b = (results.fold_values(arm, "accuracy") for arm in claim.arms)
             test = stats.unpaired_t(a, b)
             value = test.t if metric.name == "t_test.t" else test.p
-            tables = [self.results.predictions(claim.arms[0], f) for f in self.results.folds]
+            tables = [results.predictions(claim.arms[0], f) for f in results.folds]
             count = sum(map(len, tables))
             return Estimate(value, math.nan, math.nan, count, f"{test.name}, no interval"), notes
         if metric.name == "training_seconds":
             notes = (*notes, "a time on another machine than the paper's")
         place = (claim.arm, claim.stage, metric, claim.scenario or "", claim.phase or "")
-        return self.results.estimate(*place), notes
+        return results.estimate(*place), notes
 
     def _count(self, claim):
         study = self.study
@@ -148,6 +172,7 @@ class Verdicts:
                 "reproduced": _shown(estimate, printed, claim.unit) if estimate else NOT_RUN,
                 "n": (estimate and estimate.n) or "",
                 "verdict": verdict.verdict,
+                **self._without_copies(claim, printed),
                 "reason": _with_numbers(verdict, numbers),
             }
         left = Counter(verdict.verdict for _, estimate, verdict in self.claims if estimate is None)
@@ -156,9 +181,18 @@ class Verdicts:
             "are settings or layers of the protocol or figures of others, and have no prediction to "
             "follow from."
         )
+        caption += " Without copies: the same models, without the images that have a copy in training."
         if left[NOT_RUN]:
             caption += f" {left[NOT_RUN]} were not run: {', '.join(self.study.not_run())}."
         return Table(pd.DataFrame(merged.values()), caption)
+
+    def _without_copies(self, claim, printed):
+        estimate, verdict = self.clean.get(claim.id, (None, None))
+        return {
+            "without copies": _shown(estimate, printed, claim.unit) if estimate else "–",
+            "n without": (estimate and estimate.n) or "",
+            "verdict without": verdict.verdict if verdict else "–",
+        }
 
     def repeated(self, claim: Claim) -> list[float]:
         """What was reproduced of a claim by each seed, this one first; [] if nothing was."""
@@ -213,10 +247,12 @@ class Verdicts:
         """
         repeats = [one.results for one in self.repeats]
         written = [
-            recording.claim_as_dict(*row, self.margin(row[0], row[1]), self.repeated(row[0]))
+            recording.claim_as_dict(
+                *row, self.margin(row[0], row[1]), self.repeated(row[0]), self.clean.get(row[0].id)
+            )
             for row in self.claims
         ]
-        recording.write(self.results, repeats, written, self.checks)
+        recording.write(self.results, repeats, self.retrained, written, self.checks)
 
 
 def _arms(claim):

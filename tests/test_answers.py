@@ -36,6 +36,8 @@ def claim(name="test.cnn.accuracy", verdict="not comparable", **changes):
         "margin": 0.02,
         "by_seed": [0.9583],
         "mean_over_seeds": None,
+        "clean": {"value": 0.88, "low": 0.745, "high": 0.947, "n": 41, "method": "Wilson 95 %"},
+        "clean_verdict": "not reproduced",
         "verdict": verdict,
         "reason": CONDITION,
     } | changes
@@ -54,6 +56,7 @@ def result(paper="jardim", **changes):
             "backbone": {},
             "seed": 0,
             "seeds": 1,
+            "retrain": False, "retrain": False,
         },
         "profile": {"images": 60, "size": 64, "epochs": 2},
         "data": {
@@ -74,6 +77,7 @@ def result(paper="jardim", **changes):
         "checks": [check()],
         "tests": [],
         "equivalences": [],
+        "clean_scores": [],
         "calibration": [],
     } | changes
 

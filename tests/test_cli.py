@@ -212,7 +212,7 @@ def notebook(path: Path, code: str) -> Path:
     """A notebook with the parameters of a run, a header and one cell of code."""
     parameters = "\n".join(
         ['profile = ""', 'data = ""', 'weights = ""', "backbone = {}", "arms = []"]
-        + ["scenarios = []", "seed = 0", "seeds = 1", 'scheduler = ""', 'out = ""', "fresh = False"]
+        + ["scenarios = []", "seed = 0", "seeds = 1", "retrain = False", 'scheduler = ""', 'out = ""', "fresh = False"]
     )
     cells = [
         nbformat.v4.new_markdown_cell("# A paper"),
