@@ -18,11 +18,19 @@ from pydantic import ValidationError
 import brainlib
 from brainlib import claims, consistency, files, pages
 from brainlib.report import Outcome
-from brainlib.schema import LEFT, VERDICTS, Answers, Entry, PaperResult
+from brainlib.schema import LEFT, VERDICTS, Answers, AuditEntry, Entry, PaperResult, SetAuditsResult
 
 
-def write_results(out: Path, outcomes: Sequence[Outcome]) -> Answers:
+def write_results(out: Path, outcomes: Sequence[Outcome], audit: Outcome) -> Answers:
     """Write ``out/results.json`` of the notebooks that ran now, and of no other.
+
+    Parameters
+    ----------
+    out : Path
+    outcomes : sequence of Outcome
+        Of the papers' notebooks.
+    audit : Outcome
+        Of the notebook of the data.
 
     A notebook that ran and left no result, or one that is not as `PaperResult` has it, becomes a
     failed one. Numbers that are not finite become null.
@@ -30,18 +38,19 @@ def write_results(out: Path, outcomes: Sequence[Outcome]) -> Answers:
     answers = Answers(
         brainlib=brainlib.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        papers={outcome.name: _entry(out, outcome) for outcome in outcomes},
+        audit=_entry(out, audit, AuditEntry, SetAuditsResult),
+        papers={outcome.name: _entry(out, outcome, Entry, PaperResult) for outcome in outcomes},
     )
     with files.writing(Path(out) / "results.json") as file:
         file.write(answers.model_dump_json(indent=1).encode() + b"\n")
     return answers
 
 
-def _entry(out, outcome):
+def _entry(out, outcome, entry, model):
     result, error = None, outcome.error
     if outcome.ok:
-        result, error = _read_result(Path(out) / "results" / f"{outcome.name}.json")
-    return Entry(
+        result, error = _read_result(Path(out) / "results" / f"{outcome.name}.json", model)
+    return entry(
         status="failed" if error else "ran",
         error=error,
         seconds=round(outcome.seconds, 3),
@@ -50,11 +59,11 @@ def _entry(out, outcome):
     )
 
 
-def _read_result(path):
+def _read_result(path, model):
     name = f"results/{path.name}"
     try:
         content = json.loads(path.read_bytes())
-        result = PaperResult.model_validate_json(json.dumps(_finite(content), allow_nan=False))
+        result = model.model_validate_json(json.dumps(_finite(content), allow_nan=False))
     except FileNotFoundError:
         return None, f"{name}: expected the notebook to write this file, it did not"
     except ValidationError as error:
@@ -63,7 +72,7 @@ def _read_result(path):
         return None, f"{name}: {where or 'the whole'}: {first['msg']}"
     except (OSError, ValueError, RecursionError) as error:
         return None, f"{name}: expected JSON, received a file that cannot be read as it ({error})"
-    if result.paper != path.stem:
+    if isinstance(result, PaperResult) and result.paper != path.stem:
         return None, f"{name}: paper: expected {path.stem!r}, received {result.paper!r:.60}"
     return result, None
 

@@ -114,7 +114,7 @@ def _parser():
 
 
 def _run(arguments):
-    from brainlib import answers, files, report, workers
+    from brainlib import answers, files, report, setaudits, workers
     from brainlib.options import KAGGLE, PHANTOMS, Options
     from brainlib.weights import IMAGENET, RANDOM
 
@@ -139,7 +139,7 @@ def _run(arguments):
             "fresh": arguments.fresh,
         }
     )
-    notebooks = [_notebook(paper) for paper in papers]
+    notebooks = [_notebook(paper) for paper in (setaudits.NAME, *papers)][1:]
     out = Path(options.out)
     with _leaving_nothing(out):
         _check(papers, options)
@@ -154,17 +154,21 @@ def _run(arguments):
     )
     with cluster as address:
         parameters = {**options.model_dump(), "scheduler": address}
+        workers.say(f"{setaudits.NAME}: looking for copies in the images")
+        audited = {name: parameters[name] for name in ("profile", "data", "out")}
+        first = report.run_notebook(_notebook(setaudits.NAME), audited, out)
         outcomes = []
         for paper, notebook in zip(papers, notebooks, strict=True):
             workers.say(f"{paper}: running {notebook.name}")
             outcomes.append(report.run_notebook(notebook, parameters, out))
-    results = answers.write_results(out, outcomes)
+    results = answers.write_results(out, outcomes, first)
     index = answers.write_index(out, results)
-    for name, paper in results.papers.items():
-        state = f"FAILED: {paper.error}" if paper.error else "ran"
-        print(f"{name}: {state} ({paper.seconds:.0f} s)")
+    entries = {setaudits.NAME: results.audit, **results.papers}
+    for name, entry in entries.items():
+        state = f"FAILED: {entry.error}" if entry.error else "ran"
+        print(f"{name}: {state} ({entry.seconds:.0f} s)")
     print(f"report: {index}")
-    return 1 if any(paper.error for paper in results.papers.values()) else 0
+    return 1 if any(entry.error for entry in entries.values()) else 0
 
 
 def _papers(text, arms, scenarios):

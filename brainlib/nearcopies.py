@@ -32,7 +32,7 @@ REGION = 5.0  # pixels: that of the area within which all detail counts the same
 THRESHOLD = 0.89
 _LEAST_DETAIL = 0.03  # of the ranks: what is flatter than this has no detail, only noise
 _LEAST_ALIKE = 0.70  # correlation of two pictures as they lie below which nothing is aligned
-_COARSE_LEAST = 0.90  # correlation at the coarse size below which nothing is refined
+_COARSE_LEAST, _COARSE_DETAIL_LEAST = 0.90, 0.50  # below which a pair is not compared any closer
 _ROUND = 2048  # pairs after which those that are connected by now are left out
 _BATCH = 128  # pairs at a time: about 40 MB
 _THREADS = 2
@@ -124,12 +124,13 @@ def near_copies(
         already are not compared. The same whatever the order of the threads.
     """
     pairs, mirrored = _candidates(thumbnails, neighbours)
+    coarse = _shrunk(thumbnails, COARSE)
     group, kept, correlation = np.arange(len(thumbnails)), [], []
     # Likely copies come first, so that most of the others are connected before their turn.
     for start in range(0, len(pairs), _ROUND):
         rows = np.arange(start, min(start + _ROUND, len(pairs)))
         rows = rows[group[pairs[rows, 0]] != group[pairs[rows, 1]]]
-        found = correlations(thumbnails, pairs[rows], mirrored[rows])
+        found = _correlations(thumbnails, coarse, pairs[rows], mirrored[rows])
         kept.append(rows[found >= threshold])
         correlation.append(found[found >= threshold])
         group = connected(len(thumbnails), pairs[np.concatenate(kept)])
@@ -155,10 +156,16 @@ def correlations(thumbnails: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray
     mirrored : (m,) array of bool
         Whether the second picture is mirrored first.
     """
+    rows, own = np.unique(pairs, return_inverse=True)
+    few = thumbnails[rows]
+    return _correlations(few, _shrunk(few, COARSE), own.reshape(-1, 2), mirrored)
+
+
+def _correlations(thumbnails, coarse, pairs, mirrored):
     parts = [slice(start, start + _BATCH) for start in range(0, len(pairs), _BATCH)]
     # Each thread multiplies small matrices: BLAS with threads of its own would only be in the way.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(_THREADS) as pool:
-        found = pool.map(lambda part: _compare(thumbnails, pairs[part], mirrored[part]), parts)
+        found = pool.map(lambda part: _compare(thumbnails, coarse, pairs[part], mirrored[part]), parts)
         return np.concatenate([np.zeros(0), *found])
 
 
@@ -191,6 +198,15 @@ def _equalised(thumbnails: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     return out
 
 
+def _shrunk(thumbnails, side):
+    """Equalised pictures at a smaller size: float32 (n, side, side)."""
+    out, factor = np.empty((len(thumbnails), side, side), np.float32), SIDE // side
+    for start in range(0, len(thumbnails), 1024):
+        part = _equalised(thumbnails[start : start + 1024])
+        out[start : start + 1024] = part.reshape(-1, side, factor, side, factor).mean((2, 4))
+    return out
+
+
 def _candidates(thumbnails, neighbours):
     """Pairs of pictures with near coefficients, the most alike first; which second ones to mirror."""
     if len(thumbnails) < 2:
@@ -216,10 +232,7 @@ def _candidates(thumbnails, neighbours):
 
 def _alike(thumbnails, pairs, mirrored):
     """Correlation of each pair as it lies, at 16 by 16 pixels."""
-    side, small = 16, np.empty((len(thumbnails), 16, 16), np.float32)
-    for start in range(0, len(thumbnails), 1024):
-        part = _equalised(thumbnails[start : start + 1024])
-        small[start : start + 1024] = part.reshape(-1, side, SIDE // side, side, SIDE // side).mean((2, 4))
+    small = _shrunk(thumbnails, 16)
     small -= small.mean((1, 2), keepdims=True)
     small /= np.maximum(np.sqrt((small**2).sum((1, 2), keepdims=True)), 1e-9)
     turned, out = small[:, :, ::-1], np.empty(len(pairs), np.float32)
@@ -231,27 +244,29 @@ def _alike(thumbnails, pairs, mirrored):
     return out
 
 
-def _compare(thumbnails, pairs, mirrored):
+def _compare(thumbnails, coarse, pairs, mirrored):
     """Correlation of the detail of each pair, laid over each other; 0 where the coarse one is low."""
-    first, second = (_equalised(thumbnails[pairs[:, side]]) for side in (0, 1))
-    second[mirrored] = second[mirrored][:, :, ::-1]
-    factor = SIDE // COARSE
-    coarse = [each.reshape(-1, COARSE, factor, COARSE, factor).mean((2, 4)) for each in (first, second)]
+    coarse = [coarse[pairs[:, side]] for side in (0, 1)]
+    coarse[1][mirrored] = coarse[1][mirrored][:, :, ::-1]
     maps = _aligned(*coarse, np.tile(np.eye(2, 3, dtype=np.float32), (len(pairs), 1, 1)), 6)
     laid, inside = _laid(coarse[1], maps)
     out = np.zeros(len(pairs))
-    worth = np.flatnonzero(_correlation(coarse[0], laid, inside) >= _COARSE_LEAST)
+    worth = _correlation(coarse[0], laid, inside) >= _COARSE_LEAST
+    fine = [_detail(each, 1.0, 2.0) for each in (coarse[0], laid)]
+    worth = np.flatnonzero(worth & (_correlation(*fine, inside) >= _COARSE_DETAIL_LEAST))
     if len(worth):
-        first, second = first[worth], second[worth]
+        first, second = (_equalised(thumbnails[pairs[worth, side]]) for side in (0, 1))
+        turned = mirrored[worth]
+        second[turned] = second[turned][:, :, ::-1]
         laid, inside = _laid(second, _aligned(first, second, maps[worth], 5))
         out[worth] = _correlation(_detail(first), _detail(laid), inside)
     return out
 
 
-def _detail(pictures):
+def _detail(pictures, blur=DETAIL, region=REGION):
     """What a blur takes away, at the same strength everywhere: the skull's edge would outweigh the brain."""
-    fine = pictures - ndimage.gaussian_filter(pictures, (0, DETAIL, DETAIL))
-    strength = np.sqrt(ndimage.gaussian_filter(fine * fine, (0, REGION, REGION)))
+    fine = pictures - ndimage.gaussian_filter(pictures, (0, blur, blur))
+    strength = np.sqrt(ndimage.gaussian_filter(fine * fine, (0, region, region)))
     return fine / (strength + np.float32(_LEAST_DETAIL))
 
 

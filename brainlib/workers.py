@@ -209,6 +209,7 @@ def local_cluster(jobs: int):
         "distributed.scheduler.unknown-task-durations": {"_on_worker": "10 minutes"},
         "distributed.worker.daemon": False,  # a worker has a child for each model
     }
+    before = dict(os.environ)
     with dask.config.set(settings):
         cluster = LocalCluster(
             n_workers=jobs,
@@ -219,6 +220,11 @@ def local_cluster(jobs: int):
             env=environment,
             silence_logs=50,
         )
+    # Dask leaves what it sets for its workers in this process too. A notebook's kernel would inherit
+    # a setting that gives memory back at once, and spend more time on that than on its arrays.
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    os.environ.update(before)
     with cluster, connected(cluster.scheduler_address) as client:
         # Held until the end: a future that nobody holds is cancelled.
         warming = [

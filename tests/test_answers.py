@@ -56,7 +56,7 @@ def result(paper="jardim", **changes):
             "backbone": {},
             "seed": 0,
             "seeds": 1,
-            "retrain": False, "retrain": False,
+            "retrain": False,
         },
         "profile": {"images": 60, "size": 64, "epochs": 2},
         "data": {
@@ -93,6 +93,26 @@ def check(finding="consistent", **changes):
     } | changes
 
 
+def audited():
+    """What the notebook of the data leaves of one set."""
+    counts = {
+        f"{name}{kind}{rest}": value
+        for kind, value in (("byte", 2), ("pixel", 3), ("near", 5))
+        for name, rest in (("", "_groups"), ("images_in_", "_groups"), ("test_with_", "_copy_in_train"))
+    }
+    by_class = {f"test_with_{kind}_copy_in_train_by_class": {"no": 1} for kind in ("byte", "pixel", "near")}
+    found = {"name": "sartaj", "images": 3264, "images_by_class": {"no": 3264}, "unreadable": [],
+             "contradictions": [["a.png", "b.png"]], "doubtful": [], "copies_in_other_sets": {"br35h": 7}}
+    return {"phantoms": False, "most": 0, "sets": {"sartaj": found | counts | by_class}}
+
+
+def test_what_the_sets_hold_stands_before_the_papers(run):
+    content, html = run(result())
+    assert content["audit"]["result"]["sets"]["sartaj"]["contradictions"] == [["a.png", "b.png"]]
+    assert "sartaj 3264 0 5 5 5 1" in text_of(html)
+    assert html.index("The images") < html.index('id="paper-jardim"')
+
+
 @pytest.fixture
 def run(tmp_path):
     """Write results of papers (a dict, or the text of a file) and make the answers of a run."""
@@ -109,7 +129,10 @@ def run(tmp_path):
             path.write_text(text, errors="surrogateescape")
             (tmp_path / f"{name}.html").touch()
             outcomes.append(Outcome(name, True, None, 2.0, tmp_path / f"{name}.html"))
-        answers = write_results(tmp_path, outcomes)
+        audit = tmp_path / "results" / "00_data_audit.json"
+        audit.parent.mkdir(exist_ok=True)
+        audit.write_text(json.dumps(audited()))
+        answers = write_results(tmp_path, outcomes, Outcome("00_data_audit", True, None, 3.0, tmp_path / "none.html"))
         index = write_index(tmp_path, answers)
         return json.loads((tmp_path / "results.json").read_text()), index.read_text()
 
@@ -195,7 +218,11 @@ def test_a_damaged_result_is_that_papers_failure_and_no_crash(run, damaged, said
 
 
 def test_a_notebook_that_left_no_result_has_failed(tmp_path):
-    answers = write_results(tmp_path, [Outcome("yim", True, None, 1.0, tmp_path / "yim.html")])
+    failed = Outcome("00_data_audit", False, "DataError: no", 1.0, tmp_path / "00_data_audit.html")
+    ran = [Outcome("yim", True, None, 1.0, tmp_path / "yim.html")]
+    answers = write_results(tmp_path, ran, failed)
+    assert (answers.audit.status, answers.audit.error) == ("failed", "DataError: no")
+    assert "The audit of the data failed." in text_of(write_index(tmp_path, answers).read_text())
     assert answers.papers["yim"].error == (
         "results/yim.json: expected the notebook to write this file, it did not"
     )

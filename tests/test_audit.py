@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainlib import audit, cli
+from brainlib import audit, cli, looking
 from brainlib.errors import DataError, UsageError
 from brainlib.phantoms import make_phantoms
 
@@ -87,7 +87,7 @@ def test_what_was_seen_is_kept_and_a_changed_file_is_looked_at_again(folder, tmp
     store = tmp_path / "store"
     first = audit.audit(str(folder), store=store)
     with monkeypatch.context() as patch:
-        patch.setattr(audit, "_described", lambda path: pytest.fail("decoded again"))
+        patch.setattr(looking, "_described", lambda path: pytest.fail("decoded again"))
         again = audit.audit(str(folder), store=store)
     assert again.as_dict() == first.as_dict()
     (kept,) = (store / "audit").glob("*.npy")
@@ -165,7 +165,7 @@ def test_a_huge_file_is_not_read(tmp_path):
     ],
 )
 def test_a_picture_that_is_no_slice_is_doubted_with_a_reason(picture, why):
-    assert audit.doubt(Image.fromarray(np.ascontiguousarray(picture))) == why
+    assert looking.doubt(Image.fromarray(np.ascontiguousarray(picture))) == why
 
 
 @pytest.mark.parametrize(

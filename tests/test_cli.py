@@ -204,8 +204,14 @@ def test_help_names_every_option(capsys):
         cli.main(["run", "--help"])
     assert left.value.code == 0
     said = capsys.readouterr().out
-    options = ["papers", "profile", "data", "weights", "backbone", "arms", "scenarios", "seed", "jobs", "scheduler", "out", "fresh"]
+    options = ["papers", "profile", "data", "weights", "backbone", "arms", "scenarios", "seed", "retrain", "jobs", "scheduler", "out", "fresh"]
     assert [name for name in options if f"--{name}" not in said] == []
+
+
+# A notebook of the data that finds no set.
+AUDITED = """from pathlib import Path
+Path(out, "results").mkdir(parents=True, exist_ok=True)
+Path(out, "results", "00_data_audit.json").write_text('{"phantoms": true, "most": 60, "sets": {}}')"""
 
 
 def notebook(path: Path, code: str) -> Path:
@@ -227,6 +233,7 @@ def notebook(path: Path, code: str) -> Path:
 def test_a_notebook_that_fails_does_not_stop_the_others(capsys, tmp_path, monkeypatch):
     written = 'from pathlib import Path\nPath(out, "ran").write_text("yes")'
     notebooks = {
+        "00_data_audit": notebook(tmp_path / "00_data_audit.ipynb", AUDITED),
         "hajhashem": notebook(tmp_path / "hajhashem.ipynb", 'raise ValueError("no such luck")'),
         "jardim": notebook(tmp_path / "jardim.ipynb", written),
     }

@@ -16,7 +16,7 @@ from brainlib.options import Options
 from brainlib.paper import paper_ids
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-PAPERS = tuple(paper_ids())
+PAPERS, AUDIT = tuple(paper_ids()), "00_data_audit"
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +38,12 @@ def results(out):
 
 
 def pages(out):
-    return {name: (out / f"{name}.html").read_text() for name in (*PAPERS, "index")}
+    return {name: (out / f"{name}.html").read_text() for name in (AUDIT, *PAPERS, "index")}
 
 
 # What each page draws when the arms and scenarios of its smoke profile are run.
 FIGURES = {
+    AUDIT: 5,  # the largest groups of copies of each set of phantoms
     "jardim": 8,  # two learning curves, ROC, bars, two confusion matrices, Grad-CAM, reliability
     "hajhashem": 4,  # loss, bars, confusion matrix, reliability
     "lu": 7,  # of two scenarios: learning curves, confusion matrix, reliability; Grad-CAM
@@ -119,8 +120,24 @@ def test_what_differs_from_the_paper_stands_wherever_an_arm_is_named(out):
         assert "60 phantoms" in notes and "random weights" in notes and "2 of 30 epochs" in notes
 
 
-def test_executed_notebooks_hold_no_error(out):
+def test_the_audit_knows_phantoms_and_finds_their_copies(out, results):
+    found = results.audit.result
+    assert found.phantoms and set(found.sets) >= {"br35h", "sartaj", "nickparvar"}
+    # About a tenth of the phantoms are copies, and no patient is in both published parts.
+    assert all(4 <= each.images_in_near_groups <= 16 for each in found.sets.values())
+    assert found.sets["sartaj"].test_with_near_copy_in_train == 0
+    assert "Phantoms, not the sets" in pages(out)[AUDIT]
+
+
+def test_each_paper_says_how_many_test_images_are_copies(results):
     for name in PAPERS:
+        scores = results.papers[name].result.clean_scores
+        assert scores and all(score.copies.n + score.clean.n == score.published.n
+                              for score in scores if score.score == "accuracy")
+
+
+def test_executed_notebooks_hold_no_error(out):
+    for name in (AUDIT, *PAPERS):
         cells = nbformat.read(out / "notebooks" / f"{name}.ipynb", as_version=4).cells
         kinds = [o.output_type for c in cells if c.cell_type == "code" for o in c.outputs]
         assert "error" not in kinds and len(kinds) > 8

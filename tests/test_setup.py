@@ -177,7 +177,7 @@ def code_of(cells: list[dict]) -> list[str]:
 
 
 def test_every_paper_has_one_notebook():
-    assert [path.stem for path in NOTEBOOKS] == [path.stem for path in PAPERS]
+    assert [path.stem for path in NOTEBOOKS] == ["00_data_audit", *(path.stem for path in PAPERS)]
 
 
 def test_a_notebook_stores_no_output(cells):
@@ -206,4 +206,5 @@ def test_a_code_cell_has_no_more_than_twenty_lines(cells):
 
 def test_a_notebook_ends_with_its_verdict(cells):
     prose = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-    assert re.findall(r"^#+ +(.+?)\s*$", prose, re.MULTILINE)[-1] == "Verdict"
+    last = re.findall(r"^#+ +(.+?)\s*$", prose, re.MULTILINE)[-1]
+    assert last == "Verdict" or prose.startswith("# What the image sets really hold")

@@ -1,0 +1,162 @@
+"""How well near copies are found, where the threshold comes from, and how the time grows.
+
+    python benchmarks/near_copies.py known --images 1200 --figure near_copies.svg
+    python benchmarks/near_copies.py growth --images 1000 3000 10000 30000
+    python benchmarks/near_copies.py second --data DIR
+
+`known` plants copies of each kind among phantoms, three slices a patient, and counts what is found.
+`growth` times the search alone and with making the thumbnails. `second` compares the groups of real
+sets with another method, a difference hash without alignment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from brainlib import audit, datasets, looking, nearcopies
+from brainlib.phantoms import ALTERATIONS, make_phantoms
+
+THRESHOLDS = (0.80, 0.85, 0.87, 0.89, 0.91, 0.93)
+HASH_SIDE, HASH_DISTANCE = 16, 20  # bits of 256 in which two pictures of the second method may differ
+
+
+def main() -> None:
+    """Read the arguments, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True)
+    known = commands.add_parser("known")
+    known.set_defaults(run=lambda a: find_known(a.images, a.figure))
+    known.add_argument("--images", type=int, default=300, help="a third of them copies")
+    known.add_argument("--figure", default="", help="draw the correlations into this file")
+    growth = commands.add_parser("growth")
+    growth.set_defaults(run=lambda a: grow(a.images))
+    growth.add_argument("--images", type=int, nargs="+", default=[300, 1000])
+    second = commands.add_parser("second")
+    second.set_defaults(run=lambda a: compare(a.data, a.sets))
+    second.add_argument("--data", required=True)
+    second.add_argument("--sets", nargs="+", default=["br35h", "navoneel", "sartaj"])
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+def thumbnails(pictures):
+    """Thumbnails of grey pictures."""
+    return np.stack([nearcopies.thumbnail(Image.fromarray(picture)) for picture in pictures])
+
+
+def find_known(n: int, figure: str) -> None:
+    """Recall of each kind of copy and precision, by threshold."""
+    made = make_phantoms(n, altered_copies=n // 3, seed=7)
+    table = made.table
+    small = thumbnails(made.images)
+    # Every candidate is wanted here, so none may be left out for being connected already.
+    candidates, mirrored = nearcopies._candidates(small, nearcopies.NEIGHBOURS)
+    value = nearcopies.correlations(small, candidates, mirrored)
+    original = np.where(table["copy_of"] < 0, table.index, table["copy_of"])
+    first, second = candidates.T
+    copies = original[first] == original[second]
+    patient = table["patient"].to_numpy()
+    neighbours = (patient[first] == patient[second]) & ~copies
+    print(f"{n} phantoms, {n // 3} of them altered copies, three slices a patient 1.6 to 4.3 mm apart")
+    print("threshold  precision  pairs of neighbours  other pairs  " + "  ".join(ALTERATIONS))
+    for threshold in THRESHOLDS:
+        kept = value >= threshold
+        group = nearcopies.connected(n, candidates[kept & copies])
+        recall = []
+        for kind in ALTERATIONS:
+            rows = table[table["alteration"] == kind]
+            recall.append(float(np.mean(group[rows.index] == group[rows["copy_of"]])))
+        print(
+            f"{threshold:9.2f}  {copies[kept].mean():9.3f}  {int((kept & neighbours).sum()):19d}  "
+            f"{int((kept & ~copies & ~neighbours).sum()):11d}  " + "  ".join(f"{r:.3f}" for r in recall)
+        )
+    if figure:
+        draw(value, copies, neighbours, figure)
+
+
+def draw(value, copies, neighbours, target):
+    """The correlations of copies, of neighbouring slices and of other candidates."""
+    import seaborn as sns
+
+    from brainlib import drawing
+
+    figure = drawing.figure(drawing.WIDTH, 3.4)
+    axes = figure.subplots()
+    bins, colours = np.linspace(0, 1, 81), sns.color_palette("colorblind", 3)
+    for colour, (name, chosen) in zip(colours, {
+        "planted copies": copies,
+        "slices of the same patient": neighbours,
+        "other patients": ~copies & ~neighbours,
+    }.items(), strict=True):
+        axes.hist(value[chosen & (value > 0)], bins, histtype="step", lw=1.6, color=colour, label=name)
+    axes.axvline(nearcopies.THRESHOLD, color="0.3", ls=":", label=f"threshold {nearcopies.THRESHOLD}")
+    axes.set(xlabel="Correlation of the detail after alignment", ylabel="Pairs", yscale="log")
+    drawing.tidy(axes)
+    axes.legend(frameon=False, loc="upper left")
+    figure.savefig(target)
+
+
+def grow(sizes) -> None:
+    """Seconds and peak memory for growing numbers of phantoms."""
+    print("images  thumbnails (s)  search (s)  pairs  peak memory of the process (MiB)")
+    for n in sizes:
+        made = make_phantoms(n, size=120, altered_copies=n // 10, seed=3)
+        started = time.perf_counter()
+        small = thumbnails(made.images)
+        ready = time.perf_counter()
+        del made
+        pairs = len(nearcopies.near_copies(small).pairs)
+        done = time.perf_counter()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{n:6d}  {ready - started:14.1f}  {done - ready:10.1f}  {pairs:5d}  {peak:8.0f}", flush=True)
+
+
+def compare(data: str, sets) -> None:
+    """Agreement with a difference hash on real sets."""
+    for name in sets:
+        root = datasets.locate(name, Path(data))
+        looked = looking.look(name, root, looking.files_of(name, root)[0])
+        found = audit.find(looked)
+        groups = found.table["near"].to_numpy()
+        bits = difference_hash(looked.thumbnails)
+        near = hash_pairs(bits)
+        same = groups[near[:, 0]] == groups[near[:, 1]]
+        hashed = nearcopies.connected(len(groups), near)
+        position = dict(zip(found.table["path"], range(len(groups)), strict=True))
+        ends = found.pairs[["first", "second"]].map(position.__getitem__).to_numpy()
+        both = hashed[ends[:, 0]] == hashed[ends[:, 1]]
+        print(
+            f"{name}: {len(near)} pairs by the hash, {same.mean():.3f} of them in one group of ours; "
+            f"{len(ends)} pairs of ours, {both.mean():.3f} of them in one group of the hash"
+        )
+        for a, b in near[~same][:5]:
+            print("  by the hash alone:", found.table["path"][a], found.table["path"][b])
+
+
+def difference_hash(small):
+    """256 bits a picture: whether each of 16 by 16 areas is darker than the one on its right."""
+    shrunk = [Image.fromarray(x).resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX) for x in small]
+    values = np.stack([np.asarray(x, dtype=np.int16) for x in shrunk])
+    return (values[:, :, 1:] > values[:, :, :-1]).reshape(len(small), -1)
+
+
+def hash_pairs(bits):
+    """Pairs of pictures whose bits differ in few places; every pair is looked at."""
+    signs = np.where(bits, 1, -1).astype(np.float32)
+    found = []
+    for start in range(0, len(signs), 1024):
+        distance = (signs.shape[1] - signs[start : start + 1024] @ signs.T) / 2
+        first, second = np.nonzero(distance <= HASH_DISTANCE)
+        first += start
+        found.append(np.stack([first, second], axis=1)[first < second])
+    return np.concatenate(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""The audits of every set that a run has, and the overlap between them: what `00_data_audit` shows.
+
+"External validation" on a set that holds the same pictures is none, so pictures are sought across
+sets as well.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from brainlib import audit, datasets, drawing, images, splits
+from brainlib.audit import KINDS, Audit
+from brainlib.drawing import Plot
+from brainlib.errors import DataError
+from brainlib.files import writing
+from brainlib.looking import Looked, files_of, look
+from brainlib.options import KAGGLE, PHANTOMS, PROFILES, Options
+from brainlib.registry import REGISTRY, info_of
+from brainlib.tables import Table
+
+NAME = "00_data_audit"  # of the notebook and of what it stores
+_MOST_ROWS = 8  # of a montage
+_MOST_COPIES = 10  # of a group that a montage shows
+_SIDE = 96  # pixels of a picture in a montage
+
+
+class SetAudits:
+    """Audits of the registered sets that are there.
+
+    Parameters
+    ----------
+    sets : sequence of str
+        By default those that papers use and the source has; of Kaggle, none is downloaded for this
+        alone.
+    **options
+        Those of `Options` that say where images come from and where things are kept.
+    """
+
+    def __init__(self, sets: Sequence[str] = (), **options):
+        self.options = Options.of(options)
+        self.sets = tuple(sets) or self._present()
+
+    def _present(self):
+        known = [name for name, info in REGISTRY.items() if info.handle]
+        if self.options.source in (PHANTOMS, KAGGLE):
+            return tuple(known) if self.options.source == PHANTOMS else ()
+        found = []
+        for name in known:
+            try:
+                datasets.locate(name, Path(self.options.source))
+            except DataError:
+                continue
+            found.append(name)
+        return tuple(found)
+
+    @cached_property
+    def roots(self) -> dict[str, Path]:
+        """Where each set lies; phantoms are drawn if need be."""
+        options = self.options
+        if options.source != PHANTOMS:
+            return {name: datasets.locate(name, Path(options.source)) for name in self.sets}
+        count = PROFILES[options.profile].images
+        return {
+            name: datasets.load(
+                name, PHANTOMS, options.store, phantoms=count or info_of(name).total
+            ).root
+            for name in self.sets
+        }
+
+    @cached_property
+    def looked(self) -> dict[str, Looked]:
+        """The images, decoded once: all of them, or as many of each set as the profile uses."""
+        store, most, found = self.options.store, PROFILES[self.options.profile].images, {}
+        for name, root in self.roots.items():
+            files, failed = files_of(name, root)
+            chosen = splits.choose_images([file.label for file in files], most, seed=0)
+            found[name] = look(name, root, [files[row] for row in chosen], failed, store=store)
+        return found
+
+    @cached_property
+    def audits(self) -> dict[str, Audit]:
+        """What was found in each set."""
+        store = self.options.store
+        return {name: audit.find(each, store=store) for name, each in self.looked.items()}
+
+    def table(self) -> Table:
+        """Copies, contradictions and unreadable files of each set."""
+        rows = []
+        for name, each in self.audits.items():
+            row = {"set": name, "images": len(each.table), "unreadable": len(each.unreadable)}
+            for kind, said in zip(KINDS, ("same bytes", "same pixels", "near copies"), strict=True):
+                groups = each.groups(kind)
+                row[said] = f"{sum(map(len, groups))} in {len(groups)} groups"
+                row[f"test images with a copy in training ({kind})"] = (
+                    f"{len(each.test_copies(kind))} of {(each.table['part'] == 'test').sum()}"
+                    if each.divided else "–"
+                )
+            row["contradictory pairs"] = len(each.contradictions)
+            row["perhaps no slice"] = int((each.table["doubt"] != "").sum())
+            rows.append(row)
+        caption = (
+            f"{self._what()}Images that have a copy in the same set. Near copies are the same picture "
+            "re-encoded, resized, brighter, mirrored, or turned and cropped a little; they include the "
+            "exact ones. Of a set that is published in two parts, test images with a copy in training."
+        )
+        return Table(pd.DataFrame(rows).set_index("set").T.rename_axis("").reset_index(), caption)
+
+    def by_class(self, name: str) -> Table:
+        """Images, and those with a copy, of each class and published part of a set."""
+        table = self.audits[name].table
+        size = table.groupby("near")["path"].transform("size")
+        labels = table.groupby("near")["label"].transform("nunique")
+        said = table.assign(copied=size > 1, contradictory=labels > 1)
+        grouped = said.groupby(["part", "label"])
+        frame = grouped.agg(images=("path", "size"), with_a_copy=("copied", "sum"),
+                            in_groups_of_two_labels=("contradictory", "sum")).reset_index()
+        frame.columns = [column.replace("_", " ") for column in frame.columns]
+        return Table(frame, f"{self._what()}{info_of(name).title} ({name}).")
+
+    def contradictions_table(self) -> Table:
+        """Pairs of copies with different labels, by file name."""
+        rows = [
+            {"set": name, "file": first, "and": second}
+            for name, each in self.audits.items() for first, second in each.contradictions
+        ]
+        caption = f"{self._what()}Copies under two labels: one of the two must be wrong."
+        return Table(pd.DataFrame(rows, columns=["set", "file", "and"]), caption)
+
+    def doubts_table(self) -> Table:
+        """Files that cannot be read or may be no slice, with the reason."""
+        rows = []
+        for name, each in self.audits.items():
+            rows += [{"set": name, "file": p, "why": f"unreadable: {w}"} for p, w in each.unreadable]
+            doubted = each.table[each.table["doubt"] != ""]
+            rows += [
+                {"set": name, "file": path, "why": f"perhaps no slice: {why}"}
+                for path, why in zip(doubted["path"], doubted["doubt"], strict=True)
+            ]
+        caption = f"{self._what()}{len(rows)} files."
+        return Table(pd.DataFrame(rows, columns=["set", "file", "why"]), caption)
+
+    @cached_property
+    def overlaps(self) -> pd.DataFrame:
+        """How many images of one set (rows) have a copy in another (columns)."""
+        every = list(self.looked.values())
+        if not every:
+            return pd.DataFrame()
+        names = np.repeat([each.name for each in every], [len(each.table) for each in every])
+        table = pd.concat([each.table.assign(path=each.name + "/" + each.table["path"]) for each in every],
+                          ignore_index=True)
+        thumbnails = np.concatenate([each.thumbnails for each in every])
+        union = audit.find(Looked("all", table, (), thumbnails), store=self.options.store)
+        group = union.table["near"].to_numpy()
+        return pd.DataFrame(
+            {
+                other: {
+                    name: int(np.isin(group[names == name], group[names == other]).sum())
+                    for name in self.looked
+                }
+                for other in self.looked
+            }
+        )
+
+    def overlap_table(self) -> Table:
+        """How many images of one set have a copy, exact or near, in another."""
+        frame = self.overlaps.astype(object)
+        for name in frame.index:
+            n = len(self.looked[name].table)
+            frame.loc[name] = [
+                "–" if name == other else f"{count} ({100 * count / n:.0f} %)"
+                for other, count in frame.loc[name].items()
+            ]
+        caption = (
+            f"{self._what()}Images of the set on the left that also stand in the set above. A model "
+            "trained on one and tested on the other has seen these."
+        )
+        return Table(frame.rename_axis("").reset_index(), caption)
+
+    def montage(self, name: str, contradictory: bool = False) -> Plot | None:
+        """The largest groups of near copies of a set, or its contradictions; None without any.
+
+        It shows images of the set: for the local report alone.
+        """
+        each, root = self.audits[name], self.roots[name]
+        groups = sorted(each.groups("near"), key=len, reverse=True)
+        if contradictory:
+            label = each.table.set_index("path")["label"]
+            groups = [group for group in groups if label[group].nunique() > 1]
+        groups = groups[:_MOST_ROWS]
+        if not groups:
+            return None
+        wide = min(_MOST_COPIES, max(map(len, groups)))
+        figure = drawing.figure(drawing.WIDTH, drawing.WIDTH / wide * len(groups) * 1.15)
+        axes = figure.subplots(len(groups), wide, squeeze=False)
+        for row, group in zip(axes, groups, strict=True):
+            for cell in row:
+                cell.axis("off")
+            for cell, path in zip(row, group, strict=False):
+                picture = images.decode(root / path).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+                cell.imshow(np.asarray(picture), cmap="gray", vmin=0, vmax=255)
+                if contradictory:
+                    cell.set_title(path.split("/")[-2][:12], fontsize=6)
+        sizes = ", ".join(map(str, map(len, groups)))
+        return Plot(figure, f"{name}: {len(groups)} groups of near copies, one a row, of {sizes} images.")
+
+    def save(self) -> None:
+        """Write ``results/00_data_audit.json``: counts and file names, no pictures."""
+        most = PROFILES[self.options.profile].images
+        record = {name: _summary(each.as_dict()) for name, each in self.audits.items()}
+        for name, found in record.items():
+            found["copies_in_other_sets"] = {
+                other: int(count) for other, count in self.overlaps.loc[name].items() if other != name
+            }
+        path = self.options.store.parent / "results" / f"{NAME}.json"
+        with writing(path) as file:
+            file.write(json.dumps({"phantoms": self.options.source == PHANTOMS, "most": most, "sets": record}, indent=1).encode())
+
+    def _what(self):
+        if self.options.source == PHANTOMS:
+            return "Phantoms, not the sets. "
+        most = PROFILES[self.options.profile].images
+        return f"At most {most} images of each set. " if most else ""
+
+
+def _summary(found):
+    """Counts in place of the lists of groups, which can be long."""
+    for kind in KINDS:
+        groups = found.pop(f"{kind}_groups")
+        found[f"{kind}_groups"] = len(groups)
+        found[f"images_in_{kind}_groups"] = sum(map(len, groups))
+    return found
