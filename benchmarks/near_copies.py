@@ -57,7 +57,11 @@ def find_known(n: int, figure: str) -> None:
     small = thumbnails(made.images)
     # Every candidate is wanted here, so none may be left out for being connected already.
     candidates, mirrored = nearcopies._candidates(small, nearcopies.NEIGHBOURS)
-    value = nearcopies.correlations(small, candidates, mirrored)
+    each = nearcopies.correlations(small, candidates, mirrored)
+    # A pair may be a candidate as it is and mirrored: the better of the two counts.
+    candidates, row = np.unique(candidates, axis=0, return_inverse=True)
+    value = np.full(len(candidates), -1.0)
+    np.maximum.at(value, row.ravel(), each)
     original = np.where(table["copy_of"] < 0, table.index, table["copy_of"])
     first, second = candidates.T
     copies = original[first] == original[second]
@@ -99,7 +103,7 @@ def draw(value, copies, neighbours, target):
     axes.set(xlabel="Correlation of the detail after alignment", ylabel="Pairs", yscale="log")
     drawing.tidy(axes)
     axes.legend(frameon=False, loc="upper left")
-    figure.savefig(target)
+    figure.savefig(target, metadata={"Date": None})
 
 
 def grow(sizes) -> None:
