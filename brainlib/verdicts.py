@@ -172,7 +172,7 @@ class Verdicts:
                 "reproduced": _shown(estimate, printed, claim.unit) if estimate else NOT_RUN,
                 "n": (estimate and estimate.n) or "",
                 "verdict": verdict.verdict,
-                **self._without_copies(claim, printed),
+                "without copies": self._without_copies(claim, printed),
                 "reason": _with_numbers(verdict, numbers),
             }
         left = Counter(verdict.verdict for _, estimate, verdict in self.claims if estimate is None)
@@ -187,12 +187,11 @@ class Verdicts:
         return Table(pd.DataFrame(merged.values()), caption)
 
     def _without_copies(self, claim, printed):
-        estimate, verdict = self.clean.get(claim.id, (None, None))
-        return {
-            "without copies": _shown(estimate, printed, claim.unit) if estimate else "–",
-            "n without": (estimate and estimate.n) or "",
-            "verdict without": verdict.verdict if verdict else "–",
-        }
+        """Of a table's row: the number without copies, of how many images, and the verdict on it."""
+        if claim.id not in self.clean:
+            return "–"
+        estimate, verdict = self.clean[claim.id]
+        return f"{_shown(estimate, printed, claim.unit)}, n = {estimate.n}: {verdict.verdict}"
 
     def repeated(self, claim: Claim) -> list[float]:
         """What was reproduced of a claim by each seed, this one first; [] if nothing was."""
