@@ -92,6 +92,8 @@ class SetAudits:
 
     def table(self) -> Table:
         """Copies, contradictions and unreadable files of each set."""
+        if not self.sets:
+            return Table(pd.DataFrame(), "No set is on this machine: each paper's notebook downloads its own.")
         rows = []
         for name, each in self.audits.items():
             row = {"set": name, "images": len(each.table), "unreadable": len(each.unreadable)}

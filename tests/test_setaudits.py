@@ -82,3 +82,13 @@ def test_what_is_saved_holds_counts_and_names_and_no_folder_of_this_machine(audi
 def test_of_a_small_profile_a_few_images_of_each_class_are_audited(audits, tmp_path):
     few = SetAudits(data=audits.options.data, out=str(tmp_path), profile="smoke")
     assert "At most 60 images of each set" in few.table().caption
+
+
+def test_where_every_set_is_downloaded_for_its_paper_nothing_is_audited(tmp_path):
+    none = SetAudits(data="kaggle", out=str(tmp_path))
+    assert none.sets == () and "No set is on this machine" in none.table().caption
+    for table in (none.contradictions_table(), none.overlap_table(), none.doubts_table()):
+        assert table.frame.empty
+    none.save()
+    path = none.options.store.parent / "results" / "00_data_audit.json"
+    assert json.loads(path.read_text())["sets"] == {}
