@@ -125,7 +125,8 @@ def _run_facts(results):
         facts["Images"][r.data.source] = 1
         for weights in r.options.weights.values():
             facts["Weights"][weights] = 1
-        facts["Seed"][str(r.options.seed)] = 1
+        last = r.options.seed + r.options.seeds - 1
+        facts["Seed"][str(last) if r.options.seeds == 1 else f"{r.options.seed} to {last}"] = 1
         for stated, used in r.options.backbone.items():
             facts["Backbones"][f"{used} in place of {stated}"] = 1
         for key, value in r.environment.items():

@@ -199,7 +199,7 @@ class SetAudits:
         if not groups:
             return None
         wide = min(_MOST_COPIES, max(map(len, groups)))
-        figure = drawing.figure(drawing.WIDTH, drawing.WIDTH / wide * len(groups) * 1.15)
+        figure = drawing.figure(drawing.WIDTH, drawing.WIDTH / wide * len(groups) * 1.15 + 0.4)
         axes = figure.subplots(len(groups), wide, squeeze=False)
         for row, group in zip(axes, groups, strict=True):
             for cell in row:
@@ -209,6 +209,8 @@ class SetAudits:
                 cell.imshow(np.asarray(picture), cmap="gray", vmin=0, vmax=255)
                 if contradictory:
                     cell.set_title(path.split("/")[-2][:12], fontsize=6)
+        kind = "copies under two labels" if contradictory else "the largest groups of near copies"
+        figure.suptitle(f"{name}: {kind}", fontsize=10)
         sizes = ", ".join(map(str, map(len, groups)))
         return Plot(figure, f"{name}: {len(groups)} groups of near copies, one a row, of {sizes} images.")
 
