@@ -275,8 +275,8 @@ def _correlation(a, b, inside):
     weight = inside / np.maximum(inside.sum((1, 2), keepdims=True), 1)
     a = a - (weight * a).sum((1, 2), keepdims=True)
     b = b - (weight * b).sum((1, 2), keepdims=True)
-    product, squares = ((weight * a * b).sum((1, 2)), (weight * a * a).sum((1, 2)) * (weight * b * b).sum((1, 2)))
-    return product / np.sqrt(np.maximum(squares, 1e-12))
+    squares = (weight * a * a).sum((1, 2)) * (weight * b * b).sum((1, 2))
+    return (weight * a * b).sum((1, 2)) / np.sqrt(np.maximum(squares, 1e-12))
 
 
 def _grid(n):

@@ -93,7 +93,8 @@ class SetAudits:
     def table(self) -> Table:
         """Copies, contradictions and unreadable files of each set."""
         if not self.sets:
-            return Table(pd.DataFrame(), "No set is on this machine: each paper's notebook downloads its own.")
+            caption = "No set is on this machine: each paper's notebook downloads its own."
+            return Table(pd.DataFrame(), caption)
         rows = []
         for name, each in self.audits.items():
             row = {"set": name, "images": len(each.table), "unreadable": len(each.unreadable)}
@@ -205,8 +206,9 @@ class SetAudits:
             for cell in row:
                 cell.axis("off")
             for cell, path in zip(row, group, strict=False):
-                picture = images.decode(root / path).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
-                cell.imshow(np.asarray(picture), cmap="gray", vmin=0, vmax=255)
+                grey = images.decode(root / path).convert("L")
+                small = grey.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+                cell.imshow(np.asarray(small), cmap="gray", vmin=0, vmax=255)
                 if contradictory:
                     cell.set_title(path.split("/")[-2][:12], fontsize=6)
         kind = "copies under two labels" if contradictory else "the largest groups of near copies"
@@ -222,9 +224,10 @@ class SetAudits:
             found["copies_in_other_sets"] = {
                 other: int(count) for other, count in self.overlaps.loc[name].items() if other != name
             }
+        found = {"phantoms": self.options.source == PHANTOMS, "most": most, "sets": record}
         path = self.options.store.parent / "results" / f"{NAME}.json"
         with writing(path) as file:
-            file.write(json.dumps({"phantoms": self.options.source == PHANTOMS, "most": most, "sets": record}, indent=1).encode())
+            file.write(json.dumps(found, indent=1).encode())
 
     def _what(self):
         if self.options.source == PHANTOMS:
