@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from brainlib import audit, datasets, looking, nearcopies
+from brainlib import audit, datasets, grouping, looking, nearcopies
 from brainlib.phantoms import ALTERATIONS, make_phantoms
 
 THRESHOLDS = (0.80, 0.85, 0.87, 0.89, 0.91, 0.93)
@@ -71,7 +71,7 @@ def find_known(n: int, figure: str) -> None:
     print("threshold  precision  pairs of neighbours  other pairs  " + "  ".join(ALTERATIONS))
     for threshold in THRESHOLDS:
         kept = value >= threshold
-        group = nearcopies.connected(n, candidates[kept & copies])
+        group = grouping.connected(n, candidates[kept & copies])
         recall = []
         for kind in ALTERATIONS:
             rows = table[table["alteration"] == kind]
@@ -131,7 +131,7 @@ def compare(data: str, sets) -> None:
         bits = difference_hash(looked.thumbnails)
         near = hash_pairs(bits)
         same = groups[near[:, 0]] == groups[near[:, 1]]
-        hashed = nearcopies.connected(len(groups), near)
+        hashed = grouping.connected(len(groups), near)
         position = dict(zip(found.table["path"], range(len(groups)), strict=True))
         ends = found.pairs[["first", "second"]].map(position.__getitem__).to_numpy()
         both = hashed[ends[:, 0]] == hashed[ends[:, 1]]

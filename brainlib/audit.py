@@ -21,6 +21,7 @@ import pandas as pd
 from brainlib import datasets, images, nearcopies
 from brainlib.errors import DataError, UsageError
 from brainlib.files import writing
+from brainlib.grouping import connected
 from brainlib.looking import VERSION, File, Looked, files_in, files_of, look
 from brainlib.registry import REGISTRY
 
@@ -133,9 +134,7 @@ def find(looked: Looked, threshold: float = nearcopies.THRESHOLD, store: Path | 
         Keeps the pairs under the files' bytes.
     """
     table, pairs = looked.table, _pairs(looked, threshold, store)
-    position = dict(zip(table["path"], range(len(table)), strict=True))
-    ends = pairs[["first", "second"]].map(position.__getitem__).to_numpy(dtype=np.intp).reshape(-1, 2)
-    table = table.assign(near=group_ids(table["pixel_hash"], ends))
+    table = table.assign(near=group_ids(table["pixel_hash"], _rows(pairs, table["path"])))
     contradictions = _contradictions(table, looked.thumbnails, threshold)
     return Audit(looked.name, table, looked.unreadable, pairs, contradictions)
 
@@ -158,6 +157,12 @@ def _pairs(looked, threshold, store):
     return pd.DataFrame(
         {"first": paths[first], "second": paths[second], "mirrored": found[1], "correlation": found[2]}
     )
+
+
+def _rows(pairs, paths):
+    """Pairs of paths as positions among all paths: (m, 2) array."""
+    position = dict(zip(paths, range(len(paths)), strict=True))
+    return pairs[["first", "second"]].map(position.__getitem__).to_numpy(dtype=np.intp).reshape(-1, 2)
 
 
 def _stored_pairs(target, n):
@@ -209,10 +214,8 @@ def copies(dataset: datasets.DataSet, store: Path, rows: np.ndarray | None = Non
     if looked.unreadable:
         path, reason = looked.unreadable[0]
         raise DataError(f"{dataset.root / path}: {reason}")
-    position = dict(zip(table["path"], range(len(table)), strict=True))
-    pairs = _pairs(looked, nearcopies.THRESHOLD, store)[["first", "second"]]
-    ends = pairs.map(position.__getitem__).to_numpy(dtype=np.intp).reshape(-1, 2)
-    return group_ids(table["pixel_hash"], ends)
+    pairs = _pairs(looked, nearcopies.THRESHOLD, store)
+    return group_ids(table["pixel_hash"], _rows(pairs, table["path"]))
 
 
 def group_ids(pixel_hashes: Sequence[str], pairs: np.ndarray) -> np.ndarray:
@@ -225,7 +228,7 @@ def group_ids(pixel_hashes: Sequence[str], pairs: np.ndarray) -> np.ndarray:
         Rows that are copies.
     """
     own, names = pd.factorize(np.asarray(pixel_hashes, dtype=object))
-    return pd.factorize(nearcopies.connected(len(names), own[pairs].reshape(-1, 2))[own])[0]
+    return pd.factorize(connected(len(names), own[pairs].reshape(-1, 2))[own])[0]
 
 
 def audit(

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brainlib import images, splits
+from brainlib import grouping, images
 from brainlib.errors import DataError
 from brainlib.files import writing
 from brainlib.registry import DataSetInfo, info_of
@@ -75,7 +75,7 @@ class DataSet:
         if patients.isna().all():
             return copies
         own = pd.Series([f"image {n}" for n in range(len(patients))], index=patients.index)
-        return splits.joined(copies, pd.factorize(patients.fillna(own))[0])
+        return grouping.joined(copies, pd.factorize(patients.fillna(own))[0])
 
 
 def locate(name: str, data: Path) -> Path:

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 from scipy import fft, ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
+
+from brainlib.grouping import connected
 
 SIDE = 96  # pixels of a thumbnail: enough detail to tell two slices a few millimetres apart
 COARSE = 32  # pixels at which most candidates are ruled out
@@ -138,12 +138,6 @@ def near_copies(
         return NearCopies(pairs, mirrored, np.zeros(0))
     keep = np.concatenate(kept)
     return NearCopies(pairs[keep], mirrored[keep], np.concatenate(correlation))
-
-
-def connected(n: int, pairs: np.ndarray) -> np.ndarray:
-    """Number of the group of each of `n` pictures that pairs connect: int array (n,)."""
-    graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (n, n))
-    return connected_components(graph, directed=False)[1]
 
 
 def correlations(thumbnails: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray) -> np.ndarray:

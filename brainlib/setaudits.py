@@ -66,10 +66,9 @@ class SetAudits:
         options = self.options
         if options.source != PHANTOMS:
             return {name: datasets.locate(name, Path(options.source)) for name in self.sets}
-        count = PROFILES[options.profile].images
         return {
             name: datasets.load(
-                name, PHANTOMS, options.store, phantoms=count or info_of(name).total
+                name, PHANTOMS, options.store, phantoms=self._most or info_of(name).total
             ).root
             for name in self.sets
         }
@@ -77,10 +76,10 @@ class SetAudits:
     @cached_property
     def looked(self) -> dict[str, Looked]:
         """The images, decoded once: all of them, or as many of each set as the profile uses."""
-        store, most, found = self.options.store, PROFILES[self.options.profile].images, {}
+        store, found = self.options.store, {}
         for name, root in self.roots.items():
             files, failed = files_of(name, root)
-            chosen = splits.choose_images([file.label for file in files], most, seed=0)
+            chosen = splits.choose_images([file.label for file in files], self._most, seed=0)
             found[name] = look(name, root, [files[row] for row in chosen], failed, store=store)
         return found
 
@@ -218,22 +217,25 @@ class SetAudits:
 
     def save(self) -> None:
         """Write ``results/00_data_audit.json``: counts and file names, no pictures."""
-        most = PROFILES[self.options.profile].images
         record = {name: _summary(each.as_dict()) for name, each in self.audits.items()}
         for name, found in record.items():
             found["copies_in_other_sets"] = {
                 other: int(count) for other, count in self.overlaps.loc[name].items() if other != name
             }
-        found = {"phantoms": self.options.source == PHANTOMS, "most": most, "sets": record}
+        found = {"phantoms": self.options.source == PHANTOMS, "most": self._most, "sets": record}
         path = self.options.store.parent / "results" / f"{NAME}.json"
         with writing(path) as file:
             file.write(json.dumps(found, indent=1).encode())
 
+    @property
+    def _most(self):
+        """Images of each set that the profile looks at; 0 for all of them."""
+        return PROFILES[self.options.profile].images
+
     def _what(self):
         if self.options.source == PHANTOMS:
             return "Phantoms, not the sets. "
-        most = PROFILES[self.options.profile].images
-        return f"At most {most} images of each set. " if most else ""
+        return f"At most {self._most} images of each set. " if self._most else ""
 
 
 def _summary(found):

@@ -11,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
@@ -164,26 +162,6 @@ def _refuse_leakage(parts, groups):
             f"expected a split that keeps copies together, received one with {split} groups in two "
             "parts; split by 'group', or say leakage='as_published' to repeat a published protocol"
         )
-
-
-def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Join two groupings of the same images: what either keeps together stays together.
-
-    Parameters
-    ----------
-    first, second : (n,) arrays of int
-
-    Returns
-    -------
-    (n,) array of int
-        Numbered from 0 in the order of appearance.
-    """
-    first, second = (np.unique(each, return_inverse=True)[1] for each in (first, second))
-    n = len(first) + len(second)
-    graph = coo_array((np.ones(len(first), bool), (first, len(first) + second)), (n, n))
-    component = connected_components(graph, directed=False)[1][first]
-    _, start, number = np.unique(component, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(start))[number]
 
 
 def used(labels, split: Split, published=None) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainlib import images, nearcopies
+from brainlib import grouping, images, nearcopies
 from brainlib.phantoms import ALTERATIONS, make_phantoms
 
 
@@ -24,7 +24,7 @@ def planted():
 @pytest.mark.parametrize("alteration", ALTERATIONS)
 def test_each_kind_of_copy_is_in_one_group_with_its_original(planted, alteration):
     table, found = planted
-    group = nearcopies.connected(len(table), found.pairs)
+    group = grouping.connected(len(table), found.pairs)
     copies = table[table["alteration"] == alteration]
     together = group[copies.index] == group[copies["copy_of"]]
     assert together.mean() >= 5 / 6  # benchmarks/near_copies.py measures it of many more

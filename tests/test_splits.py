@@ -9,7 +9,8 @@ import pytest
 
 from brainlib import splits
 from brainlib.errors import UsageError
-from brainlib.splits import assign, choose_images, joined, oversampled
+from brainlib.grouping import joined
+from brainlib.splits import assign, choose_images, oversampled
 
 # Most tests are about other things than leakage, on images that all have a copy.
 Split = partial(splits.Split, leakage="as_published")

@@ -1,0 +1,32 @@
+"""Groups from pairs, and groupings joined: what is connected belongs together."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+
+def connected(n: int, pairs: np.ndarray) -> np.ndarray:
+    """Number of the group of each of `n` pictures that pairs connect: int array (n,)."""
+    graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (n, n))
+    return connected_components(graph, directed=False)[1]
+
+
+def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Join two groupings of the same images: what either keeps together stays together.
+
+    Parameters
+    ----------
+    first, second : (n,) arrays of int
+
+    Returns
+    -------
+    (n,) array of int
+        Numbered from 0 in the order of appearance.
+    """
+    first, second = (np.unique(each, return_inverse=True)[1] for each in (first, second))
+    pairs = np.stack([first, len(first) + second], axis=1)
+    component = connected(len(first) + len(second), pairs)[first]
+    _, start, number = np.unique(component, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(start))[number]
