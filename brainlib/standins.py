@@ -6,23 +6,18 @@ They are files like any other set's, so everything behind them is the same code 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import shutil
-import uuid
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from brainlib import images
-from brainlib.errors import DataError, StoreError, UsageError
+from brainlib import folders
+from brainlib.errors import UsageError
 from brainlib.phantoms import KINDS, make_phantoms
 from brainlib.registry import DataSetInfo, Folder
 
 TRUTH = "truth.csv"
 TRUTH_COLUMNS = ["path", "kind", "plane", "patient", "copy_of", "alteration"]
-_MANIFEST = "manifest.json"
 _DRAWN_BY = ("anatomy.py", "phantoms.py", "standins.py")
 
 
@@ -39,39 +34,7 @@ def phantom_root(info: DataSetInfo, number: int | None, store: Path) -> Path:
     source = [Path(__file__).with_name(name).read_bytes() for name in _DRAWN_BY]
     key = hashlib.sha256(b"".join(source)).hexdigest()[:16]
     target = store / "phantoms" / f"{info.name}-{number}-{key}"
-    if not _is_whole(target):
-        temporary = target.parent / f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"
-        try:
-            _write_phantoms(info, number, temporary)
-            if target.exists() and not _is_whole(target):
-                damaged = temporary.with_suffix(".damaged")
-                target.rename(damaged)
-                shutil.rmtree(damaged)
-            if not target.exists():  # else another process was quicker, with the same content
-                temporary.rename(target)
-        except OSError as error:
-            if not _is_whole(target):
-                raise StoreError(
-                    f"{target}: expected to write phantoms there, received "
-                    f"{error.strerror or error}; free disk space or choose another folder"
-                ) from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return target
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether a folder of phantoms holds exactly the files, byte for byte, that were written."""
-    try:
-        manifest = json.loads((folder / _MANIFEST).read_bytes())
-        return bool(manifest) and manifest == _manifest(folder)
-    except (OSError, ValueError, DataError):
-        return False
-
-
-def _manifest(folder: Path) -> dict[str, str]:
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != _MANIFEST)
-    return {path.relative_to(folder).as_posix(): images.file_hash(path) for path in files}
+    return folders.built(target, lambda folder: _write_phantoms(info, number, folder))
 
 
 def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
@@ -111,7 +74,6 @@ def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(file)
     truth[TRUTH_COLUMNS].to_csv(root / TRUTH, index=False, lineterminator="\n")
-    (root / _MANIFEST).write_text(json.dumps(_manifest(root)), "utf-8")
 
 
 def _quotas(info: DataSetInfo, number: int) -> list[tuple[Folder, int]]:

@@ -475,7 +475,7 @@ def test_as_few_phantoms_as_there_are_folders_fill_each(store):
 
 def test_phantoms_that_cannot_be_written_are_named_in_one_line(store):
     store.write_text("")
-    with pytest.raises(StoreError, match="expected to write phantoms") as caught:
+    with pytest.raises(StoreError, match="expected to write images") as caught:
         datasets.load("br35h", "phantoms", store, phantoms=2)
     one_line(caught)
 
