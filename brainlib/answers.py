@@ -106,6 +106,12 @@ def write_index(out: Path, answers: Answers) -> Path:
         total=Counter(c.verdict for r in ran.values() for c in r.claims),
         run=_run_facts(ran.values()),
         conditions=_conditions(ran),
+        controlled=[
+            (name, result.arms[each.arm], each)
+            for name, result in ran.items()
+            for each in result.controls
+            if each.arm in result.arms
+        ],
         sections={name: _section(result) for name, result in ran.items()},
     )
     return path

@@ -89,6 +89,11 @@ def _parser():
     run.add_argument(
         "--retrain", action="store_true", help="train again with copies kept together, as well"
     )
+    run.add_argument(
+        "--controls",
+        action="store_true",
+        help="also train where nothing can be learned, and plant copies for the audit to find",
+    )
     run.add_argument("--jobs", default=1, type=int, metavar="N", help="models trained at a time")
     run.add_argument("--scheduler", default="", metavar="ADDRESS", help="a Dask scheduler to use")
     run.add_argument("--out", default="reports", metavar="DIR", help="where the report goes")
@@ -134,6 +139,7 @@ def _run(arguments):
             "seed": arguments.seed,
             "seeds": arguments.seeds,
             "retrain": arguments.retrain,
+            "controls": arguments.controls,
             "scheduler": arguments.scheduler,
             "out": _absolute(arguments.out),
             "fresh": arguments.fresh,
@@ -155,7 +161,7 @@ def _run(arguments):
     with cluster as address:
         parameters = {**options.model_dump(), "scheduler": address}
         workers.say(f"{setaudits.NAME}: looking for copies in the images")
-        audited = {name: parameters[name] for name in ("profile", "data", "out")}
+        audited = {name: parameters[name] for name in ("profile", "data", "controls", "out")}
         first = report.run_notebook(_notebook(setaudits.NAME), audited, out)
         outcomes = []
         for paper, notebook in zip(papers, notebooks, strict=True):

@@ -198,18 +198,22 @@ def index(name: str, root: Path, store: Path) -> DataSet:
     known = patients or {}
     table["patient"] = pd.Series([known.get(path) for path in table["path"]], dtype=object)
 
-    lines = sorted(zip(table["path"], table["label"], table["byte_hash"], strict=True))
-    digest = hashlib.sha256("\n".join("\t".join(line) for line in lines).encode()).hexdigest()
     phantom = patients is not None or name == "phantom"
     return DataSet(
         name=name,
         root=root,
         table=table,
         classes=info.classes,
-        fingerprint=digest[:16],
+        fingerprint=fingerprint(table),
         differences=() if phantom else tuple(differences),
         phantom=phantom,
     )
+
+
+def fingerprint(table: pd.DataFrame) -> str:
+    """16 hexadecimal digits of every path, label and byte hash of a table, as in `DataSet`."""
+    lines = sorted(zip(table["path"], table["label"], table["byte_hash"], strict=True))
+    return hashlib.sha256("\n".join("\t".join(line) for line in lines).encode()).hexdigest()[:16]
 
 
 def load(name: str, data: str | Path, store: Path, *, phantoms: int | None = None) -> DataSet:

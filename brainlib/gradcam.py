@@ -108,6 +108,32 @@ def last_convolution(model: keras.Model) -> str:
     )
 
 
+def permute(model: keras.Model, seed: int, *, dense_only: bool = False) -> None:
+    """Take from a model what it has learned: permute the values of each weight within its tensor.
+
+    Adebayo et al. 2018 draw the weights anew, from the top down; permuted, they keep the scale that the
+    activations need, whatever the layer. The model itself is changed.
+
+    Parameters
+    ----------
+    model : keras.Model
+    seed : int
+        Of the permutations.
+    dense_only : bool
+        The dense layers alone, which come last; by default every layer.
+    """
+    import keras
+
+    rng = np.random.default_rng([seed, 6])
+    for layer in {id(layer): layer for _, layer in _layers(model)}.values():
+        if hasattr(layer, "layers") or (dense_only and not isinstance(layer, keras.layers.Dense)):
+            continue
+        for weight in layer.weights:
+            values = weight.numpy()
+            if values.dtype.kind == "f":
+                weight.assign(rng.permutation(values.ravel()).reshape(values.shape))
+
+
 def overlay(images: np.ndarray, maps: np.ndarray, alpha: float = 0.5) -> np.ndarray:
     """Heat maps laid over grey images: (1 - alpha h) grey + alpha h colour(h) for a heat of h.
 

@@ -82,7 +82,7 @@ def _head(grey, box):
     side = 128
     small = np.asarray(grey.resize((side, side), Image.Resampling.BILINEAR, box=box))
     smooth = ndimage.uniform_filter(small, 5)
-    areas, found = ndimage.label(smooth > 0.5 * _otsu(smooth))
+    areas, found = ndimage.label(smooth > 0.5 * otsu(smooth))
     if not found:
         return box
     largest = int(np.argmax(np.bincount(areas.ravel())[1:]))
@@ -94,8 +94,8 @@ def _head(grey, box):
             box[0] + columns.stop * across, box[1] + rows.stop * down)
 
 
-def _otsu(values):
-    """Otsu's threshold of grey values; that of a picture of one value is the value."""
+def otsu(values: np.ndarray) -> int:
+    """Otsu's threshold of grey values (uint8); that of a picture of one value is the value."""
     counts = np.bincount(values.ravel(), minlength=256).astype(float)
     below, sums = np.cumsum(counts), np.cumsum(counts * np.arange(256))
     rest = below[-1] - below

@@ -67,6 +67,8 @@ class Options(BaseModel):
         How many runs, the first by `seed`, each next one by the following number.
     retrain : bool
         Train everything again with copies kept together, beside the protocol as published.
+    controls : bool
+        Train on shuffled labels, masked images and phantoms as well, and plant copies for the audit.
     scheduler : str
         Address of a Dask scheduler; "" trains in the notebook's own process.
     out : str
@@ -86,6 +88,7 @@ class Options(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     retrain: bool = False
+    controls: bool = False
     scheduler: str = ""
     out: str = "reports"
     fresh: bool = False

@@ -132,7 +132,7 @@ def make_phantoms(
             altered = copy - exact_copies
             name = ALTERATIONS[altered % len(ALTERATIONS)]
             rng = np.random.default_rng([seed, 2, altered])
-            images[row], masks[row] = _alter(name, images[source], masks[source], rng)
+            images[row], masks[row] = alter(name, images[source], masks[source], rng)
         rows.append((*rows[source][:4], source, name))
     columns = ["kind", "plane", "patient", "position", "copy_of", "alteration"]
     return Phantoms(images, masks, pd.DataFrame(rows, columns=columns))
@@ -153,8 +153,23 @@ def _check(n, size, seed, kinds, slices_per_patient, exact_copies, altered_copie
                          f"n = {n} with {exact_copies + altered_copies} copies; raise n")
 
 
-def _alter(name, image, mask, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Return `image` and `mask` altered as `name` says, at the same size."""
+def alter(
+    name: str, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Make a near copy, as copies in public sets are: of `ALTERATIONS`, by a random amount.
+
+    Parameters
+    ----------
+    name : str
+    image : uint8 array (size, size)
+    mask : bool array (size, size)
+        Follows the image.
+    rng : Generator
+
+    Returns
+    -------
+    uint8 array, bool array of the same shape
+    """
     size = image.shape[0]
     picture, truth = Image.fromarray(image), Image.fromarray(mask.astype(np.uint8))
     bilinear, nearest = Image.Resampling.BILINEAR, Image.Resampling.NEAREST

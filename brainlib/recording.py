@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from brainlib import stats
+from brainlib.camscores import HeatMapScore
 from brainlib.checks import Check
 from brainlib.claims import Verdict, printed_number
 from brainlib.cleanscores import clean_scores
+from brainlib.controls import Control
 from brainlib.datasets import info_of
 from brainlib.estimates import Estimate
 from brainlib.files import writing
@@ -29,6 +31,8 @@ def write(
     retrained: Results | None,
     claims: Sequence[dict],
     checks: Sequence[Check],
+    controls: Sequence[Control],
+    heat_maps: Sequence[HeatMapScore],
 ) -> None:
     """Write ``results/PAPER.json`` in the output folder of a study.
 
@@ -42,6 +46,8 @@ def write(
     claims : sequence of dict
         As `claim_as_dict` gives them.
     checks : sequence of Check
+    controls : sequence of Control
+    heat_maps : sequence of HeatMapScore
 
     Raises
     ------
@@ -66,6 +72,7 @@ def write(
             "seed": options.seed,
             "seeds": options.seeds,
             "retrain": options.retrain,
+            "controls": options.controls,
         },
         "profile": asdict(study.profile),
         "data": {
@@ -105,6 +112,8 @@ def write(
         "calibration": [
             _calibrated(results, arm, scenario) for scenario in study.scenarios for arm in study.arms
         ],
+        "controls": [asdict(control) for control in controls],
+        "heat_maps": [asdict(score) for score in heat_maps],
     }
     path = options.store.parent / "results" / f"{paper.id}.json"
     with writing(path) as file:

@@ -41,6 +41,7 @@ class Options(Frozen):
     seed: int
     seeds: int
     retrain: bool
+    controls: bool
 
 
 class Profile(Frozen):
@@ -184,6 +185,35 @@ class CleanScore(Frozen):
     retrained: Reproduced | None
 
 
+class Control(Frozen):
+    """A control of one arm, as in `controls.Control`; null: undefined."""
+
+    arm: str
+    scenario: str
+    control: str
+    split: str
+    n: int
+    value: float | None
+    low: float | None
+    high: float | None
+    chance: float
+    finding: str
+    expected: str
+
+
+class HeatMapScore(Frozen):
+    """A score of an arm's heat maps, as in `camscores.HeatMapScore`; null: undefined."""
+
+    arm: str
+    scenario: str
+    score: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    reference: float | None
+
+
 class Bin(Frozen):
     """One bin of a reliability curve: images, their mean confidence, and how many were right."""
 
@@ -211,7 +241,10 @@ class Seconds(Frozen):
 
 
 class PaperResult(Frozen):
-    """What a paper's notebook leaves in ``results/PAPER.json``."""
+    """What a paper's notebook leaves in ``results/PAPER.json``.
+
+    `controls` is empty unless they were asked for, `heat_maps` where the paper shows none.
+    """
 
     paper: str
     title: str
@@ -231,6 +264,8 @@ class PaperResult(Frozen):
     equivalences: tuple[Equivalence, ...]
     clean_scores: tuple[CleanScore, ...]
     calibration: tuple[Calibrated, ...]
+    controls: tuple[Control, ...]
+    heat_maps: tuple[HeatMapScore, ...]
 
 
 class Entry(Frozen):
@@ -274,15 +309,26 @@ class SetAudit(Frozen):
     copies_in_other_sets: dict[str, int]
 
 
+class Planted(Frozen):
+    """Altered copies planted among the pictures of a set and found again, as in `plants.Planted`."""
+
+    among: str
+    alteration: str
+    planted: int
+    found: int
+
+
 class SetAuditsResult(Frozen):
     """What the notebook of the data leaves in ``results/00_data_audit.json``.
 
-    `most` is how many images of each set were looked at; 0 stands for all of them.
+    `most` is how many images of each set were looked at; 0 stands for all of them. `planted` is empty
+    unless controls were asked for.
     """
 
     phantoms: bool
     most: int
     sets: dict[str, SetAudit]
+    planted: tuple[Planted, ...]
 
 
 class AuditEntry(Frozen):

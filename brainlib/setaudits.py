@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
@@ -15,13 +16,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from brainlib import audit, datasets, drawing, images, splits
+from brainlib import audit, datasets, drawing, images, plants, splits
 from brainlib.audit import KINDS, Audit
 from brainlib.drawing import Plot
 from brainlib.errors import DataError
 from brainlib.files import writing
 from brainlib.looking import Looked, files_of, look
 from brainlib.options import KAGGLE, PHANTOMS, PROFILES, Options
+from brainlib.plants import Planted, Truth
 from brainlib.registry import REGISTRY, info_of
 from brainlib.tables import Table
 
@@ -149,6 +151,22 @@ class SetAudits:
         return Table(pd.DataFrame(rows, columns=["set", "file", "why"]), caption)
 
     @cached_property
+    def planted(self) -> tuple[tuple[Planted, ...], Truth] | None:
+        """Planted copies and what the audit found of them; None unless the options ask for controls."""
+        if not self.options.controls:
+            return None
+        known = plants.truth(self.options.seed)
+        own = [plants.plant(each, self.roots[name]) for name, each in self.looked.items()]
+        return (*[kind for each in own for kind in each], *known.planted), known
+
+    def planted_table(self) -> Table:
+        """How many planted copies the audit finds."""
+        if self.planted is None:
+            return Table(pd.DataFrame(), "Not run: --controls (controls = True) plants them.")
+        table = plants.planted_table(*self.planted)
+        return Table(table.frame, f"{self._what()}{table.caption}")
+
+    @cached_property
     def overlaps(self) -> pd.DataFrame:
         """How many images of one set (rows) have a copy in another (columns)."""
         every = list(self.looked.values())
@@ -222,7 +240,12 @@ class SetAudits:
             found["copies_in_other_sets"] = {
                 other: int(count) for other, count in self.overlaps.loc[name].items() if other != name
             }
-        found = {"phantoms": self.options.source == PHANTOMS, "most": self._most, "sets": record}
+        found = {
+            "phantoms": self.options.source == PHANTOMS,
+            "most": self._most,
+            "sets": record,
+            "planted": [asdict(each) for each in self.planted[0]] if self.planted else [],
+        }
         path = self.options.store.parent / "results" / f"{NAME}.json"
         with writing(path) as file:
             file.write(json.dumps(found, indent=1).encode())

@@ -87,12 +87,12 @@ class Study:
     def dataset(self) -> datasets.DataSet:
         """The paper's data set with the groups of copies among the images that are used."""
         data = self.indexed
-        rows = self._used_rows(data) if self.profile.images else None
+        rows = self.used_rows() if self.profile.images else None
         return dataclasses.replace(data, copies=audit.copies(data, self.options.store, rows))
 
-    def _used_rows(self, data):
-        """Positions of the images that some scenario uses."""
-        table, used = data.table, []
+    def used_rows(self) -> np.ndarray:
+        """Positions in the table of the data set of the images that some scenario uses, ascending."""
+        table, used = self.indexed.table, []
         for scenario in self.scenarios:
             ours = np.flatnonzero(table["label"].isin(self.paper.scenario(scenario).classes))
             own = table.iloc[ours]
@@ -238,8 +238,13 @@ class Study:
             for fold in [*range(1, count + 1), 0]
         ]
 
-    def run(self) -> dict[tuple[str, str, str], TrialResult]:
+    def run(self, folds: bool = True) -> dict[tuple[str, str, str], TrialResult]:
         """Have every trial run.
+
+        Parameters
+        ----------
+        folds : bool
+            Whether the folds are run, and the final models kept; else these are judged and forgotten.
 
         Returns
         -------
@@ -247,6 +252,9 @@ class Study:
             Results by (scenario, arm, stage), stages being "fold 1" ... and "final".
         """
         planned = self.trials()
+        if not folds:
+            final = [trial for trial in planned if trial.stage == "final"]
+            planned = [dataclasses.replace(trial, keep_model=False) for trial in final]
         options = self.options
         results = trials.run_trials(
             planned,
@@ -272,8 +280,12 @@ class Study:
         Nothing else is changed; a published test part stays, and training images that have a copy in
         it are left out.
         """
+        return self.on(self.dataset, "group")
+
+    def on(self, data: datasets.DataSet, split_by: str) -> Study:
+        """The same study of other images, or divided otherwise; see `clean` and `controls`."""
         other = Study(self.paper.id, **(self.options.model_dump() | {"seeds": 1}))
-        other.dataset, other.split_by = self.dataset, "group"
+        other.dataset, other.split_by = data, split_by
         return other
 
     def _trial(self, scenario, arm, fold):

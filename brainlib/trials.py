@@ -109,6 +109,30 @@ def heat_maps(
     return workers.run(_explain, [job], scheduler, None)[0]
 
 
+def permuted_maps(
+    result: TrialResult,
+    dataset: DataSet,
+    paths: Sequence[str],
+    folder: Path,
+    *,
+    scheduler: str = "",
+) -> np.ndarray:
+    """Explain a stored model as it is, with permuted dense layers, and with all weights permuted.
+
+    Parameters
+    ----------
+    result, dataset, paths, folder, scheduler
+        As in `heat_maps`.
+
+    Returns
+    -------
+    ndarray of float32, shape (3, n, size, size)
+        All for the class that the model as it is predicts; see `gradcam.permute`.
+    """
+    job = (result.trial, dataset, tuple(paths), Path(folder).resolve())
+    return workers.run(_explain_permuted, [job], scheduler, None)[0]
+
+
 def _train(trial, dataset, folder, report):
     from brainlib import models, training
 
@@ -198,10 +222,28 @@ def _train(trial, dataset, folder, report):
 def _explain(trial, dataset, paths, folder, report):
     from brainlib import gradcam
 
+    model, pixels = _stored(trial, dataset, paths, folder)
+    return pixels, gradcam.grad_cam(model, pixels)
+
+
+def _explain_permuted(trial, dataset, paths, folder, report):
+    from brainlib import gradcam
+
+    model, pixels = _stored(trial, dataset, paths, folder)
+    said = np.asarray(model(pixels, training=False))
+    target = (said[:, 0] > 0.5).astype(int) if said.shape[1] == 1 else said.argmax(axis=1)
+    maps = [gradcam.grad_cam(model, pixels, target=target)]
+    for dense_only in (True, False):
+        gradcam.permute(model, trial.seed, dense_only=dense_only)
+        maps.append(gradcam.grad_cam(model, pixels, target=target))
+    return np.stack(maps)
+
+
+def _stored(trial, dataset, paths, folder):
+    """A stored model, and images as it takes them."""
     rows = pd.Index(dataset.table["path"]).get_indexer(list(paths))
     pixels = images.load_images(dataset, rows, trial.size, trial.model.channels, folder)
-    model = store.load_model(folder, trial.key)
-    return np.asarray(pixels), gradcam.grad_cam(model, np.asarray(pixels))
+    return store.load_model(folder, trial.key), np.asarray(pixels)
 
 
 def _read(folder, trial):

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from brainlib import claims, recording, stats
+from brainlib.camscores import HeatMapScore
 from brainlib.checks import Check
 from brainlib.claims import INCONSISTENT, Verdict, printed_number
 from brainlib.consistency import check_paper
+from brainlib.controls import Control
 from brainlib.estimates import Estimate
 from brainlib.paper import Claim
 from brainlib.results import CleanResults, Results, metric_name
@@ -236,8 +238,15 @@ class Verdicts:
         )
         return Table(pd.DataFrame(rows.values()), caption)
 
-    def save(self) -> None:
+    def save(self, controls: Sequence[Control] = (), heat_maps: Sequence[HeatMapScore] = ()) -> None:
         """Write ``results/PAPER.json`` in the output folder, for the report to merge.
+
+        Parameters
+        ----------
+        controls : sequence of Control
+            What `controls.run_controls` found.
+        heat_maps : sequence of HeatMapScore
+            What `camscores.measure` found.
 
         Raises
         ------
@@ -251,7 +260,9 @@ class Verdicts:
             )
             for row in self.claims
         ]
-        recording.write(self.results, repeats, self.retrained, written, self.checks)
+        recording.write(
+            self.results, repeats, self.retrained, written, self.checks, controls, heat_maps
+        )
 
 
 def _arms(claim):

@@ -59,6 +59,7 @@ def result(paper="jardim", **changes):
             "seed": 0,
             "seeds": 1,
             "retrain": False,
+            "controls": False,
         },
         "profile": {"images": 60, "size": 64, "epochs": 2},
         "data": {
@@ -81,6 +82,8 @@ def result(paper="jardim", **changes):
         "equivalences": [],
         "clean_scores": [],
         "calibration": [],
+        "controls": [],
+        "heat_maps": [],
     } | changes
 
 
@@ -105,7 +108,7 @@ def audited():
     by_class = {f"test_with_{kind}_copy_in_train_by_class": {"no": 1} for kind in ("byte", "pixel", "near")}
     found = {"name": "sartaj", "images": 3264, "images_by_class": {"no": 3264}, "unreadable": [],
              "contradictions": [["a.png", "b.png"]], "doubtful": [], "copies_in_other_sets": {"br35h": 7}}
-    return {"phantoms": False, "most": 0, "sets": {"sartaj": found | counts | by_class}}
+    return {"phantoms": False, "most": 0, "sets": {"sartaj": found | counts | by_class}, "planted": []}
 
 
 def test_what_the_sets_hold_stands_before_the_papers(run):
@@ -113,6 +116,23 @@ def test_what_the_sets_hold_stands_before_the_papers(run):
     assert content["audit"]["result"]["sets"]["sartaj"]["contradictions"] == [["a.png", "b.png"]]
     assert "sartaj 3264 0 5 5 5 1" in text_of(html)
     assert html.index("The images") < html.index('id="paper-jardim"')
+
+
+def test_controls_stand_on_the_index_and_one_that_fails_stands_out(run):
+    def control(finding, **changes):
+        return {"arm": "cnn", "scenario": "", "control": "shuffled labels", "split": "copies apart", "n": 60,
+                "value": 0.7, "low": 0.6, "high": 0.8, "chance": 0.5, "finding": finding,
+                "expected": "at chance"} | changes
+
+    _, html = run(result())
+    assert "Controls" not in text_of(html)
+    _, html = run(result(controls=[
+        control("above chance"), control("at chance", value=0.5, low=None, high=None)
+    ]))
+    text = text_of(html)
+    assert "shuffled labels copies apart 60 70 % 60 % to 80 % 50 % above chance; expected at chance" in text
+    assert "shuffled labels copies apart 60 50 % 50 % at chance" in text
+    assert html.count('class="not-reproduced">above chance; expected at chance') == 1
 
 
 @pytest.fixture

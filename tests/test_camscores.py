@@ -44,8 +44,9 @@ def test_a_map_of_zeros_says_nothing():
     assert np.isnan(camscores.energy(nothing, MASK)) and camscores.overlap(nothing, MASK) == 0
 
 
-def test_the_table_counts_hits_of_each_arm(jardim, monkeypatch, tmp_path):  # noqa: F811
-    # Ten positives have a lesion in the upper left quarter; the CNN marks it, the other arm does not.
+@pytest.fixture
+def lesions(jardim, monkeypatch, tmp_path):  # noqa: F811
+    """Ten positives have a lesion in the upper left quarter; the CNN marks it, the other arm does not."""
     jardim.study.dataset.root = tmp_path
     (tmp_path / "masks" / "test").mkdir(parents=True)
     size = jardim.study.size
@@ -60,15 +61,39 @@ def test_the_table_counts_hits_of_each_arm(jardim, monkeypatch, tmp_path):  # no
         found[:, corner[0], corner[1]] = 1
         return None, found
 
+    def permuted(result, dataset, paths, store, scheduler):
+        # The CNN's maps turn round when its head is permuted and vanish with the rest; the other's stay.
+        ramp = np.linspace(0, 1, size * size, dtype=np.float32).reshape(size, size)
+        other = [1 - ramp, 0 * ramp] if result.trial.arm == "cnn" else [ramp, ramp]
+        return np.stack([np.stack([each] * len(paths)) for each in (ramp, *other)])
+
     monkeypatch.setattr(camscores, "heat_maps", maps)
-    table = camscores.cam_table(jardim)
+    monkeypatch.setattr(camscores, "permuted_maps", permuted)
+    return jardim
+
+
+def test_hits_of_each_arm_are_counted(lesions):
+    found = camscores.measure(lesions)
+    table = camscores.lesion_table(found, lesions.study)
     rows = table.frame.map(lambda text: text.replace("\N{NO-BREAK SPACE}", " "))
-    assert list(rows["hottest pixel in the lesion"]) == ["100 % (72 to 100)", "0 % (0 to 28)"]
+    assert list(rows["hottest pixel in the lesion"]) == ["100.0 % (72.2 to 100.0)", "0.0 % (0.0 to 27.8)"]
     assert list(rows["share of the map in the lesion"]) == ["100.0 %", "0.0 %"]
     assert "10 images held out" in table.caption and "25.0" in table.caption
 
 
-def test_a_set_without_masks_is_not_scored(jardim, tmp_path):  # noqa: F811
-    jardim.study.dataset.root = tmp_path
-    table = camscores.cam_table(jardim)
+def test_a_map_that_stays_when_the_weights_are_permuted_is_seen(lesions):
+    found = {(each.arm, each.score): each for each in camscores.measure(lesions)}
+    assert found["cnn", camscores.HEAD_PERMUTED].value == pytest.approx(-1)
+    assert np.isnan(found["cnn", camscores.ALL_PERMUTED].value)  # a map of zeros has no ranks
+    assert found["cnn", camscores.ALL_PERMUTED].n == 0
+    assert found["transfer", camscores.ALL_PERMUTED].value == pytest.approx(1)
+    table = camscores.sanity_table(tuple(found.values()), lesions.study)
+    assert list(table.frame["all weights permuted"]) == ["–, n = 0", "1.00, n = 20"]
+
+
+def test_a_set_without_masks_is_not_scored(lesions, tmp_path):
+    lesions.study.dataset.root = tmp_path / "elsewhere"
+    found = camscores.measure(lesions)
+    table = camscores.lesion_table(found, lesions.study)
     assert table.frame.empty and "No lesion" in table.caption
+    assert {each.score for each in found} == set(camscores.SANITY_SCORES)

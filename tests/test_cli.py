@@ -204,21 +204,22 @@ def test_help_names_every_option(capsys):
         cli.main(["run", "--help"])
     assert left.value.code == 0
     said = capsys.readouterr().out
-    options = ["papers", "profile", "data", "weights", "backbone", "arms", "scenarios", "seed", "retrain", "jobs", "scheduler", "out", "fresh"]
+    options = ["papers", "profile", "data", "weights", "backbone", "arms", "scenarios", "seed", "retrain", "controls", "jobs", "scheduler", "out", "fresh"]
     assert [name for name in options if f"--{name}" not in said] == []
 
 
 # A notebook of the data that finds no set.
 AUDITED = """from pathlib import Path
 Path(out, "results").mkdir(parents=True, exist_ok=True)
-Path(out, "results", "00_data_audit.json").write_text('{"phantoms": true, "most": 60, "sets": {}}')"""
+Path(out, "results", "00_data_audit.json").write_text('{"phantoms": true, "most": 60, "sets": {}, "planted": []}')"""
 
 
 def notebook(path: Path, code: str) -> Path:
     """A notebook with the parameters of a run, a header and one cell of code."""
     parameters = "\n".join(
         ['profile = ""', 'data = ""', 'weights = ""', "backbone = {}", "arms = []"]
-        + ["scenarios = []", "seed = 0", "seeds = 1", "retrain = False", 'scheduler = ""', 'out = ""', "fresh = False"]
+        + ["scenarios = []", "seed = 0", "seeds = 1", "retrain = False", "controls = False"]
+        + ['scheduler = ""', 'out = ""', "fresh = False"]
     )
     cells = [
         nbformat.v4.new_markdown_cell("# A paper"),

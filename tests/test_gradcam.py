@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from brainlib.errors import ModelError
-from brainlib.gradcam import grad_cam, last_convolution, overlay
+from brainlib.gradcam import grad_cam, last_convolution, overlay, permute
 
 # A 4 by 4 image, seen by two filters of 2 by 2 with stride 2. Filter 0 sums its window, filter 1
 # takes the lower right pixel from the upper left one. On paper:
@@ -545,3 +545,30 @@ def test_overlay_refuses_images_that_are_scaled_or_of_another_size():
     for wrong in (IMAGE / 255, np.zeros((1, 4, 5, 1), np.uint8), np.zeros((1, 4, 4), np.uint8)):
         with pytest.raises(ModelError, match="expected uint8 images"):
             overlay(wrong, maps)
+
+
+@pytest.mark.parametrize("dense_only", [True, False])
+def test_permuting_keeps_each_tensors_values_and_touches_what_it_should(dense_only):
+    model = nested()
+    before = {weight.path: weight.numpy() for weight in model.weights}
+    permute(model, seed=3, dense_only=dense_only)
+    after = {weight.path: weight.numpy() for weight in model.weights}
+    dense = {weight.path for layer in model.layers for weight in layer.weights
+             if isinstance(layer, layers.Dense)}
+    for path, values in after.items():
+        assert sorted(values.ravel()) == sorted(before[path].ravel())
+        varied = np.ptp(before[path]) > 0  # zeros stay zeros in any order
+        moved = not np.array_equal(values, before[path])
+        assert moved == (varied and (path in dense or not dense_only)), path
+    assert any(np.ptp(before[path]) > 0 for path in dense) and dense != set(before)
+
+
+def test_permuting_by_one_seed_gives_one_model():
+    models = [nested(), nested(), nested()]
+    for model in models[1:]:
+        model.set_weights(models[0].get_weights())
+    for model, seed in zip(models, (1, 1, 2), strict=True):
+        permute(model, seed)
+    first, again, other = (model.get_weights() for model in models)
+    assert all(map(np.array_equal, first, again))
+    assert not all(map(np.array_equal, first, other))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -155,6 +156,46 @@ def test_a_repeat_trains_nothing_and_says_the_same(out, results, monkeypatch, ca
     again = schema.Answers.model_validate_json((out / "results.json").read_text())
     for name in PAPERS:
         assert again.papers[name].result.claims == results.papers[name].result.claims
+
+
+def test_controls_are_run_when_asked_for(out, tmp_path, monkeypatch, capfd):
+    monkeypatch.delenv("BRAINLIB_DATA", raising=False)
+    monkeypatch.delenv("BRAINLIB_WEIGHTS", raising=False)
+    # What was audited, decoded and trained already need not be again.
+    shutil.copytree(out / "store", tmp_path / "store")
+    arguments = ["run", "--profile", "smoke", "--papers", "hajhashem", "--controls", "--out", str(tmp_path)]
+    assert cli.main(arguments) == 0
+    said = capfd.readouterr().err
+    assert "hajhashem: control, shuffled labels, copies apart" in said
+    answers = schema.Answers.model_validate_json((tmp_path / "results.json").read_text())
+    result = answers.papers["hajhashem"].result
+    assert result.options.controls
+    assert [(each.control, each.split) for each in result.controls] == [
+        ("labels as given", "copies apart"),
+        ("shuffled labels", "as published"),
+        ("shuffled labels", "copies apart"),
+        ("background alone", "copies apart"),
+        ("brain masked out", "copies apart"),
+    ]
+    assert all(each.n == 12 and each.chance == 0.5 for each in result.controls)
+    page = (tmp_path / "hajhashem.html").read_text()
+    assert page.count("labels as given") == 1 and "60 phantoms" in page
+    # Ten of each of six alterations, in each of five sets and among phantoms of its own.
+    planted = answers.audit.result.planted
+    assert sum(each.planted for each in planted) == 360
+    assert sum(each.found for each in planted) > 0.95 * 360
+    index = (tmp_path / "index.html").read_text()
+    assert "of 360 planted copies" in " ".join(index.split())
+
+
+def test_heat_maps_are_measured(results):
+    for name in ("jardim", "lu", "yim"):
+        found = results.papers[name].result.heat_maps
+        lesions = [each for each in found if each.score == "hottest pixel in the lesion"]
+        assert lesions and all(0 < each.reference < 0.5 and each.n > 3 for each in lesions)
+        alike = [each.value for each in found if each.score == "all weights permuted" and each.n]
+        assert all(-1 <= value < 0.999 for value in alike)
+    assert results.papers["hajhashem"].result.heat_maps == ()
 
 
 @pytest.mark.parametrize("name", paper_ids())

@@ -11,6 +11,7 @@ from brainlib.stats import (
     bootstrap_interval,
     corrected_resampled_t,
     delong_interval,
+    independent_difference,
     mean_interval,
     paired_t,
     unpaired_t,
@@ -410,3 +411,13 @@ def test_t_tests_and_the_interval_of_a_mean_keep_their_promise_for_three_indepen
         np.mean([unpaired_t(x, y).p < 0.05 for x, y in zip(a, b, strict=True)]),
     ]
     assert shares == pytest.approx([0.05] * 3, abs=3 * np.sqrt(0.05 * 0.95 / runs))
+
+
+def test_a_difference_of_independent_proportions_is_newcombes():
+    # Newcombe, Statistics in Medicine 1998, 17:873, Table II, method 10: 56/70 - 48/80, 9/10 - 3/10, 6/7 - 2/7.
+    published = {(56, 70, 48, 80): (0.0524, 0.3339), (9, 10, 3, 10): (0.1705, 0.8090),
+                 (6, 7, 2, 7): (0.0582, 0.8062)}
+    for (a, m, b, n), limits in published.items():
+        first, second = wilson_interval(a, m), wilson_interval(b, n)
+        found = independent_difference((a / m, first.low, first.high), (b / n, second.low, second.high))
+        assert (found.low, found.high) == pytest.approx(limits, abs=5e-5)
