@@ -35,8 +35,9 @@ def main() -> None:
     known.add_argument("--images", type=int, default=300, help="a third of them copies")
     known.add_argument("--figure", default="", help="draw the correlations into this file")
     growth = commands.add_parser("growth")
-    growth.set_defaults(run=lambda a: grow(a.images))
+    growth.set_defaults(run=lambda a: grow(a.images, a.figure))
     growth.add_argument("--images", type=int, nargs="+", default=[300, 1000])
+    growth.add_argument("--figure", default="", help="draw the times into this file")
     second = commands.add_parser("second")
     second.set_defaults(run=lambda a: compare(a.data, a.sets))
     second.add_argument("--data", required=True)
@@ -92,7 +93,7 @@ def draw(value, copies, neighbours, target):
 
     figure = drawing.figure(drawing.WIDTH, 3.4)
     axes = figure.subplots()
-    bins, colours = np.linspace(0, 1, 81), sns.color_palette("colorblind", 3)
+    bins, colours = np.linspace(0.6, 1, 41), sns.color_palette("colorblind", 3)
     for colour, (name, chosen) in zip(colours, {
         "planted copies": copies,
         "slices of the same patient": neighbours,
@@ -106,8 +107,9 @@ def draw(value, copies, neighbours, target):
     figure.savefig(target, metadata={"Date": None})
 
 
-def grow(sizes) -> None:
+def grow(sizes, figure: str) -> None:
     """Seconds and peak memory for growing numbers of phantoms."""
+    seconds = []
     print("images  thumbnails (s)  search (s)  pairs  peak memory of the process (MiB)")
     for n in sizes:
         made = make_phantoms(n, size=120, altered_copies=n // 10, seed=3)
@@ -119,6 +121,25 @@ def grow(sizes) -> None:
         done = time.perf_counter()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{n:6d}  {ready - started:14.1f}  {done - ready:10.1f}  {pairs:5d}  {peak:8.0f}", flush=True)
+        seconds.append(done - started)
+    if figure:
+        draw_growth(sizes, seconds, figure)
+
+
+def draw_growth(sizes, seconds, target) -> None:
+    """Seconds over images, both logarithmic, beside growth with the images and with their square."""
+    from brainlib import drawing
+
+    figure = drawing.figure(drawing.WIDTH, 3.4)
+    axes = figure.subplots()
+    sizes, seconds = np.array(sizes, dtype=float), np.array(seconds)
+    axes.plot(sizes, seconds, marker="o", color="0.1", label="thumbnails and search")
+    for power, line, name in ((1, "--", "as the images"), (2, ":", "as their square")):
+        axes.plot(sizes, seconds[0] * (sizes / sizes[0]) ** power, ls=line, color="0.5", label=f"growing {name}")
+    axes.set(xlabel="Phantoms", ylabel="Seconds", xscale="log", yscale="log")
+    drawing.tidy(axes)
+    axes.legend(frameon=False, loc="upper left")
+    figure.savefig(target, metadata={"Date": None})
 
 
 def compare(data: str, sets) -> None:

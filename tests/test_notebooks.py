@@ -144,17 +144,20 @@ def test_executed_notebooks_hold_no_error(out):
         assert "error" not in kinds and len(kinds) > 8
 
 
-def test_a_repeat_trains_nothing_and_says_the_same(out, results, monkeypatch, capfd):
+def test_a_repeat_trains_nothing_and_says_the_same(out, results, tmp_path, monkeypatch, capfd):
     monkeypatch.delenv("BRAINLIB_DATA", raising=False)
     monkeypatch.delenv("BRAINLIB_WEIGHTS", raising=False)
-    before = {path: path.stat().st_mtime_ns for path in (out / "store").rglob("*")}
-    assert cli.main(["run", "--profile", "smoke", "--out", str(out)]) == 0
+    shutil.copytree(out / "store", tmp_path / "store")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*")}
+    papers = ("jardim", "hajhashem")  # one with folds, heat maps and two arms, and a plain one
+    arguments = ["run", "--profile", "smoke", "--papers", ",".join(papers), "--out", str(tmp_path)]
+    assert cli.main(arguments) == 0
     assert "to train" not in capfd.readouterr().err
-    after = {path: path.stat().st_mtime_ns for path in (out / "store").rglob("*")}
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*")}
     assert {path for path in after if path.is_file()} == {p for p in before if p.is_file()}
     assert all(after[path] == before[path] for path in before if path.is_file())
-    again = schema.Answers.model_validate_json((out / "results.json").read_text())
-    for name in PAPERS:
+    again = schema.Answers.model_validate_json((tmp_path / "results.json").read_text())
+    for name in papers:
         assert again.papers[name].result.claims == results.papers[name].result.claims
 
 
