@@ -122,8 +122,6 @@ REGISTRY: dict[str, DataSetInfo] = {
     )
 }
 
-# Written beside phantoms. The first marks a folder as one of phantoms, wherever it is copied to.
-
 
 def info_of(name: str) -> DataSetInfo:
     """Return the registry's entry.
