@@ -115,6 +115,14 @@ def _parser():
     audit.add_argument("target", metavar="SET|DIR", help="a registered set, or any folder of classes")
     audit.add_argument("--data", default="", metavar="DIR", help="folder that holds one folder a set")
     audit.add_argument("--json", default="", metavar="FILE", help="write every finding as JSON")
+
+    export = commands.add_parser("export", help="write a trained model and its card to a folder")
+    export.set_defaults(command=_export)
+    export.add_argument(
+        "trial", metavar="TRIAL", help="key of a stored model, its first digits, or its name"
+    )
+    export.add_argument("folder", metavar="DIR", help="a new or empty folder")
+    export.add_argument("--out", default="reports", metavar="DIR", help="whose store has the model")
     return parser
 
 
@@ -295,6 +303,13 @@ def _audit(arguments):
         with writing(Path(arguments.json)) as file:
             file.write(json.dumps(found.as_dict(), indent=1, ensure_ascii=False).encode())
     return _printed(found.lines())
+
+
+def _export(arguments):
+    from brainlib.exporting import export
+
+    print(export(Path(arguments.out) / "store", arguments.trial, Path(arguments.folder)))
+    return 0
 
 
 def _claims(arguments):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +19,7 @@ from brainlib.errors import UsageError
 from brainlib.models import ModelSpec
 from brainlib.options import KAGGLE, PHANTOMS, PROFILES, Options
 from brainlib.paper import load_paper, paper_ids
+from brainlib.protocoltable import protocol_table
 from brainlib.selection import select
 from brainlib.tables import Table
 from brainlib.training import Phase
@@ -193,17 +193,7 @@ class Study:
 
     def protocol_table(self) -> Table:
         """Every value of the protocol with its provenance."""
-        frame = self.paper.settings_table()
-        frame["setting"] = frame["setting"].map(_named)
-        frame["value"] = frame["value"].map(_plain)
-        frame["alternatives"] = ["; ".join(map(_plain, given)) for given in frame["alternatives"]]
-        assumed = int((frame["provenance"] == "assumed").sum())
-        caption = f"The protocol: {len(frame) - assumed} values stated, {assumed} assumed."
-        likes = {arm.like for arm in self.paper.arms.values() if arm.like}
-        for like in sorted(likes):
-            same = [name for name, arm in self.paper.arms.items() if arm.like == like]
-            caption += f" In all but the backbone, {', '.join(same)} are as {like}."
-        return Table(frame, caption)
+        return protocol_table(self.paper)
 
     def data_table(self) -> Table:
         """Images of each published folder, with the published count and the copies found."""
@@ -371,24 +361,6 @@ class Study:
 def _seeds(options):
     last = options.seed + options.seeds - 1
     return options.seed if options.seeds == 1 else f"{options.seed} to {last}, for each everything"
-
-
-def _plain(value):
-    """Write a setting without the marks of Python."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {each}" for key, each in value.items()) or "none"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "none"
-    return {"True": "yes", "False": "no"}.get(str(value), str(value))
-
-
-def _named(path):
-    """Turn the key path of a setting into words: arms.cnn.phases[0].epochs."""
-    found = re.fullmatch(r"(?:arms\.(?P<arm>[^.]+)\.)?(?:phases\[(?P<phase>\d+)\]|\w+)\.(.+)", path)
-    phase = found["phase"] and f"phase {int(found['phase']) + 1}"
-    place = ", ".join(filter(None, [found["arm"], phase]))
-    name = found[3].replace("_", " ")
-    return f"{place}: {name}" if place else name
 
 
 def _backbone(arm):

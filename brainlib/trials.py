@@ -194,6 +194,7 @@ def _train(trial, dataset, folder, report):
         trial.key,
         {
             "trial": dataclasses.asdict(trial) | {"weights": _without_path(trial.weights)},
+            "data": {"set": dataset.name, "phantom": dataset.phantom},
             "seconds": {"training": training_seconds, "other": total - training_seconds},
             "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "environment": environment(),
