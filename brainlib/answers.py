@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 import brainlib
 from brainlib import claims, consistency, files, pages
+from brainlib.forest import forest
 from brainlib.report import Outcome
 from brainlib.schema import LEFT, VERDICTS, Answers, AuditEntry, Entry, PaperResult, SetAuditsResult
 
@@ -106,6 +107,7 @@ def write_index(out: Path, answers: Answers) -> Path:
         total=Counter(c.verdict for r in ran.values() for c in r.claims),
         run=_run_facts(ran.values()),
         conditions=_conditions(ran),
+        forest=forest(ran),
         controlled=[
             (name, result.arms[each.arm], each)
             for name, result in ran.items()
