@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from brainlib.claims import printed_number
+from brainlib.errors import PaperError
 from brainlib.schema import Claim, PaperResult, Reproduced
 
 WIDTH = 260.0  # of the drawing, in pixels
@@ -50,13 +51,14 @@ def forest(ran: Mapping[str, PaperResult]) -> Forest:
             whole = claim.stage in ("test", "validation", "folds")
             if headline and whole and claim.reproduced and claim.reproduced.value is not None:
                 place = (paper, claim.arm, claim.scenario, claim.phase, claim.stage, claim.label)
-                chosen.setdefault(place, claim)
+                if place not in chosen and _printed(claim) is not None:
+                    chosen[place] = claim
     # Validation images stand in where a paper prints no accuracy of test images.
     tested = {place[:4] for place in chosen if place[4] == "test"}
     chosen = {p: c for p, c in chosen.items() if p[4] != "validation" or p[:4] not in tested}
     if not chosen:
         return Forest((), ())
-    printed = {place: printed_number(c.printed, c.unit).value for place, c in chosen.items()}
+    printed = {place: _printed(claim) for place, claim in chosen.items()}
     lowest = min(
         [*printed.values()]
         + [limit for c in chosen.values() for each in (c.reproduced, c.clean) for limit in _limits(each)]
@@ -83,6 +85,14 @@ def forest(ran: Mapping[str, PaperResult]) -> Forest:
         ),
         tuple((x(tick / 100), tick) for tick in range(start + (-start) % step, 101, step)),
     )
+
+
+def _printed(claim):
+    """The printed number as a fraction; None where the file that it comes from holds no such number."""
+    try:
+        return printed_number(claim.printed, claim.unit).value
+    except PaperError:
+        return None
 
 
 def _limits(found: Reproduced | None) -> tuple[float, ...]:

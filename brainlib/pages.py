@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from brainlib import files
 
@@ -41,6 +44,9 @@ def write(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(filters or {})
-    html = environment.get_template(template).render(values)
+    # The one script that a page may have is named by its hash, so that no other runs.
+    script = environment.get_template("sort.js").render()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    html = environment.get_template(template).render(values, sort_script=Markup(script), sort_digest=digest)
     with files.writing(path) as file:
         file.write(html.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,18 @@ def weights_dir() -> Path:
 def store(tmp_path: Path) -> Path:
     """An empty store of its own for each test."""
     return tmp_path / "store"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium, driven by Playwright; without one the test is skipped."""
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # As root, as in a container, Chromium starts without its sandbox only.
+        running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield running
+        running.close()

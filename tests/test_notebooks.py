@@ -61,7 +61,9 @@ def test_every_figure_has_alternative_text_and_every_page_its_figures(out):
 
 def test_pages_ask_nothing_of_the_network(out):
     for name, page in pages(out).items():
-        assert not re.search(r"<(script|link|iframe)\b", page), name
+        # The index sorts its tables by one script of its own; the other pages have none.
+        assert page.count("<script>") == (name == "index"), name
+        assert not re.search(r"<(script\s|link|iframe)", page), name
         assert re.findall(r"""(?:src=["']|url\(["']?)(?!data:)[^"')]+""", page) == [], name
 
 
