@@ -70,7 +70,7 @@ def averaging(study: Study) -> Table:
                     "row": f"{study.paper.arms[arm].title}, {phase}" if first else "",
                     "scenario": study.paper.scenario(scenario).title if first else "",
                     "n": row["accuracy"].n if first else "",
-                    "": kind if first else f"{kind} averages",
+                    "numbers": kind if first else f"{kind} averages",
                     **{name: percent(scores[name]) for name in _FOUR},
                 }
             )

@@ -35,13 +35,13 @@ def folds(results: Results, arm: str, metrics: Sequence[str] = _FOLD_METRICS) ->
     """Scores of each fold, their mean and variance, beside the printed ones."""
     title = results.study.title(arm)
     if arm not in results.study.arms:
-        return Table(pd.DataFrame({"": [NOT_RUN]}), f"{title}: not run.")
+        return Table(pd.DataFrame({"fold": [NOT_RUN]}), f"{title}: not run.")
     rows = []
     steps = [(stage, stage, "value") for stage in results.folds]
     steps += [("mean", "folds", "mean"), ("variance (points²)", "folds", "variance")]
     for name, stage, over in steps:
         shown = _spread if over == "variance" else percent
-        row = {"": name}
+        row = {"fold": name}
         for metric in (Metric(name=each, over=over) for each in metrics):
             printed = results.printed(arm, stage, metric)
             row[metric.name] = shown(results.estimate(arm, stage, metric).value)
@@ -110,15 +110,15 @@ def comparison(
             for heading, number in printed.items()
         }
         if any(printed.values()):
-            rows.append({"arm": given.title, "": "printed", **cells})
+            rows.append({"arm": given.title, "numbers": "printed", **cells})
         title = "" if any(printed.values()) else given.title
         if study.why_not_run([arm], scenario):
-            rows.append({"arm": title, "": NOT_RUN})
+            rows.append({"arm": title, "numbers": NOT_RUN})
             continue
         judged = arm
         called = results.collapsed(arm, "test", scenario, phase)
         named = [title, f"collapsed: calls every image {called}" if called else ""]
-        rows.append({"arm": "; ".join(filter(None, named)), "": "reproduced"})
+        rows.append({"arm": "; ".join(filter(None, named)), "numbers": "reproduced"})
         for heading, (stage, metric) in columns.items():
             estimate = results.estimate(arm, stage, metric, scenario, phase)
             rows[-1][heading] = _with_interval(metric, estimate)
@@ -137,11 +137,11 @@ def per_class(results: Results, arm: str, scenario: str = "", phase: str = "") -
     """
     title = results.study.title(arm, scenario)
     if results.study.why_not_run([arm], scenario):
-        return Table(pd.DataFrame({"": [NOT_RUN]}), f"{title}: not run.")
+        return Table(pd.DataFrame({"class": [NOT_RUN]}), f"{title}: not run.")
     report = results.per_class(arm, "test", scenario, phase)
     rows = []
     for label, scored in report.iterrows():
-        row = {"": label}
+        row = {"class": label}
         for name in ("precision", "sensitivity", "f1"):
             row[name] = percent(scored[name])
             if label in results.study.paper.data.classes:

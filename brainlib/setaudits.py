@@ -114,7 +114,7 @@ class SetAudits:
             "re-encoded, resized, brighter, mirrored, or turned and cropped a little; they include the "
             "exact ones. Of a set that is published in two parts, test images with a copy in training."
         )
-        return Table(pd.DataFrame(rows).set_index("set").T.rename_axis("").reset_index(), caption)
+        return Table(pd.DataFrame(rows).set_index("set").T.rename_axis("found").reset_index(), caption)
 
     def by_class(self, name: str) -> Table:
         """Images, and those with a copy, of each class and published part of a set."""
@@ -201,7 +201,7 @@ class SetAudits:
             f"{self._what()}Images of the set on the left that also stand in the set above. A model "
             "trained on one and tested on the other has seen these."
         )
-        return Table(frame.rename_axis("").reset_index(), caption)
+        return Table(frame.rename_axis("set").reset_index(), caption)
 
     def montage(self, name: str, contradictory: bool = False) -> Plot | None:
         """The largest groups of near copies of a set, or its contradictions; None without any.

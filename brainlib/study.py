@@ -188,7 +188,7 @@ class Study:
             "not run": ", ".join(self.not_run()) or "nothing: every arm of the paper is run",
             "seed": _seeds(options),
         }
-        frame = pd.DataFrame({"": rows.keys(), "this run": map(str, rows.values())})
+        frame = pd.DataFrame({"what": rows.keys(), "this run": map(str, rows.values())})
         return Table(frame, f"What this run of {self.paper.id} does.")
 
     def protocol_table(self) -> Table:

@@ -29,7 +29,9 @@ class Table:
             body = self.frame.to_html(index=False, escape=True, na_rep="", border=0)
         opening = body.index(">") + 1
         caption = f"<caption>{escape(self.caption)}</caption>"
-        return f'<div class="table">{body[:opening]}{caption}{body[opening:]}</div>'
+        # A table that is wider than the page scrolls by itself, with the keyboard too.
+        group = f'<div class="table" role="group" tabindex="0" aria-label="{escape(self.caption)}">'
+        return f"{group}{body[:opening]}{caption}{body[opening:]}</div>"
 
     def __repr__(self) -> str:
         return f"{self.caption}\n{self.frame.to_string(index=False)}"

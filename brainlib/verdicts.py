@@ -141,7 +141,7 @@ class Verdicts:
     def conditions_table(self) -> Table:
         """What keeps this run from being held against the paper; numbered for the verdicts."""
         notes = self.study.conditions()
-        rows = [{"": n, "condition": note} for n, note in enumerate(notes, start=1)]
+        rows = [{"number": n, "condition": note} for n, note in enumerate(notes, start=1)]
         caption = (
             "Conditions under which a number is not comparable with the printed one."
             if rows

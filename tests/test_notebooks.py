@@ -15,6 +15,7 @@ from brainlib import cli, report, schema
 from brainlib.errors import UsageError
 from brainlib.options import Options
 from brainlib.paper import paper_ids
+from browsing import Watched, violations
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 PAPERS, AUDIT = tuple(paper_ids()), "00_data_audit"
@@ -65,6 +66,16 @@ def test_pages_ask_nothing_of_the_network(out):
         assert page.count("<script>") == (name == "index"), name
         assert not re.search(r"<(script\s|link|iframe)", page), name
         assert re.findall(r"""(?:src=["']|url\(["']?)(?!data:)[^"')]+""", page) == [], name
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1600, "light")])
+def test_pages_can_be_read_by_everybody(out, browser, width, scheme):
+    for name in (AUDIT, "hajhashem", "jardim", "lu"):  # the others have no other kind of output
+        with Watched(browser, width, scheme) as page:
+            page.goto((out / f"{name}.html").as_uri())
+            assert violations(page) == [], name
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert page.left == [] and page.errors == [], name
 
 
 def test_links_stay_within_the_report(out):

@@ -35,7 +35,7 @@ def test_the_collapsed_rows_are_those_of_weighted_averages(lu):
     rows = plain(printedtables.averaging(lu).frame)
     assert list(rows["row"]) == ["VGG16, fine-tuning", "", ""] * 2
     assert list(rows["n"][::3]) == ["141", "327"]
-    assert list(rows[""]) == ["printed", "weighted averages", "macro averages"] * 2
+    assert list(rows["numbers"]) == ["printed", "weighted averages", "macro averages"] * 2
     scores = rows[["accuracy", "precision", "sensitivity", "f1"]].to_numpy().tolist()
     assert scores[0] == scores[1] == ["35.46 %", "12.57 %", "35.46 %", "18.57 %"]
     assert scores[3] == scores[4] == ["15.29 %", "2.34 %", "15.29 %", "4.06 %"]

@@ -30,7 +30,7 @@ def jardim(monkeypatch, tmp_path):
 
 
 def test_the_fold_table_holds_scores_mean_and_variance_beside_the_printed_ones(jardim):
-    rows = scoretables.folds(jardim, "cnn").frame.set_index("")
+    rows = scoretables.folds(jardim, "cnn").frame.set_index("fold")
     spaced = rows["accuracy"].str.replace("\N{NO-BREAK SPACE}", " ")
     assert list(spaced) == ["98.00 %", "97.50 %", "97.00 %", "97.50 %", "0.250"]
     assert list(rows["accuracy, printed"])[-2:] == ["97.66\N{NO-BREAK SPACE}%", "0.092"]

@@ -50,7 +50,7 @@ def lu(monkeypatch, tmp_path):
 def test_printed_and_reproduced_stand_below_each_other(lu):
     table = scoretables.comparison(lu, COLUMNS, "four", "fine-tuning")
     rows = table.frame.map(plain)
-    assert list(rows["arm"][:2]) == ['MobileNet ("Ours")', ''] and list(rows[""][:2]) == ["printed", "reproduced"]
+    assert list(rows["arm"][:2]) == ['MobileNet ("Ours")', ''] and list(rows["numbers"][:2]) == ["printed", "reproduced"]
     assert list(rows.loc[0, list(COLUMNS)]) == ["97.24 %", "97.86 %", "97.91 %", "97.86 %", "97.86 %"]
     # 300 / 327; precision is 93 * 85/94 + 94 * 80/89 + 50 * 48/55 + 90 * 87/89 over 327.
     assert rows.loc[1, "accuracy"] == "91.74 % (88.25 to 94.26 %)"
@@ -69,10 +69,10 @@ def test_a_collapsed_model_is_named_beside_its_scores(lu):
 def test_an_arm_and_a_scenario_that_were_not_run_say_so_beside_the_printed_numbers(lu):
     rows = scoretables.comparison(lu, COLUMNS, "four", "fine-tuning").frame.map(plain)
     at = rows.index[rows["arm"] == "VGG16"][0]
-    assert rows.loc[at, "accuracy"] == "15.29 %" and rows.loc[at + 1, ""] == "not run"
+    assert rows.loc[at, "accuracy"] == "15.29 %" and rows.loc[at + 1, "numbers"] == "not run"
     assert rows.loc[at + 1, "accuracy"] == ""
     other = scoretables.comparison(lu, COLUMNS, "glioma", "fine-tuning").frame
-    assert set(other[""]) == {"printed", "not run"}
+    assert set(other["numbers"]) == {"printed", "not run"}
 
 
 def test_an_arm_of_which_nothing_is_printed_has_the_row_of_what_was_run(monkeypatch, tmp_path):
@@ -87,7 +87,7 @@ def test_an_arm_of_which_nothing_is_printed_has_the_row_of_what_was_run(monkeypa
     rows = table.frame.map(plain)
     assert "40 test images" in table.caption  # of an arm that has this phase: the first has not
     assert list(rows["arm"][:3]) == ["ResNet50V2", "", "MobileNetV2"]
-    assert list(rows[""][:4]) == ["printed", "not run", "reproduced", "not run"]
+    assert list(rows["numbers"][:4]) == ["printed", "not run", "reproduced", "not run"]
     assert rows.loc[0, "accuracy"] == "97.00 %" and rows.loc[0, "loss"] == "–"
     assert rows.loc[2, "accuracy"] == "97.50 % (87.12 to 99.56 %)"
     # 39 times -log 0.7 and once -log 0.1, over 40; a loss is no percentage.
@@ -95,7 +95,7 @@ def test_an_arm_of_which_nothing_is_printed_has_the_row_of_what_was_run(monkeypa
 
 
 def test_each_class_then_macro_and_weighted_averages(lu):
-    rows = scoretables.per_class(lu, "mobilenet", "four").frame.set_index("").map(plain)
+    rows = scoretables.per_class(lu, "mobilenet", "four").frame.set_index("class").map(plain)
     assert list(rows.index) == [GLIOMA, MENINGIOMA, NORMAL, PITUITARY, "macro average", "weighted average"]
     # Glioma: 85 of 93 found, 85 of 94 calls right, so F1 = 170 / 187.
     assert list(rows.loc[GLIOMA, ["precision", "sensitivity", "f1"]]) == ["90.43 %", "91.40 %", "90.91 %"]

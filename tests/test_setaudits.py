@@ -35,7 +35,7 @@ def audits(tmp_path_factory):
 
 def test_the_sets_that_are_there_are_audited(audits):
     assert audits.sets == ("br35h", "navoneel")
-    rows = audits.table().frame.set_index("")
+    rows = audits.table().frame.set_index("found")
     assert rows.loc["images"].tolist() == [7, 4]
     assert rows.loc["unreadable"].tolist() == [0, 1]
     assert rows.loc["near copies"].tolist() == ["2 in 1 groups", "0 in 0 groups"]
@@ -46,7 +46,7 @@ def test_pictures_of_one_set_are_found_in_another_however_they_are_stored(audits
     # Of br35h the first slice, which it has twice, and the second; of navoneel two of four.
     assert audits.overlaps.loc["br35h", "navoneel"] == 3
     assert audits.overlaps.loc["navoneel", "br35h"] == 2
-    shown = audits.overlap_table().frame.set_index("")
+    shown = audits.overlap_table().frame.set_index("set")
     assert shown.loc["navoneel", "br35h"] == "2 (50 %)" and shown.loc["br35h", "br35h"] == "–"
 
 
