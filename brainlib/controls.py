@@ -134,7 +134,7 @@ def _finding(found, chance):
 def control_table(found: Sequence[Control], study: Study) -> Table:
     """The controls of a study for readers, with what copies alone are worth."""
     if not found:
-        return Table(pd.DataFrame(), "Not run: --controls (controls = True) trains them, five models an arm.")
+        return Table(pd.DataFrame(), "Not run: --controls (controls = True) trains them: five models an arm, six on real images.")
     rows, published = [], {}
     for each in found:
         name = study.title(each.arm, each.scenario)

@@ -114,7 +114,8 @@ class SetAudits:
             "re-encoded, resized, brighter, mirrored, or turned and cropped a little; they include the "
             "exact ones. Of a set that is published in two parts, test images with a copy in training."
         )
-        return Table(pd.DataFrame(rows).set_index("set").T.rename_axis("found").reset_index(), caption)
+        frame = pd.DataFrame(rows).set_index("set").T.rename_axis("found").rename_axis(None, axis=1)
+        return Table(frame.reset_index(), caption)
 
     def by_class(self, name: str) -> Table:
         """Images, and those with a copy, of each class and published part of a set."""

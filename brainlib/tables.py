@@ -24,6 +24,8 @@ class Table:
     caption: str
 
     def _repr_html_(self) -> str:
+        if not len(self.frame.columns):  # nothing to show but why
+            return f"<p>{escape(self.caption)}</p>"
         # pandas would cut long text and long tables, which here are the point.
         with pd.option_context("display.max_colwidth", None, "display.max_rows", None):
             body = self.frame.to_html(index=False, escape=True, na_rep="", border=0)

@@ -57,6 +57,9 @@ class Verdicts:
         self.repeats = [Verdicts(other) for other in repeats]
         self.retrained = retrained
 
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
+
     @cached_property
     def checks(self) -> list[Check]:
         """What the printed numbers say by themselves; see `consistency.check_paper`."""
@@ -147,7 +150,7 @@ class Verdicts:
             if rows
             else "Nothing keeps these numbers from being held against the printed ones."
         )
-        return Table(pd.DataFrame(rows, columns=["", "condition"]), caption)
+        return Table(pd.DataFrame(rows, columns=["number", "condition"]), caption)
 
     def table(self) -> Table:
         """Claim, printed, reproduced with its interval, verdict and reason.

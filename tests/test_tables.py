@@ -12,7 +12,7 @@ from brainlib.tables import Table, percent
 def test_hostile_text_is_shown_not_obeyed():
     hostile = "<script>alert(1)</script>"
     html = Table(pd.DataFrame({hostile: [hostile]}), hostile)._repr_html_()
-    assert "<script" not in html and "onload" not in Table(pd.DataFrame(), '" onload="x')._repr_html_().replace("&quot; onload=&quot;x", "")
+    assert "<script" not in html and "onload" not in Table(pd.DataFrame({"a": [1]}), '" onload="x')._repr_html_().replace("&quot; onload=&quot;x", "")
     assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 4
 
 
@@ -25,6 +25,10 @@ def test_long_text_and_long_tables_are_not_cut():
 def test_what_is_missing_is_left_empty():
     html = Table(pd.DataFrame({"a": [math.nan]}), "Empty.")._repr_html_()
     assert "<td></td>" in html
+
+
+def test_a_table_of_nothing_is_a_sentence():
+    assert Table(pd.DataFrame(), "Nothing & why.")._repr_html_() == "<p>Nothing &amp; why.</p>"
 
 
 def test_a_percentage_has_two_digits_and_no_place_to_break():

@@ -104,6 +104,7 @@ def test_conditions_are_named_by_their_numbers(jardim):  # noqa: F811
     jardim.study.dataset.phantom = True
     verdicts = Verdicts(jardim)
     listed = verdicts.conditions_table().frame
+    assert list(listed["number"]) == list(range(1, len(listed) + 1))
     assert list(listed["condition"]) == ["3000 phantoms"]
     table = verdicts.table().frame
     assert set(table["verdict"]) == {"not comparable", "inconsistent as printed"}
