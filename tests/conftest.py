@@ -45,10 +45,10 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def browser():
-    """Debian's Chromium, driven by Playwright; without one the test is skipped."""
-    found = shutil.which("chromium")
+    """Chromium or Chrome, driven by Playwright; without one the test is skipped."""
+    found = shutil.which("chromium") or shutil.which("google-chrome")
     if found is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
+        pytest.skip("no browser on this machine: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
