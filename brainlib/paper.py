@@ -206,6 +206,24 @@ class Paper(Frozen):
             return self.scenarios[name]
         return Scenario(title="all classes", classes=self.data.classes)
 
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        from brainlib.tables import Table
+
+        given = [setting for _, setting in settings_of(self)]
+        assumed = sum(setting.assumed is not None for setting in given)
+        rows = {
+            "authors": ", ".join(self.citation.authors),
+            "data set": f"{self.data.set.value}: {', '.join(self.data.classes)}",
+            "arms": ", ".join(self.arms),
+            "scenarios": ", ".join(self.scenarios) or "none",
+            "protocol": f"{len(given) - assumed} values stated, {assumed} assumed",
+            "printed numbers": str(len(self.claims)),
+        }
+        frame = pd.DataFrame({"what": rows.keys(), "in the paper": rows.values()})
+        return Table(frame, f"{self.id}: {self.citation.title}")._repr_html_()
+
     def settings_table(self) -> pd.DataFrame:
         """All settings: columns setting (key path), value, provenance, why, alternatives.
 
@@ -216,7 +234,7 @@ class Paper(Frozen):
         rows = [
             (path, s.value, "assumed" if s.assumed else "stated", s.assumed or s.stated,
              s.alternatives)
-            for path, s in _settings("", self)
+            for path, s in settings_of(self)
         ]
         columns = ["setting", "value", "provenance", "why", "alternatives"]
         return pd.DataFrame(rows, columns=columns)
@@ -302,6 +320,11 @@ def _spelled_out(content: dict[str, Any], file_name: str) -> dict[str, Any]:
 
 def _folder() -> Any:
     return resources.files("brainlib") / "papers"
+
+
+def settings_of(paper: Paper) -> Iterator[tuple[str, Setting]]:
+    """Every setting of a paper with its key path, such as "protocol.batch_size"."""
+    return _settings("", paper)
 
 
 def _settings(path: str, part: Any) -> Iterator[tuple[str, Setting]]:

@@ -11,7 +11,7 @@ from brainlib.tables import Table
 def protocol_table(paper: Paper) -> Table:
     """Every value of a paper's protocol, stated or assumed, with place or reason."""
     frame = paper.settings_table()
-    frame["setting"] = frame["setting"].map(_named)
+    frame["setting"] = frame["setting"].map(setting_name)
     frame["value"] = frame["value"].map(plain)
     frame["alternatives"] = ["; ".join(map(plain, given)) for given in frame["alternatives"]]
     assumed = int((frame["provenance"] == "assumed").sum())
@@ -32,7 +32,7 @@ def plain(value: object) -> str:
     return {"True": "yes", "False": "no"}.get(str(value), str(value))
 
 
-def _named(path):
+def setting_name(path: str) -> str:
     """Turn the key path of a setting into words: arms.cnn.phases[0].epochs."""
     found = re.fullmatch(r"(?:arms\.(?P<arm>[^.]+)\.)?(?:phases\[(?P<phase>\d+)\]|\w+)\.(.+)", path)
     phase = found["phase"] and f"phase {int(found['phase']) + 1}"

@@ -18,6 +18,7 @@ from brainlib.errors import DataError
 from brainlib.estimates import Estimate
 from brainlib.paper import Metric
 from brainlib.study import Study
+from brainlib.tables import Table, percent
 from brainlib.trial import TrialResult
 
 
@@ -40,6 +41,18 @@ class Results:
         self.folds = sorted({stage for _, _, stage in self.trials if stage.startswith("fold")})
         self._estimates: dict[tuple, Estimate] = {}
         self._calibrations: dict[tuple[str, str], Calibration] = {}
+
+    def _repr_html_(self) -> str:
+        study = self.study
+        rows = []
+        for scenario in study.scenarios:
+            for arm in study.arms:
+                found = self.estimate(arm, "test", "accuracy", scenario)
+                limits = f"{percent(found.low)} to {percent(found.high)}"
+                row = {"arm": study.title(arm, scenario), "accuracy": percent(found.value)}
+                rows.append(row | {"95 % interval": limits, "n": found.n})
+        caption = f"{study.paper.id}: {len(self.trials)} trained models, judged on the images held out."
+        return Table(pd.DataFrame(rows), caption)._repr_html_()
 
     def repeats(self) -> list[Results]:
         """Results of the study's other seeds, trained now or before; [] if it has one seed."""

@@ -18,12 +18,13 @@ from brainlib import audit, datasets, splits, trials, weights
 from brainlib.errors import UsageError
 from brainlib.models import ModelSpec
 from brainlib.options import KAGGLE, PHANTOMS, PROFILES, Options
-from brainlib.paper import load_paper, paper_ids
-from brainlib.protocoltable import protocol_table
+from brainlib.paper import Paper, load_paper, paper_ids, settings_of
+from brainlib.protocoltable import plain, protocol_table, setting_name
 from brainlib.selection import select
 from brainlib.tables import Table
 from brainlib.training import Phase
 from brainlib.trial import Trial, TrialResult
+from brainlib.variation import varied
 
 
 class Study:
@@ -31,8 +32,8 @@ class Study:
 
     Parameters
     ----------
-    paper : str
-        Id of a paper.
+    paper : str or Paper
+        Id of a paper, or a paper that was read from elsewhere or `varied`.
     **options
         See `Options`.
 
@@ -42,6 +43,8 @@ class Study:
         What of the paper is run; a paper without scenarios has the one named "".
     split_by : {"image", "group"}
         As the paper divides its images, unless the study is a `clean` one.
+    changed : tuple of str
+        Settings that are not the paper's own: see `varied`.
 
     Raises
     ------
@@ -50,13 +53,16 @@ class Study:
         they are first asked for.
     """
 
-    def __init__(self, paper: str, **options):
+    def __init__(self, paper: str | Paper, **options):
         self.options = Options.of(options)
-        self.paper = load_paper(paper)
+        self.paper = paper if isinstance(paper, Paper) else load_paper(paper)
+        self.changed: tuple[str, ...] = ()
         self.profile = PROFILES[self.options.profile]
         self.split_by = self.paper.protocol.split_by.value
         unknown = set(self.options.backbone) - {
-            name for known in map(load_paper, paper_ids()) for name in _backbones(known)
+            name
+            for known in (self.paper, *map(load_paper, paper_ids()))
+            for name in _backbones(known)
         }
         if unknown:
             raise UsageError(
@@ -153,6 +159,7 @@ class Study:
         return (*self._data_notes(), *self.dataset.differences)
 
     def _data_notes(self):
+        yield from self.changed
         data, used = self.dataset, self.profile.images
         if data.phantom:
             yield f"{len(data.table)} phantoms"
@@ -185,6 +192,7 @@ class Study:
             "fingerprint": data.fingerprint,
             **{f"arm {arm}": self.title(arm) for arm in self.arms},
             **{f"weights of {arm}": self.weights[arm].label for arm in self.arms},
+            **({"changed": "; ".join(self.changed)} if self.changed else {}),
             "not run": ", ".join(self.not_run()) or "nothing: every arm of the paper is run",
             "seed": _seeds(options),
         }
@@ -259,10 +267,7 @@ class Study:
 
     def at_seed(self, seed: int) -> Study:
         """The same study by another seed."""
-        other = Study(self.paper.id, **(self.options.model_dump() | {"seed": seed, "seeds": 1}))
-        if not self.profile.images:  # of a subset, each seed uses other images
-            other.dataset = self.dataset
-        return other
+        return self._other(self.paper, seed=seed)
 
     def clean(self) -> Study:
         """The same study with copies, and where known images of one patient, kept together.
@@ -274,8 +279,24 @@ class Study:
 
     def on(self, data: datasets.DataSet, split_by: str) -> Study:
         """The same study of other images, or divided otherwise; see `clean` and `controls`."""
-        other = Study(self.paper.id, **(self.options.model_dump() | {"seeds": 1}))
+        other = self._other(self.paper)
         other.dataset, other.split_by = data, split_by
+        return other
+
+    def varied(self, setting: str, value: object) -> Study:
+        """The same study with another value of one setting of the protocol: see `variation.varied`."""
+        paper = varied(self.paper, setting, value)
+        other = self._other(paper)
+        old = dict(settings_of(self.paper))[setting].value
+        name = setting_name(setting)
+        other.changed = (*self.changed, f"{name} {plain(value)} in place of {plain(old)}")
+        return other
+
+    def _other(self, paper, **options):
+        other = Study(paper, **(self.options.model_dump() | {"seeds": 1} | options))
+        other.changed = self.changed
+        if not self.profile.images:  # of a subset, each seed and protocol uses other images
+            other.dataset = self.dataset
         return other
 
     def _trial(self, scenario, arm, fold):

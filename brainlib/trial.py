@@ -18,6 +18,7 @@ from brainlib import images
 from brainlib.errors import UsageError
 from brainlib.models import ModelSpec
 from brainlib.splits import Split
+from brainlib.tables import Table, percent
 from brainlib.training import Phase
 from brainlib.weights import Weights
 
@@ -84,6 +85,17 @@ class Trial:
         """What a person calls the trial."""
         return " ".join(filter(None, [self.paper, self.scenario, self.arm, self.stage]))
 
+    def _repr_html_(self) -> str:
+        rows = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            for part in value if field.name == "phases" else [value]:
+                if dataclasses.is_dataclass(part):
+                    own = {k: v for k, v in dataclasses.asdict(part).items() if v not in ("", (), None)}
+                    part = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in own.items() if k != "file")
+                rows.append({"setting": field.name.replace("_", " "), "value": str(part)})
+        return Table(pd.DataFrame(rows), f"{self.name}, stored as {self.key}")._repr_html_()
+
     @property
     def epochs(self) -> int:
         """Epochs of all phases together."""
@@ -128,6 +140,18 @@ class TrialResult:
     history: pd.DataFrame
     epochs: pd.DataFrame
     facts: dict
+
+    def _repr_html_(self) -> str:
+        columns = [f"p_{name}" for name in self.trial.classes]
+        rows = []
+        for part in self.predictions["part"].unique():
+            table = self.part(part)
+            said = table[columns].to_numpy().argmax(axis=1)
+            right = (table["label"].to_numpy() == [self.trial.classes[n] for n in said]).mean()
+            rows.append({"part": part, "images": len(table), "most probable class is right": percent(right)})
+        seconds = self.facts["seconds"]["training"]
+        caption = f"{self.trial.name}: {len(self.history)} epochs in {seconds:.0f} s, stored as {self.trial.key}"
+        return Table(pd.DataFrame(rows), caption)._repr_html_()
 
     def part(self, name: str, phase: str = "") -> pd.DataFrame:
         """Predictions of the "train", "validation" or "test" part, by default after all phases."""

@@ -204,6 +204,20 @@ def test_controls_are_run_when_asked_for(out, tmp_path, monkeypatch, capfd):
     assert "of 360 planted copies" in " ".join(index.split())
 
 
+def test_a_question_that_nobody_asked_trains_only_what_it_must(out, tmp_path, monkeypatch, capfd):
+    monkeypatch.delenv("BRAINLIB_DATA", raising=False)
+    monkeypatch.delenv("BRAINLIB_WEIGHTS", raising=False)
+    shutil.copytree(out / "store", tmp_path / "store")
+    given = {"paper": "hajhashem", "arm": "resnet18", "setting": "protocol.batch_size", "value": 16,
+             "profile": "smoke", "out": str(tmp_path)}
+    outcome = report.run_notebook(NOTEBOOKS / "explore.ipynb", given, tmp_path)
+    assert outcome.error is None
+    assert capfd.readouterr().err.count("1 models to train") == 1
+    page = " ".join(re.sub(r"<[^>]+>", " ", outcome.html.read_text()).split())
+    assert "batch size 16 in place of 32" in page and "hajhashem resnet18 final: 2 epochs" in page
+    assert "PairedTest(name='McNemar" in page.replace("&#x27;", "'").replace("&#39;", "'")
+
+
 def test_heat_maps_are_measured(results):
     for name in ("jardim", "lu", "yim"):
         found = results.papers[name].result.heat_maps
