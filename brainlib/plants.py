@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from brainlib import audit, images, nearcopies, stats
+from brainlib import images, nearcopies, stats
+from brainlib.grouping import connected
 from brainlib.looking import Looked
 from brainlib.phantoms import ALTERATIONS, alter, make_phantoms
 from brainlib.tables import Table, percent
@@ -73,7 +74,7 @@ def plant(looked: Looked, root: Path, seed: int = 0) -> tuple[Planted, ...]:
             kinds.append(kind)
     every = np.concatenate([looked.thumbnails[different], np.stack(small)])
     pairs = nearcopies.near_copies(every).pairs
-    group = audit.group_ids(np.arange(len(every)).astype(str), pairs)
+    group = connected(len(every), pairs)
     found = group[len(different):] == group[origin]
     return tuple(
         Planted(looked.name, kind, each, int(found[np.array(kinds) == kind].sum())) for kind in ALTERATIONS
@@ -104,7 +105,7 @@ def truth(seed: int = 0) -> Truth:
     made = make_phantoms(_PHANTOMS, altered_copies=_PHANTOMS // 4, seed=seed)
     small = np.stack([nearcopies.thumbnail(Image.fromarray(picture)) for picture in made.images])
     pairs = nearcopies.near_copies(small).pairs
-    group = audit.group_ids(np.arange(_PHANTOMS).astype(str), pairs)
+    group = connected(_PHANTOMS, pairs)
     table = made.table
     copies = table[table["alteration"] != ""]
     hit = group[copies.index] == group[copies["copy_of"]]
