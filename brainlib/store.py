@@ -102,13 +102,8 @@ def holds(folder: Path, key: str, *, model: bool = False) -> bool:
     return not model or _MODEL in facts["sha256"]
 
 
-def read(folder: Path, key: str) -> tuple[dict, dict[str, pd.DataFrame]]:
-    """Read a result.
-
-    Returns
-    -------
-    facts : dict
-    tables : dict of DataFrame
+def facts(folder: Path, key: str) -> dict:
+    """Read what was stored of a result beside its tables.
 
     Raises
     ------
@@ -116,12 +111,23 @@ def read(folder: Path, key: str) -> tuple[dict, dict[str, pd.DataFrame]]:
         When it is not there or does not verify.
     """
     target = folder / "trials" / key
-    facts = _verified(target)
-    if facts is None:
+    found = _verified(target)
+    if found is None:
         raise StoreError(f"{target}: expected a stored result, found none that verifies; run again")
-    names = [name for name in facts["sha256"] if name.endswith(".parquet")]
-    tables = {name.removesuffix(".parquet"): pd.read_parquet(target / name) for name in names}
-    return facts, tables
+    return found
+
+
+def read(folder: Path, key: str) -> tuple[dict, dict[str, pd.DataFrame]]:
+    """Read a result: its facts and its tables, by name.
+
+    Raises
+    ------
+    StoreError
+        As `facts`.
+    """
+    found, target = facts(folder, key), folder / "trials" / key
+    names = [name for name in found["sha256"] if name.endswith(".parquet")]
+    return found, {name.removesuffix(".parquet"): pd.read_parquet(target / name) for name in names}
 
 
 def load_model(folder: Path, key: str):

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from brainlib import cli, exporting, images, store
+from brainlib import cli, exporting, images, modelcards, store
 from brainlib.errors import StoreError, UsageError
 from brainlib.trials import run_trials
 from made_up import FACTS, predictions
@@ -69,14 +69,14 @@ def test_copies_of_training_images_have_a_score_without_them(trained):
     train = predictions("train", 30, 0, 0, 30)
     train["group"] += 1000
     train.loc[:19, "group"] = np.arange(20)  # twenty of the positives, all right
-    table = exporting.pd.concat([test, train]).assign(phase="training")
-    facts = FACTS | {"trial": json.loads(json.dumps(exporting.dataclasses.asdict(trial)))}
-    card = exporting.model_card("0" * 24, facts, table)
+    table = modelcards.pd.concat([test, train]).assign(phase="training")
+    facts = FACTS | {"trial": json.loads(json.dumps(modelcards.dataclasses.asdict(trial)))}
+    card = modelcards.model_card("0" * 24, facts, table)
     published, clean = card["scores"].values()
     assert (published["accuracy"]["value"], published["accuracy"]["n"]) == (0.9, 100)
     assert (clean["accuracy"]["value"], clean["accuracy"]["n"]) == (0.875, 80)
     assert "trained before it was recorded" in card["differs_from_paper"][0]
-    assert "| accuracy | 90.00 % (82.6 to 94.5), n = 100 | 87.50" in exporting.card_text(card)
+    assert "| accuracy | 90.00 % (82.6 to 94.5), n = 100 | 87.50" in modelcards.card_text(card)
 
 
 @pytest.mark.parametrize("wanted", ["", "lu", "jardim transfer final", "ffffffffffffffffffffffff"])
