@@ -28,8 +28,8 @@ VERSION = "1"
 #: Suffixes (lower case) of the files that count as images.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 
-# Pillow also reads formats that start other programs (EPS starts Ghostscript): none is needed.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
+#: Pillow also reads formats that start other programs (EPS starts Ghostscript): none is needed.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 
 # A slice has less than a megabyte; reading a file of any size would fill the memory.
 MAX_FILE_BYTES = 256 * 2**20
@@ -73,7 +73,59 @@ def decode(path: Path) -> Image.Image:
         than ``PIL.Image.MAX_IMAGE_PIXELS`` (found out before any pixel is decoded).
     """
     path = Path(path)
-    return _decode_bytes(_read(path), path)[0]
+    return decode_bytes(_read(path), path)[0]
+
+
+def decode_bytes(
+    data: bytes, name: Path | str, advice: str = "replace the file by a fresh copy of the data set's"
+) -> tuple[Image.Image, tuple[int, int, str, str]]:
+    """Decode the bytes of an image file, as `decode` does.
+
+    Parameters
+    ----------
+    data : bytes
+    name : Path or str
+        What an error message calls it.
+    advice : str
+        What an error message tells its reader to do.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode ``"L"`` or ``"RGB"``, 8 bits, upright.
+    (int, int, str, str)
+        Width, height, mode and format as the file states them.
+
+    Raises
+    ------
+    DataError
+        As `decode`.
+    """
+    if not data:
+        raise DataError(f"{name}: expected an image, received an empty file (0 bytes); {advice}")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and image.width * image.height > limit:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+            stored = (image.width, image.height, image.mode, image.format or "")
+            image.load()
+            return _to_eight_bits(_upright(image)), stored
+    except Image.UnidentifiedImageError as error:
+        raise DataError(
+            f"{name}: expected an image ({', '.join(FORMATS)}), received {len(data)} bytes that "
+            f"are none; {advice}"
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(
+            f"{name}: expected at most {Image.MAX_IMAGE_PIXELS} pixels, received an image that "
+            f"announces more ({_one_line(error)}); {advice}"
+        ) from error
+    except Exception as error:  # a damaged file makes Pillow raise nearly any kind of exception
+        raise DataError(
+            f"{name}: expected a whole image, received one that cannot be decoded "
+            f"({_one_line(error)}); {advice}"
+        ) from error
 
 
 def describe(path: Path, byte_hash: str) -> ImageFacts:
@@ -96,7 +148,7 @@ def describe(path: Path, byte_hash: str) -> ImageFacts:
     DataError
         As `decode`, or the file has changed since it was hashed.
     """
-    image, stored = _decode_bytes(_read_unchanged(path, byte_hash), path)
+    image, stored = decode_bytes(_read_unchanged(path, byte_hash), path)
     return ImageFacts(*stored, pixel_hash(image))
 
 
@@ -178,8 +230,8 @@ def load_images(
         return cached
 
     def one(path: Path, byte_hash: str) -> np.ndarray:
-        image, _ = _decode_bytes(_read_unchanged(path, byte_hash), path)
-        return _to_array(image, size, channels)
+        image, _ = decode_bytes(_read_unchanged(path, byte_hash), path)
+        return to_array(image, size, channels)
 
     with writing(target) as file, ThreadPoolExecutor(_THREADS) as pool:
         # Plain writes rather than a writable memory map: its dirty pages would count as memory.
@@ -221,36 +273,6 @@ def _read_unchanged(path: Path, byte_hash: str) -> bytes:
     return data
 
 
-def _decode_bytes(data: bytes, path: Path) -> tuple[Image.Image, tuple[int, int, str, str]]:
-    """Return the decoded image and (width, height, mode, format) as the file states them."""
-    advice = "replace the file by a fresh copy of the data set's"
-    if not data:
-        raise DataError(f"{path}: expected an image, received an empty file (0 bytes); {advice}")
-    try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and image.width * image.height > limit:
-                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
-            stored = (image.width, image.height, image.mode, image.format or "")
-            image.load()
-            return _to_eight_bits(_upright(image)), stored
-    except Image.UnidentifiedImageError as error:
-        raise DataError(
-            f"{path}: expected an image ({', '.join(_FORMATS)}), received {len(data)} bytes that "
-            f"are none; {advice}"
-        ) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(
-            f"{path}: expected at most {Image.MAX_IMAGE_PIXELS} pixels, received an image that "
-            f"announces more ({_one_line(error)}); {advice}"
-        ) from error
-    except Exception as error:  # a damaged file makes Pillow raise nearly any kind of exception
-        raise DataError(
-            f"{path}: expected a whole image, received one that cannot be decoded "
-            f"({_one_line(error)}); {advice}"
-        ) from error
-
-
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
@@ -278,8 +300,12 @@ def _scale_to_eight_bits(values: np.ndarray) -> np.ndarray:
     return np.floor(values * (255.0 / top) + 0.5).astype(np.uint8)
 
 
-def _to_array(image: Image.Image, size: int, channels: int) -> np.ndarray:
-    """Resize to uint8 (size, size, channels): the sampling of ``tf.image.resize``, rounded."""
+def to_array(image: Image.Image, size: int, channels: int) -> np.ndarray:
+    """Resize a decoded picture to uint8 (size, size, channels), as a model takes it.
+
+    The sampling is that of ``tf.image.resize``: bilinear without antialiasing, rounded. A picture that
+    is not square is stretched.
+    """
     if channels == 1:
         image = image.convert("L")
     pixels = np.asarray(image, dtype=np.uint8)

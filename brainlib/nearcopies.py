@@ -179,13 +179,13 @@ def coefficients(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values = np.empty((len(thumbnails), int(keep.sum())), np.float32)
     for start in range(0, len(thumbnails), 1024):
         part = slice(start, start + 1024)
-        spectrum = fft.dctn(_equalised(thumbnails[part]), axes=(1, 2), norm="ortho")
+        spectrum = fft.dctn(equalised(thumbnails[part]), axes=(1, 2), norm="ortho")
         values[part] = spectrum[:, : DEGREE + 1, : DEGREE + 1][:, keep]
     length = np.linalg.norm(values, axis=1, keepdims=True)
     return values / np.maximum(length, 1e-9), np.where(across[keep] % 2, -1, 1)
 
 
-def _equalised(thumbnails: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+def equalised(thumbnails: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Replace each grey value by its rank in its picture, 0 to 1: whatever the contrast was."""
     out = np.empty(np.shape(thumbnails), np.float32)
     for row, picture in zip(out, thumbnails, strict=True):
@@ -198,12 +198,12 @@ def _shrunk(thumbnails, side):
     """Equalised pictures at a smaller size: float32 (n, side, side)."""
     out = np.empty((len(thumbnails), side, side), np.float32)
     for start in range(0, len(thumbnails), 1024):
-        out[start : start + 1024] = _averaged(_equalised(thumbnails[start : start + 1024]), side)
+        out[start : start + 1024] = averaged(equalised(thumbnails[start : start + 1024]), side)
     return out
 
 
-def _averaged(pictures, side):
-    """Means of squares of pixels: (n, side, side)."""
+def averaged(pictures, side):
+    """Means of squares of pixels: (n, side, side), where `side` divides that of the pictures."""
     factor = pictures.shape[1] // side
     return pictures.reshape(-1, side, factor, side, factor).mean((2, 4))
 
@@ -256,8 +256,8 @@ def _compare(thumbnails, coarse, pairs, mirrored):
     rows = rows[_correlation(*fine, inside[rows]) >= _COARSE_DETAIL_LEAST]
     if not len(rows):
         return out
-    first, second = map(_equalised, _sides(thumbnails, pairs[rows], mirrored[rows]))
-    small = [_averaged(each, MIDDLE) for each in (first, second)]
+    first, second = map(equalised, _sides(thumbnails, pairs[rows], mirrored[rows]))
+    small = [averaged(each, MIDDLE) for each in (first, second)]
     laid, inside = _laid(small[1], _aligned(*small, maps[rows], 3))
     near = _correlation(_detail(small[0], 1.25, 2.5), _detail(laid, 1.25, 2.5), inside) >= _MIDDLE_LEAST
     if near.any():

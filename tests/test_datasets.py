@@ -39,13 +39,13 @@ def navoneel(tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files decoded so far."""
     names: list[str] = []
-    original = images._decode_bytes
+    original = images.decode_bytes
 
     def counted(data, path):
         names.append(path.name)
         return original(data, path)
 
-    monkeypatch.setattr(images, "_decode_bytes", counted)
+    monkeypatch.setattr(images, "decode_bytes", counted)
     return names
 
 

@@ -55,7 +55,7 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_):
         raise AssertionError("an image was decoded")
 
-    monkeypatch.setattr(images, "_decode_bytes", fail)
+    monkeypatch.setattr(images, "decode_bytes", fail)
 
 
 # --- decode -----------------------------------------------------------------------------------
