@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up if needed, then runs the notebooks (options: ./run_all.sh --help) or, as ./run_all.sh test, the tests.
+# Sets up if needed, then runs the notebooks (options: ./run_all.sh --help); as ./run_all.sh test the tests, as
+# ./run_all.sh app the program that shows images to trained models.
 # An active environment that has brainlib is used as it is; otherwise .venv is made here from requirements.txt.
 set -euo pipefail
 
@@ -64,5 +65,8 @@ fi
 export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2} # errors, without TensorFlow's start-up notes
 if [ "${1:-}" = test ]; then
     cd -- "$here" && exec "$python" -m pytest "${@:2}"
+fi
+if [ "${1:-}" = app ]; then
+    exec "$python" -P -m brainlib "$@"
 fi
 exec "$python" -P -m brainlib run "$@"

@@ -123,6 +123,13 @@ def _parser():
     )
     export.add_argument("folder", metavar="DIR", help="a new or empty folder")
     export.add_argument("--out", default="reports", metavar="DIR", help="whose store has the model")
+
+    app = commands.add_parser("app", help="show images to trained models, in a browser")
+    app.set_defaults(command=_app)
+    app.add_argument("--out", default="reports", metavar="DIR", help="whose store has the models")
+    app.add_argument("--data", default="", metavar="DIR", help=_DATA)
+    app.add_argument("--port", default=8866, type=int, metavar="N", help="8866 or one near it by default")
+    app.add_argument("--no-browser", action="store_true", help="only say the address")
     return parser
 
 
@@ -266,10 +273,7 @@ def _leaving_nothing(out):
 
 
 def _check_printed(arguments):
-    from collections import Counter
-
     from brainlib import consistency
-    from brainlib.checks import CONSISTENT, FINDINGS
     from brainlib.paper import load_paper, paper_ids
 
     papers = [arguments.paper] if arguments.paper else paper_ids()
@@ -282,15 +286,7 @@ def _check_printed(arguments):
         consistency.write_page(Path(arguments.html), found, titles)
     if arguments.json or arguments.html:
         return 0
-    lines = []
-    for paper, checks in found.items():
-        counts = Counter(check.finding for check in checks)
-        said = ", ".join(f"{counts[finding]} {finding}" for finding in reversed(FINDINGS))
-        lines.append(f"{paper}: {len(checks)} checks, {said}")
-        wrong = [check for check in checks if check.finding != CONSISTENT]
-        wrong.sort(key=lambda check: -FINDINGS.index(check.finding))
-        lines += [f"  {check.finding}: {check.sentence}" for check in wrong]
-    return _printed(lines)
+    return _printed(consistency.lines(found))
 
 
 def _audit(arguments):
@@ -309,6 +305,22 @@ def _export(arguments):
     from brainlib.exporting import export
 
     print(export(Path(arguments.out) / "store", arguments.trial, Path(arguments.folder)))
+    return 0
+
+
+def _app(arguments):
+    from brainlib.options import KAGGLE, PHANTOMS
+
+    try:
+        from brainlib.serving import serve
+    except ModuleNotFoundError as error:  # the extra that has it was not installed
+        raise UsageError(f"app: expected the package {error.name}, found none; pip install 'brainlib[notebook]'") from None
+    if not 0 < arguments.port < 65536:
+        raise UsageError(f"--port: expected 1 to 65535, received {arguments.port}")
+    data = _absolute(arguments.data, KAGGLE, PHANTOMS)
+    if data not in ("", KAGGLE, PHANTOMS) and not Path(data).is_dir():
+        raise UsageError(f"--data: expected a folder with one folder a data set, received {arguments.data}")
+    serve(Path(_absolute(arguments.out)), data, port=arguments.port, browser=not arguments.no_browser)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
@@ -11,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from brainlib import files, foldchecks, pages, rowchecks, sizechecks
-from brainlib.checks import FINDINGS, Check
+from brainlib.checks import CONSISTENT, FINDINGS, Check
 from brainlib.paper import Paper
 from brainlib.tables import Table
 
@@ -63,6 +64,19 @@ def table(paper: Paper, *findings: str) -> Table:
     )
     caption = f"{len(checks)} checks of the printed numbers, before any training: {counts}."
     return Table(pd.DataFrame(rows, columns=["finding", "check", "arithmetic"]), caption)
+
+
+def lines(papers: Mapping[str, Sequence[Check]]) -> list[str]:
+    """What a terminal shows of the checks: a line a paper, and one for each that is not consistent."""
+    said = []
+    for paper, checks in papers.items():
+        counts = Counter(check.finding for check in checks)
+        found = ", ".join(f"{counts[finding]} {finding}" for finding in reversed(FINDINGS))
+        said.append(f"{paper}: {len(checks)} checks, {found}")
+        wrong = [check for check in checks if check.finding != CONSISTENT]
+        wrong.sort(key=lambda check: -FINDINGS.index(check.finding))
+        said += [f"  {check.finding}: {check.sentence}" for check in wrong]
+    return said
 
 
 def write_page(

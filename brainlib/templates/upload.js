@@ -1,0 +1,31 @@
+// A file input of the browser's own, which takes a dropped file too. A file that is too large for the
+// connection to the kernel is not read: its size alone is sent, and Python says the sentence.
+export default {
+  render({ model, el }) {
+    // Voilà's page says to no screen reader where its content is.
+    document.getElementById("rendered_cells")?.setAttribute("role", "main");
+    const label = document.createElement("label");
+    label.textContent = model.get("label");
+    const input = document.createElement("input");
+    input.type = "file";
+    input.accept = model.get("accept");
+    label.append(input);
+    el.append(label);
+    const update = () => { input.disabled = model.get("disabled"); };
+    model.on("change:disabled", update);
+    update();
+    input.addEventListener("change", async () => {
+      const file = input.files[0];
+      if (!file) return;
+      const count = model.get("count") + 1;
+      let content = new ArrayBuffer(0);
+      try {
+        if (file.size <= model.get("most_bytes")) content = await file.arrayBuffer();
+      } catch { /* it vanished or may not be read: nothing is sent, and that is said */ }
+      const sent = { name: file.name, size: file.size, content: new DataView(content), count };
+      for (const [name, value] of Object.entries(sent)) model.set(name, value);
+      model.save_changes();
+      input.value = ""; // so that the same file, mended, can be chosen again
+    });
+  },
+};
