@@ -29,6 +29,7 @@ from traitlets import default
 
 import brainlib
 from brainlib import errors, files
+from brainlib.anchors import anchored
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _NO_DESCRIPTION = "No description"  # how nbconvert's own text begins where there is none
@@ -199,7 +200,8 @@ def _render(notebook, name, error):
         "light": HtmlFormatter(style="friendly").get_style_defs(".highlight"),
         "dark": HtmlFormatter(style="github-dark").get_style_defs(".highlight"),
     }
-    return exporter.from_notebook_node(shown, resources={"page": page})[0]
+    # nbconvert sets anchors only together with a visible sign behind each heading.
+    return anchored(exporter.from_notebook_node(shown, resources={"page": page})[0])
 
 
 def _title(notebook):
