@@ -13,18 +13,22 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from brainlib.errors import UsageError
 from brainlib.estimates import Estimate
 
-DPI = 144
-CSS_DPI = 96  # CSS pixels an inch: a browser shows the figure in its own size, more densely
+CSS_DPI = 96  # CSS pixels an inch: a browser shows the figure in its own size
+DPI = 2 * CSS_DPI  # what a screen of double density shows sharply
+# Letters as shapes: the reader need not have the font. The salt makes names in the file repeat.
+_SVG = {"svg.fonttype": "path", "svg.hashsalt": "brainlib"}
 WIDTH = 9.0  # inches: 864 CSS pixels, within a page of 900
 MARKERS = "osD^vPX"  # seven shapes to the palette's ten colours: 70 lines before one comes again
 DASHES = ("-", "--", "-.", (0, (1, 1)))
@@ -57,17 +61,40 @@ class Plot:
             raise UsageError("a figure needs an alternative text that says what it shows")
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
-        """Data and metadata as Jupyter and nbconvert's classic and basic templates read them."""
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=DPI)
-        png = base64.b64encode(buffer.getvalue()).decode()
+        """Data and metadata as Jupyter and the report's template read them.
+
+        There is a picture in any case, since Jupyter shows no drawing of a notebook that it does not
+        trust; and a drawing, which is what the report shows then, where that is the smaller file.
+        """
+        png = _without_colours_unused(self._saved("png", dpi=DPI))
+        with matplotlib.rc_context(_SVG):
+            svg = self._saved("svg", metadata={"Date": None})
+        data = {"image/png": base64.b64encode(png).decode(), "text/plain": self.alt}
+        if len(svg) < len(png):
+            data["image/svg+xml"] = svg.decode()
         # No height: a page narrower than the figure then shrinks it in proportion.
         described = {"alt": self.alt, "width": round(CSS_DPI * self.figure.get_figwidth())}
-        return {"image/png": png, "text/plain": self.alt}, {"image/png": described}
+        return data, {kind: described for kind in data if kind.startswith("image/")}
+
+    def _saved(self, form, **options):
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format=form, **options)
+        return buffer.getvalue()
+
+
+def _without_colours_unused(png):
+    """A grey picture as one, a third of the size; another as it is."""
+    with Image.open(io.BytesIO(png)) as picture:
+        red, green, blue = picture.convert("RGB").split()
+    if not red.tobytes() == green.tobytes() == blue.tobytes():
+        return png
+    buffer = io.BytesIO()
+    red.save(buffer, "png", optimize=True)
+    return buffer.getvalue()
 
 
 def figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(min(WIDTH, width), height), dpi=DPI, layout="constrained")
+    return Figure(figsize=(min(WIDTH, width), height), layout="constrained")
 
 
 def expect(given, what: str, whole: bool = True) -> None:

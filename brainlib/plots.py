@@ -285,7 +285,8 @@ def grad_cam_panel(rows: Sequence[tuple[str, np.ndarray, Mapping[str, np.ndarray
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
             if pixels is not None:
-                axes.imshow(pixels, cmap="gray", vmin=0, vmax=255)
+                # Its own pixels: interpolated ones say no more and double the file.
+                axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
         line[0].set_ylabel(
             drawing.wrapped(caption, 20), rotation=0, ha="right", va="center", labelpad=8
         )

@@ -6,7 +6,6 @@ import base64
 import io
 import math
 
-import bs4
 import matplotlib
 import nbformat
 import numpy as np
@@ -15,7 +14,6 @@ import PIL.Image
 import pytest
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
-from nbconvert import HTMLExporter
 
 from brainlib import drawing, plots
 from brainlib.errors import DataError, UsageError
@@ -383,23 +381,39 @@ def test_drawing_and_showing_leave_no_open_figure_and_no_changed_style():
     assert dict(matplotlib.rcParams) == style
 
 
-@pytest.mark.parametrize("template", ["basic", "classic"])
-def test_the_alternative_text_reaches_the_page_that_nbconvert_makes(template):
-    title = 'CNN "small" <1 MB> & fast'
-    plot = plots.confusion(table([[3, 1], [0, 5]], ["no", "yes"]), title)
+def shown(plot):
+    """What a notebook keeps of a figure: its picture, its drawing (None: there is none), what describes them."""
     data, metadata = DisplayFormatter().format(plot)
     output = nbformat.v4.new_output("display_data", data, metadata=metadata)
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("plot", outputs=[output])])
-    nbformat.validate(notebook)
-    page, _ = HTMLExporter(template_name=template).from_notebook_node(notebook)
-    (image,) = bs4.BeautifulSoup(page, "html.parser").select("img")
-    assert image["alt"] == plot.alt
-    assert image["src"].startswith("data:image/png")
-    assert image["width"] == f"{96 * plot.figure.get_figwidth():.0f}"
-
-
-def test_the_picture_is_half_again_as_dense_as_the_page():
-    plot = plots.roc({"CNN": THREE_OF_FOUR}, ("no", "yes"), "yes")
-    data, metadata = plot._repr_mimebundle_()
+    nbformat.validate(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("plot", outputs=[output])]))
     with PIL.Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as picture:
-        assert picture.width == 1.5 * metadata["image/png"]["width"]
+        picture.load()
+    return picture, data.get("image/svg+xml"), metadata
+
+
+def test_a_figure_of_lines_is_also_a_drawing_that_repeats_and_names_no_font_or_date():
+    plot = plots.confusion(table([[3, 1], [0, 5]], ["no", "yes"]), 'CNN "small" <1 MB> & fast')
+    picture, drawn, described = shown(plot)
+    assert set(described) == {"image/png", "image/svg+xml"}
+    for each in described.values():
+        assert each == {"alt": plot.alt, "width": round(96 * plot.figure.get_figwidth())}
+    assert drawn == shown(plot)[1] and "<svg" in drawn
+    assert "<text" not in drawn and "dc:date" not in drawn
+
+
+def test_a_picture_is_twice_as_dense_as_the_page():
+    plot = plots.roc({"CNN": THREE_OF_FOUR}, ("no", "yes"), "yes")
+    picture, _, described = shown(plot)
+    assert picture.width == 2 * described["image/png"]["width"]
+
+
+def test_a_figure_of_pictures_stays_one_and_a_grey_one_has_no_colours():
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (100, 100, 1), dtype=np.uint8)
+    figure = drawing.figure(4, 3)
+    for axes in figure.subplots(4, 5).ravel():
+        axes.axis("off")
+        axes.imshow(noise, cmap="gray", interpolation="none")
+    picture, drawn, _ = shown(plots.Plot(figure, "Noise."))
+    assert drawn is None and picture.mode == "L"
+    assert np.asarray(picture).std() > 30

@@ -28,7 +28,12 @@ class Plot:
     def _repr_mimebundle_(self, include=None, exclude=None):
         data = {"image/png": base64.b64encode(png).decode(), "text/plain": "a figure"}
         return data, {"image/png": {"alt": "Learning curves of <two> models"}}
-Plot()"""
+class Drawing:
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        data, described = Plot()._repr_mimebundle_()
+        data["image/svg+xml"] = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(3)"/>'
+        return data, described | {"image/svg+xml": {"alt": "A <drawn> curve", "width": 864}}
+display(Plot(), Drawing())"""
 
 
 def write_notebook(path: Path, *cells: str, parameters: str | None = PARAMETERS) -> Path:
@@ -145,6 +150,11 @@ def test_a_page_loads_nothing_and_runs_no_script(ran, failed):
         assert_whole_by_itself(html)
 
 
+def test_every_heading_of_a_page_can_be_linked_to(ran):
+    assert '<h1 id="a-small-cnn-against-resnet">' in ran[1]
+    assert not re.search(r"<h[1-6]>", ran[1])
+
+
 def test_a_page_has_its_language_its_title_and_a_way_back(ran):
     page = Page(ran[1])
     assert page.lang == "en"
@@ -169,6 +179,10 @@ def test_no_folder_of_this_machine_is_in_what_may_be_shared(ran, failed):
 def test_images_keep_their_alternative_text(ran):
     assert images_without_alt(ran[1]) == []
     assert 'alt="Learning curves of &lt;two&gt; models"' in ran[1]
+    # Of a figure that is both, the drawing is shown, and shown as an image, whose scripts never run.
+    picture, drawing = re.findall(r"<img[^>]*>", ran[1])
+    assert 'src="data:image/png' in picture and 'src="data:image/svg+xml' in drawing
+    assert 'alt="A &lt;drawn&gt; curve"' in drawing and 'width="864"' in drawing
 
 
 @pytest.mark.parametrize(
