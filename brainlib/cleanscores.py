@@ -160,7 +160,7 @@ def clean_table(
                 "printed": percent(printed.value) if printed else "–",
                 "as published": _shown(each.published),
                 "clean": _shown(each.clean),
-                "difference (95 %)": _points(each.difference, each.low, each.high),
+                "difference in points (95 %)": _points(each.difference, each.low, each.high),
                 "on the copies": _shown(each.copies),
             }
             if retrained is not None:

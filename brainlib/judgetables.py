@@ -167,7 +167,7 @@ def _points(value):
 
 
 def _span(low, high):
-    return "–" if math.isnan(low) else f"{100 * low:+.2f} to {100 * high:+.2f}"
+    return "–" if math.isnan(low) else f"{100 * low:+.2f} to {100 * high:+.2f} points"
 
 
 def _share(interval):

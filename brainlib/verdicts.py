@@ -290,7 +290,8 @@ def _shown(estimate, printed, unit):
     one = partial(_number, printed=printed, unit=unit)
     if math.isnan(estimate.low) or estimate.low == estimate.high:
         return one(estimate.value)
-    return f"{one(estimate.value)} ({one(estimate.low)} to {one(estimate.high)})"
+    low, high = (one(limit).removesuffix("\N{NO-BREAK SPACE}%") for limit in (estimate.low, estimate.high))
+    return f"{one(estimate.value)} ({low} to {high})"
 
 
 def _mean_over_seeds(values, shown):

@@ -72,7 +72,7 @@ def test_each_claim_is_judged_twice(hajhashem):
     rows = verdicts.table().frame
     row = rows[rows["claim"] == "resnet18 – test: accuracy"].iloc[0]
     said = row["without copies"].replace("\N{NO-BREAK SPACE}", " ")
-    assert (row["n"], said) == (100, "87.50 % (78.50 % to 93.07 %), n = 80: inconclusive")
+    assert (row["n"], said) == (100, "87.50 % (78.50 to 93.07), n = 80: inconclusive")
 
 
 def test_counts_and_times_have_no_clean_version(hajhashem):
@@ -88,7 +88,7 @@ def test_a_retrained_model_stands_beside_the_published_one(hajhashem):
     assert "20 of 100" in table.caption
     first = table.frame.iloc[0].str.replace("\N{NO-BREAK SPACE}", " ")
     assert first["retrained, copies together"] == "90.00 % (82.6 to 94.5) of 100"
-    assert first["difference (95 %)"].startswith("-2.50")
+    assert first["difference in points (95 %)"].startswith("-2.50")
     assert "--retrain" in cleanscores.clean_table(results).caption
 
 

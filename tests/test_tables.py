@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pandas as pd
 
@@ -25,6 +26,27 @@ def test_long_text_and_long_tables_are_not_cut():
 def test_what_is_missing_is_left_empty():
     html = Table(pd.DataFrame({"a": [math.nan]}), "Empty.")._repr_html_()
     assert "<td></td>" in html
+
+
+def test_numbers_are_aligned_and_a_unit_stands_once_in_its_heading():
+    one = percent(0.5)
+    html = Table(pd.DataFrame({
+        "score": [one, "–", f"{one} (40.1 to 60.0) of 12"],
+        "mixed": [one, "0.25", "–"],
+        "change": ["+0.10 points", "-0.71 to +0.92 points", "not run"],
+        "count": [3, 12, 7],
+        "words": ["30 of them", "all", ""],
+        "nothing": ["–", "", "–"],
+    }), "All.")._repr_html_()
+    heads = re.findall(r"<th scope=\"col\"([^>]*)>([^<]*)", html)
+    assert heads == [
+        (' class="n"', "score, %"), (' class="n"', "mixed"), (' class="n"', "change, points"),
+        (' class="n"', "count"), ("", "words"), ("", "nothing"),
+    ]
+    rows = [re.findall(r"<td[^>]*>([^<]*)", row) for row in re.findall(r"<tr><td.*", html)]
+    assert rows[0] == ["50.00", one, "+0.10", "3", "30 of them", "–"]
+    assert rows[1][:4] == ["–", "0.25", "-0.71 to +0.92", "12"]
+    assert rows[2][:3] == ["50.00 (40.1 to 60.0) of 12", "–", "not run"]
 
 
 def test_a_table_of_nothing_is_a_sentence():
