@@ -12,14 +12,18 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
 import brainlib
 from brainlib import claims, consistency, files, pages
+from brainlib.anchors import sections
 from brainlib.forest import forest
 from brainlib.report import Outcome
 from brainlib.schema import LEFT, VERDICTS, Answers, AuditEntry, Entry, PaperResult, SetAuditsResult
+
+PERCENT = ("%", "percentage points")  # units whose numbers have two digits and one sign
 
 
 def write_results(out: Path, outcomes: Sequence[Outcome], audit: Outcome) -> Answers:
@@ -89,21 +93,30 @@ def _finite(node):
 def write_index(out: Path, answers: Answers) -> Path:
     """Write ``out/index.html``, all answers on one page, and return its path.
 
-    Beside it ``consistency.html``, what the printed numbers say by themselves.
+    Beside it ``consistency.html``, what the printed numbers say by themselves. A page that is not in
+    `out` is linked to from nowhere.
     """
+    out = Path(out)
     ran = {name: entry.result for name, entry in answers.papers.items() if entry.result}
     checks = {name: result.checks for name, result in ran.items()}
     titles = {name: result.title for name, result in ran.items()}
-    consistency.write_page(Path(out) / consistency.PAGE, checks, titles)
-    path = Path(out) / "index.html"
+    consistency.write_page(out / consistency.PAGE, checks, titles)
+    path = out / "index.html"
+    there = {name: page for name, page in _reports(answers) if page and (out / page).is_file()}
     pages.write(
         path,
         "index.html.j2",
-        {"number": _number, "duration": _duration},
+        {"number": _number, "as_printed": _as_printed, "duration": _duration},
         results=answers,
+        pages=there,
+        data="results.json" if (out / "results.json").is_file() else None,
         ran=ran,
         verdicts=VERDICTS,
+        left=LEFT,
         counts={name: Counter(c.verdict for c in r.claims) for name, r in ran.items()},
+        tallies={name: _tallies(result) for name, result in ran.items()},
+        environments={name: list(_environment(r)) for name, r in ran.items()},
+        percent=PERCENT,
         total=Counter(c.verdict for r in ran.values() for c in r.claims),
         run=_run_facts(ran.values()),
         conditions=_conditions(ran),
@@ -115,12 +128,48 @@ def write_index(out: Path, answers: Answers) -> Path:
             if each.arm in result.arms
         ],
         sections={name: _section(result) for name, result in ran.items()},
+        parts={name: _parts(result, out / there[name] if name in there else None) for name, result in ran.items()},
     )
     return path
 
 
+def _reports(answers):
+    """The pages that notebooks left, by their names; None for that of the data."""
+    return [(None, answers.audit.report), *((name, entry.report) for name, entry in answers.papers.items())]
+
+
+def _tallies(result):
+    """How many claims end as what: [(judged how, counts)]."""
+    clean = Counter(c.clean_verdict for c in result.claims if c.clean_verdict)
+    published = Counter(c.verdict for c in result.claims)
+    return [("as published", published), *([("without copies", clean)] if clean else [])]
+
+
+def _parts(result, page):
+    """The parts of a paper's report as {heading: (words, link)}: each None where it is not there."""
+    links = sections(page) if page else {}
+    links.setdefault("possible", f"{consistency.PAGE}#{quote(result.paper)}")
+    impossible = sum(check.finding == "impossible" for check in result.checks)
+    tests = len(result.tests) + len(result.equivalences)
+    words = {
+        "possible": f"{impossible} impossible",
+        "copies": "scores" if result.clean_scores else "not run",
+        "controls": _count(len(result.controls), "control") if result.controls else "not run",
+        "statistics": _count(tests, "test") if tests else "calibration",
+        "seeds": _count(result.options.seeds, "seed"),
+        "curves": "curves",
+        "heat maps": "heat maps",
+        "verdicts": "verdicts",
+    }
+    return {name: (words[name], links[name]) if name in links else None for name in words}
+
+
+def _count(n, thing):
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
+
+
 def _run_facts(results):
-    """What the papers were run on, each fact once: [(name, distinct values)]."""
+    """With what the papers were run, each fact once: {name: distinct values}."""
     facts = defaultdict(dict)
     for r in results:
         size = [
@@ -130,17 +179,19 @@ def _run_facts(results):
         ]
         size += [f"{r.profile.size} pixels"] if r.profile.size else []
         facts["Profile"][f"{r.options.profile} ({', '.join(size) or 'the whole protocol'})"] = 1
-        facts["Images"][r.data.source] = 1
         for weights in r.options.weights.values():
             facts["Weights"][weights] = 1
-        last = r.options.seed + r.options.seeds - 1
-        facts["Seed"][str(last) if r.options.seeds == 1 else f"{r.options.seed} to {last}"] = 1
         for stated, used in r.options.backbone.items():
             facts["Backbones"][f"{used} in place of {stated}"] = 1
-        for key, value in r.environment.items():
-            if key != "brainlib" and value not in (None, "", 0):
-                facts["Environment"][f"{key} {value}"] = 1
+        for fact in _environment(r):
+            facts["Environment"][fact] = 1
     return {name: list(values) for name, values in facts.items()}
+
+
+def _environment(result):
+    for key, value in result.environment.items():
+        if key != "brainlib" and value not in (None, "", 0):
+            yield f"{key} {value}"
 
 
 def _conditions(ran):
@@ -172,10 +223,22 @@ def _section(result):
 
 
 def _number(value: float | None, unit: str) -> str:
+    """A number in the unit of the printed one, without the unit; shares of a hundred have two digits."""
     if value is None:
         return "undefined"
-    sign = {"%": " %", "percentage points": " %"}.get(unit, "")
-    return f"{value / claims.UNITS.get(unit, 1.0):.4g}{sign}"
+    scaled = value / claims.UNITS.get(unit, 1.0)
+    return f"{scaled:.2f}" if unit in PERCENT else f"{scaled:.4g}"
+
+
+def _as_printed(fraction: float) -> str:
+    """A printed share in percent with its own digits, and room for those that it lacks.
+
+    The spaces are as wide as what they stand for, so that points lie below each other.
+    """
+    text = f"{100 * fraction:.4g}"
+    whole, point, digits = text.partition(".")
+    room = "" if point else "\N{PUNCTUATION SPACE}"
+    return text + room + "\N{FIGURE SPACE}" * (2 - len(digits))
 
 
 def _duration(seconds: float) -> str:

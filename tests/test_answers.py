@@ -7,10 +7,12 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from test_report import Page, assert_whole_by_itself
 
+from brainlib.anchors import SECTIONS, anchored
 from brainlib.answers import write_index, write_results
 from brainlib.report import Outcome
 from brainlib.schema import Answers
@@ -127,13 +129,14 @@ def test_controls_stand_on_the_index_and_one_that_fails_stands_out(run):
                 "expected": "at chance"} | changes
 
     _, html = run(result())
-    assert "Controls" not in text_of(html)
+    assert "Controls What the papers' protocols score" not in text_of(html)
     _, html = run(result(controls=[
         control("above chance"), control("at chance", value=0.5, low=None, high=None)
     ]))
     text = text_of(html)
-    assert "shuffled labels copies apart 60 70 % 60 % to 80 % 50 % above chance; expected at chance" in text
-    assert "shuffled labels copies apart 60 50 % 50 % at chance" in text
+    assert "Controls What the papers' protocols score" in text
+    assert "shuffled labels copies apart 60 70.00 60.00 to 80.00 50.00 above chance; expected at chance" in text
+    assert "shuffled labels copies apart 60 50.00 50.00 at chance" in text
     assert html.count('class="not-reproduced">above chance; expected at chance') == 1
 
 
@@ -272,6 +275,8 @@ def test_the_index_says_the_answer_first_and_counts_each_verdict(run):
     row = re.search(r"<tbody>.*?</tr>", html, re.DOTALL)[0]
     assert re.findall(r'class="n \w*">(\d+)<', row) == ["3", "2", "1", "0", "0", "0", "1"]
     assert "neither confirms nor refutes" not in text
+    # Without copies every one of them has another verdict, in a row of its own.
+    assert "jardim without copies 0 7 0 0 0 – – report" in text
 
 
 def test_a_run_in_which_nothing_is_comparable_says_so_before_anything_else(run):
@@ -302,7 +307,7 @@ def test_numbers_are_shown_in_the_unit_in_which_they_are_printed(run):
         claim("time", printed="3", unit="min", reproduced=minutes),
     ]
     text = text_of(run(result(claims=claims))[1])
-    for shown in ("99,67% 95.83 % 86 % to 98.85 %", "1.10 %² 1 0.5 to 4", "3 min 2 1.5 to 2.5"):
+    for shown in ("99,67% 95.83 % 86.00 to 98.85", "1.10 %² 1 0.5 to 4", "3 min 2 1.5 to 2.5"):
         assert shown in text
 
 
@@ -374,14 +379,71 @@ def test_hostile_text_from_files_stays_text(run):
     assert_whole_by_itself(without_own_script(html))
 
 
+def assert_links_lead_somewhere(index):
+    """Every link of a page is to a file that is there, and to an id that this has."""
+    for link in Page(index.read_text()).links:
+        file, _, fragment = link.partition("#")
+        target = index.with_name(unquote(file)) if file else index
+        assert target.is_file(), link
+        assert not fragment or f'id="{unquote(fragment)}"' in target.read_text(), link
+
+
+def links_of(html, start):
+    """Where the links of a part of the index lead, by what they are called."""
+    part = html[html.index(start) :]
+    part = part[: part.index("</table>")]
+    pairs = re.findall(r'<a href="([^"]*)">(.*?)</a>', part, re.DOTALL)
+    return {text_of("</style>" + words).strip(): link for link, words in pairs}
+
+
 def test_every_link_of_the_index_leads_somewhere(run, tmp_path):
     _, html = run(result(claims=[claim("a", reason="x" * 50), claim("b", reason="x" * 50)]))
     assert_whole_by_itself(without_own_script(html))
-    for link in Page(html).links:
-        if link.startswith("#"):
-            assert f'id="{link[1:]}"' in html
-        else:
-            assert (tmp_path / link).exists()
+    assert_links_lead_somewhere(tmp_path / "index.html")
+
+
+def test_each_part_of_a_papers_report_is_a_click_away(run, tmp_path):
+    run(result(), failed=[("lu", "no such luck")])
+    headings = [headings[0] for headings in SECTIONS.values() if headings[0] != "Controls"]
+    (tmp_path / "jardim.html").write_text(anchored("".join(f"<h2>{each}</h2>" for each in headings)))
+    answers = Answers.model_validate_json((tmp_path / "results.json").read_text())
+    html = write_index(tmp_path, answers).read_text()
+    assert links_of(html, 'class="parts"') == {
+        "0 impossible of jardim": "jardim.html#are-the-printed-numbers-possible",
+        "not run of jardim": "jardim.html#without-copies",
+        "calibration of jardim": "jardim.html#the-t-test",
+        "1 seed of jardim": "jardim.html#over-seeds",
+        "curves of jardim": "jardim.html#learning-curves",
+        "heat maps of jardim": "jardim.html#where-the-models-look",
+        "verdicts of jardim": "jardim.html#verdict",
+        "versions of jardim": "#jardim-environment",
+    }
+    rows = text_of(html[html.index('class="parts"') :].join(["</style>", ""]))
+    assert "not run of jardim – calibration" in rows and "lu failed" in rows
+    assert_links_lead_somewhere(tmp_path / "index.html")
+
+
+def test_an_index_of_results_alone_links_to_no_page_that_is_not_there(run, tmp_path):
+    run(result())
+    answers = Answers.model_validate_json((tmp_path / "results.json").read_text())
+    index = write_index(tmp_path / "elsewhere", answers)
+    html = index.read_text()
+    assert answers.papers["jardim"].report == "jardim.html" and "jardim.html" not in html
+    assert links_of(html, 'class="parts"') == {
+        "0 impossible of jardim": "consistency.html#jardim",
+        "versions of jardim": "#jardim-environment",
+    }
+    assert "python 3.11.2, tensorflow 2.21.0" in text_of(html)
+    assert_links_lead_somewhere(index)
+
+
+def test_printed_numbers_keep_their_digits_and_their_points_lie_below_each_other(run):
+    found = {"value": 0.9, "low": 0.8, "high": 0.95, "n": 60, "method": "Wilson"}
+    claims = [claim(f"c{i}", printed=each, phase=each, reproduced=found)
+              for i, each in enumerate(("98%", "97.9%", "97.86%"))]
+    html = run(result(claims=claims))[1]
+    cells = re.findall(r'<td class="n">(9[^<]*)</td><td class="n">90', html)
+    assert cells == ["98\N{PUNCTUATION SPACE}\N{FIGURE SPACE}\N{FIGURE SPACE}", "97.9\N{FIGURE SPACE}", "97.86"]
 
 
 REFERENCES = sorted((Path(__file__).parents[1] / "reports" / "reference").glob("*.json"))
