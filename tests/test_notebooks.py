@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from brainlib import cli, report, schema
+from brainlib import anchors, cli, report, schema
 from brainlib.errors import UsageError
 from brainlib.options import Options
 from brainlib.paper import paper_ids
@@ -69,7 +69,7 @@ def test_pages_ask_nothing_of_the_network(out):
 
 @pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1600, "light")])
 def test_pages_can_be_read_by_everybody(out, browser, width, scheme):
-    for name in (AUDIT, "hajhashem", "jardim", "lu"):  # the others have no other kind of output
+    for name in ("index", AUDIT, "hajhashem", "jardim", "lu"):  # the others have no other kind of output
         with Watched(browser, width, scheme) as page:
             page.goto((out / f"{name}.html").as_uri())
             assert violations(page) == [], name
@@ -85,6 +85,21 @@ def test_links_stay_within_the_report(out):
             file, _, anchor = link.partition("#")
             target = (out / file).read_text() if file else page
             assert not anchor or f'id="{anchor}"' in target, (name, link)
+
+
+def test_every_part_of_a_papers_page_is_a_click_away_from_the_index(out):
+    index = pages(out)["index"]
+    for name in PAPERS:
+        parts = set(anchors.SECTIONS) - ({"heat maps"} if name in ("hajhashem", "kruszyk") else set())
+        links = anchors.sections(out / f"{name}.html")
+        assert set(links) == parts, name
+        assert all(f'href="{link}"' in index for link in links.values()), name
+
+
+def test_every_page_is_small(out):
+    sizes = {page.name: page.stat().st_size for page in out.glob("*.html")}
+    assert {f"{name}.html" for name in (AUDIT, *PAPERS, "index")} < set(sizes)
+    assert max(sizes.values()) < 2_000_000, sizes
 
 
 def test_a_page_ends_with_the_verdict(out):
