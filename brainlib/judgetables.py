@@ -77,7 +77,7 @@ def equivalence(results: Results, first: str, second: str, metric: str = "accura
             "p of equivalence": _p(test.p),
             "least difference found in 8 of 10 studies": "–" if math.isnan(test.detectable)
             else f"{100 * test.detectable:.2f} points",
-            f"chance to find {percent(MARGIN, 0)}": percent(test.power, 0),
+            f"chance to find {100 * MARGIN:g} points": percent(test.power, 0),
         }
         for test in judgements.equivalences(results, first, second, metric)
     ]

@@ -47,6 +47,17 @@ def test_the_answer_and_what_failed_stand_on_the_first_screen(browser, index):
         assert drawn.count() > 8 and drawn.first.locator("circle").count() == 2
 
 
+@pytest.mark.parametrize("name", ["index.html", "consistency.html"])
+def test_a_printed_page_is_no_wider_than_its_sheet_and_shows_what_was_folded(browser, index, name):
+    a4 = 1031  # CSS pixels: 297 mm less the margins
+    with Watched(browser, a4, "dark") as page:
+        page.emulate_media(media="print")
+        page.goto(index.with_name(name).as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= a4
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert page.locator("details").last.locator(":scope > :not(summary)").first.is_visible()
+
+
 def test_a_table_is_sorted_by_a_click_and_by_the_keyboard(browser, index):
     with Watched(browser, 1600, "light") as page:
         page.goto(index.as_uri())
