@@ -62,7 +62,7 @@ def _column(name, values) -> tuple[str, str, list[str]]:
         return name, "", cells
     for unit, alone in _UNITS.items():
         if all(unit in cell for cell in numbers):
-            return f"{name}, {alone}", ' class="n"', [cell.replace(unit, "") for cell in cells]
+            return f"{name},\N{NO-BREAK SPACE}{alone}", ' class="n"', [cell.replace(unit, "") for cell in cells]
     return name, ' class="n"', cells
 
 
