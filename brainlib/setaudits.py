@@ -31,6 +31,8 @@ NAME = "00_data_audit"  # of the notebook and of what it stores
 _MOST_ROWS = 8  # of a montage
 _MOST_COPIES = 10  # of a group that a montage shows
 _SIDE = 96  # pixels of a picture in a montage
+_WIDEST = 1.4  # inches that it is given: more show its pixels, and no more of the picture
+_TITLE = 4.0  # inches that the words above it need
 
 
 class SetAudits:
@@ -218,7 +220,8 @@ class SetAudits:
         if not groups:
             return None
         wide = min(_MOST_COPIES, max(map(len, groups)))
-        figure = drawing.figure(drawing.WIDTH, drawing.WIDTH / wide * len(groups) * 1.15 + 0.4)
+        cell = min(drawing.WIDTH / wide, _WIDEST)
+        figure = drawing.figure(max(cell * wide, _TITLE), cell * len(groups) * 1.15 + 0.4)
         axes = figure.subplots(len(groups), wide, squeeze=False)
         for row, group in zip(axes, groups, strict=True):
             for cell in row:
