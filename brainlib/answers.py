@@ -128,7 +128,7 @@ def write_index(out: Path, answers: Answers) -> Path:
             if each.arm in result.arms
         ],
         sections={name: _section(result) for name, result in ran.items()},
-        parts={name: _parts(result, out / there[name] if name in there else None) for name, result in ran.items()},
+        parts={name: _parts(r, out / there[name] if name in there else None) for name, r in ran.items()},
     )
     return path
 

@@ -9,9 +9,11 @@ from html import escape
 import pandas as pd
 
 _NOTHING = ("", "–", "not run", "undefined")  # what stands where there is no number
-_UNITS = {"\N{NO-BREAK SPACE}%": "%", " points": "points"}  # as they stand behind a number, and by themselves
+_UNITS = {"\N{NO-BREAK SPACE}%": "%", " points": "points"}  # behind a number, and by themselves
 _NUMBER = r"(?:< )?[+-]?(?:\d[\d.,]*|inf)(?:\s?%| points)?"
-_NUMBERS = re.compile(rf"{_NUMBER}(?: (?:to|of) {_NUMBER})?(?: \({_NUMBER} to {_NUMBER}\))?(?: of \d+|, n = \d+)?")
+_NUMBERS = re.compile(
+    rf"{_NUMBER}(?: (?:to|of) {_NUMBER})?(?: \({_NUMBER} to {_NUMBER}\))?(?: of \d+|, n = \d+)?"
+)
 
 
 @dataclass(frozen=True, eq=False)

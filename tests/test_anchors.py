@@ -27,7 +27,10 @@ SHOWN_BY = {
 
 
 def test_every_heading_gets_an_anchor_of_its_own():
-    html = anchored('<h1>A &amp; <em>B</em></h1><h2>Same (Figure 2)</h2><h3>Same</h3><h2 id="set">Set</h2><h2>Set</h2>')
+    html = anchored(
+        "<h1>A &amp; <em>B</em></h1><h2>Same (Figure 2)</h2><h3>Same</h3>"
+        '<h2 id="set">Set</h2><h2>Set</h2>'
+    )
     assert re.findall(r'<(h\d) id="([^"]*)"', html) == [
         ("h1", "a-b"), ("h2", "same"), ("h3", "same-2"), ("h2", "set"), ("h2", "set-2")
     ]

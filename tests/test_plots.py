@@ -382,7 +382,7 @@ def test_drawing_and_showing_leave_no_open_figure_and_no_changed_style():
 
 
 def shown(plot):
-    """What a notebook keeps of a figure: its picture, its drawing (None: there is none), what describes them."""
+    """What a notebook keeps of a figure: its picture, its drawing if it has one, what describes them."""
     data, metadata = DisplayFormatter().format(plot)
     output = nbformat.v4.new_output("display_data", data, metadata=metadata)
     nbformat.validate(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("plot", outputs=[output])]))
