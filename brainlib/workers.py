@@ -34,11 +34,18 @@ class Progress:
         Name and number of epochs of each.
     say : callable
         Called with a line, at most every two seconds a trial, and at each trial's end.
+    moved : callable, optional
+        Called at every epoch's end with the finished part of all epochs, from 0 to 1, and a line.
     """
 
-    def __init__(self, trials: Sequence[tuple[str, int]], say: Callable[[str], None]):
-        self.trials, self.say = list(trials), say
-        self.started, self.first, self.spoken = {}, {}, {}
+    def __init__(
+        self,
+        trials: Sequence[tuple[str, int]],
+        say: Callable[[str], None],
+        moved: Callable[[float, str], None] | None = None,
+    ):
+        self.trials, self.say, self.moved = list(trials), say, moved
+        self.started, self.first, self.spoken, self.finished = {}, {}, {}, {}
 
     def epoch(self, number: int, epoch: int, loss: float, accuracy: float) -> None:
         """Take note of a finished epoch of trial `number`; epoch 0 is the trial's start."""
@@ -48,24 +55,32 @@ class Progress:
             self.started[number] = now
             return
         self.first.setdefault(number, now)
+        # A trial whose worker was killed begins again: the bar waits for it rather than go back.
+        self.finished[number] = max(epoch, self.finished.get(number, 0))
         last = epoch == epochs
-        if not last and now - self.spoken.get(number, 0) < 2:
+        quiet = not last and now - self.spoken.get(number, 0) < 2
+        if quiet and not self.moved:
             return
-        self.spoken[number] = now
         if last:
-            state = f"done in {_duration(now - self.started.get(number, now))}"
+            state = f"done in {duration(now - self.started.get(number, now))}"
         else:
             # The first epoch comes with decoding and with building the model: no measure.
             pace = (now - self.first[number]) / (epoch - 1) if epoch > 1 else None
-            left = pace and f"about {_duration(pace * (epochs - epoch))} left"
+            left = pace and f"about {duration(pace * (epochs - epoch))} left"
             state = left or "time left not known yet"
-        self.say(
+        line = (
             f"[{number + 1}/{len(self.trials)}] {name}: epoch {epoch}/{epochs}, loss {loss:.4f}, "
             f"accuracy {accuracy:.4f}, {state}"
         )
+        if not quiet:
+            self.spoken[number] = now
+            self.say(line)
+        if self.moved:
+            self.moved(sum(self.finished.values()) / sum(n for _, n in self.trials), line)
 
 
-def _duration(seconds):
+def duration(seconds: float) -> str:
+    """Say a duration in seconds, or in minutes from a minute and a half."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 

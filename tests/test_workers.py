@@ -200,3 +200,23 @@ def test_trials_side_by_side_have_times_of_their_own(clock):
         progress.epoch(0, epoch, 0.0, 0.0)
     assert "[2/2] quick: epoch 2/3" in lines[2] and "about 40 s left" in lines[2]
     assert "[1/2] slow: epoch 2/3" in lines[3] and "about 40 s left" in lines[3]
+
+
+def test_every_epoch_moves_on_and_the_last_one_to_the_end():
+    moves = []
+    progress = Progress([("a", 3), ("b", 1)], lambda line: None, lambda *move: moves.append(move))
+    for number, epochs in ((0, (0, 1, 2)), (1, (0, 1)), (0, (3,))):
+        for epoch in epochs:
+            progress.epoch(number, epoch, 0.5, 0.75)
+    assert [fraction for fraction, _ in moves] == [0.25, 0.5, 0.75, 1]
+    assert [line[:21] for _, line in moves] == [
+        "[1/2] a: epoch 1/3, l", "[1/2] a: epoch 2/3, l", "[2/2] b: epoch 1/1, l", "[1/2] a: epoch 3/3, l"
+    ]
+
+
+def test_a_trial_that_begins_again_does_not_go_back():
+    moves = []
+    progress = Progress([("a", 4)], lambda line: None, lambda fraction, line: moves.append(fraction))
+    for epoch in (0, 1, 2, 0, 1, 2, 3, 4):
+        progress.epoch(0, epoch, 0.5, 0.75)
+    assert moves == [0.25, 0.5, 0.5, 0.5, 0.75, 1]
