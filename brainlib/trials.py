@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 import brainlib
-from brainlib import images, splits, store, workers
+from brainlib import bars, images, splits, store, workers
 from brainlib.datasets import DataSet
 from brainlib.trial import Trial, TrialResult
 
@@ -35,6 +36,7 @@ def run_trials(
     scheduler: str = "",
     fresh: bool = False,
     say: Callable[[str], None] | None = None,
+    moved: Callable[[float, str], None] | None = None,
 ) -> list[TrialResult]:
     """Return the result of every trial, training those that are not in the store.
 
@@ -52,13 +54,15 @@ def run_trials(
         Train everything again; a stored result is replaced when the new one is complete.
     say : callable, optional
         Called with lines of progress; by default they go to standard error.
+    moved : callable, optional
+        Called at every epoch's end with the finished part of all epochs, from 0 to 1, and a line.
+        Where neither is given, a cell that a person runs in a browser shows a bar in place of lines.
 
     Returns
     -------
     list of TrialResult
         In the order of the trials.
     """
-    say = say or workers.say
     folder = Path(folder).resolve()
     # Of trials that differ in name only, one is trained: one that keeps its model, if any does.
     wanted = {trial.key: trial for trial in sorted(trials, key=lambda trial: trial.keep_model)}
@@ -69,10 +73,17 @@ def run_trials(
     ]
     if missing:
         kept = len(wanted) - len(missing)
-        say(f"{len(missing)} models to train" + (f", {kept} taken from the store" if kept else ""))
-        progress = workers.Progress([(t.name, t.epochs) for t in missing], say)
-        jobs = [(trial, dataset, folder) for trial in missing]
-        workers.run(_train, jobs, scheduler, progress)
+        task = f"{len(missing)} models to train" + (f", {kept} taken from the store" if kept else "")
+        shown = nullcontext()
+        if not say and not moved and bars.watched():
+            shown = bars.Bar(task, f"{len(missing)} model{'s' * (len(missing) > 1)} trained")
+            say, moved = shown.say, shown.moved
+        say = say or workers.say
+        with shown:
+            say(task)
+            progress = workers.Progress([(t.name, t.epochs) for t in missing], say, moved)
+            jobs = [(trial, dataset, folder) for trial in missing]
+            workers.run(_train, jobs, scheduler, progress)
     return [_read(folder, trial) for trial in trials]
 
 

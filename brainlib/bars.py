@@ -1,0 +1,114 @@
+"""A progress bar in JupyterLab, which is there and moves again when the page is reloaded."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import sys
+import time
+import uuid
+from contextlib import ExitStack
+from pathlib import Path
+
+from brainlib import reloads, workers
+
+# A reloaded page knows the outputs that were saved, and hears of no others: so the page saves, by
+# the keys of JupyterLab and Notebook, when the bar has taken the place of this output. They save
+# what is in front; should that be another tab, it waits.
+_SAVE = """const saving = setInterval(() => {
+  const front = document.querySelector(".lm-TabBar-tab.jp-mod-current .lm-TabBar-tabLabel");
+  if (front && front.textContent !== NOTEBOOK) return;
+  clearInterval(saving);
+  document.body.dispatchEvent(new KeyboardEvent("keydown", {
+    key: "s", code: "KeyS", keyCode: 83, bubbles: true,
+    [/Mac/i.test(navigator.platform) ? "metaKey" : "ctrlKey"]: true,
+  }));
+}, 300);"""
+
+
+def watched() -> bool:
+    """Whether this is a cell that a person runs in a browser, and ipywidgets is there.
+
+    A notebook that ``run_all.sh`` is started from leaves its environment to papermill's kernels;
+    but papermill says with each cell, as a page never does, that nobody can be asked for input.
+    """
+    kernel = _kernel()
+    if not kernel or not os.environ.get("JPY_SESSION_NAME"):
+        return False
+    try:
+        import ipywidgets  # noqa: F401
+    except ImportError:
+        return False
+    return bool(kernel.get_parent("shell").get("content", {}).get("allow_stdin"))
+
+
+def _kernel():
+    loaded = sys.modules.get("ipykernel.kernelbase")
+    return loaded.Kernel.instance() if loaded and loaded.Kernel.initialized() else None
+
+
+class Bar:
+    """A bar in the output of the running cell, for the length of a block; see `watched`.
+
+    At the end one line takes its place. After an exception it stays where it was, red, and says so.
+
+    Parameters
+    ----------
+    name : str
+        What is said at first, and what the bar is called for who does not see it.
+    done : str
+        What is said at the end, before how long it took.
+    """
+
+    def __init__(self, name: str, done: str):
+        import ipywidgets
+
+        self.name, self.done, self.line, self.fraction = name, done, name, 0.0
+        self.started, self.drawn = time.monotonic(), 0.0
+        # Not ipywidgets' own bar, which has neither a role nor a name.
+        self.widget = ipywidgets.HTML(self._drawing())
+        self.place, self.until_end = {"display_id": uuid.uuid4().hex}, ExitStack()
+
+    def say(self, line: str) -> None:
+        """Write a line beside the bar."""
+        self.line = line
+        self.widget.value = self._drawing()
+
+    def moved(self, fraction: float, line: str) -> None:
+        """Show a fraction, from 0 to 1, and a line; at most five times a second."""
+        self.fraction, now = fraction, time.monotonic()
+        if fraction == 1 or now - self.drawn >= 0.2:
+            self.drawn = now
+            self.say(line)
+
+    def _drawing(self, colour="--jp-brand-color1"):
+        return (
+            f'<progress value="{self.fraction:.4f}" aria-label="{html.escape(self.name)}" '
+            f'style="width: 20em; accent-color: var({colour})"></progress> {html.escape(self.line)}'
+        )
+
+    def __enter__(self) -> Bar:
+        self.until_end.enter_context(reloads.answered(_kernel()))
+        notebook = Path(os.environ["JPY_SESSION_NAME"]).name
+        # JupyterLab would ask for a name before it saves a notebook that never got one.
+        named = not notebook.startswith("Untitled")
+        script = _SAVE.replace("NOTEBOOK", json.dumps(notebook)) if named else ""
+        self._show({"application/javascript": script}, update=False)
+        self._show({**self.widget._repr_mimebundle_(), "text/plain": self.name})
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.until_end.close()
+        if kind:
+            how = "interrupted" if kind is KeyboardInterrupt else f"failed, {kind.__name__}"
+            self.line = f"{how}; before: {self.line}"
+            self.widget.value = self._drawing("--jp-error-color1")
+            return
+        said = f"{self.done} in {workers.duration(time.monotonic() - self.started)}"
+        # A page that was reloaded hears of the widget alone; in a saved file only text lasts.
+        self.widget.value = html.escape(said)
+        self._show({"text/plain": said})
+
+    def _show(self, output, update=True):
+        _kernel().shell.display_pub.publish(output, transient=self.place, update=update)

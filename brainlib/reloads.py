@@ -1,0 +1,60 @@
+"""Answer a page of JupyterLab that is reloaded while a cell runs.
+
+Before it shows a widget again, the page asks the kernel who it is, and for the state of all widgets.
+JupyterLab would have a thread of its own for widgets, but starts it after these questions, so they
+go to the thread that is busy with the cell. The thread that receives messages answers them instead.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+_WIDGETS = "jupyter.widget.control"  # what a page opens to ask for the state of all widgets
+
+
+@contextmanager
+def answered(kernel):
+    """Answer reloaded pages for the length of a block in which the kernel is busy.
+
+    Parameters
+    ----------
+    kernel : ipykernel.kernelbase.Kernel
+        Before version 7 it receives messages in the busy thread; nothing is done then.
+    """
+    if not getattr(kernel, "shell_channel_thread", None):
+        yield
+        return
+    stream, session, pages = kernel.shell_stream, kernel.session, set()
+
+    async def received(message):
+        identities, parts = session.feed_identities(message, copy=False)
+        peeked = session.deserialize(parts, content=False, copy=False)
+        kind, content = peeked["header"]["msg_type"], session.unpack(peeked["content"])
+        if kind == "comm_open" and content["target_name"] == _WIDGETS:
+            pages.add(content["comm_id"])
+        asked = kind in ("comm_open", "comm_msg") and content["comm_id"] in pages
+        if not asked and kind != "kernel_info_request":
+            await kernel.shell_channel_thread_main(message)
+            return
+        request = session.deserialize(parts, copy=False)
+        _status(kernel, "busy", request)
+        answer = kernel.shell_handlers[kind](stream, identities, request)
+        if answer is not None:
+            await answer
+        _status(kernel, "idle", request)
+
+    _listen(stream, received)
+    try:
+        yield
+    finally:
+        _listen(stream, kernel.shell_channel_thread_main)
+
+
+def _status(kernel, state, request):
+    # A page takes an answer for complete when the kernel is idle again.
+    kernel.session.send(kernel.iopub_socket, "status", {"execution_state": state}, request)
+
+
+def _listen(stream, callback):
+    # In the thread of the stream, where alone it may be touched.
+    stream.io_loop.add_callback(stream.on_recv, callback, copy=False)
