@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
+_PARTS = ("shell_channel_thread", "shell_channel_thread_main", "shell_handlers", "shell_stream", "iopub_socket")
 _WIDGETS = "jupyter.widget.control"  # what a page opens to ask for the state of all widgets
 
 
@@ -19,9 +20,10 @@ def answered(kernel):
     Parameters
     ----------
     kernel : ipykernel.kernelbase.Kernel
-        Before version 7 it receives messages in the busy thread; nothing is done then.
+        Before version 7 it receives messages in the busy thread; nothing is done then, nor where a later
+        one has other parts.
     """
-    if not getattr(kernel, "shell_channel_thread", None):
+    if not all(getattr(kernel, part, None) for part in _PARTS):
         yield
         return
     stream, session, pages = kernel.shell_stream, kernel.session, set()

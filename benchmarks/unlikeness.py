@@ -1,0 +1,98 @@
+"""How often the program's score of unlikeness is wrong, and what it notices.
+
+    python benchmarks/unlikeness.py --data DIR --store DIR --phantoms 600
+
+Of each set, a fifth of the groups of copies is held out and held against the rest, by several draws:
+what then counts as unlike is a false alarm. The same rests are shown the other sets, photographs
+(scikit-learn's two, in pieces) and made-up pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+from sklearn.datasets import load_sample_images
+
+from brainlib import audit, datasets, nearcopies
+from brainlib.errors import DataError
+from brainlib.familiar import Familiar
+from brainlib.looking import files_of, look
+from brainlib.stats import wilson_interval
+
+SETS = ("br35h", "navoneel", "sartaj", "dubail")
+DRAWS = 5
+
+
+def main() -> None:
+    """Read the arguments, measure, print a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="", help="folder with one folder a set; none by default")
+    parser.add_argument("--store", default="", help="keeps what was looked at; a temporary folder by default")
+    parser.add_argument("--phantoms", type=int, default=200)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        measure(arguments.data, Path(arguments.store or folder), arguments.phantoms)
+
+
+def measure(data: str, store: Path, phantoms: int) -> None:
+    """Measure every set against itself and all others."""
+    roots = {f"{phantoms} phantoms": datasets.load("br35h", "phantoms", store, phantoms=phantoms).root}
+    for name in SETS if data else ():
+        try:
+            roots[name] = datasets.locate(name, Path(data))
+        except DataError as error:
+            print(f"left out: {error}")
+    seen = {}
+    for name, root in roots.items():
+        files, failed = files_of(name if name in SETS else "br35h", root)
+        looked = look(name, root, files, failed, store=store)
+        groups = audit.find(looked, store=store).table["near"].to_numpy()
+        seen[name] = looked.thumbnails, groups
+    odd = {name: np.stack([nearcopies.thumbnail(image) for image in images]) for name, images in made_up().items()}
+    print("| trained on | held out, without copies | " + " | ".join([*seen, *odd]) + " |")
+    print("|---" * (2 + len(seen) + len(odd)) + "|")
+    for name, (thumbnails, groups) in seen.items():
+        alarms, total, shares = 0, 0, {other: [] for other in [*seen, *odd] if other != name}
+        for seed in range(DRAWS):
+            drawn = np.random.default_rng(seed).permutation(np.unique(groups))
+            other = np.isin(groups, drawn[: len(drawn) // 5])
+            known = Familiar(thumbnails[~other], groups[~other])
+            # One picture of each group, as in the limit.
+            one = np.flatnonzero(other)[np.unique(groups[other], return_index=True)[1]]
+            alarms, total = alarms + int((known.unlikeness(thumbnails[one]) > 1).sum()), total + len(one)
+            for where, share in shares.items():
+                shown = odd[where] if where in odd else seen[where][0]
+                share.append((known.unlikeness(shown) > 1).mean())
+        limits = wilson_interval(alarms, total)
+        row = [f"{alarms / total:.1%} ({limits.low:.1%} to {limits.high:.1%}) of {total}"]
+        row += ["–" if where == name else f"{np.mean(shares[where]):.1%}" for where in [*seen, *odd]]
+        print(f"| {name} | " + " | ".join(row) + " |", flush=True)
+
+
+def made_up() -> dict[str, list[Image.Image]]:
+    """Pictures that are no slices."""
+    rng, found = np.random.default_rng(0), {"photographs": [], "noise": [], "clouds": [], "discs": []}
+    for photograph in map(Image.fromarray, load_sample_images().images):
+        for _ in range(25):
+            side = int(min(photograph.size) * rng.uniform(0.3, 1))
+            left, top = (int(rng.integers(0, extent - side + 1)) for extent in photograph.size)
+            found["photographs"].append(photograph.crop((left, top, left + side, top + side)))
+    across, down = np.meshgrid(np.linspace(-1, 1, 200), np.linspace(-1, 1, 200))
+    for _ in range(50):
+        noise = rng.normal(size=(200, 200))
+        cloud = ndimage.gaussian_filter(noise, rng.uniform(5, 40))
+        width, height = rng.uniform(0.5, 0.95, 2)
+        disc = (across / width) ** 2 + (down / height) ** 2 < 1
+        for name, values in (("noise", noise), ("clouds", cloud), ("discs", disc.astype(float))):
+            scaled = 255 * (values - values.min()) / np.ptp(values)
+            found[name].append(Image.fromarray(scaled.astype(np.uint8)))
+    return found
+
+
+if __name__ == "__main__":
+    main()
