@@ -127,10 +127,8 @@ class Program:
         self._loading = threading.Thread(target=_load_tensorflow, daemon=True)
         self._loading.start()
 
-    def _ipython_display_(self):
-        from IPython.display import display
-
-        display(self.page)
+    def _repr_mimebundle_(self, **kwargs):
+        return self.page._repr_mimebundle_(**kwargs)
 
     @contextlib.contextmanager
     def _quietly(self):

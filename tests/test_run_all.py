@@ -262,6 +262,11 @@ def test_options_reach_brainlib_unchanged_in_the_folder_of_the_caller(box):
     assert last["cwd"] == str(caller)
 
 
+def test_the_program_is_started_with_its_options(box):
+    box.run("app", "--port", "9")
+    assert box.calls()[-1]["args"] == ["-P", "-m", "brainlib", "app", "--port", "9"]
+
+
 def test_tests_run_in_the_folder_of_the_project(box):
     box.run("test", "-k", "a or b", cwd=box.folder)
     last = box.calls()[-1]
