@@ -12,7 +12,7 @@ from PIL import Image
 from brainlib import images
 from brainlib.errors import DataError
 from brainlib.stats import wilson_interval
-from brainlib.tables import percent
+from brainlib.tables import percent, with_limits
 from brainlib.viewing import Picture, Viewer
 
 NOTICE = """<p class="notice" role="note"><strong>For research only.</strong> This is no medical device. What it shows
@@ -77,7 +77,7 @@ def _accuracy(viewer, which):
     found = viewer.accuracy.get(which)
     if not found or found["value"] is None:
         return "no such image"
-    return f"{percent(found['value'])} ({100 * found['low']:.1f} to {100 * found['high']:.1f}) of {found['n']} images"
+    return f"{with_limits(found['value'], found['low'], found['high'])} of {found['n']} images"
 
 
 def probabilities(picture: Picture, classes: list[str], said: np.ndarray) -> str:
@@ -108,8 +108,8 @@ def neighbours(viewer: Viewer, picture: Picture) -> tuple[str, str]:
     rate = ""
     if n:
         limits = wilson_interval(alarms, n)
-        rate = (f" So are {alarms} of this model's own {n} held-out images by mistake, {percent(alarms / n, 1)} "
-                f"({100 * limits.low:.1f} to {100 * limits.high:.1f}).")
+        rate = (f" So are {alarms} of this model's own {n} held-out images by mistake, "
+                f"{with_limits(alarms / n, limits.low, limits.high, 1)}.")
     return warning, (
         f"<h2>Is it like the training images?</h2><p><strong>{said}</strong> {why}</p>"
         f'<p class="soft">Score {unlike:.2f}; above 1 a picture counts as unlike.{rate} The score is the distance to the '

@@ -16,7 +16,7 @@ from brainlib.estimates import Estimate
 from brainlib.metrics import decide
 from brainlib.paper import Metric
 from brainlib.results import CleanResults, Results
-from brainlib.tables import Table, percent
+from brainlib.tables import Table, percent, with_limits
 
 FOLDS = "mean accuracy of the folds"
 SCORES = ("accuracy", "sensitivity", "specificity", "auc")  # of two classes; else the accuracy
@@ -181,11 +181,7 @@ def clean_table(
 def _shown(estimate):
     if math.isnan(estimate.value):
         return "–"
-    if math.isnan(estimate.low):
-        return f"{percent(estimate.value)} of {estimate.n}"
-    return (
-        f"{percent(estimate.value)} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f}) of {estimate.n}"
-    )
+    return f"{with_limits(estimate.value, estimate.low, estimate.high)} of {estimate.n}"
 
 
 def _points(value, low, high):

@@ -17,7 +17,7 @@ from brainlib import controlsets, datasets, estimates, stats, workers
 from brainlib.options import PHANTOMS
 from brainlib.results import Results
 from brainlib.study import Study
-from brainlib.tables import Table, percent
+from brainlib.tables import Table, percent, with_limits
 
 ABOVE, AT, BELOW, UNDEFINED = "above chance", "at chance", "below chance", "undefined"
 APART, PUBLISHED = "copies apart", "as published"
@@ -142,7 +142,7 @@ def control_table(found: Sequence[Control], study: Study) -> Table:
         rows.append(
             row
             | {
-                "balanced accuracy (95 %)": _shown(each.value, each.low, each.high),
+                "balanced accuracy (95 %)": with_limits(each.value, each.low, each.high, 1),
                 "chance": percent(each.chance, 0),
                 "finding": each.finding + _must(each),
             }
@@ -180,8 +180,3 @@ def _difference(published, apart):
     if not math.isnan(interval.low):
         points += f" ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
     return {"balanced accuracy (95 %)": points}
-
-
-def _shown(value, low, high):
-    limits = "" if math.isnan(low) else f" ({100 * low:.1f} to {100 * high:.1f})"
-    return f"{percent(value, 1)}{limits}"

@@ -19,7 +19,7 @@ from brainlib.errors import DataError
 from brainlib.paper import Paper, load_paper
 from brainlib.protocoltable import plain, protocol_table
 from brainlib.registry import info_of
-from brainlib.tables import percent
+from brainlib.tables import with_limits
 
 MODEL = "model.keras"
 SCORES = ("accuracy", "sensitivity", "specificity", "precision", "f1", "auc")
@@ -260,8 +260,7 @@ def _setting(value):
 def _score(found):
     if found is None or found["value"] is None:
         return "–"
-    limits = "" if found["low"] is None else f" ({100 * found['low']:.1f} to {100 * found['high']:.1f})"
-    return f"{percent(found['value'])}{limits}, n = {found['n']}"
+    return f"{with_limits(found['value'], found['low'], found['high'])}, n = {found['n']}"
 
 
 def _rows(header, rows):

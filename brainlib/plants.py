@@ -18,7 +18,7 @@ from brainlib import images, nearcopies, stats
 from brainlib.grouping import connected
 from brainlib.looking import Looked
 from brainlib.phantoms import ALTERATIONS, alter, make_phantoms
-from brainlib.tables import Table, percent
+from brainlib.tables import Table, with_limits
 
 EACH = 10  # copies of each alteration, if there are as many pictures: a choice
 _SIZE = 240  # pixels at which a picture is altered
@@ -135,8 +135,7 @@ def planted_table(found: Sequence[Planted], known: Truth) -> Table:
             {
                 "planted among": among,
                 **{kind: f"{each.found} of {each.planted}" for kind, each in own.items()},
-                "found (95 %)": f"{percent(hits / planted, 1)} "
-                f"({100 * interval.low:.1f} to {100 * interval.high:.1f})",
+                "found (95 %)": with_limits(hits / planted, interval.low, interval.high, 1),
             }
         )
     caption = (

@@ -71,3 +71,11 @@ def _column(name, values) -> tuple[str, str, list[str]]:
 def percent(value: float, digits: int = 2) -> str:
     """Write a fraction as a percentage that no line break divides; nan is an en dash."""
     return "–" if pd.isna(value) else f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def with_limits(value: float | None, low: float | None, high: float | None, digits: int = 2) -> str:
+    """Write a fraction and its interval as percentages, the limits with one digit; without those that are nan or None."""
+    if pd.isna(value):
+        return "–"
+    limits = "" if pd.isna(low) else f" ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{percent(value, digits)}{limits}"

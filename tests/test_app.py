@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -122,8 +124,6 @@ def test_another_model_is_asked_of_the_same_picture(out):
 
 
 def test_a_damaged_model_is_said_and_the_others_stay(out, tmp_path):
-    import shutil
-
     shutil.copytree(out, tmp_path / "reports")
     first, second = sorted((tmp_path / "reports" / "store" / "trials").iterdir())
     (first / "predictions.parquet").write_bytes(b"damaged")
@@ -171,8 +171,6 @@ def served(tmp_path_factory):
             else:
                 raise AssertionError(f"the program did not start: {said}")
             # Its log must not fill the pipe.
-            import threading
-
             threading.Thread(target=process.stderr.read, daemon=True).start()
             yield line.strip(), folder / "reports"
         finally:
@@ -185,11 +183,12 @@ def served(tmp_path_factory):
 
 def test_the_page_is_for_this_machine_and_whoever_has_the_token(served):
     address, _ = served
-    assert address.startswith("http://127.0.0.1:") and "?token=" in address
-    with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(address.split("?")[0]) as page:
-        assert "What a trained model" not in page.read().decode()
-        raise urllib.error.HTTPError(page.url, 403, "asks for the token", {}, None)
-    assert refused.value.code == 403
+    page, token = address.split("?")
+    assert page.startswith("http://127.0.0.1:") and token.startswith("token=")
+    with urllib.request.urlopen(page) as answer:
+        assert "/login" in answer.url and "What a trained model" not in answer.read().decode()
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(f"{page}api/kernels/00000000-0000-0000-0000-000000000000/channels")
 
 
 def options_of(page, label):

@@ -7,7 +7,7 @@ import re
 
 import pandas as pd
 
-from brainlib.tables import Table, percent
+from brainlib.tables import Table, percent, with_limits
 
 
 def test_hostile_text_is_shown_not_obeyed():
@@ -57,3 +57,10 @@ def test_a_percentage_has_two_digits_and_no_place_to_break():
     assert percent(0.98765) == "98.77\N{NO-BREAK SPACE}%"
     assert percent(1, digits=0) == "100\N{NO-BREAK SPACE}%"
     assert percent(math.nan) == "–"
+
+
+def test_a_share_with_its_limits_and_without_those_that_are_not_known():
+    space = "\N{NO-BREAK SPACE}"
+    assert with_limits(0.98667, 0.97391, 0.99321) == f"98.67{space}% (97.4 to 99.3)"
+    assert with_limits(0.5, math.nan, math.nan, 1) == with_limits(0.5, None, None, 1) == f"50.0{space}%"
+    assert with_limits(math.nan, 0.1, 0.2) == with_limits(None, None, None) == "–"
