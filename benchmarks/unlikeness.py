@@ -2,9 +2,9 @@
 
     python benchmarks/unlikeness.py --data DIR --store DIR --phantoms 600
 
-Of each set, a fifth of the groups of copies is held out and held against the rest, by several draws:
-what then counts as unlike is a false alarm. The same rests are shown the other sets, photographs
-(scikit-learn's two, in pieces) and made-up pictures.
+Each fifth of a set's groups (of copies and, of phantoms, of patients) is held out once and held against
+the rest: what then counts as unlike is a false alarm. The same rests are shown the other sets without
+their copies, photographs (scikit-learn's two, in pieces) and made-up pictures.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
-from brainlib import audit, datasets, nearcopies
+from brainlib import audit, datasets, grouping, nearcopies
 from brainlib.errors import DataError
 from brainlib.familiar import Familiar
 from brainlib.looking import files_of, look
+from brainlib.standins import TRUTH
 from brainlib.stats import wilson_interval
 
 SETS = ("br35h", "navoneel", "sartaj", "dubail")
-DRAWS = 5
+FOLDS = 5
 
 
 def main() -> None:
@@ -52,25 +54,34 @@ def measure(data: str, store: Path, phantoms: int) -> None:
         files, failed = files_of(name if name in SETS else "br35h", root)
         looked = look(name, root, files, failed, store=store)
         groups = audit.find(looked, store=store).table["near"].to_numpy()
+        if name not in SETS:
+            truth = pd.read_csv(root / TRUTH).set_index("path")["patient"]
+            groups = grouping.joined(groups, pd.factorize(truth[looked.table["path"]])[0])
         seen[name] = looked.thumbnails, groups
+    # The sets hold each other's pictures: what is a copy of another set's shares a group with it.
+    every = np.concatenate([thumbnails for thumbnails, _ in seen.values()])
+    across = grouping.connected(len(every), nearcopies.near_copies(every).pairs)
+    ends = np.cumsum([len(thumbnails) for thumbnails, _ in seen.values()])
+    across = dict(zip(seen, np.split(across, ends[:-1]), strict=True))
     odd = {name: np.stack([nearcopies.thumbnail(image) for image in images]) for name, images in made_up().items()}
-    print("| trained on | held out, without copies | " + " | ".join([*seen, *odd]) + " |")
+    print("| trained on | held out | " + " | ".join([*seen, *odd]) + " |")
     print("|---" * (2 + len(seen) + len(odd)) + "|")
     for name, (thumbnails, groups) in seen.items():
         alarms, total, shares = 0, 0, {other: [] for other in [*seen, *odd] if other != name}
-        for seed in range(DRAWS):
-            drawn = np.random.default_rng(seed).permutation(np.unique(groups))
-            other = np.isin(groups, drawn[: len(drawn) // 5])
+        drawn = np.random.default_rng(0).permutation(np.unique(groups))
+        for fold in range(FOLDS):
+            other = np.isin(groups, drawn[fold::FOLDS])
             known = Familiar(thumbnails[~other], groups[~other])
             # One picture of each group, as in the limit.
             one = np.flatnonzero(other)[np.unique(groups[other], return_index=True)[1]]
             alarms, total = alarms + int((known.unlikeness(thumbnails[one]) > 1).sum()), total + len(one)
             for where, share in shares.items():
-                shown = odd[where] if where in odd else seen[where][0]
-                share.append((known.unlikeness(shown) > 1).mean())
+                shown = odd[where] if where in odd else seen[where][0][~np.isin(across[where], across[name])]
+                share.append((len(shown), (known.unlikeness(shown) > 1).mean() if len(shown) else np.nan))
         limits = wilson_interval(alarms, total)
         row = [f"{alarms / total:.1%} ({limits.low:.1%} to {limits.high:.1%}) of {total}"]
-        row += ["–" if where == name else f"{np.mean(shares[where]):.1%}" for where in [*seen, *odd]]
+        row += ["–" if where == name else f"{np.mean([share for _, share in shares[where]]):.1%} of {shares[where][0][0]}"
+                for where in [*seen, *odd]]
         print(f"| {name} | " + " | ".join(row) + " |", flush=True)
 
 

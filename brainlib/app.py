@@ -34,10 +34,10 @@ class Chooser(anywidget.AnyWidget):
     label = traitlets.Unicode("Your own image").tag(sync=True)
     accept = traitlets.Unicode(_ACCEPTED).tag(sync=True)
     most_bytes = traitlets.Int(viewing.MAX_UPLOAD_BYTES).tag(sync=True)
-    disabled = traitlets.Bool(False).tag(sync=True)
     name = traitlets.Unicode("").tag(sync=True)
     size = traitlets.Int(0).tag(sync=True)
-    content = traitlets.CBytes(b"").tag(sync=True)  # what arrives is a memoryview
+    # What arrives is a memoryview; it need not go back to the page.
+    content = traitlets.CBytes(b"").tag(sync=True, echo_update=False)
     count = traitlets.Int(0).tag(sync=True)
 
 
@@ -183,8 +183,12 @@ class Program:
 
     @_told
     def _choose_model(self):
-        self.viewer = None
-        _show(self.answer, False)
+        self.viewer, self.about.value, self.shelves = None, "", []
+        picture, self.picture = self.picture, None
+        self._forget()
+        for widget in (self.shelf, self.kind, self.path):
+            self._offer(widget, [])
+            _show(widget, False)
         if self.choice.value is None:
             return
         viewer = viewing.Viewer(self.store, self.models[self.choice.value], self.source)
@@ -193,14 +197,19 @@ class Program:
         self.viewer = viewer
         self._say("Looking for its images…")
         own = [viewer.own_shelf] if viewer.own_shelf else []
-        if not own:
-            self.about.value += appwords.NO_IMAGES
-        self.shelves = own + (viewing.other_shelves(self.source) if self.source != PHANTOMS else [])
+        self.about.value += "" if own else appwords.no_images(viewer)
+        self.shelves = own + viewing.other_shelves(self.source)
         self._offer(self.shelf, [(each.title, n) for n, each in enumerate(self.shelves)])
-        for widget in (self.shelf, self.kind, self.path):
-            _show(widget, bool(self.shelves) and widget is self.shelf)
-        if self.picture:
+        _show(self.shelf, bool(self.shelves))
+        if picture:
+            # What another model's shelf said of it is not so of this one's.
+            self.picture = picture._replace(kind="")
             self._answer()
+
+    def _forget(self):
+        """Show no answer: the one that is there belongs to another picture or model."""
+        _show(self.answer, False)
+        self.picture = self.pixels = self.heat = None
 
     # The image
 
@@ -224,6 +233,7 @@ class Program:
 
     @_told
     def _open_path(self):
+        self._forget()
         if self.path.value is not None:
             self.picture = self.shelves[self.shelf.value].open(self.path.value)
             self._answer()
@@ -231,12 +241,14 @@ class Program:
     @_told
     def _open_upload(self):
         chosen = self.chooser
-        self.picture = None
-        _show(self.answer, False)
+        self._forget()
+        with self._quietly():  # so that the same image of a set can be chosen after it
+            self.path.value = None
+        self._say("Reading the file…")
         if chosen.size > viewing.MAX_UPLOAD_BYTES:
             raise viewing.too_large(chosen.name, chosen.size)
         if len(chosen.content) != chosen.size:
-            raise DataError(f"{chosen.name}: expected {chosen.size} bytes, received {len(chosen.content)}; choose it again")
+            raise DataError(f"{viewing.printable(chosen.name)}: expected {chosen.size} bytes, received {len(chosen.content)}; choose it again")
         self.picture = viewing.open_upload(chosen.name, chosen.content)
         self._answer()
 
@@ -285,6 +297,8 @@ class Program:
         from brainlib import trials
         from brainlib.study import Study
 
+        if self.models:  # a second click, which waited for the first one's end
+            return
         self.train.disabled = True
         try:
             self._moved(0, "Drawing phantoms and loading TensorFlow…")

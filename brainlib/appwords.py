@@ -17,8 +17,6 @@ from brainlib.viewing import Picture, Viewer
 
 NOTICE = """<p class="notice" role="note"><strong>For research only.</strong> This is no medical device. What it shows
 must not be used to diagnose or treat anyone; the models repeat published experiments, some of which do not hold.</p>"""
-NO_IMAGES = """<p class="soft">The images that this model was trained on are not at hand, so nothing can be said of how
-like them a picture is. Give their folder as <code>--data</code>.</p>"""
 _NEAREST = 6  # training images that are shown
 _SMALL = 136  # pixels of each
 
@@ -80,6 +78,15 @@ def _accuracy(viewer, which):
     return f"{with_limits(found['value'], found['low'], found['high'])} of {found['n']} images"
 
 
+def no_images(viewer: Viewer) -> str:
+    """Why nothing can be said of how like the training images a picture is."""
+    do = "" if viewer.phantom else " Give the folder of the data sets as <code>--data</code>."
+    return (
+        '<p class="soft">The images that this model was trained on are not at hand, so nothing can be said of how like '
+        f"them a picture is: {escape(viewer.missing)}.{do}</p>"
+    )
+
+
 def probabilities(picture: Picture, classes: list[str], said: np.ndarray) -> str:
     """What the model says of a picture, and what is to be said of its file."""
     rows = "".join(
@@ -94,28 +101,33 @@ def probabilities(picture: Picture, classes: list[str], said: np.ndarray) -> str
 
 def neighbours(viewer: Viewer, picture: Picture) -> tuple[str, str]:
     """Whether a picture is like the training images: a warning or "", and the score with the nearest ones."""
+    title = "<h2>Is it like the training images?</h2>"
     if viewer.familiar is None:
-        return "", ""
+        return "", f"{title}<p>That cannot be said: all training images are copies of one.</p>"
     unlike, found = viewer.neighbours(picture, _NEAREST)
-    if found[0][2].copy is not None:
+    copied, audited = found[0][2].copy is not None, "trained on" in picture.kind
+    if copied or audited:
         said, why = "A copy of a training image.", "The model has seen this picture: its answer tests memory only."
+        if picture.kind.startswith("held out:"):
+            why += " The audit of the set did not count it as one: the pair is near the limit."
     elif unlike > 1:
-        said, why = "Unlike the training images.", "What the model says of it has no basis."
+        said, why = "Unlike the training images.", "The model has seen nothing like it: there is little reason to trust the answer."
     else:
-        said, why = "", "It is like the training images."
+        said, why = "", "Not noticed as unlike, which does not mean that the model knows its like: slices of other sets often pass."
     warning = f'<p class="alarm" role="alert"><strong>{said}</strong> {why}</p>' if said else ""
     alarms, n = viewer.false_alarms
     rate = ""
     if n:
         limits = wilson_interval(alarms, n)
-        rate = (f" So are {alarms} of this model's own {n} held-out images by mistake, "
+        rate = (f" By mistake {alarms} of this model's own {n} test images without a copy in training count as unlike too, "
                 f"{with_limits(alarms / n, limits.low, limits.high, 1)}.")
+    unknown = "" if viewer.phantom else " Patients are not known: of new ones more may be called unlike."
     return warning, (
-        f"<h2>Is it like the training images?</h2><p><strong>{said}</strong> {why}</p>"
-        f'<p class="soft">Score {unlike:.2f}; above 1 a picture counts as unlike.{rate} The score is the distance to the '
-        "nearest training image, in brightness and detail by place, over the distance that 95 % of these keep to each "
-        "other. It knows nothing of anatomy.</p>"
-        f"<p>The {len(found)} nearest training images:</p>"
+        f"{title}<p><strong>{said}</strong> {why}</p>"
+        f'<p class="soft">Score {unlike:.2f}; above 1 a picture counts as unlike.{rate}{unknown} The score is the distance '
+        "to the nearest training image, in brightness and detail by place, over the distance that 95 % of these have to "
+        "their own nearest. It knows nothing of anatomy.</p>"
+        f"<p>The {len(found)} nearest training images, each with its distance:</p>"
         '<div class="pictures near">' + "".join(_near_figure(*each) for each in found) + "</div>"
     )
 

@@ -127,7 +127,7 @@ def _parser():
     app = commands.add_parser("app", help="show images to trained models, in a browser")
     app.set_defaults(command=_app)
     app.add_argument("--out", default="reports", metavar="DIR", help="whose store has the models")
-    app.add_argument("--data", default="", metavar="DIR", help=_DATA)
+    app.add_argument("--data", default="", metavar="DIR", help="folder that holds one folder a data set")
     app.add_argument("--port", default=8866, type=int, metavar="N", help="8866 or one near it by default")
     app.add_argument("--no-browser", action="store_true", help="only say the address")
     return parser
@@ -309,16 +309,14 @@ def _export(arguments):
 
 
 def _app(arguments):
-    from brainlib.options import KAGGLE, PHANTOMS
-
     try:
         from brainlib.serving import serve
     except ModuleNotFoundError as error:  # the extra that has it was not installed
         raise UsageError(f"app: expected the package {error.name}, found none; pip install 'brainlib[notebook]'") from None
     if not 0 < arguments.port < 65536:
         raise UsageError(f"--port: expected 1 to 65535, received {arguments.port}")
-    data = _absolute(arguments.data, KAGGLE, PHANTOMS)
-    if data not in ("", KAGGLE, PHANTOMS) and not Path(data).is_dir():
+    data = _absolute(arguments.data)
+    if data and not Path(data).is_dir():
         raise UsageError(f"--data: expected a folder with one folder a data set, received {arguments.data}")
     serve(Path(_absolute(arguments.out)), data, port=arguments.port, browser=not arguments.no_browser)
     return 0

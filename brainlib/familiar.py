@@ -7,7 +7,7 @@ of them than they are from each other.
 The distance is that of two signatures: where a picture is bright and dark (ranks of the grey values at
 16 by 16 pixels, as a unit vector) and how much fine detail it has where (the logarithm of its strength
 in 8 by 8 fields). A picture counts as unlike where its distance to the nearest training image, as it
-lies or mirrored, exceeds what 95 % of the training images have to the nearest that is no copy of them:
+lies or mirrored, exceeds what 95 % of the training images have to the nearest of another group:
 the nearest neighbour's distance and the 95 % of Sun et al. (Out-of-distribution detection with deep
 nearest neighbors, ICML 2022), of the pictures instead of a network's features, so that it means the same
 for every model. `benchmarks/unlikeness.py` measures its false alarms and what it notices.
@@ -69,9 +69,8 @@ class Familiar:
     Parameters
     ----------
     thumbnails : (n, SIDE, SIDE) array of uint8
-        Of two or more groups.
     groups : (n,) array of int
-        Group of copies of each.
+        What belongs together: copies and, where it is known, images of one patient. Two groups or more.
 
     Attributes
     ----------
@@ -81,22 +80,24 @@ class Familiar:
 
     def __init__(self, thumbnails: np.ndarray, groups: np.ndarray):
         self.thumbnails, self._own = thumbnails, signatures(thumbnails)
+        self._squares = (self._own**2).sum(axis=1)
         self._vectors, self._sign = nearcopies.coefficients(thumbnails)
         groups = np.asarray(groups)
         # One picture of each group: a picture that is there many times would count many times.
         one = np.unique(groups, return_index=True)[1]
-        apart = self._distances(self._own[one], groups[one, None] == groups)
-        self.limit = float(np.quantile(apart.min(axis=1), KEPT, method="higher"))
+        apart = self._distances(self._own[one], groups[one, None] == groups).min(axis=1)
+        # Equal pictures in different groups have no distance to divide by.
+        self.limit = max(float(np.quantile(apart, KEPT, method="higher")), 1e-6)
 
     def _distances(self, found, excluded=None):
         """Distance of each signature to each training image, as it lies or mirrored: (m, n)."""
         out = np.empty((len(found), len(self._own)), np.float32)
-        squares = (self._own**2).sum(axis=1)
         for start in range(0, len(found), _ROWS):
             part = slice(start, start + _ROWS)
             each = found[part]
             products = np.maximum(each @ self._own.T, _mirrored(each) @ self._own.T)
-            out[part] = np.sqrt(np.maximum((each**2).sum(axis=1)[:, None] + squares - 2 * products, 0))
+            squares = (each**2).sum(axis=1)[:, None] + self._squares
+            out[part] = np.sqrt(np.maximum(squares - 2 * products, 0))
         if excluded is not None:
             out[excluded] = np.inf
         return out
@@ -115,7 +116,7 @@ class Familiar:
             How many to return at most.
         """
         distances = self._distances(signatures(thumbnail[None]))[0] / self.limit
-        copies = dict(self._copies(thumbnail))
+        copies = self._copies(thumbnail)
         order = sorted(copies, key=lambda row: (-copies[row], row))
         order += [int(row) for row in np.argsort(distances, kind="stable")[: count + len(order)]]
         return [
@@ -124,20 +125,25 @@ class Familiar:
         ]
 
     def _copies(self, thumbnail):
-        """Training images that are copies of a picture, and the correlation of their detail."""
+        """Training images that are copies of a picture, and the correlation of their detail, by row."""
         (vector,), _ = nearcopies.coefficients(thumbnail[None])
         rows, mirrored = [], []
         for turned, wanted in ((False, vector), (True, vector * self._sign)):
             distance = np.linalg.norm(self._vectors - wanted, axis=1)
             near = np.argsort(distance, kind="stable")[: nearcopies.NEIGHBOURS]
-            rows += list(near[distance[near] <= nearcopies.REACH])
-            mirrored += [turned] * (len(rows) - len(mirrored))
-        # The picture becomes the last of the few that are compared.
-        few = np.concatenate([self.thumbnails[rows], thumbnail[None]])
-        pairs = np.array([(len(rows), n) for n in range(len(rows))], int).reshape(-1, 2)
-        found = nearcopies.correlations(few, pairs, np.array(mirrored, bool))
-        best: dict[int, float] = {}
-        for row, value in zip(map(int, rows), found.tolist(), strict=True):
+            near = near[distance[near] <= nearcopies.REACH]
+            rows += near.tolist()
+            mirrored += [turned] * len(near)
+        # The picture becomes the last of the few. Each pair is laid over each other both ways, since the
+        # correlation of a pair near the threshold depends on which of the two is moved.
+        few, own = np.concatenate([self.thumbnails[rows], thumbnail[None]]), np.arange(len(rows))
+        pairs = np.stack([np.full(len(rows), len(rows)), own], axis=1)
+        found = nearcopies.correlations(
+            few, np.concatenate([pairs, pairs[:, ::-1]]), np.array(mirrored * 2, bool)
+        )
+        best = np.maximum(found[: len(rows)], found[len(rows) :])
+        copies: dict[int, float] = {}
+        for row, value in zip(rows, best.tolist(), strict=True):
             if value >= nearcopies.THRESHOLD:
-                best[row] = max(value, best.get(row, 0))
-        return best.items()
+                copies[row] = max(value, copies.get(row, 0.0))
+        return copies

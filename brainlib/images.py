@@ -73,7 +73,7 @@ def decode(path: Path) -> Image.Image:
         than ``PIL.Image.MAX_IMAGE_PIXELS`` (found out before any pixel is decoded).
     """
     path = Path(path)
-    return decode_bytes(_read(path), path)[0]
+    return decode_bytes(read(path), path)[0]
 
 
 def decode_bytes(
@@ -179,7 +179,7 @@ def file_hash(path: Path) -> str:
     DataError
         The file cannot be read.
     """
-    return hashlib.sha256(_read(Path(path))).hexdigest()
+    return hashlib.sha256(read(Path(path))).hexdigest()
 
 
 def load_images(
@@ -247,7 +247,8 @@ def load_images(
     return built
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """Return the bytes of an image file; DataError where it cannot be read or is far too large."""
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
@@ -264,7 +265,7 @@ def _read(path: Path) -> bytes:
 
 
 def _read_unchanged(path: Path, byte_hash: str) -> bytes:
-    data = _read(path)
+    data = read(path)
     if hashlib.sha256(data).hexdigest() != byte_hash:
         raise DataError(
             f"{path}: expected the bytes that were indexed, received others; "

@@ -26,7 +26,7 @@ _NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "app.ipynb"
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-    "connect-src 'self' ws: wss:; frame-ancestors 'self'"
+    "connect-src 'self'; form-action 'self'; base-uri 'self'; frame-ancestors 'self'"
 )
 
 
@@ -49,7 +49,11 @@ class Server(Voila):
             flush=True,
         )
         if self.opens:
-            threading.Thread(target=webbrowser.open, args=(self.display_url,), daemon=True).start()
+            # Through a file that the user alone can read: every user sees the arguments of a browser.
+            page = Path(self.connection_dir) / "open.html"
+            page.write_text(f'<meta http-equiv="refresh" content="0; url={self.display_url}">', "utf-8")
+            page.chmod(0o600)
+            threading.Thread(target=webbrowser.open, args=(page.as_uri(),), daemon=True).start()
 
 
 def serve(out: Path, data: str = "", *, port: int = 8866, browser: bool = True) -> None:
@@ -78,6 +82,7 @@ def serve(out: Path, data: str = "", *, port: int = 8866, browser: bool = True) 
     if data:
         os.environ["BRAINLIB_DATA"] = data
     server = Server(
+        config_file_paths=[],  # one in the current folder could open the page to everybody
         notebook_path=str(_NOTEBOOK),
         ip="127.0.0.1",
         port=port,
@@ -89,8 +94,10 @@ def serve(out: Path, data: str = "", *, port: int = 8866, browser: bool = True) 
     server.config.VoilaConfiguration.kernel_spec_manager_class = OwnKernel
     # Other users of the machine can reach the kernel's ports; older versions have no choice.
     server.config.KernelManager.transport_encryption = "auto" if zmq.has("curve") else "disabled"
+    # Of a page that was closed without a word, such as a browser that crashed, nothing stays.
+    server.config.MappingKernelManager.cull_idle_timeout = 3600
     server.initialize([])
     try:
         server.start()
-    except SystemExit:
+    except (SystemExit, OverflowError):
         raise UsageError(f"--port {port}: expected a free port there or near it, found none; name another") from None

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from brainlib import datasets, images, modelcards, nearcopies, store
-from brainlib.errors import BrainlibError, DataError
+from brainlib import datasets, grouping, images, modelcards, nearcopies, store
+from brainlib.errors import BrainlibError, DataError, ModelError, StoreError
 from brainlib.exporting import Stored
 from brainlib.familiar import Familiar, Neighbour
 from brainlib.looking import File, doubt, files_of, look
@@ -26,17 +26,20 @@ from brainlib.registry import REGISTRY, info_of
 
 #: A slice has less than a megabyte; the web socket to a notebook's kernel takes ten at once.
 MAX_UPLOAD_BYTES = 8 * 2**20
+_MOST_PIXELS = 25_000_000  # a few hundred megabytes while they are decoded
+_LONGEST_NAME = 80
 _ADVICE = "open it in the program it comes from and save the slice as a PNG or JPEG file of 8 bits"
 _STRETCHED = 1.2  # sides of a picture that differ by more are worth a word
 _DARK = 64  # of 255: the brightest pixel of a picture that was saved in the wrong range
 
 
 class Picture(NamedTuple):
-    """A picture that was opened: its name, grey or colour of 8 bits, and sentences to tell of it."""
+    """A picture that was opened: grey or colour of 8 bits, sentences to tell of it, and its kind on a shelf."""
 
     name: str
     image: Image.Image
     notes: tuple[str, ...] = ()
+    kind: str = ""
 
 
 def open_upload(name: str, data: bytes) -> Picture:
@@ -53,19 +56,16 @@ def open_upload(name: str, data: bytes) -> Picture:
     DataError
         One sentence: too large, DICOM, an animation, no image, or a damaged one.
     """
+    name = printable(name)
     if len(data) > MAX_UPLOAD_BYTES:
         raise too_large(name, len(data))
     if data[128:132] == b"DICM":
         raise DataError(f"{name}: expected a picture, received a DICOM file; {_ADVICE}")
-    if (frames := _frames(data)) > 1:
-        raise DataError(f"{name}: expected one picture, received {frames} in one file; {_ADVICE}")
-    image, (width, height, mode, _) = images.decode_bytes(data, name, _ADVICE)
+    bits = _looked_into(name, data)
+    image, (width, height, _, _) = images.decode_bytes(data, name, _ADVICE)
     notes = []
-    if mode == "F" or mode.startswith("I"):
-        notes.append(
-            "The file has more than 8 bits a pixel: its grey values were reduced to 0 to 255 by the "
-            "range of the format."
-        )
+    if bits > 8:
+        notes.append(f"The file has {bits} bits a pixel and channel: its values were reduced to 0 to 255.")
         if np.asarray(image).max() < _DARK:
             notes.append(
                 "It is nearly black then; save it with the window that you see on your screen, in 8 bits."
@@ -77,21 +77,54 @@ def open_upload(name: str, data: bytes) -> Picture:
     return Picture(name, image, tuple(notes))
 
 
+def printable(name: str) -> str:
+    """A file's name as a sentence can hold it: no control characters, and not too long."""
+    clean = "".join(letter if letter.isprintable() else "?" for letter in name) or "the file"
+    return clean if len(clean) <= _LONGEST_NAME else f"{clean[: _LONGEST_NAME - 12]}…{clean[-11:]}"
+
+
 def too_large(name: str, size: int) -> DataError:
     """The error of a file of so many bytes."""
     return DataError(
-        f"{name}: expected an image of at most {MAX_UPLOAD_BYTES // 2**20} MB, received one of "
+        f"{printable(name)}: expected an image of at most {MAX_UPLOAD_BYTES // 2**20} MB, received one of "
         f"{size / 2**20:.1f} MB; {_ADVICE}"
     )
 
 
-def _frames(data):
-    """Pictures in a file; 1 where that cannot be told, which `decode_bytes` then says."""
+def _looked_into(name, data):
+    """Bits of a pixel and channel; DataError for several pictures or too many pixels, before any is decoded."""
     try:
         with Image.open(io.BytesIO(data), formats=images.FORMATS) as image:
-            return getattr(image, "n_frames", 1)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
-        return 1
+            pixels, bits = image.width * image.height, _bits(image, data)
+            moving = pixels <= _MOST_PIXELS and _has_another(image)
+    except Exception:  # whatever Pillow raises, `decode_bytes` meets again, and says
+        return 8
+    if pixels > _MOST_PIXELS:
+        raise DataError(
+            f"{name}: expected at most {_MOST_PIXELS // 10**6} million pixels, received an image that announces "
+            f"{pixels / 1e6:.0f} million; {_ADVICE}"
+        )
+    if moving:
+        raise DataError(f"{name}: expected one picture, received several in one file; {_ADVICE}")
+    return bits
+
+
+def _has_another(image):
+    try:
+        image.seek(1)  # counting all of them may take very long
+    except EOFError:
+        return False
+    return True
+
+
+def _bits(image, data):
+    # Pillow's mode does not tell: it reads colour of 16 bits as RGB of 8.
+    if image.format == "PNG":
+        return data[24]
+    if image.format == "TIFF":
+        stated = image.tag_v2.get(258, 8)  # BitsPerSample
+        return max(stated) if isinstance(stated, tuple) else stated
+    return 8
 
 
 class Shelf(NamedTuple):
@@ -102,14 +135,15 @@ class Shelf(NamedTuple):
     table: pd.DataFrame
 
     def open(self, path: str) -> Picture:
-        """Open one of its images; DataError where it cannot be decoded."""
-        return Picture(path, images.decode(self.root / path))
+        """Open one of its images, as `open_upload` does."""
+        kind = self.table.loc[self.table["path"] == path, "kind"].iloc[0]
+        return open_upload(path, images.read(self.root / path))._replace(kind=kind)
 
 
 def other_shelves(source: str) -> list[Shelf]:
     """The registered sets in a folder, whichever are there; their kinds are their classes."""
     found = []
-    for name, info in REGISTRY.items():
+    for name, info in REGISTRY.items() if source not in (PHANTOMS, KAGGLE) else ():
         try:
             root = datasets.locate(name, Path(source))
         except DataError:
@@ -137,23 +171,40 @@ class Viewer:
         As stored.
     classes : list of str
         In the order of the probabilities.
+    paper : Paper
+    differences : list of str
+        How the model differs from the paper's own.
+    accuracy : dict of dict
+        Accuracy on the test images, "as published" and "without copies of training images", if any is left.
+
+    Raises
+    ------
+    BrainlibError
+        What was stored of it cannot be read.
     """
 
     def __init__(self, folder: Path, stored: Stored, source: str):
         self.folder, self.stored, self.source = Path(folder), stored, source
-        self.trial, self.classes = stored.trial, list(stored.trial["classes"])
-        self.paper = load_paper(self.trial["paper"])
-        data = stored.facts.get("data") or {}
-        self.set, self.phantom = data.get("set") or self.paper.data.set.value, data.get("phantom")
+        self.trial = stored.trial
+        try:
+            self.classes = list(self.trial["classes"])
+            self.paper = load_paper(self.trial["paper"])
+            data = stored.facts.get("data") or {}
+            self.set, self.phantom = data.get("set") or self.paper.data.set.value, data.get("phantom")
+            self.differences = modelcards.differences(self.trial, self.paper, self.phantom)
+            self.accuracy = self._accuracy()
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(
+                f"{stored.key}: expected the facts of a trial, received others ({type(error).__name__}: {error}); "
+                "it may be of another version: run again"
+            ) from error
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
         """What the model said of every image of its set."""
         return store.read(self.folder, self.stored.key)[1]["predictions"]
 
-    @cached_property
-    def accuracy(self) -> dict[str, dict]:
-        """Accuracy on the test images, "as published" and "without copies of training images"."""
+    def _accuracy(self):
         found = modelcards.scores(self.trial, self.predictions, ["accuracy"])
         return {name: each["accuracy"] for name, each in found.items() if "accuracy" in each}
 
@@ -163,37 +214,43 @@ class Viewer:
         title = info_of(self.set).title
         return f"phantoms in the layout of {title}" if self.phantom else title
 
-    @property
-    def differences(self) -> list[str]:
-        """How the model differs from the paper's own."""
-        return modelcards.differences(self.trial, self.paper, self.phantom)
-
     @cached_property
     def model(self):
         """The model itself: a keras.Model."""
         return store.load_model(self.folder, self.stored.key)
 
     @cached_property
-    def dataset(self) -> datasets.DataSet | None:
-        """The images that it was trained and judged on; None where they are not at hand."""
-        for root in self._roots():
+    def _found(self):
+        """Its images, or a sentence that says why they are not at hand."""
+        why = []
+        for look_for in self._places():
             try:
-                found = datasets.index(self.set, root(), self.folder)
-            except BrainlibError:
+                found = datasets.index(self.set, look_for(), self.folder)
+            except BrainlibError as error:
+                why.append(str(error))
                 continue
             if found.fingerprint == self.trial["data"]:
-                return found
-        return None
+                return found, ""
+            why.append(f"{found.root.name}: expected the images of the training, received others")
+        return None, "; ".join(why) or "no folder of data sets was given"
 
-    def _roots(self):
-        """Where they may lie, each to be called, since looking may download them."""
-        if not self.phantom and self.source == KAGGLE:
-            yield lambda: datasets.download(self.set)
-        elif not self.phantom and self.source != PHANTOMS:
+    def _places(self):
+        """Functions that give a folder where they may lie."""
+        if not self.phantom and self.source not in (PHANTOMS, KAGGLE):
             yield lambda: datasets.locate(self.set, Path(self.source))
         if self.phantom is not False:
             for root in sorted((self.folder / "phantoms").glob(f"{self.set}-*")):
                 yield lambda root=root: root
+
+    @property
+    def dataset(self) -> datasets.DataSet | None:
+        """The images that it was trained and judged on; None where they are not at hand, see `missing`."""
+        return self._found[0]
+
+    @property
+    def missing(self) -> str:
+        """Why the images are not at hand; "" where they are."""
+        return self._found[1]
 
     @cached_property
     def own_shelf(self) -> Shelf | None:
@@ -214,29 +271,39 @@ class Viewer:
 
     @cached_property
     def _looked(self):
-        """Its images with thumbnails, as (training images, test images without a copy)."""
+        """Its images: a table with what belongs together, and thumbnails."""
         last = modelcards.last_phase(self.trial, self.predictions)
         files = [File(path, label, "") for path, label in zip(last["path"], last["label"], strict=True)]
         looked = look(self.set, self.dataset.root, files, store=self.folder)
-        table = looked.table.merge(last[["path", "part", "group"]], on="path", suffixes=("_", ""))
-        clean = table["path"].isin(modelcards.held_out(self.trial, last)[1]["path"])
+        table = looked.table[["path", "label"]].merge(last[["path", "part", "group"]], on="path")
+        # Where patients are known, as of phantoms, their slices are no strangers to each other.
+        known = dict(zip(self.dataset.table["path"], self.dataset.kept_together(), strict=True))
+        table["together"] = grouping.joined(table["group"].to_numpy(), table["path"].map(known).to_numpy())
+        return table, looked.thumbnails
+
+    @cached_property
+    def _training(self):
+        """The training images of `_looked`."""
+        table, thumbnails = self._looked
         train = (table["part"] == "train").to_numpy()
-        return (table[train], looked.thumbnails[train]), (table[clean], looked.thumbnails[clean.to_numpy()])
+        return table[train], thumbnails[train]
 
     @cached_property
     def familiar(self) -> Familiar | None:
-        """What it was trained on, to hold pictures against; None where that is not at hand."""
-        if self.dataset is None or self._looked[0][0]["group"].nunique() < 2:
+        """What it was trained on, to hold pictures against; None where it is not at hand, or of one group."""
+        if self.dataset is None:
             return None
-        table, thumbnails = self._looked[0]
-        return Familiar(thumbnails, table["group"].to_numpy())
+        table, thumbnails = self._training
+        return Familiar(thumbnails, table["together"].to_numpy()) if table["together"].nunique() > 1 else None
 
     @cached_property
     def false_alarms(self) -> tuple[int, int]:
-        """How many of the model's own held-out images, without copies, count as unlike; and of how many."""
-        table, thumbnails = self._looked[1]
-        alarms = self.familiar.unlikeness(thumbnails) > 1 if len(table) else np.zeros(0, bool)
-        return int(alarms.sum()), len(table)
+        """How many of its test images count as unlike, and of how many: none whose copy or known patient trained it."""
+        table, thumbnails = self._looked
+        strange = (table["part"] == "test") & ~table["together"].isin(self._training[0]["together"])
+        if not strange.any():
+            return 0, 0
+        return int((self.familiar.unlikeness(thumbnails[strange.to_numpy()]) > 1).sum()), int(strange.sum())
 
     def pixels(self, picture: Picture) -> np.ndarray:
         """A picture as the model takes it: uint8 (1, size, size, channels)."""
@@ -245,6 +312,8 @@ class Viewer:
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """What the model says: one probability a class, which sum to 1."""
         said = self.model(pixels, training=False).numpy()[0].astype(float)
+        if not np.isfinite(said).all():
+            raise ModelError(f"{self.stored.name}: expected probabilities, received {said}; train it again")
         return np.array([1 - said[0], said[0]]) if len(said) == 1 else said
 
     def heat_map(self, pixels: np.ndarray, target: int) -> np.ndarray:
@@ -262,10 +331,10 @@ class Viewer:
         list of (Path, str, Neighbour)
             File and class of each; needs `familiar`.
         """
-        thumbnail = nearcopies.thumbnail(picture.image)
-        table, _ = self._looked[0]
-        found = [
+        table, _ = self._training
+        found = self.familiar.nearest(nearcopies.thumbnail(picture.image), len(table))
+        shown = [
             (self.dataset.root / table["path"].iloc[each.row], table["label"].iloc[each.row], each)
-            for each in self.familiar.nearest(thumbnail, count)
+            for each in found[:count]
         ]
-        return float(self.familiar.unlikeness(thumbnail[None])[0]), found
+        return min(each.unlikeness for each in found), shown

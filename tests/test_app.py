@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from brainlib import app, cli, datasets, viewing
+from brainlib.errors import DataError, StoreError
 from brainlib.trials import run_trials
 from browsing import Watched, violations
 from small_trials import phantoms, small_trial
@@ -75,9 +76,9 @@ def test_an_answer_has_probabilities_a_map_and_the_nearest_training_images(out):
     before = shown.pictures.value
     shown.strength.value = 0  # the grey picture
     assert shown.pictures.value != before
+    other = shown.viewer.classes[1 - shown.explained.value]
     shown.explained.value = 1 - shown.explained.value
-    assert f"what speaks for {shown.viewer.classes[shown.explained.value]}" in shown.pictures.value or (
-        "nothing speaks for" in shown.pictures.value)
+    assert f"Grad-CAM for {other} over" in shown.pictures.value
 
 
 def test_a_training_image_is_named_as_a_copy(out):
@@ -91,7 +92,8 @@ def test_what_is_no_slice_is_said_to_be_unlike(out):
     noise = np.random.default_rng(0).integers(0, 256, (128, 128), np.uint8)
     upload(shown, "noise.png", saved(Image.fromarray(noise)))
     assert "Unlike the training images." in shown.warning.value
-    assert re.search(r"\d+ of this model's own \d+ held-out images by mistake", shown.near.value)
+    # Of so few phantoms each patient has a slice in training, so there is no rate of false alarms.
+    assert "By mistake" not in shown.near.value or re.search(r"\d+ of this model's own \d+", shown.near.value)
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -109,6 +111,40 @@ def test_a_file_that_is_too_large_was_not_even_sent(out):
     assert "film.mp4: expected an image of at most 8 MB, received one of 3072.0 MB" in shown.alarm.value
 
 
+def test_the_same_image_of_a_set_can_be_chosen_again_after_an_upload(out):
+    shown = program(out)
+    choose(shown)
+    first, path = shown.result.value, shown.path.value
+    upload(shown, "disc.png", saved(GREY))
+    assert shown.path.value is None
+    shown.path.value = path
+    assert shown.result.value == first and shown.answer.layout.display is None
+
+
+def test_an_image_of_a_set_that_cannot_be_read_leaves_no_old_answer(out, monkeypatch):
+    def damaged(self, path):
+        raise DataError(f"{path}: expected a whole image")
+
+    shown = program(out)
+    choose(shown)
+    monkeypatch.setattr(viewing.Shelf, "open", damaged)
+    shown.path.value = shown.path.options[1]
+    assert "expected a whole image" in shown.alarm.value and shown.answer.layout.display == "none"
+
+
+def test_a_model_that_cannot_be_read_leaves_nothing_of_the_one_before(out, monkeypatch):
+    shown = program(out)
+    choose(shown)
+
+    def broken(*_):
+        raise StoreError("of another version")
+
+    monkeypatch.setattr(viewing.Viewer, "__init__", broken)
+    shown.choice.value = shown.choice.options[1][1]
+    assert shown.about.value == "" and shown.shelf.options == () and shown.answer.layout.display == "none"
+    assert "of another version" in shown.alarm.value
+
+
 def test_a_file_name_is_no_html(out):
     shown = program(out)
     upload(shown, "<img src=x onerror=alert(1)>.png", saved(GREY))
@@ -118,9 +154,10 @@ def test_a_file_name_is_no_html(out):
 def test_another_model_is_asked_of_the_same_picture(out):
     shown = program(out)
     upload(shown, "disc.png", saved(GREY))
-    first = shown.result.value
+    first = shown.viewer.probabilities(shown.pixels)
     shown.choice.value = shown.choice.options[1][1]
-    assert "disc.png" in shown.result.value and shown.result.value != first
+    assert "disc.png" in shown.result.value and shown.answer.layout.display is None
+    assert abs(shown.viewer.probabilities(shown.pixels) - first).max() > 1e-6
 
 
 def test_a_damaged_model_is_said_and_the_others_stay(out, tmp_path):
@@ -158,10 +195,12 @@ def test_a_folder_that_is_none_is_refused_before_anything_is_served(tmp_path, ca
 def served(tmp_path_factory):
     """The program on a store with nothing in it: its address."""
     folder = tmp_path_factory.mktemp("served")
+    # What a folder that it is started in says of Voilà must not count: this would open it to everybody.
+    (folder / "voila.json").write_text('{"Voila": {"ip": "0.0.0.0", "auto_token": false, "token": ""}}')
     environment = os.environ | {"JUPYTER_CONFIG_DIR": str(folder), "JUPYTER_DATA_DIR": str(folder)}
     environment.pop("BRAINLIB_DATA", None)
     command = [sys.executable, "-P", "-m", "brainlib", "app", "--out", str(folder / "reports"), "--no-browser"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
         said = []
         try:
             for line in process.stderr:
@@ -186,6 +225,7 @@ def test_the_page_is_for_this_machine_and_whoever_has_the_token(served):
     page, token = address.split("?")
     assert page.startswith("http://127.0.0.1:") and token.startswith("token=")
     with urllib.request.urlopen(page) as answer:
+        assert "connect-src 'self';" in answer.headers["Content-Security-Policy"]
         assert "/login" in answer.url and "What a trained model" not in answer.read().decode()
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(f"{page}api/kernels/00000000-0000-0000-0000-000000000000/channels")

@@ -30,13 +30,13 @@ def slice_like(size=(200, 200), top=255):
     return (across**2 + down**2 < 0.6) * rng.uniform(0.4, 1, (height, width)) * top
 
 
-def announcing(width, height):
-    """A PNG whose header announces so many pixels and has none."""
+def png(width, height, depth=8, kind=0, rows=b""):
+    """A PNG with this header and these rows, which need not be those that it announces."""
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 GREY = Image.fromarray(slice_like().astype(np.uint8))
@@ -46,10 +46,11 @@ BAD = {
     "empty.png": (b"", "received an empty file"),
     "words.jpg": (b"no picture at all" * 20, "that are none"),
     "slice.dcm": (b"\0" * 128 + b"DICM" + b"\2\0\0\0UL\4\0" * 9, "received a DICOM file"),
-    "moving.gif": (MOVING, "received 3 in one file"),
-    "pages.tif": (PAGES, "received 2 in one file"),
+    "moving.gif": (MOVING, "received several in one file"),
+    "pages.tif": (PAGES, "received several in one file"),
     "huge.png": (b"\x89PNG" + bytes(viewing.MAX_UPLOAD_BYTES), "at most 8 MB, received one of 8.0 MB"),
-    "bomb.png": (announcing(60000, 60000), "announces more"),
+    "bomb.png": (png(60000, 60000), "announces more"),
+    "large.png": (png(6000, 6000), "announces 36 million"),
     "cut.png": (saved(GREY)[:-400], "cannot be decoded"),
     "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "that are none"),
 }
@@ -68,13 +69,26 @@ def test_what_is_no_single_picture_ends_in_a_sentence_that_says_what_to_do(name)
 def test_a_picture_of_16_bits_is_read_and_said_to_be_reduced():
     picture = viewing.open_upload("deep.png", saved(Image.fromarray(slice_like(top=65535).astype(np.uint16))))
     assert picture.image.mode == "L" and 250 <= np.asarray(picture.image).max() <= 255
-    assert len(picture.notes) == 1 and "more than 8 bits" in picture.notes[0]
+    assert len(picture.notes) == 1 and "has 16 bits" in picture.notes[0]
 
 
 def test_one_that_uses_12_of_16_bits_is_said_to_be_nearly_black():
     picture = viewing.open_upload("dark.png", saved(Image.fromarray(slice_like(top=4095).astype(np.uint16))))
     assert np.asarray(picture.image).max() == 16
     assert "nearly black" in picture.notes[1]
+
+
+def test_16_bits_are_said_of_colour_too_though_pillow_reads_8():
+    values = np.repeat(slice_like((64, 64), 65535).astype(">u2")[..., None], 3, axis=2)
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    assert "has 16 bits" in viewing.open_upload("colour.png", png(64, 64, 16, 2, rows)).notes[0]
+
+
+def test_a_name_is_shown_whole_only_if_it_is_short_and_printable():
+    assert viewing.printable("a slice (3).png") == "a slice (3).png"
+    assert viewing.printable("two\nlines\x1b.png") == "two?lines?.png"
+    long = viewing.printable("x" * 5000 + "_left.png")
+    assert len(long) == 80 and long.endswith("_left.png")
 
 
 def test_a_good_picture_has_no_note_and_an_odd_one_has_its_own():
@@ -128,8 +142,6 @@ def test_a_training_image_is_its_own_copy_and_the_nearest(stored):
     file, label, nearest = found[0]
     assert file == viewer.dataset.root / path and label == result.part("train")["label"].iloc[0]
     assert nearest.copy == pytest.approx(1, abs=1e-6)
-    alarms, n = viewer.false_alarms
-    assert 0 <= alarms <= n == (viewer.own_shelf.table["kind"].str.startswith("held out:")).sum()
 
 
 def test_the_heat_map_is_of_the_class_that_is_asked_for(stored):
@@ -146,6 +158,7 @@ def test_without_its_images_a_model_answers_and_nothing_is_said_of_likeness(stor
     shutil.copytree(folder / "trials", tmp_path / "trials")
     viewer = viewer_of(tmp_path, str(tmp_path))
     assert viewer.dataset is None and viewer.familiar is None and viewer.own_shelf is None
+    assert viewer.missing == "no folder of data sets was given"
     assert viewer.probabilities(viewer.pixels(viewing.Picture("disc", GREY))).sum() == pytest.approx(1)
 
 
@@ -154,7 +167,25 @@ def test_images_that_are_others_than_those_it_was_trained_on_do_not_count(stored
     shutil.copytree(folder, tmp_path / "store")
     (root,) = (tmp_path / "store" / "phantoms").glob("br35h-*")
     (root / "yes" / "yes_1.png").write_bytes(saved(GREY))
-    assert viewer_of(tmp_path / "store").dataset is None
+    viewer = viewer_of(tmp_path / "store")
+    assert viewer.dataset is None and "expected the images of the training, received others" in viewer.missing
+
+
+def test_no_test_image_whose_patient_was_trained_on_counts_as_a_stranger(stored):
+    folder, result = stored
+    viewer = viewer_of(folder)
+    patients = viewer.dataset.table.set_index("path")["patient"]
+    trained = set(patients[result.part("train")["path"]])
+    strangers = [path for path in result.part("test")["path"] if patients[path] not in trained]
+    assert viewer.false_alarms[1] <= len(strangers) < len(result.part("test"))
+
+
+def test_facts_that_lack_something_are_said_to_be_of_another_version(stored):
+    folder, _ = stored
+    (each,) = exporting.stored_models(folder)
+    trial = {name: value for name, value in each.trial.items() if name != "weights"}
+    with pytest.raises(StoreError, match="expected the facts of a trial.*weights.*run again"):
+        viewing.Viewer(folder, exporting.Stored(each.key, each.facts | {"trial": trial}), "phantoms")
 
 
 def test_a_damaged_model_is_said_in_a_sentence(stored, tmp_path):

@@ -11,9 +11,6 @@ export default {
     input.accept = model.get("accept");
     label.append(input);
     el.append(label);
-    const update = () => { input.disabled = model.get("disabled"); };
-    model.on("change:disabled", update);
-    update();
     input.addEventListener("change", async () => {
       const file = input.files[0];
       if (!file) return;
