@@ -19,7 +19,9 @@ from pydantic import ValidationError
 import brainlib
 from brainlib import claims, consistency, files, pages
 from brainlib.anchors import sections
+from brainlib.errors import PaperError
 from brainlib.forest import forest
+from brainlib.paper import load_paper, paper_ids
 from brainlib.report import Outcome
 from brainlib.schema import LEFT, VERDICTS, Answers, AuditEntry, Entry, PaperResult, SetAuditsResult
 
@@ -98,15 +100,18 @@ def write_index(out: Path, answers: Answers) -> Path:
     """
     out = Path(out)
     ran = {name: entry.result for name, entry in answers.papers.items() if entry.result}
-    checks = {name: result.checks for name, result in ran.items()}
-    titles = {name: result.title for name, result in ran.items()}
+    # What a failed notebook's paper prints is possible or not all the same.
+    known = {name: load_paper(name) for name in answers.papers if name in paper_ids() and name not in ran}
+    checks = {name: ran[name].checks if name in ran else consistency.check_paper(known[name])
+              for name in answers.papers if name in ran or name in known}
+    titles = {name: ran[name].title if name in ran else known[name].citation.title for name in checks}
     consistency.write_page(out / consistency.PAGE, checks, titles)
     path = out / "index.html"
     there = {name: page for name, page in _reports(answers) if page and (out / page).is_file()}
     pages.write(
         path,
         "index.html.j2",
-        {"number": _number, "as_printed": _as_printed, "duration": _duration},
+        {"number": _number, "as_printed": _as_printed, "sort_key": _sort_key, "duration": _duration},
         results=answers,
         pages=there,
         data="results.json" if (out / "results.json").is_file() else None,
@@ -150,12 +155,12 @@ def _parts(result, page):
     links = sections(page) if page else {}
     links.setdefault("possible", f"{consistency.PAGE}#{quote(result.paper)}")
     impossible = sum(check.finding == "impossible" for check in result.checks)
-    tests = len(result.tests) + len(result.equivalences)
     words = {
         "possible": f"{impossible} impossible",
         "copies": "scores" if result.clean_scores else "not run",
         "controls": _count(len(result.controls), "control") if result.controls else "not run",
-        "statistics": _count(tests, "test") if tests else "calibration",
+        "t-test": "over folds",
+        "certainty": "intervals, calibration",
         "seeds": _count(result.options.seeds, "seed"),
         "curves": "curves",
         "heat maps": "heat maps",
@@ -227,18 +232,28 @@ def _number(value: float | None, unit: str) -> str:
     if value is None:
         return "undefined"
     scaled = value / claims.UNITS.get(unit, 1.0)
-    return f"{scaled:.2f}" if unit in PERCENT else f"{scaled:.4g}"
+    if unit in PERCENT:
+        return f"{scaled:.2f}"
+    return f"{scaled:.0f}" if abs(scaled) >= 1000 else f"{scaled:.4g}"
 
 
-def _as_printed(fraction: float) -> str:
-    """A printed share in percent with its own digits, and room for those that it lacks.
+def _as_printed(claim) -> str:
+    """A printed share in percent with the digits that were printed, and room for those that it lacks.
 
     The spaces are as wide as what they stand for, so that points lie below each other.
     """
-    text = f"{100 * fraction:.4g}"
-    whole, point, digits = text.partition(".")
-    room = "" if point else "\N{PUNCTUATION SPACE}"
-    return text + room + "\N{FIGURE SPACE}" * (2 - len(digits))
+    printed = claims.printed_number(claim.printed, claim.unit)
+    decimals = max(printed.decimals - (2 if printed.scale == 1 else 0), 0)
+    room = "" if decimals else "\N{PUNCTUATION SPACE}"
+    return f"{100 * printed.value:.{decimals}f}{room}" + "\N{FIGURE SPACE}" * (2 - decimals)
+
+
+def _sort_key(claim) -> str:
+    """A printed number as a script can read it; "" where it is none."""
+    try:
+        return repr(claims.printed_number(claim.printed, claim.unit).value)
+    except PaperError:
+        return ""
 
 
 def _duration(seconds: float) -> str:

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import html
-import json
 import os
 import sys
 import time
 import uuid
 from contextlib import ExitStack
-from pathlib import Path
 
 from brainlib import reloads, workers
 
 # A reloaded page knows the outputs that were saved, and hears of no others: so the page saves, by
 # the keys of JupyterLab and Notebook, when the bar has taken the place of this output. They save
-# what is in front; should that be another tab, it waits.
-_SAVE = """const saving = setInterval(() => {
-  const front = document.querySelector(".lm-TabBar-tab.jp-mod-current .lm-TabBar-tabLabel");
-  if (front && front.textContent !== NOTEBOOK) return;
+# what is in front; should that be another tab, it waits. A notebook that never got a name is not
+# saved: JupyterLab would ask for one. The kernel knows the first name alone, the tab today's.
+_SAVE = """let panel;
+const saving = setInterval(() => {
+  panel ??= document.querySelector('[data-brainlib-bar="BAR"]')?.closest(".jp-NotebookPanel");
+  if (!panel) return;
+  const tab = document.querySelector(`.lm-TabBar-tab[data-id="${panel.id}"]`);
+  if (tab && !tab.classList.contains("jp-mod-current") && panel.isConnected) return;
   clearInterval(saving);
+  if (!panel.isConnected || /^Untitled/.test(tab?.textContent.trim() ?? "")) return;
   document.body.dispatchEvent(new KeyboardEvent("keydown", {
     key: "s", code: "KeyS", keyCode: 83, bubbles: true,
     [/Mac/i.test(navigator.platform) ? "metaKey" : "ctrlKey"]: true,
   }));
-}, 300);"""
+}, 300);
+setTimeout(() => clearInterval(saving), 600000);"""
 
 
 def watched() -> bool:
@@ -66,9 +70,9 @@ class Bar:
 
         self.name, self.done, self.line, self.fraction = name, done, name, 0.0
         self.started, self.drawn = time.monotonic(), 0.0
+        self.place, self.until_end = {"display_id": uuid.uuid4().hex}, ExitStack()
         # Not ipywidgets' own bar, which has neither a role nor a name.
         self.widget = ipywidgets.HTML(self._drawing())
-        self.place, self.until_end = {"display_id": uuid.uuid4().hex}, ExitStack()
 
     def say(self, line: str) -> None:
         """Write a line beside the bar."""
@@ -84,18 +88,15 @@ class Bar:
 
     def _drawing(self, colour="--jp-brand-color1"):
         return (
-            f'<progress value="{self.fraction:.4f}" aria-label="{html.escape(self.name)}" '
+            f'<progress data-brainlib-bar="{self.place["display_id"]}" value="{self.fraction:.4f}" aria-label="{html.escape(self.name)}" '
             f'style="width: 20em; accent-color: var({colour})"></progress> {html.escape(self.line)}'
         )
 
     def __enter__(self) -> Bar:
-        self.until_end.enter_context(reloads.answered(_kernel()))
-        notebook = Path(os.environ["JPY_SESSION_NAME"]).name
-        # JupyterLab would ask for a name before it saves a notebook that never got one.
-        named = not notebook.startswith("Untitled")
-        script = _SAVE.replace("NOTEBOOK", json.dumps(notebook)) if named else ""
+        script = _SAVE.replace("BAR", self.place["display_id"])
         self._show({"application/javascript": script}, update=False)
         self._show({**self.widget._repr_mimebundle_(), "text/plain": self.name})
+        self.until_end.enter_context(reloads.answered(_kernel()))
         return self
 
     def __exit__(self, kind, error, trace):

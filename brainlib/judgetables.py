@@ -147,9 +147,9 @@ def calibration_table(found: Mapping[str, Calibration]) -> Table:
             {
                 "arm": title,
                 "calibration error": percent(each.error, 1),
-                "95 %": _share(each.error_interval),
+                "95 % interval of the error": _share(each.error_interval),
                 "Brier score": f"{each.brier:.3f}",
-                "95 % interval": _range(each.brier_interval),
+                "95 % interval of the score": _range(each.brier_interval),
                 f"called with {SURE:g} or more": f"{images} of {int(curve['images'].sum())}",
                 "of these right": percent(right, 1),
             }

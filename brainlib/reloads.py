@@ -29,21 +29,27 @@ def answered(kernel):
     stream, session, pages = kernel.shell_stream, kernel.session, set()
 
     async def received(message):
-        identities, parts = session.feed_identities(message, copy=False)
-        peeked = session.deserialize(parts, content=False, copy=False)
-        kind, content = peeked["header"]["msg_type"], session.unpack(peeked["content"])
-        if kind == "comm_open" and content["target_name"] == _WIDGETS:
-            pages.add(content["comm_id"])
-        asked = kind in ("comm_open", "comm_msg") and content["comm_id"] in pages
-        if not asked and kind != "kernel_info_request":
+        asked = False
+        try:
+            identities, parts = session.feed_identities(message, copy=False)
+            peeked = session.deserialize(parts, content=False, copy=False)
+            kind, content = peeked["header"]["msg_type"], session.unpack(peeked["content"])
+            if kind == "comm_open" and content["target_name"] == _WIDGETS:
+                pages.add(content["comm_id"])
+            asked = kind == "kernel_info_request" or kind.startswith("comm_") and content["comm_id"] in pages
+        except Exception:  # noqa: BLE001, S110 - the kernel says what is wrong with a message
+            pass
+        if not asked:
             await kernel.shell_channel_thread_main(message)
             return
         request = session.deserialize(parts, copy=False)
         _status(kernel, "busy", request)
-        answer = kernel.shell_handlers[kind](stream, identities, request)
-        if answer is not None:
-            await answer
-        _status(kernel, "idle", request)
+        try:
+            answer = kernel.shell_handlers[kind](stream, identities, request)
+            if answer is not None:
+                await answer
+        finally:
+            _status(kernel, "idle", request)
 
     _listen(stream, received)
     try:

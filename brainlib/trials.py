@@ -73,10 +73,11 @@ def run_trials(
     ]
     if missing:
         kept = len(wanted) - len(missing)
-        task = f"{len(missing)} models to train" + (f", {kept} taken from the store" if kept else "")
+        models = f"{len(missing)} model{'s' * (len(missing) > 1)}"
+        task = f"{models} to train" + (f", {kept} taken from the store" if kept else "")
         shown = nullcontext()
         if not say and not moved and bars.watched():
-            shown = bars.Bar(task, f"{len(missing)} model{'s' * (len(missing) > 1)} trained")
+            shown = bars.Bar(task, f"{models} trained")
             say, moved = shown.say, shown.moved
         say = say or workers.say
         with shown:

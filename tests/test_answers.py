@@ -411,7 +411,8 @@ def test_each_part_of_a_papers_report_is_a_click_away(run, tmp_path):
     assert links_of(html, 'class="parts"') == {
         "0 impossible of jardim": "jardim.html#are-the-printed-numbers-possible",
         "not run of jardim": "jardim.html#without-copies",
-        "calibration of jardim": "jardim.html#the-t-test",
+        "over folds of jardim": "jardim.html#the-t-test",
+        "intervals, calibration of jardim": "jardim.html#how-sure-these-numbers-are",
         "1 seed of jardim": "jardim.html#over-seeds",
         "curves of jardim": "jardim.html#learning-curves",
         "heat maps of jardim": "jardim.html#where-the-models-look",
@@ -419,7 +420,7 @@ def test_each_part_of_a_papers_report_is_a_click_away(run, tmp_path):
         "versions of jardim": "#jardim-environment",
     }
     rows = text_of(html[html.index('class="parts"') :].join(["</style>", ""]))
-    assert "not run of jardim – calibration" in rows and "lu failed" in rows
+    assert "not run of jardim – over folds" in rows and "lu failed" in rows
     assert_links_lead_somewhere(tmp_path / "index.html")
 
 
@@ -437,13 +438,35 @@ def test_an_index_of_results_alone_links_to_no_page_that_is_not_there(run, tmp_p
     assert_links_lead_somewhere(index)
 
 
+def test_a_failed_audit_stands_at_the_top(run, tmp_path):
+    run(result())
+    answers = json.loads((tmp_path / "results.json").read_text())
+    answers["audit"] = {"status": "failed", "error": "no such luck", "seconds": 1.0, "report": "00_data_audit.html",
+                        "result": None}
+    (tmp_path / "00_data_audit.html").write_text("")
+    html = write_index(tmp_path, Answers.model_validate_json(json.dumps(answers))).read_text()
+    top = html[html.index("<h1>") : html.index("Verdicts by paper")]
+    assert "1 notebook failed." in top and "the audit of the data" in top and "no such luck" in top
+    assert 'href="00_data_audit.html"' in top
+
+
+def test_the_printed_numbers_of_a_failed_paper_are_checked_all_the_same(run, tmp_path):
+    run(failed=[("hajhashem", "no such luck")])
+    assert 'id="hajhashem"' in (tmp_path / "consistency.html").read_text()
+
+
+def test_a_variance_has_one_unit(run):
+    html = run(result(claims=[claim("v", printed="0.253%", unit="percent^2")]))[1]
+    assert ">0.253 %²</td>" in html
+
+
 def test_printed_numbers_keep_their_digits_and_their_points_lie_below_each_other(run):
     found = {"value": 0.9, "low": 0.8, "high": 0.95, "n": 60, "method": "Wilson"}
     claims = [claim(f"c{i}", printed=each, phase=each, reproduced=found)
-              for i, each in enumerate(("98%", "97.9%", "97.86%"))]
+              for i, each in enumerate(("98%", "97.90%", "97.86%", "97.9%"))]
     html = run(result(claims=claims))[1]
     cells = re.findall(r'<td class="n">(9[^<]*)</td><td class="n">90', html)
-    assert cells == ["98\N{PUNCTUATION SPACE}\N{FIGURE SPACE}\N{FIGURE SPACE}", "97.9\N{FIGURE SPACE}", "97.86"]
+    assert cells == ["98\N{PUNCTUATION SPACE}\N{FIGURE SPACE}\N{FIGURE SPACE}", "97.90", "97.86", "97.9\N{FIGURE SPACE}"]
 
 
 REFERENCES = sorted((Path(__file__).parents[1] / "reports" / "reference").glob("*.json"))

@@ -58,6 +58,7 @@ def lab(tmp_path):
         f"--IdentityProvider.token={token}",
         f"--ServerApp.root_dir={folder}",
         "--KernelSpecManager.kernel_dirs=[]",  # leaves ipykernel's own: this interpreter
+        "--LabApp.expose_app_in_browser=True",  # to rename the notebook
         "--LabApp.extension_manager=readonly",  # asks no registry
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
@@ -91,12 +92,15 @@ def test_a_bar_is_there_and_moves_after_a_reload(lab, browser):
         page.set_default_timeout(PATIENCE * 1000)
         page.goto(address)
         page.get_by_text("| Idle").first.wait_for()  # the kernel can be asked
+        # The kernel will know its first name only.
+        page.evaluate("jupyterapp.serviceManager.contents.rename('work.ipynb', 'renamed.ipynb')")
+        page.get_by_role("tab", name="renamed.ipynb").wait_for()
         page.locator(".jp-CodeCell .cm-content").first.click()
         page.keyboard.press("Shift+Enter")
         # With its role and its name: to be seen, and to be heard.
         bar = page.get_by_role("progressbar", name="2 models to train")
         bar.wait_for()
-        until(lambda: "widget-view" in (folder / "work.ipynb").read_text())  # the page saves by itself
+        until(lambda: "widget-view" in (folder / "renamed.ipynb").read_text())  # the page saves by itself
         page.reload()
         bar.wait_for()
         before = bar.evaluate("bar => bar.value")

@@ -4,7 +4,9 @@ for (const table of document.querySelectorAll('table')) {
   if (!table.tHead || table.tBodies.length !== 1 || body.rows.length < 3) continue;
   const heads = [...table.tHead.rows[0].cells];
   const keyOf = (row, column) => {
-    const text = (row.cells[column]?.textContent ?? '').trim().replace('−', '-');
+    // A printed number may have a decimal comma, or a unit of its own: such a cell says its value.
+    const cell = row.cells[column];
+    const text = (cell?.dataset.sort || cell?.textContent || '').trim().replace('−', '-');
     const number = parseFloat(text);
     return Number.isNaN(number) ? [1, text] : [0, number];
   };
