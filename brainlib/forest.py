@@ -20,7 +20,6 @@ class Row(NamedTuple):
     paper: str
     name: str
     claim: Claim
-    printed: float
     printed_x: float
     reproduced_x: tuple[float, float, float]
     clean_x: tuple[float, float, float] | None
@@ -76,7 +75,6 @@ def forest(ran: Mapping[str, PaperResult]) -> Forest:
                 place[0],
                 _name(ran[place[0]], claim),
                 claim,
-                printed[place],
                 x(printed[place]),
                 tuple(map(x, _limits(claim.reproduced))),
                 tuple(map(x, _limits(claim.clean))) if claim.clean and claim.clean.value is not None else None,
