@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_sample_images
@@ -23,7 +22,6 @@ from brainlib import audit, datasets, grouping, nearcopies
 from brainlib.errors import DataError
 from brainlib.familiar import Familiar
 from brainlib.looking import files_of, look
-from brainlib.standins import TRUTH
 from brainlib.stats import wilson_interval
 
 SETS = ("br35h", "navoneel", "sartaj", "dubail")
@@ -51,12 +49,11 @@ def measure(data: str, store: Path, phantoms: int) -> None:
             print(f"left out: {error}")
     seen = {}
     for name, root in roots.items():
-        files, failed = files_of(name if name in SETS else "br35h", root)
+        layout = name if name in SETS else "br35h"
+        files, failed = files_of(layout, root)
         looked = look(name, root, files, failed, store=store)
-        groups = audit.find(looked, store=store).table["near"].to_numpy()
-        if name not in SETS:
-            truth = pd.read_csv(root / TRUTH).set_index("path")["patient"]
-            groups = grouping.joined(groups, pd.factorize(truth[looked.table["path"]])[0])
+        copies = audit.find(looked, store=store).table["near"].to_numpy()
+        groups = datasets.index(layout, root, store).together(looked.table["path"], copies)
         seen[name] = looked.thumbnails, groups
     # The sets hold each other's pictures: what is a copy of another set's shares a group with it.
     every = np.concatenate([thumbnails for thumbnails, _ in seen.values()])

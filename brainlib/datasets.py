@@ -11,6 +11,7 @@ import json
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,11 @@ class DataSet:
             return copies
         own = pd.Series([f"image {n}" for n in range(len(patients))], index=patients.index)
         return grouping.joined(copies, pd.factorize(patients.fillna(own))[0])
+
+    def together(self, paths: Sequence[str], groups: np.ndarray) -> np.ndarray:
+        """Join a grouping of some images, by their paths, with `kept_together`: int array (m,)."""
+        known = pd.Series(self.kept_together(), index=self.table["path"])
+        return grouping.joined(groups, known[paths].to_numpy())
 
 
 def locate(name: str, data: Path) -> Path:

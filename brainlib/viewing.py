@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from brainlib import datasets, grouping, images, modelcards, nearcopies, store
+from brainlib import datasets, images, modelcards, nearcopies, store
 from brainlib.errors import BrainlibError, DataError, ModelError, StoreError
 from brainlib.exporting import Stored
 from brainlib.familiar import Familiar, Neighbour
@@ -258,15 +258,12 @@ class Viewer:
         if self.dataset is None:
             return None
         last = modelcards.last_phase(self.trial, self.predictions)
-        clean = set(modelcards.held_out(self.trial, last)[1]["path"])
+        clean = last["path"].isin(modelcards.held_out(self.trial, last)[1]["path"])
         said = {"train": "trained on", "validation": "validation", "test": "held out, a copy trained on"}
-        parts = ["held out" if path in clean else said[part]
-                 for path, part in zip(last["path"], last["part"], strict=True)]
-        table = pd.DataFrame({"path": last["path"], "kind": [f"{part}: {label}" for part, label in
-                                                             zip(parts, last["label"], strict=True)]})
-        order = ["held out", *said.values()]
-        key = [(order.index(part), label) for part, label in zip(parts, last["label"], strict=True)]
-        table = table.iloc[sorted(range(len(table)), key=lambda row: key[row])].reset_index(drop=True)
+        part = pd.Categorical(last["part"].map(said).mask(clean, "held out"), ["held out", *said.values()])
+        table = pd.DataFrame({"path": last["path"], "part": part, "label": last["label"]})
+        table = table.sort_values(["part", "label"], kind="stable", ignore_index=True)
+        table["kind"] = table["part"].astype(str) + ": " + table["label"]
         return Shelf(f"{self.trained_on}, the model's own", self.dataset.root, table)
 
     @cached_property
@@ -277,8 +274,7 @@ class Viewer:
         looked = look(self.set, self.dataset.root, files, store=self.folder)
         table = looked.table[["path", "label"]].merge(last[["path", "part", "group"]], on="path")
         # Where patients are known, as of phantoms, their slices are no strangers to each other.
-        known = dict(zip(self.dataset.table["path"], self.dataset.kept_together(), strict=True))
-        table["together"] = grouping.joined(table["group"].to_numpy(), table["path"].map(known).to_numpy())
+        table["together"] = self.dataset.together(table["path"], table["group"].to_numpy())
         return table, looked.thumbnails
 
     @cached_property

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from brainlib import audit, datasets, familiar, grouping, images, nearcopies
+from brainlib import audit, datasets, familiar, images, nearcopies
 from brainlib.looking import files_of, look
 
 
@@ -15,10 +14,8 @@ def apart(name, root, store):
     """Images of a set in two parts without copies or patients between them: thumbnails and groups of each, and paths."""
     files, failed = files_of(name, root)
     looked = look(name, root, files, failed, store=store)
-    groups = audit.find(looked, store=store).table["near"].to_numpy()
-    if (root / "truth.csv").exists():  # patients are known
-        truth = pd.read_csv(root / "truth.csv").set_index("path")["patient"]
-        groups = grouping.joined(groups, pd.factorize(truth[looked.table["path"]])[0])
+    copies = audit.find(looked, store=store).table["near"].to_numpy()
+    groups = datasets.index(name, root, store).together(looked.table["path"], copies)
     drawn = np.random.default_rng(0).permutation(np.unique(groups))
     other = np.isin(groups, drawn[: len(drawn) // 4])
     paths = [root / path for path in looked.table["path"]]
