@@ -17,10 +17,9 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 import brainlib
-from brainlib import claims, consistency, files, pages
+from brainlib import claims, consistency, files, pages, workers
 from brainlib.anchors import sections
-from brainlib.errors import PaperError
-from brainlib.forest import forest
+from brainlib.forest import forest, printed_value
 from brainlib.paper import load_paper, paper_ids
 from brainlib.report import Outcome
 from brainlib.schema import LEFT, VERDICTS, Answers, AuditEntry, Entry, PaperResult, SetAuditsResult
@@ -111,7 +110,7 @@ def write_index(out: Path, answers: Answers) -> Path:
     pages.write(
         path,
         "index.html.j2",
-        {"number": _number, "as_printed": _as_printed, "sort_key": _sort_key, "duration": _duration},
+        {"number": _number, "as_printed": _as_printed, "sort_key": _sort_key, "duration": workers.duration},
         results=answers,
         pages=there,
         data="results.json" if (out / "results.json").is_file() else None,
@@ -250,11 +249,5 @@ def _as_printed(claim) -> str:
 
 def _sort_key(claim) -> str:
     """A printed number as a script can read it; "" where it is none."""
-    try:
-        return repr(claims.printed_number(claim.printed, claim.unit).value)
-    except PaperError:
-        return ""
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    value = printed_value(claim)
+    return "" if value is None else repr(value)

@@ -50,14 +50,14 @@ def forest(ran: Mapping[str, PaperResult]) -> Forest:
             whole = claim.stage in ("test", "validation", "folds")
             if headline and whole and claim.reproduced and claim.reproduced.value is not None:
                 place = (paper, claim.arm, claim.scenario, claim.phase, claim.stage, claim.label)
-                if place not in chosen and _printed(claim) is not None:
+                if place not in chosen and printed_value(claim) is not None:
                     chosen[place] = claim
     # Validation images stand in where a paper prints no accuracy of test images.
     tested = {place[:4] for place in chosen if place[4] == "test"}
     chosen = {p: c for p, c in chosen.items() if p[4] != "validation" or p[:4] not in tested}
     if not chosen:
         return Forest((), ())
-    printed = {place: _printed(claim) for place, claim in chosen.items()}
+    printed = {place: printed_value(claim) for place, claim in chosen.items()}
     lowest = min(
         [*printed.values()]
         + [limit for c in chosen.values() for each in (c.reproduced, c.clean) for limit in _limits(each)]
@@ -85,8 +85,8 @@ def forest(ran: Mapping[str, PaperResult]) -> Forest:
     )
 
 
-def _printed(claim):
-    """The printed number as a fraction; None where the file that it comes from holds no such number."""
+def printed_value(claim: Claim) -> float | None:
+    """The printed number in natural units; None where the file that it comes from holds no such number."""
     try:
         return printed_number(claim.printed, claim.unit).value
     except PaperError:
