@@ -184,7 +184,7 @@ class Program:
     @_told
     def _choose_model(self):
         self.viewer, self.about.value, self.shelves = None, "", []
-        picture, self.picture = self.picture, None
+        picture = self.picture
         self._forget()
         for widget in (self.shelf, self.kind, self.path):
             self._offer(widget, [])

@@ -220,8 +220,8 @@ class SetAudits:
         if not groups:
             return None
         wide = min(_MOST_COPIES, max(map(len, groups)))
-        cell = min(drawing.WIDTH / wide, _WIDEST)
-        figure = drawing.figure(max(cell * wide, _TITLE), cell * len(groups) * 1.15 + 0.4)
+        side = min(drawing.WIDTH / wide, _WIDEST)
+        figure = drawing.figure(max(side * wide, _TITLE), side * len(groups) * 1.15 + 0.4)
         axes = figure.subplots(len(groups), wide, squeeze=False)
         for row, group in zip(axes, groups, strict=True):
             for cell in row:
