@@ -39,3 +39,8 @@ def small_trial(dataset: DataSet, **changes) -> Trial:
         "watched": "validation",
     }
     return Trial(**{**given, **changes})
+
+
+def final_trial(dataset: DataSet, **changes) -> Trial:
+    """A small trial that keeps its model, in the place of the final CNN of jardim."""
+    return small_trial(dataset, paper="jardim", stage="final", watched="test", keep_model=True, **changes)

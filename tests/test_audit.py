@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from PIL import Image
 from brainlib import audit, cli, looking
 from brainlib.errors import DataError, UsageError
 from brainlib.phantoms import make_phantoms
+from pngs import png
 
 
 def written(path, picture):
@@ -95,21 +94,13 @@ def test_what_was_seen_is_kept_and_a_changed_file_is_looked_at_again(folder, tmp
     assert audit.audit(str(folder), store=store).as_dict() == first.as_dict()
 
 
-def png_header(width, height):
-    """A whole PNG that announces so many pixels and holds none."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-
 def test_a_damaged_folder_is_audited_to_its_end(tmp_path, capsys):
     root = tmp_path / "set"
     picture = make_phantoms(1, seed=5).images[0]
     written(root / "yes" / "whole.png", picture)
     (root / "yes" / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
     (root / "yes" / "empty.png").write_bytes(b"")
-    (root / "yes" / "bomb.png").write_bytes(png_header(20_000, 20_000))
+    (root / "yes" / "bomb.png").write_bytes(png(20_000, 20_000))
     (root / "yes" / "loop").symlink_to(root)
     (root / "yes" / "itself.png").symlink_to(root / "yes" / "itself.png")
     os.mkfifo(root / "yes" / "pipe.png")

@@ -12,7 +12,7 @@ from brainlib import cli, exporting, images, modelcards, store
 from brainlib.errors import StoreError, UsageError
 from brainlib.trials import run_trials
 from made_up import FACTS, predictions
-from small_trials import phantoms, small_trial
+from small_trials import final_trial, phantoms
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def trained(tmp_path_factory):
     """A store with one small model of jardim's CNN, its trial, result and images."""
     folder = tmp_path_factory.mktemp("reports") / "store"
     dataset = phantoms(folder)
-    trial = small_trial(dataset, paper="jardim", stage="final", watched="test", keep_model=True)
+    trial = final_trial(dataset)
     (result,) = run_trials([trial], dataset, folder, say=lambda line: None)
     return folder, trial, result, dataset
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -14,7 +12,8 @@ from PIL import Image
 from brainlib import exporting, viewing
 from brainlib.errors import DataError, StoreError
 from brainlib.trials import run_trials
-from small_trials import phantoms, small_trial
+from pngs import png
+from small_trials import final_trial, phantoms
 
 
 def saved(image, format="PNG", **options):
@@ -28,15 +27,6 @@ def slice_like(size=(200, 200), top=255):
     rng, (width, height) = np.random.default_rng(0), size
     across, down = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     return (across**2 + down**2 < 0.6) * rng.uniform(0.4, 1, (height, width)) * top
-
-
-def png(width, height, depth=8, kind=0, rows=b""):
-    """A PNG with this header and these rows, which need not be those that it announces."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 GREY = Image.fromarray(slice_like().astype(np.uint8))
@@ -104,8 +94,7 @@ def stored(tmp_path_factory):
     """A store with jardim's CNN, made small."""
     folder = tmp_path_factory.mktemp("reports") / "store"
     dataset = phantoms(folder)
-    trial = small_trial(dataset, paper="jardim", stage="final", watched="test", keep_model=True)
-    (result,) = run_trials([trial], dataset, folder, say=lambda line: None)
+    (result,) = run_trials([final_trial(dataset)], dataset, folder, say=lambda line: None)
     return folder, result
 
 
