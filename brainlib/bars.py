@@ -94,9 +94,10 @@ class Bar:
 
     def __enter__(self) -> Bar:
         script = _SAVE.replace("BAR", self.place["display_id"])
+        # First: a page may ask as soon as it sees the bar.
+        self.until_end.enter_context(reloads.answered(_kernel()))
         self._show({"application/javascript": script}, update=False)
         self._show({**self.widget._repr_mimebundle_(), "text/plain": self.name})
-        self.until_end.enter_context(reloads.answered(_kernel()))
         return self
 
     def __exit__(self, kind, error, trace):

@@ -7,6 +7,7 @@ go to the thread that is busy with the cell. The thread that receives messages a
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 
 _PARTS = ("shell_channel_thread", "shell_channel_thread_main", "shell_handlers", "shell_stream", "iopub_socket")
@@ -64,5 +65,12 @@ def _status(kernel, state, request):
 
 
 def _listen(stream, callback):
-    # In the thread of the stream, where alone it may be touched.
-    stream.io_loop.add_callback(stream.on_recv, callback, copy=False)
+    # In the thread of the stream, where alone it may be touched; after that, no message goes elsewhere.
+    listening = threading.Event()
+
+    def listen():
+        stream.on_recv(callback, copy=False)
+        listening.set()
+
+    stream.io_loop.add_callback(listen)
+    listening.wait(timeout=10)  # in vain where the kernel is being shut down

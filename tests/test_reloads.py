@@ -15,6 +15,11 @@ import time
 from pathlib import Path
 from brainlib import bars
 assert bars.watched()
+show = bars.Bar._show
+def and_be_slow(*output, **how):
+    show(*output, **how)
+    time.sleep(0.5)  # in which a quick page asks
+bars.Bar._show = and_be_slow
 with bars.Bar("2 models to train", "2 models trained"):
     while not Path("enough").exists():
         time.sleep(0.05)
