@@ -17,8 +17,9 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 import brainlib
-from brainlib import claims, consistency, files, pages, workers
+from brainlib import claims, consistency, files, pages
 from brainlib.anchors import sections
+from brainlib.bars import duration
 from brainlib.forest import forest, printed_value
 from brainlib.paper import load_paper, paper_ids
 from brainlib.report import Outcome
@@ -110,7 +111,7 @@ def write_index(out: Path, answers: Answers) -> Path:
     pages.write(
         path,
         "index.html.j2",
-        {"number": _number, "as_printed": _as_printed, "sort_key": _sort_key, "duration": workers.duration},
+        {"number": _number, "as_printed": _as_printed, "sort_key": _sort_key, "duration": duration},
         results=answers,
         pages=there,
         data="results.json" if (out / "results.json").is_file() else None,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import html
 import os
 import sys
+import threading
 import time
 import uuid
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
-from brainlib import reloads, workers
+from brainlib import reloads
 
+_SHORT = 2  # seconds: what takes no longer needs no bar
 # A reloaded page knows the outputs that were saved, and hears of no others: so the page saves, by
 # the keys of JupyterLab and Notebook, when the bar has taken the place of this output. They save
 # what is in front; should that be another tab, it waits. A notebook that never got a name is not
@@ -40,6 +43,8 @@ def watched() -> bool:
     kernel = _kernel()
     if not kernel or not os.environ.get("JPY_SESSION_NAME"):
         return False
+    if threading.current_thread() is not threading.main_thread():
+        return False  # work that goes on behind a cell, or after it
     try:
         import ipywidgets  # noqa: F401
     except ImportError:
@@ -50,6 +55,33 @@ def watched() -> bool:
 def _kernel():
     loaded = sys.modules.get("ipykernel.kernelbase")
     return loaded.Kernel.instance() if loaded and loaded.Kernel.initialized() else None
+
+
+def duration(seconds: float) -> str:
+    """Say a duration in seconds, or in minutes from a minute and a half."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+@contextmanager
+def shown(name: str, done: str) -> Iterator[Callable[[float, str], None]]:
+    """Show a bar of a block that may take long, where it is `watched` and takes more than two seconds.
+
+    The block is given a function to be called with the finished part, from 0 to 1, and a line; elsewhere
+    it shows nothing. Parameters are those of `Bar`.
+    """
+    if not watched():
+        yield lambda fraction, line: None
+        return
+    started, bars = time.monotonic(), []
+    with ExitStack() as until_end:
+
+        def moved(fraction, line):
+            if not bars and time.monotonic() - started > _SHORT:
+                bars.append(until_end.enter_context(Bar(name, done, started)))
+            for bar in bars:
+                bar.moved(fraction, line)
+
+        yield moved
 
 
 class Bar:
@@ -63,13 +95,15 @@ class Bar:
         What is said at first, and what the bar is called for who does not see it.
     done : str
         What is said at the end, before how long it took.
+    started : float, optional
+        When the work began, by `time.monotonic`; by default now.
     """
 
-    def __init__(self, name: str, done: str):
+    def __init__(self, name: str, done: str, started: float | None = None):
         import ipywidgets
 
         self.name, self.done, self.line, self.fraction = name, done, name, 0.0
-        self.started, self.drawn = time.monotonic(), 0.0
+        self.started, self.drawn = time.monotonic() if started is None else started, 0.0
         self.place, self.until_end = {"display_id": uuid.uuid4().hex}, ExitStack()
         # Not ipywidgets' own bar, which has neither a role nor a name.
         self.widget = ipywidgets.HTML(self._drawing())
@@ -107,7 +141,7 @@ class Bar:
             self.line = f"{how}; before: {self.line}"
             self.widget.value = self._drawing("--jp-error-color1")
             return
-        said = f"{self.done} in {workers.duration(time.monotonic() - self.started)}"
+        said = f"{self.done} in {duration(time.monotonic() - self.started)}"
         # A page that was reloaded hears of the widget alone; in a saved file only text lasts.
         self.widget.value = html.escape(said)
         self._show({"text/plain": said})

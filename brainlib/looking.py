@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from brainlib import images, nearcopies
+from brainlib import bars, images, nearcopies
 from brainlib.errors import DataError
 from brainlib.files import open_array, writing
 from brainlib.registry import info_of
@@ -170,8 +170,9 @@ def _seen(hashes, where, store, say):
                 return _Seen(facts, cached)
         except (OSError, ValueError):  # not there, or damaged: looked at again
             pass
-    thumbnails, facts = np.zeros(shape, np.uint8), {}
-    with ThreadPoolExecutor(_THREADS) as pool:
+    thumbnails, facts, n = np.zeros(shape, np.uint8), {}, len(hashes)
+    shown = bars.shown(f"{n} images to look at", f"{n} images looked at")
+    with shown as moved, ThreadPoolExecutor(_THREADS) as pool:
         looked = pool.map(lambda hash_: _tried(_described, where[hash_]), hashes)
         for row, (hash_, found) in enumerate(zip(hashes, looked, strict=True)):
             if isinstance(found, _Unreadable):
@@ -179,8 +180,9 @@ def _seen(hashes, where, store, say):
                 continue
             pixel_hash, doubt, thumbnails[row] = found
             facts[hash_] = {"pixel_hash": pixel_hash, "doubt": doubt, "row": row}
+            moved((row + 1) / n, f"{row + 1} of {n} images")
             if say and (row + 1) % 1000 == 0:
-                say(f"{row + 1} of {len(hashes)} images decoded")
+                say(f"{row + 1} of {n} images decoded")
     if target:
         with writing(target.with_suffix(".npy")) as file:
             np.save(file, thumbnails)

@@ -18,6 +18,7 @@ from scipy import fft, ndimage
 from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
+from brainlib import bars
 from brainlib.grouping import connected
 
 SIDE = 96  # pixels of a thumbnail: enough detail to tell two slices a few millimetres apart
@@ -125,17 +126,21 @@ def near_copies(
         As many pairs as connect all copies, and a few more: two pictures that others connect
         already are not compared. The same whatever the order of the threads.
     """
-    pairs, mirrored = _candidates(thumbnails, neighbours)
-    coarse = _shrunk(thumbnails, COARSE)
-    group, kept, correlation = np.arange(len(thumbnails)), [], []
-    # Likely copies come first, so that most of the others are connected before their turn.
-    for start in range(0, len(pairs), _ROUND):
-        rows = np.arange(start, min(start + _ROUND, len(pairs)))
-        rows = rows[group[pairs[rows, 0]] != group[pairs[rows, 1]]]
-        found = _correlations(thumbnails, coarse, pairs[rows], mirrored[rows])
-        kept.append(rows[found >= threshold])
-        correlation.append(found[found >= threshold])
-        group = connected(len(thumbnails), pairs[np.concatenate(kept)])
+    n = len(thumbnails)
+    with bars.shown(f"{n} pictures to compare", f"{n} pictures compared") as moved:
+        pairs, mirrored = _candidates(thumbnails, neighbours)
+        coarse = _shrunk(thumbnails, COARSE)
+        group, kept, correlation = np.arange(n), [], []
+        # Likely copies come first, so that most of the others are connected before their turn.
+        for start in range(0, len(pairs), _ROUND):
+            end = min(start + _ROUND, len(pairs))
+            rows = np.arange(start, end)
+            rows = rows[group[pairs[rows, 0]] != group[pairs[rows, 1]]]
+            found = _correlations(thumbnails, coarse, pairs[rows], mirrored[rows])
+            kept.append(rows[found >= threshold])
+            correlation.append(found[found >= threshold])
+            group = connected(n, pairs[np.concatenate(kept)])
+            moved(end / len(pairs), f"{end} of {len(pairs)} pairs of {n} pictures")
     if not kept:
         return NearCopies(pairs, mirrored, np.zeros(0))
     keep = np.concatenate(kept)

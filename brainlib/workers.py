@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 
 from brainlib import processes
+from brainlib.bars import duration
 from brainlib.errors import BrainlibError, UsageError
 
 _TOPIC = "brainlib-progress"
@@ -77,11 +78,6 @@ class Progress:
             self.say(line)
         if self.moved:
             self.moved(sum(self.finished.values()) / sum(n for _, n in self.trials), line)
-
-
-def duration(seconds: float) -> str:
-    """Say a duration in seconds, or in minutes from a minute and a half."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def run(function: Callable, jobs: Sequence[tuple], scheduler: str, progress: Progress | None):

@@ -6,12 +6,13 @@ import html
 import re
 import sys
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from brainlib import bars, report, trials, workers
+from brainlib import audit, bars, datasets, looking, report, trials, workers
 from test_report import write_notebook
 
 
@@ -38,6 +39,14 @@ def kernel(monkeypatch):
     return kernel
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """The time in seconds, to be moved."""
+    now = [1000.0]
+    monkeypatch.setattr(bars.time, "monotonic", lambda: now[0])
+    return now
+
+
 # When
 
 
@@ -53,6 +62,11 @@ def test_nobody_watches_papermill_even_if_started_from_a_notebook(kernel):
 def test_a_console_shows_no_widgets(kernel, monkeypatch):
     monkeypatch.delenv("JPY_SESSION_NAME")
     assert not bars.watched()
+
+
+def test_work_behind_a_cell_is_not_watched(kernel):
+    with ThreadPoolExecutor(1) as pool:
+        assert not pool.submit(bars.watched).result()
 
 
 def test_without_ipywidgets_lines_will_do(kernel, monkeypatch):
@@ -101,11 +115,9 @@ def test_the_bar_takes_the_place_of_what_saves_the_notebook(kernel):
 # How it ends
 
 
-def test_at_the_end_one_line_is_left(kernel, monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr(bars.time, "monotonic", lambda: now[0])
+def test_at_the_end_one_line_is_left(kernel, clock):
     with bars.Bar("8 models to train", "8 models trained") as bar:
-        now[0] += 125
+        clock[0] += 125
     output, place, update = kernel.published[-1]
     assert output == {"text/plain": "8 models trained in 2 min"} and update
     assert place == kernel.published[0][1]
@@ -122,6 +134,64 @@ def test_a_bar_that_stopped_says_so(kernel, problem, said):
     text = f"{said}; before: [1/2] cnn: epoch 1/2"
     assert shown(bar) == (0.25, "2 models to train", "--jp-error-color1", text)
     assert len(kernel.published) == 2
+
+
+# Work that may be short
+
+
+def test_short_work_shows_no_bar(kernel, clock):
+    with bars.shown("60 images to look at", "60 images looked at") as moved:
+        clock[0] += 1.5
+        moved(1, "60 of 60 images")
+        clock[0] += 10
+    assert kernel.published == []
+
+
+def test_long_work_shows_a_bar_when_it_is_long(kernel, clock):
+    with bars.shown("3000 images to look at", "3000 images looked at") as moved:
+        moved(0.1, "300 of 3000 images")
+        assert kernel.published == []
+        clock[0] += 10
+        moved(0.2, "600 of 3000 images")
+        assert [output["text/plain"] for output, *_ in kernel.published[1:]] == ["3000 images to look at"]
+        clock[0] += 20
+    assert kernel.published[-1][0] == {"text/plain": "3000 images looked at in 30 s"}
+
+
+def test_long_work_that_is_interrupted_says_so(kernel, clock, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(bars.Bar, "_drawing", lambda bar, *colour: drawn.append(bar.line) or bar.line)
+    with pytest.raises(KeyboardInterrupt), bars.shown("3000 images to look at", "looked at") as moved:
+        clock[0] += 10
+        moved(0.2, "600 of 3000 images")
+        raise KeyboardInterrupt
+    assert drawn[-1] == "interrupted; before: 600 of 3000 images"
+
+
+def test_long_work_that_nobody_watches_shows_nothing(kernel, clock):
+    kernel.asked = {"content": {"allow_stdin": False}}
+    with bars.shown("3000 images to look at", "3000 images looked at") as moved:
+        clock[0] += 10
+        moved(0.2, "600 of 3000 images")
+    assert kernel.published == []
+
+
+def test_a_watched_audit_has_bars(kernel, clock, monkeypatch, tmp_path):
+    monkeypatch.setattr(bars, "_SHORT", -1)
+    moves = []
+    monkeypatch.setattr(bars.Bar, "moved", lambda bar, *move: moves.append(move))
+    data = datasets.load("navoneel", "phantoms", tmp_path, phantoms=20)
+    looked = looking.look("navoneel", data.root, *looking.files_of("navoneel", data.root))
+    said = [output["text/plain"] for output, *_ in kernel.published if "text/plain" in output]
+    n = len(moves)
+    assert said == [f"{n} images to look at", f"{n} images looked at in 0 s"] and 15 < n <= 20
+    assert moves[0] == (1 / n, f"1 of {n} images") and moves[-1] == (1, f"{n} of {n} images")
+    kernel.published.clear(), moves.clear()
+    audit.find(looked)
+    said = [output["text/plain"] for output, *_ in kernel.published if "text/plain" in output]
+    pictures = looked.table["pixel_hash"].nunique()
+    assert said == [f"{pictures} pictures to compare", f"{pictures} pictures compared in 0 s"]
+    assert [fraction for fraction, _ in moves] == [1]  # so few are one round
 
 
 # Where trials are run
