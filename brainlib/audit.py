@@ -144,7 +144,8 @@ def _pairs(looked, threshold, store):
     table = looked.table
     rows = np.flatnonzero(~table["pixel_hash"].duplicated())
     paths, hashes = table["path"].to_numpy()[rows], table["byte_hash"].to_numpy()[rows]
-    key = hashlib.sha256("\n".join([VERSION, images.VERSION, str(threshold), *hashes]).encode())
+    versions = [VERSION, nearcopies.VERSION, images.VERSION]
+    key = hashlib.sha256("\n".join([*versions, str(threshold), *hashes]).encode())
     target = Path(store) / "audit" / f"{key.hexdigest()[:32]}-pairs.json" if store else None
     found = _stored_pairs(target, len(rows))
     if found is None:

@@ -134,16 +134,12 @@ class Familiar:
             near = near[distance[near] <= nearcopies.REACH]
             rows += near.tolist()
             mirrored += [turned] * len(near)
-        # The picture becomes the last of the few. Each pair is laid over each other both ways, since the
-        # correlation of a pair near the threshold depends on which of the two is moved.
+        # The picture becomes the last of the few.
         few, own = np.concatenate([self.thumbnails[rows], thumbnail[None]]), np.arange(len(rows))
         pairs = np.stack([np.full(len(rows), len(rows)), own], axis=1)
-        found = nearcopies.correlations(
-            few, np.concatenate([pairs, pairs[:, ::-1]]), np.array(mirrored * 2, bool)
-        )
-        best = np.maximum(found[: len(rows)], found[len(rows) :])
+        found = nearcopies.correlations(few, pairs, np.array(mirrored, bool))
         copies: dict[int, float] = {}
-        for row, value in zip(rows, best.tolist(), strict=True):
+        for row, value in zip(rows, found.tolist(), strict=True):
             if value >= nearcopies.THRESHOLD:
                 copies[row] = max(value, copies.get(row, 0.0))
         return copies

@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
 from brainlib import bars
+from brainlib.alignment import aligned, laid_over
 from brainlib.grouping import connected
 
 SIDE = 96  # pixels of a thumbnail: enough detail to tell two slices a few millimetres apart
@@ -31,6 +32,8 @@ REGION = 5.0  # pixels: that of the area within which all detail counts the same
 #: Correlation of the detail from which two pictures are copies: above that of neighbouring slices
 #: of one patient, below that of planted copies. `benchmarks/near_copies.py` draws both.
 THRESHOLD = 0.89
+#: Part of the key under which pairs are kept: raise it when `near_copies` finds others.
+VERSION = "2"
 _LEAST_DETAIL = 0.03  # of the ranks: what is flatter than this has no detail, only noise
 _LEAST_ALIKE = 0.70  # correlation of two pictures as they lie below which nothing is aligned
 # Below which a pair is not compared any closer: at COARSE pixels as a whole and in detail, then, aligned
@@ -51,7 +54,8 @@ class NearCopies:
         Positions, the smaller first; no pair twice.
     mirrored : (m,) array of bool
     correlation : (m,) array of float
-        Of the detail after alignment; `threshold` or more.
+        Of the detail after alignment, one laid over the other in the way that was tried first or, if that
+        is below the threshold, the other way; the threshold or more.
     """
 
     pairs: np.ndarray
@@ -134,12 +138,14 @@ def near_copies(
         # Likely copies come first, so that most of the others are connected before their turn.
         for start in range(0, len(pairs), _ROUND):
             end = min(start + _ROUND, len(pairs))
-            rows = np.arange(start, end)
-            rows = rows[group[pairs[rows, 0]] != group[pairs[rows, 1]]]
-            found = _correlations(thumbnails, coarse, pairs[rows], mirrored[rows])
-            kept.append(rows[found >= threshold])
-            correlation.append(found[found >= threshold])
-            group = connected(n, pairs[np.concatenate(kept)])
+            # Near the threshold it matters which of two pictures is moved over the other.
+            for way in (pairs, pairs[:, ::-1]):
+                rows = np.arange(start, end)
+                rows = rows[group[pairs[rows, 0]] != group[pairs[rows, 1]]]
+                found = _correlations(thumbnails, coarse, way[rows], mirrored[rows])
+                kept.append(rows[found >= threshold])
+                correlation.append(found[found >= threshold])
+                group = connected(n, pairs[np.concatenate(kept)])
             moved(end / len(pairs), f"{end} of {len(pairs)} pairs of {n} pictures")
     if not kept:
         return NearCopies(pairs, mirrored, np.zeros(0))
@@ -150,6 +156,8 @@ def near_copies(
 def correlations(thumbnails: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
     """Correlation of the detail of each pair once aligned, -1 to 1; 0 where they are clearly different.
 
+    The higher of two: with the second picture laid over the first, and the first over the second.
+
     Parameters
     ----------
     thumbnails : (n, SIDE, SIDE) array of uint8
@@ -159,7 +167,8 @@ def correlations(thumbnails: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray
     """
     rows, own = np.unique(pairs, return_inverse=True)
     few = thumbnails[rows]
-    return _correlations(few, _shrunk(few, COARSE), own.reshape(-1, 2), mirrored)
+    coarse, own = _shrunk(few, COARSE), own.reshape(-1, 2)
+    return np.maximum(*(_correlations(few, coarse, way, mirrored) for way in (own, own[:, ::-1])))
 
 
 def _correlations(thumbnails, coarse, pairs, mirrored):
@@ -253,8 +262,8 @@ def _alike(thumbnails, pairs, mirrored):
 def _compare(thumbnails, coarse, pairs, mirrored):
     """Correlation of the detail of each pair, laid over each other; 0 where one at fewer pixels is low."""
     first, second = _sides(coarse, pairs, mirrored)
-    maps = _aligned(first, second, np.tile(np.eye(2, 3, dtype=np.float32), (len(pairs), 1, 1)), 6)
-    laid, inside = _laid(second, maps)
+    maps = aligned(first, second, np.tile(np.eye(2, 3, dtype=np.float32), (len(pairs), 1, 1)), 6)
+    laid, inside = laid_over(second, maps)
     out = np.zeros(len(pairs))
     rows = np.flatnonzero(_correlation(first, laid, inside) >= _COARSE_LEAST)
     fine = [_detail(each[rows], 1.0, 2.0) for each in (first, laid)]
@@ -263,11 +272,11 @@ def _compare(thumbnails, coarse, pairs, mirrored):
         return out
     first, second = map(equalised, _sides(thumbnails, pairs[rows], mirrored[rows]))
     small = [averaged(each, MIDDLE) for each in (first, second)]
-    laid, inside = _laid(small[1], _aligned(*small, maps[rows], 3))
+    laid, inside = laid_over(small[1], aligned(*small, maps[rows], 3))
     near = _correlation(_detail(small[0], 1.25, 2.5), _detail(laid, 1.25, 2.5), inside) >= _MIDDLE_LEAST
     if near.any():
         first, second, rows = first[near], second[near], rows[near]
-        laid, inside = _laid(second, _aligned(first, second, maps[rows], 5))
+        laid, inside = laid_over(second, aligned(first, second, maps[rows], 5))
         out[rows] = _correlation(_detail(first), _detail(laid), inside)
     return out
 
@@ -293,59 +302,3 @@ def _correlation(a, b, inside):
     b = b - (weight * b).sum((1, 2), keepdims=True)
     squares = (weight * a * a).sum((1, 2)) * (weight * b * b).sum((1, 2))
     return (weight * a * b).sum((1, 2)) / np.sqrt(np.maximum(squares, 1e-12))
-
-
-def _grid(n):
-    """Coordinates of the pixels of a picture, from -1 to 1 across it."""
-    steps = (np.arange(n, dtype=np.float32) + 0.5) * 2 / n - 1
-    return np.meshgrid(steps, steps, indexing="xy")
-
-
-def _laid(pictures, maps):
-    """Pictures sampled where the maps send each pixel, bilinear; and which pixels they have."""
-    n = pictures.shape[1]
-    x, y = _grid(n)
-    where = [
-        (row[:, 0, None, None] * x + row[:, 1, None, None] * y + row[:, 2, None, None] + 1) * (n / 2) - 0.5
-        for row in (maps[:, 0], maps[:, 1])
-    ]
-    inside = np.ones(pictures.shape, bool)
-    for axis in where:
-        inside &= (axis >= 0) & (axis <= n - 1)
-        np.clip(axis, 0, n - 1.001, out=axis)
-    left, top = (axis.astype(np.int32) for axis in where)
-    right, down = where[0] - left, where[1] - top
-    flat, base = pictures.reshape(-1), (np.arange(len(pictures)) * n * n)[:, None, None] + top * n + left
-    above = flat[base] + right * (flat[base + 1] - flat[base])
-    below = flat[base + n] + right * (flat[base + n + 1] - flat[base + n])
-    return above + down * (below - above), inside
-
-
-def _aligned(still, moving, maps, steps):
-    """Affine maps that lay each moving picture over the still one, whatever its gain and offset.
-
-    The inverse compositional algorithm of Baker and Matthews (Int. J. Comput. Vis. 2004, 56:221), for
-    all pairs at once.
-    """
-    pairs, n = still.shape[:2]
-    x, y = _grid(n)
-    down, across = (np.gradient(still, axis=axis) * np.float32(n / 2) for axis in (1, 2))
-    steepest = np.stack([across * x, across * y, across, down * x, down * y, down], axis=1)
-    steepest = steepest.reshape(pairs, 6, -1)
-    hessian = steepest @ steepest.transpose(0, 2, 1)
-    # A picture without structure in some direction stays where it is instead of running away.
-    ridge = np.trace(hessian, axis1=1, axis2=2)[:, None, None] * np.float32(1e-3 / 6) + np.float32(1e-6)
-    inverse = np.linalg.inv(hessian + ridge * np.eye(6, dtype=np.float32))
-    last = np.tile(np.array([0, 0, 1], np.float32), (pairs, 1, 1))
-    for _ in range(steps):
-        laid, inside = _laid(moving, maps)
-        weight = inside / np.maximum(inside.sum((1, 2), keepdims=True), 1).astype(np.float32)
-        a = (laid - (laid * weight).sum((1, 2), keepdims=True)) * inside
-        b = (still - (still * weight).sum((1, 2), keepdims=True)) * inside
-        gain = (a * b).sum((1, 2), keepdims=True) / np.maximum((a * a).sum((1, 2), keepdims=True), 1e-9)
-        error = (gain * a - b).reshape(pairs, -1, 1)
-        step = np.clip((inverse @ (steepest @ error))[:, :, 0], -0.08, 0.08).reshape(pairs, 2, 3)
-        change = np.concatenate([step + np.eye(2, 3, dtype=np.float32), last], axis=1)
-        whole = np.concatenate([maps, last], axis=1)
-        maps = (whole @ np.linalg.inv(change))[:, :2].astype(np.float32)
-    return maps
