@@ -58,6 +58,28 @@ def test_a_printed_page_is_no_wider_than_its_sheet_and_shows_what_was_folded(bro
         assert page.locator("details").last.locator(":scope > :not(summary)").first.is_visible()
 
 
+# Lines of the longest word of each element: a narrow column would divide it.
+LINES_OF_A_WORD = """cells => Math.max(...cells.map(cell => {
+    const text = document.createRange(), line = cell.firstChild;
+    const words = [...line.textContent.matchAll(/[a-z]+/g)];
+    return Math.max(...words.map(word => {
+        text.setStart(line, word.index);
+        text.setEnd(line, word.index + word[0].length);
+        return text.getClientRects().length;
+    }));
+}))"""
+
+
+def test_a_printed_table_divides_no_word_of_a_claim_and_repeats_its_headings(browser, index):
+    with Watched(browser, 1031, "light") as page:
+        page.emulate_media(media="print")
+        page.goto(index.as_uri())
+        assert page.locator(".claims td:first-child").evaluate_all(LINES_OF_A_WORD) == 1
+        # Chromium repeats a table's headings on each sheet, but none of their boxes of buttons.
+        buttons = page.locator(".claims th button")
+        assert set(buttons.evaluate_all("all => all.map(one => getComputedStyle(one).display)")) == {"contents"}
+
+
 def test_a_table_is_sorted_by_a_click_and_by_the_keyboard(browser, index):
     with Watched(browser, 1600, "light") as page:
         page.goto(index.as_uri())
