@@ -77,6 +77,17 @@ def test_pages_can_be_read_by_everybody(out, browser, width, scheme):
         assert page.left == [] and page.errors == [], name
 
 
+def test_a_printed_page_fits_its_sheets(out, browser):
+    wide, high = 1031, 703  # CSS pixels: A4 in landscape less the margins
+    with Watched(browser, wide, "light") as page:
+        page.emulate_media(media="print")
+        for name in (AUDIT, "jardim", "lu"):
+            page.goto((out / f"{name}.html").as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= wide, name
+            heights = page.locator("img").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+            assert 0 < max(heights) <= high, name
+
+
 def test_links_stay_within_the_report(out):
     for name, page in pages(out).items():
         links = re.findall(r"""href=["']([^"']*)""", page)
