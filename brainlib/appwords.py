@@ -108,8 +108,6 @@ def neighbours(viewer: Viewer, picture: Picture) -> tuple[str, str]:
     copied, audited = found[0][2].copy is not None, "trained on" in picture.kind
     if copied or audited:
         said, why = "A copy of a training image.", "The model has seen this picture: its answer tests memory only."
-        if picture.kind.startswith("held out:"):
-            why += " The audit of the set did not count it as one: the pair is near the limit."
     elif unlike > 1:
         said, why = "Unlike the training images.", "The model has seen nothing like it: there is little reason to trust the answer."
     else:
