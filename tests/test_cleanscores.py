@@ -87,9 +87,34 @@ def test_a_retrained_model_stands_beside_the_published_one(hajhashem):
     table = cleanscores.clean_table(results, other)
     assert "20 of 100" in table.caption
     first = table.frame.iloc[0].str.replace("\N{NO-BREAK SPACE}", " ")
-    assert first["retrained, copies together"] == "90.00 % (82.6 to 94.5) of 100"
+    # Each image is its own group: the binomial of 100 at 0.9 has 95 % within 84 to 95.
+    assert first["retrained, copies together"] == "90.00 % (84.0 to 95.0) of 100"
     assert first["difference in points (95 %)"].startswith("-2.50")
     assert "--retrain" in cleanscores.clean_table(results).caption
+
+
+def test_a_retrained_score_knows_no_more_than_its_groups_of_copies(hajhashem):
+    other = hajhashem(0)
+    table = other.trials["", "resnet18", "final"].predictions
+    test = table.index[table["part"] == "test"]
+    wrong = test[45:55]
+    table.loc[wrong, "group"] = 9
+    table.loc[test.difference(wrong), "group"] = np.arange(90) // 10
+    accuracy = cleanscores.clean_scores(hajhashem(0), other)[0]
+    # Of ten groups one is wrong: of ten drawn, 7 to 10 are right in 95 % (binomial). Wilson's interval
+    # for 100 images would be 0.83 to 0.94.
+    assert (accuracy.retrained.value, accuracy.retrained.n) == (0.9, 100)
+    assert (accuracy.retrained.low, accuracy.retrained.high) == pytest.approx((0.7, 1.0))
+    assert "group bootstrap" in accuracy.retrained.method
+
+
+def test_a_retrained_model_that_is_always_right_has_an_interval(hajhashem):
+    other = hajhashem(0)
+    table = other.trials["", "resnet18", "final"].predictions
+    table["p_yes"] = np.where(table["label"] == "yes", 0.9, 0.1)
+    table["p_no"] = 1 - table["p_yes"]
+    accuracy = cleanscores.clean_scores(hajhashem(0), other)[0].retrained
+    assert accuracy.value == accuracy.high == 1 and accuracy.low == pytest.approx(0.963, abs=0.001)  # Wilson
 
 
 def test_the_groups_of_the_audit_replace_those_that_were_stored(hajhashem):
