@@ -35,7 +35,7 @@ def folds(results: Results, arm: str, metrics: Sequence[str] = _FOLD_METRICS) ->
     """Scores of each fold, their mean and variance, beside the printed ones."""
     title = results.study.title(arm)
     if arm not in results.study.arms:
-        return Table(pd.DataFrame({"fold": [NOT_RUN]}), f"{title}: not run.")
+        return Table(pd.DataFrame(), f"{title}: {NOT_RUN}.")
     rows = []
     steps = [(stage, stage, "value") for stage in results.folds]
     steps += [("mean", "folds", "mean"), ("variance (points²)", "folds", "variance")]
@@ -137,7 +137,7 @@ def per_class(results: Results, arm: str, scenario: str = "", phase: str = "") -
     """
     title = results.study.title(arm, scenario)
     if results.study.why_not_run([arm], scenario):
-        return Table(pd.DataFrame({"class": [NOT_RUN]}), f"{title}: not run.")
+        return Table(pd.DataFrame(), f"{title}: {NOT_RUN}.")
     report = results.per_class(arm, "test", scenario, phase)
     rows = []
     for label, scored in report.iterrows():

@@ -47,6 +47,11 @@ def lu(monkeypatch, tmp_path):
     return Results(study, {("four", "mobilenet", "final"): result_of_classes(trial, tables)})
 
 
+def test_an_arm_that_was_not_run_is_a_sentence_and_no_empty_table(lu):
+    for table in (scoretables.folds(lu, "vgg16"), scoretables.per_class(lu, "vgg16", "four")):
+        assert re.fullmatch(r"<p>VGG16.*: not run\.</p>", table._repr_html_())
+
+
 def test_printed_and_reproduced_stand_below_each_other(lu):
     table = scoretables.comparison(lu, COLUMNS, "four", "fine-tuning")
     rows = table.frame.map(plain)
