@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brainlib import datasets, images, nearcopies
+from brainlib import bars, datasets, images, nearcopies
 from brainlib.errors import DataError, UsageError
 from brainlib.files import writing
 from brainlib.grouping import connected
@@ -211,11 +211,14 @@ def copies(dataset: datasets.DataSet, store: Path, rows: np.ndarray | None = Non
     rows = np.arange(len(table)) if rows is None else rows
     chosen = table.iloc[rows]
     files = [File(*row) for row in chosen[["path", "label", "part"]].itertuples(index=False)]
-    looked = look(dataset.name, dataset.root, files, store=store)
-    if looked.unreadable:
-        path, reason = looked.unreadable[0]
-        raise DataError(f"{dataset.root / path}: {reason}")
-    pairs = _pairs(looked, nearcopies.THRESHOLD, store)
+    with bars.shown(f"{len(files)} images to audit", f"{len(files)} images audited") as moved:
+        moved(0, f"{dataset.name}, looking")
+        looked = look(dataset.name, dataset.root, files, store=store)
+        if looked.unreadable:
+            path, reason = looked.unreadable[0]
+            raise DataError(f"{dataset.root / path}: {reason}")
+        moved(0.3, f"{dataset.name}, comparing")  # which takes the most of the time
+        pairs = _pairs(looked, nearcopies.THRESHOLD, store)
     return group_ids(table["pixel_hash"], _rows(pairs, table["path"]))
 
 

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from brainlib import reloads
 
 _SHORT = 2  # seconds: what takes no longer needs no bar
+_open: list[Callable] = []  # of the outermost block of `shown`, if any
 # A reloaded page knows the outputs that were saved, and hears of no others: so the page saves, by
 # the keys of JupyterLab and Notebook, when the bar has taken the place of this output. They save
 # what is in front; should that be another tab, it waits. A notebook that never got a name is not
@@ -63,24 +64,50 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def shown(name: str, done: str) -> Iterator[Callable[[float, str], None]]:
+def shown(name: str, done: str, at_once: bool = False) -> Iterator[Callable[[float, str], None]]:
     """Show a bar of a block that may take long, where it is `watched` and takes more than two seconds.
 
-    The block is given a function to be called with the finished part, from 0 to 1, and a line; elsewhere
-    it shows nothing. Parameters are those of `Bar`.
+    Of blocks within one another the outermost has the bar, and the others write into its line: a page
+    that is reloaded hears of no output that the running cell makes later, so one bar must do for all.
+
+    Parameters
+    ----------
+    name, done : str
+        As of `Bar`.
+    at_once : bool
+        Whether the bar is shown from the beginning.
+
+    Yields
+    ------
+    callable
+        To be called with the finished part, from 0 to 1, and a line. Where nobody watches it does nothing.
     """
     if not watched():
         yield lambda fraction, line: None
         return
-    started, bars = time.monotonic(), []
+    if _open:
+        if at_once:
+            _open[0](None, name, True)
+        yield lambda fraction, line: _open[0](None, line)
+        return
+    started, bar, step = time.monotonic(), None, ""
     with ExitStack() as until_end:
 
-        def moved(fraction, line):
-            if not bars and time.monotonic() - started > _SHORT:
-                bars.append(until_end.enter_context(Bar(name, done, started)))
-            for bar in bars:
-                bar.moved(fraction, line)
+        def moved(fraction, line, now=at_once):
+            nonlocal bar, step
+            if bar is None and (now or time.monotonic() - started > _SHORT):
+                bar = until_end.enter_context(Bar(name, done, started))
+            if fraction is not None:
+                step = line
+            elif step:
+                line = f"{step}: {line}"
+            if bar:
+                bar.moved(bar.fraction if fraction is None else fraction, line)
 
+        _open.append(moved)
+        until_end.callback(_open.clear)
+        if at_once:
+            moved(0, name)
         yield moved
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from brainlib import controlsets, datasets, estimates, stats, workers
+from brainlib import bars, controlsets, datasets, estimates, stats, workers
 from brainlib.options import PHANTOMS
 from brainlib.results import Results
 from brainlib.study import Study
@@ -88,16 +88,19 @@ def run_controls(results: Results) -> tuple[Control, ...]:
         phantoms = datasets.load(given.name, PHANTOMS, store, phantoms=len(rows))
         planned.append((DRAWN, phantoms, "group", ABOVE))
     found = []
-    for control, data, split_by, expected in planned:
-        other = study.on(data, split_by)
-        split = APART if split_by == "group" else PUBLISHED
-        workers.say(f"{study.paper.id}: control, {control}, {split}")
-        judged = Results(other, other.run(folds=False))
-        found += [
-            _judge(judged, arm, scenario, control, split, expected)
-            for scenario in study.scenarios
-            for arm in study.arms
-        ]
+    with bars.shown(f"{len(planned)} controls", f"{len(planned)} controls judged") as moved:
+        for number, (control, data, split_by, expected) in enumerate(planned):
+            other = study.on(data, split_by)
+            split = APART if split_by == "group" else PUBLISHED
+            moved(number / len(planned), f"control, {control}, {split}")
+            if not bars.watched():
+                workers.say(f"{study.paper.id}: control, {control}, {split}")
+            judged = Results(other, other.run(folds=False))
+            found += [
+                _judge(judged, arm, scenario, control, split, expected)
+                for scenario in study.scenarios
+                for arm in study.arms
+            ]
     return tuple(found)
 
 

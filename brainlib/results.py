@@ -11,7 +11,7 @@ import math
 
 import pandas as pd
 
-from brainlib import estimates, metrics, stats
+from brainlib import bars, estimates, metrics, stats
 from brainlib.calibration import Calibration, calibration
 from brainlib.claims import Printed, printed_number
 from brainlib.errors import DataError
@@ -57,8 +57,13 @@ class Results:
     def repeats(self) -> list[Results]:
         """Results of the study's other seeds, trained now or before; [] if it has one seed."""
         options = self.study.options
-        seeds = range(options.seed + 1, options.seed + options.seeds)
-        return [Results(self.study.at_seed(seed)) for seed in seeds]
+        found = []
+        with bars.shown(f"{options.seeds - 1} more seeds", f"{options.seeds - 1} more seeds at hand") as moved:
+            for number in range(1, options.seeds):
+                seed = options.seed + number
+                moved((number - 1) / (options.seeds - 1), f"seed {seed}")
+                found.append(Results(self.study.at_seed(seed)))
+        return found
 
     def retrained(self) -> Results | None:
         """Results of the study's clean version, trained now or before; None if that was not asked for."""

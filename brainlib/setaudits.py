@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from brainlib import audit, datasets, drawing, images, plants, splits
+from brainlib import audit, bars, datasets, drawing, images, plants, splits
 from brainlib.audit import KINDS, Audit
 from brainlib.drawing import Plot
 from brainlib.errors import DataError
@@ -90,8 +90,13 @@ class SetAudits:
     @cached_property
     def audits(self) -> dict[str, Audit]:
         """What was found in each set."""
-        store = self.options.store
-        return {name: audit.find(each, store=store) for name, each in self.looked.items()}
+        n, found = len(self.sets), {}
+        with bars.shown(f"{n} sets to audit", f"{n} sets audited") as moved:
+            moved(0, "looking at the images")
+            for number, (name, each) in enumerate(self.looked.items(), 1):
+                moved(number / (n + 1), f"comparing those of {name}")
+                found[name] = audit.find(each, store=self.options.store)
+        return found
 
     def table(self) -> Table:
         """Copies, contradictions and unreadable files of each set."""
@@ -158,9 +163,14 @@ class SetAudits:
         """Planted copies and what the audit found of them; None unless the options ask for controls."""
         if not self.options.controls:
             return None
-        known = plants.truth(self.options.seed)
-        own = [plants.plant(each, self.roots[name]) for name, each in self.looked.items()]
-        return (*[kind for each in own for kind in each], *known.planted), known
+        n, found = len(self.sets), []
+        with bars.shown(f"{n} sets to plant copies in", f"copies planted in {n} sets") as moved:
+            moved(0, "phantoms")
+            known = plants.truth(self.options.seed)
+            for number, (name, each) in enumerate(self.looked.items(), 1):
+                moved(number / (n + 1), name)
+                found += plants.plant(each, self.roots[name])
+        return (*found, *known.planted), known
 
     def planted_table(self) -> Table:
         """How many planted copies the audit finds."""

@@ -15,7 +15,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
@@ -75,12 +75,11 @@ def run_trials(
         kept = len(wanted) - len(missing)
         models = f"{len(missing)} model{'s' * (len(missing) > 1)}"
         task = f"{models} to train" + (f", {kept} taken from the store" if kept else "")
-        shown = nullcontext()
-        if not say and not moved and bars.watched():
-            shown = bars.Bar(task, f"{models} trained")
-            say, moved = shown.say, shown.moved
-        say = say or workers.say
-        with shown:
+        with ExitStack() as shown:
+            if not say and not moved and bars.watched():
+                moved = shown.enter_context(bars.shown(task, f"{models} trained", at_once=True))
+                say = lambda line: None  # noqa: E731 - the bar has the same lines
+            say = say or workers.say
             say(task)
             progress = workers.Progress([(t.name, t.epochs) for t in missing], say, moved)
             jobs = [(trial, dataset, folder) for trial in missing]

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from brainlib import audit, bars, datasets, looking, report, trials, workers
+from brainlib import audit, bars, datasets, report, trials, workers
 from test_report import write_notebook
 
 
@@ -176,22 +176,53 @@ def test_long_work_that_nobody_watches_shows_nothing(kernel, clock):
     assert kernel.published == []
 
 
-def test_a_watched_audit_has_bars(kernel, clock, monkeypatch, tmp_path):
+def test_of_blocks_within_one_another_the_outermost_has_the_bar(kernel, clock, monkeypatch):
+    moves, moved_as_ever = [], bars.Bar.moved
+    monkeypatch.setattr(bars.Bar, "moved", lambda bar, *move: moves.append(move) or moved_as_ever(bar, *move))
+    with bars.shown("2 sets to audit", "2 sets audited") as moved:
+        for number, name in enumerate(("br35h", "sartaj")):
+            moved(number / 2, name)
+            with bars.shown("9 images to look at", "9 images looked at") as part:
+                clock[0] += 10
+                part(0.5, "5 of 9 images")
+                clock[0] += 10
+            assert moves[-1] == (number / 2, f"{name}: 5 of 9 images")
+    # What saves the page, the bar, and the line at the end.
+    assert len(kernel.published) == 3
+    assert kernel.published[-1][0] == {"text/plain": "2 sets audited in 40 s"}
+
+
+def test_training_within_longer_work_shows_its_bar_at_once(kernel, clock):
+    with bars.shown("4 more seeds", "4 more seeds at hand") as moved:
+        moved(0, "seed 1")
+        assert kernel.published == []
+        with bars.shown("2 models to train", "2 models trained", at_once=True):
+            assert kernel.published[1][0]["text/plain"] == "4 more seeds"
+
+
+def test_after_a_block_that_failed_the_next_has_a_bar_of_its_own(kernel, clock):
+    for _ in range(2):
+        kernel.published.clear()
+        with pytest.raises(ValueError), bars.shown("2 sets to audit", "2 sets audited", at_once=True):
+            raise ValueError
+        assert kernel.published[1][0]["text/plain"] == "2 sets to audit"
+
+
+def test_a_watched_audit_has_one_bar(kernel, clock, monkeypatch, tmp_path):
     monkeypatch.setattr(bars, "_SHORT", -1)
     moves = []
-    monkeypatch.setattr(bars.Bar, "moved", lambda bar, *move: moves.append(move))
+    monkeypatch.setattr(bars.Bar, "moved", lambda bar, fraction, line: moves.append(line))
     data = datasets.load("navoneel", "phantoms", tmp_path, phantoms=20)
-    looked = looking.look("navoneel", data.root, *looking.files_of("navoneel", data.root))
+    audit.copies(data, tmp_path)
+    n, files, pictures = len(data.table), *data.table[["byte_hash", "pixel_hash"]].nunique()
     said = [output["text/plain"] for output, *_ in kernel.published if "text/plain" in output]
-    n = len(moves)
-    assert said == [f"{n} images to look at", f"{n} images looked at in 0 s"] and 15 < n <= 20
-    assert moves[0] == (1 / n, f"1 of {n} images") and moves[-1] == (1, f"{n} of {n} images")
-    kernel.published.clear(), moves.clear()
-    audit.find(looked)
-    said = [output["text/plain"] for output, *_ in kernel.published if "text/plain" in output]
-    pictures = looked.table["pixel_hash"].nunique()
-    assert said == [f"{pictures} pictures to compare", f"{pictures} pictures compared in 0 s"]
-    assert [fraction for fraction, _ in moves] == [1]  # so few are one round
+    assert said == [f"{n} images to audit", f"{n} images audited in 0 s"]
+    assert moves[0] == "navoneel, looking" and f"navoneel, looking: {files} of {files} images" in moves
+    assert moves[-1].startswith("navoneel, comparing: ") and moves[-1].endswith(f" pairs of {pictures} pictures")
+    kernel.published.clear()
+    monkeypatch.setattr(bars, "_SHORT", 2)
+    audit.copies(data, tmp_path)  # from the store, in no time
+    assert kernel.published == []
 
 
 # Where trials are run

@@ -24,8 +24,8 @@ import time
 from pathlib import Path
 from brainlib import bars, workers
 assert bars.watched()
-with bars.Bar("2 models to train", "2 models trained") as bar:
-    progress = workers.Progress([("made up", 1000), ("another", 1000)], bar.say, bar.moved)
+with bars.shown("2 models to train", "2 models trained", at_once=True) as moved:
+    progress = workers.Progress([("made up", 1000), ("another", 1000)], lambda line: None, moved)
     for epoch in range(1, 1001):
         if Path("enough").exists():
             break
