@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -109,16 +109,11 @@ def _clean_score(results, retrained, arm, scenario, score):
 
 def _retrained(retrained, arm, scenario, score):
     """A score whose interval draws groups: they are held out whole, and copies are no new evidence."""
-    classes, seed = retrained.study.paper.scenario(scenario), retrained.study.options.seed
     table = retrained.predictions(arm, "test", scenario)
-    decisions = decide(table, classes.classes, classes.positive, retrained.threshold)
-    found = retrained.estimate(arm, "test", score, scenario)
-    interval = stats.bootstrap_interval(
-        lambda rows: decisions.take(rows).value(score), decisions.groups, seed=seed
-    )
-    if math.isnan(interval.low):  # every image is right, or there is no score: resamples all agree
-        return found
-    return replace(found, low=interval.low, high=interval.high, method=interval.method)
+    found = retrained.score(score, table, scenario, grouped=True)
+    if math.isnan(found.low):  # every image is right, or there is no score: resamples all agree
+        return retrained.score(score, table, scenario)
+    return found
 
 
 def _fold_score(results, retrained, arm, scenario):

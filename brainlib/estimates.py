@@ -41,6 +41,7 @@ def estimate(
     threshold: float | None = 0.5,
     seed: int = 0,
     average: str | None = None,
+    grouped: bool = False,
 ) -> Estimate:
     """One score of one part of a predictions table, with the interval that fits it.
 
@@ -57,13 +58,16 @@ def estimate(
         As in `brainlib.metrics.decide`, with its errors and those of `Decisions.value`.
     seed : int
         Of the bootstrap.
+    grouped : bool
+        Whether a proportion and an AUC have the group bootstrap as well.
     """
     decisions = decide(predictions, classes, positive, threshold, average)
     value, n = decisions.value(metric), len(decisions.truth)
     if metric in decisions.proportions:
         k, n = decisions.count(metric)
+    if metric in decisions.proportions and not grouped:
         interval = stats.wilson_interval(k, n)
-    elif metric == "auc" and decisions.positive is not None:
+    elif metric == "auc" and decisions.positive is not None and not grouped:
         c = decisions.positive
         interval = stats.delong_interval(decisions.truth == c, decisions.probabilities[:, c])
     else:

@@ -135,12 +135,14 @@ class Results:
             average=metric.average,
         )
 
-    def score(self, metric: str, table: pd.DataFrame, scenario: str = "") -> Estimate:
-        """A plain score of some of the predictions, with its 95 % interval."""
+    def score(
+        self, metric: str, table: pd.DataFrame, scenario: str = "", grouped: bool = False
+    ) -> Estimate:
+        """A plain score of some of the predictions, with its 95 % interval; see `estimates.estimate`."""
         classes = self.study.paper.scenario(scenario)
         return estimates.estimate(
             metric, table, classes.classes, classes.positive, self.threshold,
-            seed=self.study.options.seed,
+            seed=self.study.options.seed, grouped=grouped,
         )
 
     def _counted(self, arm, stage, metric, scenario, phase):
