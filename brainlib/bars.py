@@ -135,17 +135,12 @@ class Bar:
         # Not ipywidgets' own bar, which has neither a role nor a name.
         self.widget = ipywidgets.HTML(self._drawing())
 
-    def say(self, line: str) -> None:
-        """Write a line beside the bar."""
-        self.line = line
-        self.widget.value = self._drawing()
-
     def moved(self, fraction: float, line: str) -> None:
         """Show a fraction, from 0 to 1, and a line; at most five times a second."""
         self.fraction, now = fraction, time.monotonic()
         if fraction == 1 or now - self.drawn >= 0.2:
-            self.drawn = now
-            self.say(line)
+            self.drawn, self.line = now, line
+            self.widget.value = self._drawing()
 
     def _drawing(self, colour="--jp-brand-color1"):
         return (

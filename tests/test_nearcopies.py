@@ -91,7 +91,7 @@ def test_the_same_pictures_give_the_same_pairs_again(planted):
 
 def test_a_pair_has_one_correlation_whichever_of_the_two_comes_first():
     small = thumbnails(make_phantoms(24, altered_copies=12, seed=5).images)
-    pairs = np.array([pair for pair in itertools.combinations(range(24), 2)])
+    pairs = np.array(list(itertools.combinations(range(24), 2)))
     for mirrored in (np.zeros(len(pairs), bool), np.ones(len(pairs), bool)):
         one = nearcopies.correlations(small, pairs, mirrored)
         other = nearcopies.correlations(small, pairs[:, ::-1], mirrored)
