@@ -26,9 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="mobilenet_v2")
     parser.add_argument("--weights", default="random", help="random, imagenet or a folder")
-    parser.add_argument(
-        "--trainable", default="head", help="head, or the beginning of layer names, such as conv5_"
-    )
+    parser.add_argument("--trainable", default="head", help="head, or the beginning of layer names, such as conv5_")
     parser.add_argument("--size", type=int, default=64, help="of the images, in pixels")
     parser.add_argument("--images", type=int, default=96)
     parser.add_argument("--epochs", type=int, default=5)
@@ -54,7 +52,7 @@ def main() -> None:
 
 def phantoms(images: int, size: int):
     """Draw phantoms with and without a lesion: pixels (n, size, size, 3) and targets (n, 1)."""
-    from brainlib.phantoms import make_phantoms
+    from brainlib.data.phantoms.draw import make_phantoms
 
     drawn = make_phantoms(images, size=size)
     pixels = np.repeat(drawn.images[..., None], 3, axis=3)
@@ -64,10 +62,10 @@ def phantoms(images: int, size: int):
 
 def timed(train, data, arguments, store):
     """Build the network, train it, and return the seconds without the building."""
-    from brainlib import models, training, weights
+    from brainlib.models import backbones, build, training
 
     training.prepare(0)
-    spec = models.ModelSpec(
+    spec = build.ModelSpec(
         "transfer",
         backbone=arguments.backbone,
         scaling="backbone",
@@ -75,8 +73,8 @@ def timed(train, data, arguments, store):
         dense=(64,),
         head_dropout=(0.3,),
     )
-    start = weights.find_weights(arguments.backbone, arguments.weights)
-    network = models.build(spec, arguments.size, 1, start)
+    start = backbones.find_weights(arguments.backbone, arguments.weights)
+    network = build.build(spec, arguments.size, 1, start)
     before = time.perf_counter()
     predicted = train(network, data, arguments, store)
     return time.perf_counter() - before, predicted
@@ -84,7 +82,7 @@ def timed(train, data, arguments, store):
 
 def train_cached(network, data, arguments, store):
     """Train through `training.fit`."""
-    from brainlib import training
+    from brainlib.models import training
 
     pixels, targets = data
     rows = np.arange(len(pixels))
@@ -102,7 +100,7 @@ def train_cached(network, data, arguments, store):
 
 
 def trainable(arguments):
-    """What trains besides the head, as `models.set_trainable` takes it."""
+    """What trains besides the head, as `build.set_trainable` takes it."""
     return "head" if arguments.trainable == "head" else (arguments.trainable,)
 
 
@@ -110,14 +108,12 @@ def train_plainly(network, data, arguments, store):
     """Train as any Keras user would, on the same batches."""
     import keras
 
-    from brainlib import models
+    from brainlib.models import build
 
     pixels, targets = data
     order = np.random.default_rng([0, 0])  # as `training.fit` draws it for seed 0, phase 0
-    models.set_trainable(network, trainable(arguments))
-    network.model.compile(
-        keras.optimizers.Adam(RATE), "binary_crossentropy", metrics=["accuracy"], jit_compile=False
-    )
+    build.set_trainable(network, trainable(arguments))
+    network.model.compile(keras.optimizers.Adam(RATE), "binary_crossentropy", metrics=["accuracy"], jit_compile=False)
     for _ in range(arguments.epochs):
         rows = order.permutation(len(pixels))
         network.model.fit(

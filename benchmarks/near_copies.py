@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from brainlib import audit, datasets, grouping, looking, nearcopies
-from brainlib.phantoms import ALTERATIONS, make_phantoms
+from brainlib.audit import findings, near_duplicates
+from brainlib.data import datasets, grouping, scan
+from brainlib.data.phantoms.draw import ALTERATIONS, make_phantoms
 
 THRESHOLDS = (0.80, 0.85, 0.87, 0.89, 0.91, 0.93)
 HASH_SIDE, HASH_DISTANCE = 16, 20  # bits of 256 in which two pictures of the second method may differ
@@ -48,7 +49,7 @@ def main() -> None:
 
 def thumbnails(pictures):
     """Thumbnails of grey pictures."""
-    return np.stack([nearcopies.thumbnail(Image.fromarray(picture)) for picture in pictures])
+    return np.stack([near_duplicates.thumbnail(Image.fromarray(picture)) for picture in pictures])
 
 
 def find_known(n: int, figure: str) -> None:
@@ -57,8 +58,8 @@ def find_known(n: int, figure: str) -> None:
     table = made.table
     small = thumbnails(made.images)
     # Every candidate is wanted here, so none may be left out for being connected already.
-    candidates, mirrored = nearcopies._candidates(small, nearcopies.NEIGHBOURS)
-    each = nearcopies.correlations(small, candidates, mirrored)
+    candidates, mirrored = near_duplicates._candidates(small, near_duplicates.NEIGHBOURS)
+    each = near_duplicates.correlations(small, candidates, mirrored)
     # A pair may be a candidate as it is and mirrored: the better of the two counts.
     candidates, row = np.unique(candidates, axis=0, return_inverse=True)
     value = np.full(len(candidates), -1.0)
@@ -89,20 +90,24 @@ def draw(value, copies, neighbours, target):
     """The correlations of copies, of neighbouring slices and of other candidates."""
     import seaborn as sns
 
-    from brainlib import drawing
+    from brainlib.report.figures import style
 
-    figure = drawing.figure(drawing.WIDTH, 3.4)
+    figure = style.figure(style.WIDTH, 3.4)
     axes = figure.subplots()
     bins, colours = np.linspace(0.6, 1, 41), sns.color_palette("colorblind", 3)
-    for colour, (name, chosen) in zip(colours, {
-        "planted copies": copies,
-        "slices of the same patient": neighbours,
-        "other patients": ~copies & ~neighbours,
-    }.items(), strict=True):
+    for colour, (name, chosen) in zip(
+        colours,
+        {
+            "planted copies": copies,
+            "slices of the same patient": neighbours,
+            "other patients": ~copies & ~neighbours,
+        }.items(),
+        strict=True,
+    ):
         axes.hist(value[chosen & (value > 0)], bins, histtype="step", lw=1.6, color=colour, label=name)
-    axes.axvline(nearcopies.THRESHOLD, color="0.3", ls=":", label=f"threshold {nearcopies.THRESHOLD}")
+    axes.axvline(near_duplicates.THRESHOLD, color="0.3", ls=":", label=f"threshold {near_duplicates.THRESHOLD}")
     axes.set(xlabel="Correlation of the detail after alignment", ylabel="Pairs", yscale="log")
-    drawing.tidy(axes)
+    style.tidy(axes)
     axes.legend(frameon=False, loc="upper left")
     figure.savefig(target, metadata={"Date": None})
 
@@ -117,7 +122,7 @@ def grow(sizes, figure: str) -> None:
         small = thumbnails(made.images)
         ready = time.perf_counter()
         del made
-        pairs = len(nearcopies.near_copies(small).pairs)
+        pairs = len(near_duplicates.near_copies(small).pairs)
         done = time.perf_counter()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{n:6d}  {ready - started:14.1f}  {done - ready:10.1f}  {pairs:5d}  {peak:8.0f}", flush=True)
@@ -128,16 +133,16 @@ def grow(sizes, figure: str) -> None:
 
 def draw_growth(sizes, seconds, target) -> None:
     """Seconds over images, both logarithmic, beside growth with the images and with their square."""
-    from brainlib import drawing
+    from brainlib.report.figures import style
 
-    figure = drawing.figure(drawing.WIDTH, 3.4)
+    figure = style.figure(style.WIDTH, 3.4)
     axes = figure.subplots()
     sizes, seconds = np.array(sizes, dtype=float), np.array(seconds)
     axes.plot(sizes, seconds, marker="o", color="0.1", label="thumbnails and search")
     for power, line, name in ((1, "--", "as the images"), (2, ":", "as their square")):
         axes.plot(sizes, seconds[0] * (sizes / sizes[0]) ** power, ls=line, color="0.5", label=f"growing {name}")
     axes.set(xlabel="Phantoms", ylabel="Seconds", xscale="log", yscale="log")
-    drawing.tidy(axes)
+    style.tidy(axes)
     axes.legend(frameon=False, loc="upper left")
     figure.savefig(target, metadata={"Date": None})
 
@@ -146,8 +151,8 @@ def compare(data: str, sets) -> None:
     """Agreement with a difference hash on real sets."""
     for name in sets:
         root = datasets.locate(name, Path(data))
-        looked = looking.look(name, root, looking.files_of(name, root)[0])
-        found = audit.find(looked)
+        looked = scan.look(name, root, scan.files_of(name, root)[0])
+        found = findings.find(looked)
         groups = found.table["near"].to_numpy()
         bits = difference_hash(looked.thumbnails)
         near = hash_pairs(bits)

@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-from brainlib import app, trials
-from brainlib.study import Study
+from brainlib.app import widgets
+from brainlib.study.study import Study
+from brainlib.trials import run
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,7 +46,7 @@ def prepare(out: Path, size: int) -> list[Path]:
     study = Study("jardim", profile="demo", data="phantoms", arms=["cnn"], out=str(out))
     (final,) = [trial for trial in study.trials() if trial.stage == "final"]
     short = tuple(dataclasses.replace(phase, epochs=1) for phase in final.phases)
-    trials.run_trials([dataclasses.replace(final, size=size, phases=short)], study.dataset, study.options.store)
+    run.run_trials([dataclasses.replace(final, size=size, phases=short)], study.dataset, study.options.store)
     return [study.dataset.root / path for path in study.dataset.table["path"]]
 
 
@@ -73,8 +74,10 @@ def in_browser(out: Path, files: list[Path]) -> None:
                     page.get_by_role("status").filter(has_text="…").wait_for(state="detached")
                     spent.append((overlaid - clicked, time.perf_counter() - clicked))
                     if not number:
-                        print(f"first heat map after {overlaid - started:.1f} s, all of its answer "
-                              f"after {time.perf_counter() - started:.1f} s")
+                        print(
+                            f"first heat map after {overlaid - started:.1f} s, all of its answer "
+                            f"after {time.perf_counter() - started:.1f} s"
+                        )
                 browser.close()
         finally:
             process.terminate()
@@ -85,7 +88,7 @@ def in_browser(out: Path, files: list[Path]) -> None:
 def within(out: Path, files: list[Path]) -> None:
     """Time probabilities with heat map, and all of an answer, within the program."""
     os.environ.pop("BRAINLIB_DATA", None)
-    shown, spent = app.Program(str(out), "phantoms"), []
+    shown, spent = widgets.Program(str(out), "phantoms"), []
     shown._loading.join()
     for file in files:
         content, started = file.read_bytes(), time.perf_counter()

@@ -18,11 +18,12 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
-from brainlib import audit, datasets, grouping, nearcopies
+from brainlib.audit import findings, near_duplicates
+from brainlib.audit.novelty import Familiar
+from brainlib.data import datasets, grouping
+from brainlib.data.scan import files_of, look
 from brainlib.errors import DataError
-from brainlib.familiar import Familiar
-from brainlib.looking import files_of, look
-from brainlib.stats import wilson_interval
+from brainlib.stats.intervals import wilson_interval
 
 SETS = ("br35h", "navoneel", "sartaj", "dubail")
 FOLDS = 5
@@ -52,15 +53,15 @@ def measure(data: str, store: Path, phantoms: int) -> None:
         layout = name if name in SETS else "br35h"
         files, failed = files_of(layout, root)
         looked = look(name, root, files, failed, store=store)
-        copies = audit.find(looked, store=store).table["near"].to_numpy()
+        copies = findings.find(looked, store=store).table["near"].to_numpy()
         groups = datasets.index(layout, root, store).together(looked.table["path"], copies)
         seen[name] = looked.thumbnails, groups
     # The sets hold each other's pictures: what is a copy of another set's shares a group with it.
     every = np.concatenate([thumbnails for thumbnails, _ in seen.values()])
-    across = grouping.connected(len(every), nearcopies.near_copies(every).pairs)
+    across = grouping.connected(len(every), near_duplicates.near_copies(every).pairs)
     ends = np.cumsum([len(thumbnails) for thumbnails, _ in seen.values()])
     across = dict(zip(seen, np.split(across, ends[:-1]), strict=True))
-    odd = {name: np.stack([nearcopies.thumbnail(image) for image in images]) for name, images in made_up().items()}
+    odd = {name: np.stack([near_duplicates.thumbnail(image) for image in images]) for name, images in made_up().items()}
     print("| trained on | held out | " + " | ".join([*seen, *odd]) + " |")
     print("|---" * (2 + len(seen) + len(odd)) + "|")
     for name, (thumbnails, groups) in seen.items():
@@ -77,8 +78,10 @@ def measure(data: str, store: Path, phantoms: int) -> None:
                 share.append((len(shown), (known.unlikeness(shown) > 1).mean() if len(shown) else np.nan))
         limits = wilson_interval(alarms, total)
         row = [f"{alarms / total:.1%} ({limits.low:.1%} to {limits.high:.1%}) of {total}"]
-        row += ["–" if where == name else f"{np.mean([share for _, share in shares[where]]):.1%} of {shares[where][0][0]}"
-                for where in [*seen, *odd]]
+        row += [
+            "–" if where == name else f"{np.mean([share for _, share in shares[where]]):.1%} of {shares[where][0][0]}"
+            for where in [*seen, *odd]
+        ]
         print(f"| {name} | " + " | ".join(row) + " |", flush=True)
 
 

@@ -13,6 +13,7 @@ import os
 import sys
 from pathlib import Path
 
+from brainlib import progress
 from brainlib.errors import BrainlibError, UsageError
 
 _DATA = """folder that holds one folder a data set (br35h, navoneel, ...), 'kaggle' to download
@@ -43,8 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"brainlib: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("brainlib: interrupted; what was finished is kept, run again to go on",
-              file=sys.stderr)
+        print("brainlib: interrupted; what was finished is kept, run again to go on", file=sys.stderr)
         return 130
 
 
@@ -76,19 +76,12 @@ def _parser():
         "--arms",
         default="",
         metavar="A,B",
-        help="arms to run, of the papers that have them, or 'all'; by default those that a paper "
-        "names for the profile",
+        help="arms to run, of the papers that have them, or 'all'; by default those that a paper names for the profile",
     )
-    run.add_argument(
-        "--scenarios", default="", metavar="A,B", help="scenarios to run, likewise"
-    )
+    run.add_argument("--scenarios", default="", metavar="A,B", help="scenarios to run, likewise")
     run.add_argument("--seed", default=0, type=int, help="of splits and training; 0 by default")
-    run.add_argument(
-        "--seeds", default=1, type=int, metavar="N", help="repeat everything by so many seeds"
-    )
-    run.add_argument(
-        "--retrain", action="store_true", help="train again with copies kept together, as well"
-    )
+    run.add_argument("--seeds", default=1, type=int, metavar="N", help="repeat everything by so many seeds")
+    run.add_argument("--retrain", action="store_true", help="train again with copies kept together, as well")
     run.add_argument(
         "--controls",
         action="store_true",
@@ -118,9 +111,7 @@ def _parser():
 
     export = commands.add_parser("export", help="write a trained model and its card to a folder")
     export.set_defaults(command=_export)
-    export.add_argument(
-        "trial", metavar="TRIAL", help="key of a stored model, its first digits, or its name"
-    )
+    export.add_argument("trial", metavar="TRIAL", help="key of a stored model, its first digits, or its name")
     export.add_argument("folder", metavar="DIR", help="a new or empty folder")
     export.add_argument("--out", default="reports", metavar="DIR", help="whose store has the model")
 
@@ -134,9 +125,12 @@ def _parser():
 
 
 def _run(arguments):
-    from brainlib import answers, files, report, setaudits, workers
-    from brainlib.options import KAGGLE, PHANTOMS, Options
-    from brainlib.weights import IMAGENET, RANDOM
+    from brainlib import io
+    from brainlib.audit import overview
+    from brainlib.models.backbones import IMAGENET, RANDOM
+    from brainlib.report import index, notebook
+    from brainlib.study.options import KAGGLE, PHANTOMS, Options
+    from brainlib.trials import workers
 
     arms, scenarios = _names(arguments.arms), _names(arguments.scenarios)
     papers = _papers(arguments.papers, arms, scenarios)
@@ -160,31 +154,27 @@ def _run(arguments):
             "fresh": arguments.fresh,
         }
     )
-    notebooks = [_notebook(paper) for paper in (setaudits.NAME, *papers)][1:]
+    notebooks = [_notebook(paper) for paper in (overview.NAME, *papers)][1:]
     out = Path(options.out)
     with _leaving_nothing(out):
         _check(papers, options)
         if options.scheduler:
             with workers.connected(options.scheduler):
                 pass  # answers, or says in one line that it does not
-    files.sweep(out)
-    cluster = (
-        contextlib.nullcontext(options.scheduler)
-        if options.scheduler
-        else workers.local_cluster(arguments.jobs)
-    )
+    io.sweep(out)
+    cluster = contextlib.nullcontext(options.scheduler) if options.scheduler else workers.local_cluster(arguments.jobs)
     with cluster as address:
         parameters = {**options.model_dump(), "scheduler": address}
-        workers.say(f"{setaudits.NAME}: looking for copies in the images")
+        progress.log(f"{overview.NAME}: looking for copies in the images")
         audited = {name: parameters[name] for name in ("profile", "data", "controls", "out")}
-        first = report.run_notebook(_notebook(setaudits.NAME), audited, out)
+        first = notebook.run_notebook(_notebook(overview.NAME), audited, out)
         outcomes = []
         for paper, notebook in zip(papers, notebooks, strict=True):
-            workers.say(f"{paper}: running {notebook.name}")
-            outcomes.append(report.run_notebook(notebook, parameters, out))
-    results = answers.write_results(out, outcomes, first)
-    index = answers.write_index(out, results)
-    entries = {setaudits.NAME: results.audit, **results.papers}
+            progress.log(f"{paper}: running {notebook.name}")
+            outcomes.append(notebook.run_notebook(notebook, parameters, out))
+    results = index.write_results(out, outcomes, first)
+    index = index.write_index(out, results)
+    entries = {overview.NAME: results.audit, **results.papers}
     for name, entry in entries.items():
         state = f"FAILED: {entry.error}" if entry.error else "ran"
         print(f"{name}: {state} ({entry.seconds:.0f} s)")
@@ -193,8 +183,8 @@ def _run(arguments):
 
 
 def _papers(text, arms, scenarios):
-    from brainlib.paper import load_paper, paper_ids
-    from brainlib.selection import papers_with
+    from brainlib.papers.schema import load_paper, paper_ids
+    from brainlib.study.selection import papers_with
 
     papers = _names(text) or papers_with(arms, scenarios)
     for paper in papers:
@@ -222,18 +212,16 @@ def _substitution(text):
 def _notebook(paper):
     path = Path(__file__).parents[1] / "notebooks" / f"{paper}.ipynb"
     if not path.is_file():
-        raise UsageError(
-            f"{paper}: its notebook is not beside the package; run from a checkout of the project"
-        )
+        raise UsageError(f"{paper}: its notebook is not beside the package; run from a checkout of the project")
     return path
 
 
 def _check(papers, options):
     """Find what would fail later: data, images, weights, and an output that cannot be written."""
-    from brainlib import datasets
-    from brainlib.files import writing
-    from brainlib.options import KAGGLE, PHANTOMS
-    from brainlib.study import Study
+    from brainlib.data import datasets
+    from brainlib.io import writing
+    from brainlib.study.options import KAGGLE, PHANTOMS
+    from brainlib.study.study import Study
 
     studies = [Study(paper, **options.model_dump()) for paper in papers]
     with writing(Path(options.out) / ".writable") as file:
@@ -273,8 +261,8 @@ def _leaving_nothing(out):
 
 
 def _check_printed(arguments):
-    from brainlib import consistency
-    from brainlib.paper import load_paper, paper_ids
+    from brainlib.papers import consistency
+    from brainlib.papers.schema import load_paper, paper_ids
 
     papers = [arguments.paper] if arguments.paper else paper_ids()
     loaded = {paper: load_paper(paper) for paper in papers}
@@ -290,11 +278,11 @@ def _check_printed(arguments):
 
 
 def _audit(arguments):
-    from brainlib import audit, workers
-    from brainlib.files import writing
+    from brainlib.audit import findings
+    from brainlib.io import writing
 
     data = arguments.data or os.environ.get("BRAINLIB_DATA", "")
-    found = audit.audit(arguments.target, data, say=workers.say)
+    found = findings.audit(arguments.target, data, say=progress.log)
     if arguments.json:
         with writing(Path(arguments.json)) as file:
             file.write(json.dumps(found.as_dict(), indent=1, ensure_ascii=False).encode())
@@ -302,7 +290,7 @@ def _audit(arguments):
 
 
 def _export(arguments):
-    from brainlib.exporting import export
+    from brainlib.report.exporting import export
 
     print(export(Path(arguments.out) / "store", arguments.trial, Path(arguments.folder)))
     return 0
@@ -310,9 +298,11 @@ def _export(arguments):
 
 def _app(arguments):
     try:
-        from brainlib.serving import serve
+        from brainlib.app.server import serve
     except ModuleNotFoundError as error:  # the extra that has it was not installed
-        raise UsageError(f"app: expected the package {error.name}, found none; pip install 'brainlib[notebook]'") from None
+        raise UsageError(
+            f"app: expected the package {error.name}, found none; pip install 'brainlib[notebook]'"
+        ) from None
     if not 0 < arguments.port < 65536:
         raise UsageError(f"--port: expected 1 to 65535, received {arguments.port}")
     data = _absolute(arguments.data)
@@ -323,8 +313,8 @@ def _app(arguments):
 
 
 def _claims(arguments):
-    from brainlib.files import writing
-    from brainlib.paper import load_paper, paper_ids
+    from brainlib.io import writing
+    from brainlib.papers.schema import load_paper, paper_ids
 
     papers = [arguments.paper] if arguments.paper else paper_ids()
     rows = []
@@ -338,9 +328,7 @@ def _claims(arguments):
     lines = []
     for row in rows:
         n = "" if row["n"] is None else f"n={row['n']}"
-        lines.append(
-            f"{row['paper']:12}{row['id']:40} {row['printed']:14}{row['unit']:12}{n:8}{row['where']}"
-        )
+        lines.append(f"{row['paper']:12}{row['id']:40} {row['printed']:14}{row['unit']:12}{n:8}{row['where']}")
     return _printed(lines)
 
 

@@ -11,9 +11,7 @@ class Watched:
     """
 
     def __init__(self, browser, width: int, scheme: str):
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, offline=False
-        )
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=False)
         self.page = self.context.new_page()
         self.page.left, self.page.errors = [], []
         self.page.on("request", self._asked)

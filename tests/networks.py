@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from brainlib.models import Network
+from brainlib.models.build import Network
 
 
 def awaken(network: Network, pixels: np.ndarray) -> Network:
@@ -14,11 +14,7 @@ def awaken(network: Network, pixels: np.ndarray) -> Network:
     With the initial moving statistics nothing would be left of an image after 50 layers, and all
     images would get one answer.
     """
-    layers = [
-        layer
-        for layer in network.model._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
+    layers = [layer for layer in network.model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.momentum = 0.0

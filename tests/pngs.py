@@ -8,6 +8,7 @@ import zlib
 
 def png(width: int, height: int, depth: int = 8, kind: int = 0, rows: bytes = b"") -> bytes:
     """A PNG with this header and these rows, which need not be those that it announces."""
+
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from brainlib import datasets
-from brainlib.datasets import DataSet
-from brainlib.models import ModelSpec
-from brainlib.splits import Split
-from brainlib.training import Phase
-from brainlib.trial import Trial
-from brainlib.weights import Weights
+from brainlib.data import datasets
+from brainlib.data.datasets import DataSet
+from brainlib.data.splits import Split
+from brainlib.models.backbones import Weights
+from brainlib.models.build import ModelSpec
+from brainlib.models.training import Phase
+from brainlib.trials.trial import Trial
 
 IMAGES = 24
 

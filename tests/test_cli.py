@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainlib import cli, workers
+from brainlib import cli
 from brainlib.errors import UsageError
-from brainlib.paper import load_paper, paper_ids
+from brainlib.papers.schema import load_paper, paper_ids
+from brainlib.trials import workers
 
 
 @pytest.fixture(autouse=True)
@@ -149,9 +150,7 @@ def test_folders_made_on_the_way_to_the_output_go_with_it(capsys, tmp_path, data
     refused(capsys, tmp_path, *out, "--papers", "hajhashem,jardim", "--data", str(data), "--weights", "random")
 
 
-def test_a_refused_run_leaves_alone_what_another_run_stores_meanwhile(
-    capsys, tmp_path, data, monkeypatch
-):
+def test_a_refused_run_leaves_alone_what_another_run_stores_meanwhile(capsys, tmp_path, data, monkeypatch):
     trial = tmp_path / "reports" / "store" / "trials" / "abc"
 
     @contextlib.contextmanager
@@ -204,7 +203,22 @@ def test_help_names_every_option(capsys):
         cli.main(["run", "--help"])
     assert left.value.code == 0
     said = capsys.readouterr().out
-    options = ["papers", "profile", "data", "weights", "backbone", "arms", "scenarios", "seed", "retrain", "controls", "jobs", "scheduler", "out", "fresh"]
+    options = [
+        "papers",
+        "profile",
+        "data",
+        "weights",
+        "backbone",
+        "arms",
+        "scenarios",
+        "seed",
+        "retrain",
+        "controls",
+        "jobs",
+        "scheduler",
+        "out",
+        "fresh",
+    ]
     assert [name for name in options if f"--{name}" not in said] == []
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
-
-from brainlib import anchors, cli, report, schema
-from brainlib.errors import UsageError
-from brainlib.options import Options
-from brainlib.paper import paper_ids
 from browsing import Watched, violations
+
+from brainlib import cli
+from brainlib.errors import UsageError
+from brainlib.papers.schema import paper_ids
+from brainlib.report import anchors, notebook
+from brainlib.study import records
+from brainlib.study.options import Options
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 PAPERS, AUDIT = tuple(paper_ids()), "00_data_audit"
@@ -35,7 +37,7 @@ def out(tmp_path_factory):
 @pytest.fixture(scope="module")
 def results(out):
     """What results.json says, validated by the models that document it."""
-    return schema.Answers.model_validate_json((out / "results.json").read_text())
+    return records.Answers.model_validate_json((out / "results.json").read_text())
 
 
 def pages(out):
@@ -55,7 +57,7 @@ FIGURES = {
 
 def test_every_figure_has_alternative_text_and_every_page_its_figures(out):
     for name, page in pages(out).items():
-        assert report.images_without_alt(page) == [], name
+        assert notebook.images_without_alt(page) == [], name
         assert page.count("<img") == FIGURES.get(name, 0), name
 
 
@@ -172,8 +174,9 @@ def test_the_audit_knows_phantoms_and_finds_their_copies(out, results):
 def test_each_paper_says_how_many_test_images_are_copies(results):
     for name in PAPERS:
         scores = results.papers[name].result.clean_scores
-        assert scores and all(score.copies.n + score.clean.n == score.published.n
-                              for score in scores if score.score == "accuracy")
+        assert scores and all(
+            score.copies.n + score.clean.n == score.published.n for score in scores if score.score == "accuracy"
+        )
 
 
 def test_executed_notebooks_hold_no_error(out):
@@ -195,7 +198,7 @@ def test_a_repeat_trains_nothing_and_says_the_same(out, results, tmp_path, monke
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*")}
     assert {path for path in after if path.is_file()} == {p for p in before if p.is_file()}
     assert all(after[path] == before[path] for path in before if path.is_file())
-    again = schema.Answers.model_validate_json((tmp_path / "results.json").read_text())
+    again = records.Answers.model_validate_json((tmp_path / "results.json").read_text())
     for name in papers:
         assert again.papers[name].result.claims == results.papers[name].result.claims
 
@@ -209,7 +212,7 @@ def test_controls_are_run_when_asked_for(out, tmp_path, monkeypatch, capfd):
     assert cli.main(arguments) == 0
     said = capfd.readouterr().err
     assert "hajhashem: control, shuffled labels, copies apart" in said
-    answers = schema.Answers.model_validate_json((tmp_path / "results.json").read_text())
+    answers = records.Answers.model_validate_json((tmp_path / "results.json").read_text())
     result = answers.papers["hajhashem"].result
     assert result.options.controls
     assert [(each.control, each.split) for each in result.controls] == [
@@ -234,9 +237,15 @@ def test_a_question_that_nobody_asked_trains_only_what_it_must(out, tmp_path, mo
     monkeypatch.delenv("BRAINLIB_DATA", raising=False)
     monkeypatch.delenv("BRAINLIB_WEIGHTS", raising=False)
     shutil.copytree(out / "store", tmp_path / "store")
-    given = {"paper": "hajhashem", "arm": "resnet18", "setting": "protocol.batch_size", "value": 16,
-             "profile": "smoke", "out": str(tmp_path)}
-    outcome = report.run_notebook(NOTEBOOKS / "explore.ipynb", given, tmp_path)
+    given = {
+        "paper": "hajhashem",
+        "arm": "resnet18",
+        "setting": "protocol.batch_size",
+        "value": 16,
+        "profile": "smoke",
+        "out": str(tmp_path),
+    }
+    outcome = notebook.run_notebook(NOTEBOOKS / "explore.ipynb", given, tmp_path)
     assert outcome.error is None
     assert capfd.readouterr().err.count("1 model to train") == 1
     page = " ".join(re.sub(r"<[^>]+>", " ", outcome.html.read_text()).split())
@@ -258,14 +267,12 @@ def test_heat_maps_are_measured(results):
 def test_parameters_are_the_options_and_their_types(name):
     cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
     (source,) = [c.source for c in cells if "parameters" in c.metadata.get("tags", [])]
-    given = {
-        line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse(source).body
-    }
+    given = {line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse(source).body}
     assert set(given) == set(Options.model_fields)
     assert Options.of(given).profile == "demo"
 
 
 def test_an_unknown_parameter_is_refused_before_anything_runs(tmp_path):
     with pytest.raises(UsageError, match="epochs"):
-        report.run_notebook(NOTEBOOKS / "jardim.ipynb", {"epochs": 3}, tmp_path / "reports")
+        notebook.run_notebook(NOTEBOOKS / "jardim.ipynb", {"epochs": 3}, tmp_path / "reports")
     assert list(tmp_path.iterdir()) == []

@@ -138,7 +138,7 @@ def test_importing_brainlib_loads_no_heavy_library():
 
 
 def test_the_command_line_and_the_study_load_without_tensorflow():
-    loaded = loaded_after("import brainlib.cli, brainlib.study")
+    loaded = loaded_after("import brainlib.cli, brainlib.study.study")
     assert not loaded & {"tensorflow", "keras", "keras_hub"}
 
 

@@ -1,0 +1,105 @@
+"""The program as a page of this machine: `notebooks/app.ipynb`, served by Voilà on the loopback address.
+
+Voilà's own defaults open the page to every user of the machine, let it load style sheets from another
+host, and start whatever kernel is registered; here it asks for a token, as Jupyter does, the browser may
+ask no other host, and the kernel is this interpreter.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+
+import traitlets
+import zmq
+from jupyter_client.kernelspec import KernelSpecManager
+from voila.app import Voila
+
+from brainlib.errors import UsageError
+
+_NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "app.ipynb"
+#: What the page may load: itself, and what it makes. Widgets are modules made from text (blob).
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'self'; frame-ancestors 'self'"
+)
+
+
+class OwnKernel(KernelSpecManager):
+    """Knows this interpreter's kernel alone: another of its name may be of another environment."""
+
+    kernel_dirs = traitlets.List([])
+
+
+class Server(Voila):
+    """Voilà, with a line that says where the page is."""
+
+    opens = traitlets.Bool(True, help="Whether a browser is opened.")
+
+    def launch_browser(self):
+        """Say the address and open it; Voilà's own would leave out the token."""
+        print(
+            f"{self.display_url}\nOpen this address in a browser on this machine; Ctrl-C ends the program.",
+            file=sys.stderr,
+            flush=True,
+        )
+        if self.opens:
+            # Through a file that the user alone can read: every user sees the arguments of a browser.
+            page = Path(self.connection_dir) / "open.html"
+            page.write_text(f'<meta http-equiv="refresh" content="0; url={self.display_url}">', "utf-8")
+            page.chmod(0o600)
+            threading.Thread(target=webbrowser.open, args=(page.as_uri(),), daemon=True).start()
+
+
+def serve(out: Path, data: str = "", *, port: int = 8866, browser: bool = True) -> None:
+    """Serve the program until Ctrl-C.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the reports, whose store has the models.
+    data : str
+        Folder of the data sets, or "".
+    port : int
+        The first that is tried; one that is taken gives way to another.
+    browser : bool
+        Whether a browser is opened.
+
+    Raises
+    ------
+    UsageError
+        The notebook is not beside the package, or no port is free.
+    """
+    if not _NOTEBOOK.is_file():
+        raise UsageError(
+            f"{_NOTEBOOK.name}: expected beside the package, found none; run from a checkout of the project"
+        )
+    # The kernel inherits them: Voilà hands no parameters to a notebook.
+    os.environ["BRAINLIB_OUT"] = str(out)
+    if data:
+        os.environ["BRAINLIB_DATA"] = data
+    server = Server(
+        config_file_paths=[],  # one in the current folder could open the page to everybody
+        notebook_path=str(_NOTEBOOK),
+        ip="127.0.0.1",
+        port=port,
+        opens=browser,
+        auto_token=True,
+        log_level=logging.WARNING,
+        tornado_settings={"headers": {"Content-Security-Policy": _POLICY}},
+    )
+    server.config.VoilaConfiguration.kernel_spec_manager_class = OwnKernel
+    # Other users of the machine can reach the kernel's ports; older versions have no choice.
+    server.config.KernelManager.transport_encryption = "auto" if zmq.has("curve") else "disabled"
+    # Of a page that was closed without a word, such as a browser that crashed, nothing stays.
+    server.config.MappingKernelManager.cull_idle_timeout = 3600
+    server.initialize([])
+    try:
+        server.start()
+    except (SystemExit, OverflowError):
+        raise UsageError(f"--port {port}: expected a free port there or near it, found none; name another") from None

@@ -1,0 +1,359 @@
+"""The data sets as data: which folders, classes and counts each has, and what is really there.
+
+A set is found (on disk, on Kaggle, or as phantoms standing in for it), checked against what was
+published, and indexed into a table with one row an image. This module never knows of models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from brainlib.data import grouping, images
+from brainlib.data.phantoms.dataset import TRUTH, TRUTH_COLUMNS, phantom_root
+from brainlib.data.registry import DataSetInfo, info_of
+from brainlib.errors import DataError
+from brainlib.io import sha256_of, writing
+
+_THREADS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """An indexed data set.
+
+    Attributes
+    ----------
+    name : str
+        Its name in `REGISTRY`.
+    root : Path
+        The folder that the paths of the table start from.
+    table : pandas.DataFrame
+        One row an image: ``path`` (posix, from `root`), ``label``, ``part``, ``bytes``, ``width``,
+        ``height``, ``mode`` and ``format`` as stored, ``byte_hash``, ``pixel_hash``, ``patient``
+        (str, or None where unknown). Sorted by part, label and natural path, indexed 0 to n - 1.
+    classes : tuple of str
+        Labels in the order of class numbers.
+    fingerprint : str
+        16 hexadecimal digits of every path, label and byte: two sets with one fingerprint are one.
+    differences : tuple of str
+        A sentence for each folder whose number of images is not the published one.
+    phantom : bool
+        Whether the images are synthetic.
+    copies : ndarray of int, shape (n,), optional
+        Group of copies of each image, near copies too, as `audit.copies` finds them.
+    """
+
+    name: str
+    root: Path
+    table: pd.DataFrame
+    classes: tuple[str, ...]
+    fingerprint: str
+    differences: tuple[str, ...]
+    phantom: bool
+    copies: np.ndarray | None = None
+
+    def group_ids(self) -> np.ndarray:
+        """Group of copies of each image: int array, shape (n,), from 0.
+
+        Where no audit has looked for near copies, images with the same pixels.
+        """
+        return pd.factorize(self.table["pixel_hash"])[0] if self.copies is None else self.copies
+
+    def kept_together(self) -> np.ndarray:
+        """Groups that a clean split must not divide: copies, and where known images of one patient."""
+        patients, copies = self.table["patient"], self.group_ids()
+        if patients.isna().all():
+            return copies
+        own = pd.Series([f"image {n}" for n in range(len(patients))], index=patients.index)
+        return grouping.joined(copies, pd.factorize(patients.fillna(own))[0])
+
+    def together(self, paths: Sequence[str], groups: np.ndarray) -> np.ndarray:
+        """Join a grouping of some images, by their paths, with `kept_together`: int array (m,)."""
+        known = pd.Series(self.kept_together(), index=self.table["path"])
+        return grouping.joined(groups, known[paths].to_numpy())
+
+
+def locate(name: str, data: Path) -> Path:
+    """Find a set's root under ``data/name``, looking one folder deeper if need be.
+
+    Archives of some sets wrap everything in a folder (``Data``, ``brain_tumor_dataset``); the top
+    level is preferred, because one archive holds a second copy inside.
+
+    Parameters
+    ----------
+    name : str
+        Name in `REGISTRY`.
+    data : Path
+        The folder with one folder a set.
+
+    Returns
+    -------
+    Path
+        The folder that holds every folder of the published layout.
+
+    Raises
+    ------
+    DataError
+        A folder is missing, empty, lacks a class, or a class has no image.
+    """
+    info, data = info_of(name), Path(data)
+    if not os.path.isdir(data):
+        raise DataError(
+            f"{data}: expected the data folder, received "
+            f"{'a file' if os.path.exists(data) else 'nothing of that name'}; "
+            "give the folder that holds one folder a data set"
+        )
+    return _root_of(info, data / name)
+
+
+def download(name: str) -> Path:
+    """Download a set from Kaggle through kagglehub (or take its cached copy).
+
+    Parameters
+    ----------
+    name : str
+        Name in `REGISTRY`.
+
+    Returns
+    -------
+    Path
+        The set's root, checked as `locate` does.
+
+    Raises
+    ------
+    DataError
+        kagglehub is not installed, the download failed, or what came has another layout.
+    """
+    info = info_of(name)
+    if not info.handle:
+        raise DataError(
+            f"{name}: expected a set published on Kaggle, received one that is made "
+            "by this program; use phantoms for it"
+        )
+    try:
+        import kagglehub
+
+        base = Path(kagglehub.dataset_download(info.handle))
+    except Exception as error:  # network, credentials, consent, disk: kagglehub raises any kind
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(
+            f"{info.handle}: expected a download from Kaggle, received {reason}; check the "
+            f"network and your Kaggle login, or unpack {info.url} as DATA/{name} yourself"
+        ) from error
+    return _root_of(info, base)
+
+
+def index(name: str, root: Path, store: Path) -> DataSet:
+    """Read every image of a set once and tabulate it.
+
+    All files are hashed on every call, so a changed file is always noticed; they are decoded only
+    if ``store/index/`` does not know these bytes yet.
+
+    Parameters
+    ----------
+    name : str
+        Name in `REGISTRY`.
+    root : Path
+        As `locate` returns it. A ``truth.csv`` in it marks a phantom and gives the patients.
+    store : Path
+        Folder of everything that is kept between runs.
+
+    Returns
+    -------
+    DataSet
+
+    Raises
+    ------
+    DataError
+        A folder lacks or an image cannot be decoded; the message names it.
+    StoreError
+        The index cannot be written.
+    """
+    info, root = info_of(name), Path(root)
+    rows, differences = [], []
+    for folder in info.folders:
+        files = _image_files(root / folder.path)
+        if not files:
+            raise _no_image(root / folder.path)
+        rows += [(f"{folder.path}/{file}", folder.label, folder.part) for file in files]
+        if len(files) != folder.count:
+            differences.append(f"{folder.path}: {folder.count} images were published, {len(files)} are here.")
+    rows.sort(key=lambda row: (row[2], row[1], _natural(row[0])))
+    table = pd.DataFrame(rows, columns=["path", "label", "part"])
+    paths = [root / path for path in table["path"]]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        hashes = list(pool.map(sha256_of, paths))
+    table["bytes"] = [path.stat().st_size for path in paths]
+    facts = _facts(paths, hashes, Path(store))
+    for column in ("width", "height", "mode", "format"):
+        table[column] = [getattr(facts[key], column) for key in hashes]
+    table["byte_hash"] = hashes
+    table["pixel_hash"] = [facts[key].pixel_hash for key in hashes]
+    patients = _patients(root)
+    known = patients or {}
+    table["patient"] = pd.Series([known.get(path) for path in table["path"]], dtype=object)
+
+    phantom = patients is not None or name == "phantom"
+    return DataSet(
+        name=name,
+        root=root,
+        table=table,
+        classes=info.classes,
+        fingerprint=fingerprint(table),
+        differences=() if phantom else tuple(differences),
+        phantom=phantom,
+    )
+
+
+def fingerprint(table: pd.DataFrame) -> str:
+    """16 hexadecimal digits of every path, label and byte hash of a table, as in `DataSet`."""
+    lines = sorted(zip(table["path"], table["label"], table["byte_hash"], strict=True))
+    return hashlib.sha256("\n".join("\t".join(line) for line in lines).encode()).hexdigest()[:16]
+
+
+def load(name: str, data: str | Path, store: Path, *, phantoms: int | None = None) -> DataSet:
+    """Find, check and index a data set, wherever it is to come from.
+
+    Parameters
+    ----------
+    name : str
+        Name in `REGISTRY`.
+    data : str or Path
+        A folder with one folder a set, ``"kaggle"``, or ``"phantoms"``.
+    store : Path
+        Folder of everything that is kept between runs.
+    phantoms : int, optional
+        With ``"phantoms"``, and needed there: how many stand in for the set. They are written
+        once to ``store/phantoms/`` as PNG, in the set's own folders, with ``truth.csv`` and
+        ``masks/`` beside them. Every class gets the same number, published train and test
+        folders share it in the published proportion, no patient is in both, and about a tenth
+        of the images are planted copies.
+
+    Returns
+    -------
+    DataSet
+
+    Raises
+    ------
+    DataError
+        As `locate`, `download` and `index`.
+    UsageError
+        Too few phantoms to fill every folder of the set.
+    StoreError
+        Something cannot be written to the store.
+    """
+    if str(data) == "phantoms":
+        return index(name, phantom_root(info_of(name), phantoms, Path(store)), store)
+    root = download(name) if str(data) == "kaggle" else locate(name, Path(data))
+    return index(name, root, store)
+
+
+def _root_of(info: DataSetInfo, base: Path) -> Path:
+    """Return `base`, or the folder in it, that holds the whole published layout."""
+    wanted = [folder.path for folder in info.folders]
+    layout = "folders " + ", ".join(wanted)
+    advice = f"unpack {info.url} there" if info.url else "write phantoms there"
+    if not os.path.isdir(base):
+        raise DataError(f"{base}: expected a folder with the {layout}, received nothing; {advice}")
+    inside = sorted(entry for entry in _entries(base) if os.path.isdir(entry))
+    for root in (base, *inside):
+        if all(os.path.isdir(root / path) for path in wanted):
+            for path in wanted:
+                if not _image_files(root / path):
+                    raise _no_image(root / path)
+            return root
+    missing = ", ".join(path for path in wanted if not os.path.isdir(base / path))
+    received = f"no {missing}" if inside else "no folder at all"
+    raise DataError(f"{base}: expected the {layout}, received {received}; {advice}")
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise DataError(
+            f"{folder}: expected a folder that can be listed, received "
+            f"{error.strerror or error}; check that it exists and its permissions"
+        ) from error
+
+
+def _image_files(folder: Path) -> list[str]:
+    """Names of the images that lie in a folder itself: no link is followed into another folder."""
+    names = [
+        entry.name
+        for entry in _entries(folder)
+        if not entry.name.startswith(".") and entry.suffix.lower() in images.SUFFIXES and os.path.isfile(entry)
+    ]
+    for name in names:
+        # Python reads bytes that are not UTF-8 as surrogates (Cs), which no table can store.
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+            raise DataError(
+                f"{folder}: expected file names in UTF-8 without control characters, received "
+                f"{name!a}; rename that file"
+            )
+    return names
+
+
+def _no_image(folder: Path) -> DataError:
+    return DataError(
+        f"{folder}: expected images ({', '.join(sorted(images.SUFFIXES))}), received a folder "
+        "without one; fill it or unpack the data set again"
+    )
+
+
+def _natural(path: str) -> tuple[list[str | int], str]:
+    """Sort key that puts y2 before y10, whatever the case of the letters."""
+    parts = re.split("([0-9]+)", path.casefold())
+    return [int(part) if number % 2 else part for number, part in enumerate(parts)], path
+
+
+def _facts(paths: list[Path], hashes: list[str], store: Path) -> dict[str, images.ImageFacts]:
+    """Return byte hash -> facts: from the store if it has them whole, else by decoding."""
+    unique = dict(zip(hashes, paths, strict=True))
+    key = hashlib.sha256("\n".join([images.VERSION, *sorted(unique)]).encode()).hexdigest()
+    target = store / "index" / f"{key[:32]}.json"
+    try:
+        check, content = target.read_text("utf-8").split("\n", 1)
+        if check == hashlib.sha256(content.encode()).hexdigest():
+            return {hash_: images.ImageFacts(*row) for hash_, row in json.loads(content).items()}
+    except (OSError, ValueError):  # not there, or damaged: both are mended by decoding
+        pass
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            found = list(pool.map(images.describe, unique.values(), unique))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # do not decode thousands more to say what is known
+            raise
+    facts = dict(zip(unique, found, strict=True))
+    content = json.dumps(facts)
+    with writing(target) as file:
+        file.write(f"{hashlib.sha256(content.encode()).hexdigest()}\n{content}".encode())
+    return facts
+
+
+def _patients(root: Path) -> dict[str, str] | None:
+    """Return path -> patient of a folder of phantoms, None for real images."""
+    path = root / TRUTH
+    if not path.exists():
+        return None
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if list(table.columns) != TRUTH_COLUMNS:
+            raise ValueError(f"columns {', '.join(map(str, table.columns))}")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: expected the truth of phantoms as columns {', '.join(TRUTH_COLUMNS)}, "
+            f"received {' '.join(str(error).split())[:200]}; remove the file or its folder"
+        ) from error
+    return dict(zip(table["path"], table["patient"], strict=True))

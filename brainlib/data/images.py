@@ -1,0 +1,329 @@
+"""Image files become arrays, once: decoded, hashed, resized into a memory map keyed by content.
+
+Files of the public sets are untidy: PNG named ``.jpg``, grey next to colour, palettes, alpha
+channels. Everything here therefore looks at a file's bytes, never at its name, and every damaged
+file ends in one line that names it. This module never knows of labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from brainlib.errors import DataError, StoreError
+from brainlib.io import open_array, save_array
+
+if TYPE_CHECKING:
+    from brainlib.data.datasets import DataSet
+
+#: Part of every cache key: raise it when decoding, hashing or resizing gives other pixels.
+VERSION = "1"
+
+#: Suffixes (lower case) of the files that count as images.
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+
+#: Pillow also reads formats that start other programs (EPS starts Ghostscript): none is needed.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
+
+# A slice has less than a megabyte; reading a file of any size would fill the memory.
+MAX_FILE_BYTES = 256 * 2**20
+
+_THREADS = 2
+_CHUNK = 64  # images in memory at once while the memory map is written: 11 MB at 240 by 240 by 3
+
+
+class ImageFacts(NamedTuple):
+    """What an index keeps of an image file: its header as stored, and the hash of its pixels."""
+
+    width: int
+    height: int
+    mode: str
+    format: str
+    pixel_hash: str
+
+
+def decode(path: Path) -> Image.Image:
+    """Decode an image file to 8 bits, upright, grey or colour.
+
+    Grey files stay ``"L"``. Palette, CMYK and YCbCr files become ``"RGB"``. Alpha is dropped, not
+    blended, as Keras' ``load_img`` does. A 16-bit value v becomes round(v / 257), so that 65535 is
+    255 and 32768 is 128. Floats are read as 0 to 1, 0 to 255 or 0 to 65535, whichever is the
+    narrowest range that holds them all.
+
+    Parameters
+    ----------
+    path : Path
+        An image file. Its name does not matter, its bytes do.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode ``"L"`` or ``"RGB"``, values 0 to 255, the EXIF rotation applied.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, is empty, is not an image, is cut short, or announces more pixels
+        than ``PIL.Image.MAX_IMAGE_PIXELS`` (found out before any pixel is decoded).
+    """
+    path = Path(path)
+    return decode_bytes(read(path), path)[0]
+
+
+def decode_bytes(
+    data: bytes, name: Path | str, advice: str = "replace the file by a fresh copy of the data set's"
+) -> tuple[Image.Image, tuple[int, int, str, str]]:
+    """Decode the bytes of an image file, as `decode` does.
+
+    Parameters
+    ----------
+    data : bytes
+    name : Path or str
+        What an error message calls it.
+    advice : str
+        What an error message tells its reader to do.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode ``"L"`` or ``"RGB"``, 8 bits, upright.
+    (int, int, str, str)
+        Width, height, mode and format as the file states them.
+
+    Raises
+    ------
+    DataError
+        As `decode`.
+    """
+    if not data:
+        raise DataError(f"{name}: expected an image, received an empty file (0 bytes); {advice}")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and image.width * image.height > limit:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+            stored = (image.width, image.height, image.mode, image.format or "")
+            image.load()
+            return _to_eight_bits(_upright(image)), stored
+    except Image.UnidentifiedImageError as error:
+        raise DataError(
+            f"{name}: expected an image ({', '.join(FORMATS)}), received {len(data)} bytes that are none; {advice}"
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(
+            f"{name}: expected at most {Image.MAX_IMAGE_PIXELS} pixels, received an image that "
+            f"announces more ({_one_line(error)}); {advice}"
+        ) from error
+    except Exception as error:  # a damaged file makes Pillow raise nearly any kind of exception
+        raise DataError(
+            f"{name}: expected a whole image, received one that cannot be decoded ({_one_line(error)}); {advice}"
+        ) from error
+
+
+def describe(path: Path, byte_hash: str) -> ImageFacts:
+    """Decode a file once and keep what an index needs of it.
+
+    Parameters
+    ----------
+    path : Path
+        An image file.
+    byte_hash : str
+        The `file_hash` that the file must still have.
+
+    Returns
+    -------
+    ImageFacts
+        Width, height (pixels), mode and format as stored, and the `pixel_hash` once decoded.
+
+    Raises
+    ------
+    DataError
+        As `decode`, or the file has changed since it was hashed.
+    """
+    image, stored = decode_bytes(_read_unchanged(path, byte_hash), path)
+    return ImageFacts(*stored, pixel_hash(image))
+
+
+def pixel_hash(image: Image.Image) -> str:
+    """Hash the grey picture, so that copies stored in other formats are recognised.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        As `decode` returns it.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits: SHA-256 of width, height and the grey bytes. A grey picture has one
+        hash, be it stored in one channel or in three equal ones.
+    """
+    digest = hashlib.sha256(f"{image.width}x{image.height}:".encode())
+    digest.update(image.convert("L").tobytes())
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read.
+    """
+    return hashlib.sha256(read(Path(path))).hexdigest()
+
+
+def load_images(dataset: DataSet, rows: np.ndarray, size: int, channels: int, store: Path) -> np.ndarray:
+    """Return images of a data set as one array on disk, decoding them at most once ever.
+
+    The resizing is bilinear without antialiasing, the default of Keras'
+    ``image_dataset_from_directory``. The array lies in ``store/images/`` under a name made of the
+    files' byte hashes in order, the size, the channels and the version of this code. It is
+    written image by image, so memory stays small however many images there are.
+
+    Parameters
+    ----------
+    dataset : DataSet
+        Its ``root`` and the columns ``path`` and ``byte_hash`` of its ``table`` are used.
+    rows : ndarray of int, shape (n,)
+        Positions in the table, in the order wanted.
+    size : int
+        Width and height in pixels.
+    channels : int
+        1 (grey) or 3 (RGB; a grey image is repeated).
+    store : Path
+        Folder of everything that is kept between runs.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n, size, size, channels)
+        A read-only memory map, values 0 to 255.
+
+    Raises
+    ------
+    DataError
+        A file cannot be decoded, or has changed since the data set was indexed.
+    StoreError
+        The array cannot be written.
+    """
+    if size < 1 or channels not in (1, 3):
+        raise ValueError(f"expected size >= 1 and channels 1 or 3, received {size} and {channels}")
+    wanted = dataset.table.iloc[np.asarray(rows, dtype=np.intp)]
+    hashes = [str(value) for value in wanted["byte_hash"]]
+    paths = [Path(dataset.root) / relative for relative in wanted["path"]]
+    shape = (len(paths), size, size, channels)
+    key = hashlib.sha256("\n".join(["bilinear", VERSION, str(shape), *hashes]).encode())
+    target = Path(store) / "images" / f"{key.hexdigest()[:32]}.npy"
+    cached = open_array(target, shape, np.uint8)
+    if cached is not None:
+        return cached
+
+    def one(path: Path, byte_hash: str) -> np.ndarray:
+        image, _ = decode_bytes(_read_unchanged(path, byte_hash), path)
+        return to_array(image, size, channels)
+
+    def decoded():
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for start in range(0, len(paths), _CHUNK):
+                part = slice(start, start + _CHUNK)
+                yield from pool.map(one, paths[part], hashes[part])
+
+    save_array(target, shape, np.uint8, decoded())
+    built = open_array(target, shape, np.uint8)
+    if built is None:
+        raise StoreError(f"{target}: expected the array just written, received none; run again")
+    return built
+
+
+def read(path: Path) -> bytes:
+    """Return the bytes of an image file; DataError where it cannot be read or is far too large."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise DataError(
+                f"{path}: expected an image of at most {MAX_FILE_BYTES} bytes, received {size}; "
+                "replace the file by a fresh copy of the data set's"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path}: expected an image file that can be read, received "
+            f"{error.strerror or error}; check that it exists and its permissions"
+        ) from error
+
+
+def _read_unchanged(path: Path, byte_hash: str) -> bytes:
+    data = read(path)
+    if hashlib.sha256(data).hexdigest() != byte_hash:
+        raise DataError(
+            f"{path}: expected the bytes that were indexed, received others; "
+            "the file changed during the run, so run again"
+        )
+    return data
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF bytes say nothing about the rotation nor about the pixels
+        return image
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    mode = image.mode
+    if mode in ("L", "RGB"):
+        return image
+    if mode == "F" or mode.startswith("I"):
+        return Image.fromarray(_scale_to_eight_bits(np.asarray(image)))
+    image.info.pop("transparency", None)  # dropped either way; Pillow would warn of it
+    return image.convert("L" if mode in ("1", "LA", "La") else "RGB")
+
+
+def _scale_to_eight_bits(values: np.ndarray) -> np.ndarray:
+    low, high = float(values.min()), float(values.max())
+    if not 0 <= low <= high <= 65535:  # a NaN fails this too
+        raise ValueError(f"values from {low:g} to {high:g}, expected 0 to 65535")
+    top = 65535.0
+    if values.dtype.kind == "f" and high <= 255:
+        top = 1.0 if high <= 1 else 255.0
+    return np.floor(values * (255.0 / top) + 0.5).astype(np.uint8)
+
+
+def to_array(image: Image.Image, size: int, channels: int) -> np.ndarray:
+    """Resize a decoded picture to uint8 (size, size, channels), as a model takes it.
+
+    The sampling is that of ``tf.image.resize``: bilinear without antialiasing, rounded. A picture that
+    is not square is stretched.
+    """
+    if channels == 1:
+        image = image.convert("L")
+    pixels = np.asarray(image, dtype=np.uint8)
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    if pixels.shape[:2] != (size, size):
+        top, bottom, down = _neighbours(pixels.shape[0], size)
+        left, right, across = _neighbours(pixels.shape[1], size)
+        down, across = down[:, None, None], across[None, :, None]
+        lines = pixels[top] * (1 - down) + pixels[bottom] * down
+        pixels = lines[:, left] * (1 - across) + lines[:, right] * across
+        pixels = (pixels + 0.5).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(pixels, (size, size, channels)))
+
+
+def _neighbours(length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each of `size` new pixels, the two old ones around its centre and the second's weight."""
+    centre = (np.arange(size) + 0.5) * (length / size) - 0.5
+    first = np.floor(centre)
+    weight = (centre - first).astype(np.float32)
+    first = first.astype(np.intp)
+    return np.clip(first, 0, length - 1), np.clip(first + 1, 0, length - 1), weight
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,97 @@
+"""Phantoms in the place of a data set: in its own folders, under its own class names.
+
+They are files like any other set's, so everything behind them is the same code for both.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from brainlib.data.phantoms.draw import KINDS, make_phantoms
+from brainlib.data.registry import DataSetInfo, Folder
+from brainlib.errors import UsageError
+from brainlib.io import built_folder
+
+TRUTH = "truth.csv"
+TRUTH_COLUMNS = ["path", "kind", "plane", "patient", "copy_of", "alteration"]
+#: Part of the name under which phantoms are kept: raise it when they are drawn differently.
+VERSION = "1"
+
+
+def phantom_root(info: DataSetInfo, number: int | None, store: Path) -> Path:
+    """Return the folder of phantoms that stand in for a set, written now if need be."""
+    divided = len(info.folders) > len(info.classes)
+    least = len(info.classes) * (2 if divided else 1)
+    if number is None or number < least:
+        raise UsageError(
+            f"{info.name}: expected at least {least} phantoms, one for each of its folders, "
+            f"received {number}; ask for more"
+        )
+    target = store / "phantoms" / f"{info.name}-{number}-{VERSION}"
+    return built_folder(target, lambda folder: _write_phantoms(info, number, folder))
+
+
+def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
+    quotas = _quotas(info, number)
+    per_class = -(-number // len(info.classes))
+    slices = 3 if per_class >= 6 else 1
+    # Every kind is drawn in one call, because its levels are balanced over the kinds of a call;
+    # each has enough originals for a whole class, and for what a folder leaves of its last patient.
+    originals = len(KINDS) * (per_class + 2 * slices)
+    copies = originals // 20
+    drawn = make_phantoms(
+        originals + 2 * copies,
+        slices_per_patient=slices,
+        exact_copies=copies,
+        altered_copies=copies,
+    )
+    patients = {
+        kind: [list(rows.index) for _, rows in table.groupby("patient", sort=False)]
+        for kind, table in drawn.table.groupby("kind")
+    }
+    names: dict[int, str] = {}
+    block = dict.fromkeys(info.classes, 0)
+    for folder, quota in quotas:
+        kinds, chosen = _kinds(folder.label), []
+        while len(chosen) < quota:
+            turn = block[folder.label]
+            block[folder.label] += 1
+            # The planes take turns over the blocks, so kinds must not do so in the same step.
+            chosen += patients[kinds[(turn + turn // len(kinds)) % len(kinds)]][turn]
+        for place, row in enumerate(chosen[:quota], start=1):
+            names[row] = f"{folder.path}/{folder.label}_{place}.png"
+    truth = drawn.table.loc[list(names)].assign(path=list(names.values()))
+    truth["copy_of"] = [names.get(row, "") for row in truth["copy_of"]]
+    for row, path in names.items():
+        for pixels, file in (
+            (drawn.images[row], root / path),
+            (drawn.masks[row].astype(np.uint8) * 255, root / "masks" / path),
+        ):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(file)
+    truth[TRUTH_COLUMNS].to_csv(root / TRUTH, index=False, lineterminator="\n")
+
+
+def _quotas(info: DataSetInfo, number: int) -> list[tuple[Folder, int]]:
+    """Share phantoms over the folders: classes equal, train and test as published."""
+    quotas = []
+    for place, label in enumerate(info.classes):
+        share = number // len(info.classes) + (place < number % len(info.classes))
+        folders = [folder for folder in info.folders if folder.label == label]
+        for folder in folders[1:]:
+            part = folder.count / sum(other.count for other in folders)
+            quotas.append((folder, min(max(round(share * part), 1), share - 1)))
+            share -= quotas[-1][1]
+        quotas.append((folders[0], share))
+    return quotas
+
+
+def _kinds(label: str) -> tuple[str, ...]:
+    """Kinds of phantom that a class takes: by its name, or every tumour for a "yes"."""
+    tumours = tuple(kind for kind in KINDS if kind != "none")
+    if label == "yes":
+        return tumours
+    return tuple(kind for kind in tumours if label.startswith(kind)) or ("none",)

@@ -1,0 +1,269 @@
+"""Who trains, who validates, who is tested: seeded divisions of a table of images.
+
+A split is data (`Split`), so that a trial can be hashed, stored and repeated. `assign` turns it
+into one word an image: "train", "validation", "test", or "" for an image that the trial leaves
+out. Splitting is done by scikit-learn; by image, as most papers do, or by group of copies, so
+that two copies of a picture never stand on both sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    train_test_split,
+)
+
+from brainlib.errors import UsageError
+
+TRAIN, VALIDATION, TEST, UNUSED = "train", "validation", "test", ""
+
+
+@dataclass(frozen=True)
+class Split:
+    """How one trial divides its images.
+
+    Attributes
+    ----------
+    holdout : float
+        Share of the images held out as the test part, in [0, 1).
+    published : bool
+        Whether the test part is the one that the set is published with, whatever `holdout` says.
+    folds : int
+        k of a k-fold cross-validation on the rest; 0 for none.
+    fold : int
+        Which fold validates, 1 to `folds`; 0 trains on everything that is not held out.
+    validation : float
+        Share of all images taken as the validation part when there are no folds, in [0, 1). It
+        is drawn together with the test part and then divided from it, the way an 8-1-1 split
+        (0.1 and 0.1) is usually made.
+    stratified : bool
+        Whether each part keeps the class proportions of the whole.
+    by : {"image", "group"}
+        Whether single images or whole groups of copies are drawn.
+    images : int
+        How many images to use, drawn evenly from the classes; 0 for all of them.
+    seed : int
+        Seed of the draw.
+    leakage : {"refused", "as_published"}
+        What happens when copies of a picture stand in two parts: an error, or nothing, because a
+        protocol is repeated as it was published.
+    """
+
+    holdout: float = 0.2
+    published: bool = False
+    folds: int = 0
+    fold: int = 0
+    validation: float = 0.0
+    stratified: bool = False
+    by: str = "image"
+    images: int = 0
+    seed: int = 0
+    leakage: str = "refused"
+
+    def __post_init__(self):
+        for name in ("holdout", "validation"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 0 and below 1; received {getattr(self, name)}")
+        if self.holdout + self.validation >= 1:
+            raise UsageError(
+                f"holdout and validation must leave images to train on; received {self.holdout} + {self.validation}"
+            )
+        if self.folds == 1 or self.folds < 0 or not 0 <= self.fold <= self.folds:
+            raise UsageError(
+                f"a fold must be 0 (none) or 1 to k, with k of 2 or more; received fold {self.fold} of {self.folds}"
+            )
+        if self.folds and self.validation:
+            raise UsageError("a split has folds or a validation share, not both")
+        if self.published and self.validation:
+            raise UsageError(
+                f"a split with the published test part draws no validation part; received a share of {self.validation}"
+            )
+        if self.by not in ("image", "group"):
+            raise UsageError(f"a split is by 'image' or by 'group'; received '{self.by}'")
+        if self.leakage not in ("refused", "as_published"):
+            raise UsageError(f"leakage is 'refused' or 'as_published'; received '{self.leakage}'")
+
+
+def assign(labels, groups, split: Split, published=None) -> np.ndarray:
+    """Give every image its part.
+
+    Parameters
+    ----------
+    labels : array of shape (n,)
+        Class of each image.
+    groups : array of shape (n,)
+        Group of each image: copies, or images of one patient, that must not be divided.
+    split : Split
+    published : array of shape (n,), optional
+        The part of each image in the published set, "train" or "test"; read only when
+        ``split.published``. By group, training images with a copy in that test part are left out.
+
+    Returns
+    -------
+    array of str, shape (n,)
+        "train", "validation", "test", or "" where the image is not used.
+
+    Raises
+    ------
+    UsageError
+        When a class or a group is too small to be divided so, or a group stands in two parts
+        though leakage is refused.
+    """
+    labels, every = np.asarray(labels), np.asarray(groups)
+    parts = np.full(len(labels), UNUSED, dtype="<U10")
+    rows = used(labels, split, published)
+    groups = None if split.by == "image" else every
+    try:
+        if split.published:
+            test = rows[np.asarray(published)[rows] == TEST]
+            rest = np.setdiff1d(rows, test)
+            if groups is not None:
+                rest = rest[~np.isin(groups[rest], groups[test])]
+        else:
+            rest, test = _hold_out(rows, labels, groups, split.holdout + split.validation, split)
+        validation = rows[:0]
+        if split.fold:
+            folds = list(_folds(rest, labels, groups, split))
+            rest, validation = folds[split.fold - 1]
+        elif split.validation:
+            share = split.holdout / (split.holdout + split.validation)
+            validation, test = _hold_out(test, labels, groups, share, split)
+        parts[test] = TEST
+        parts[rest], parts[validation] = TRAIN, VALIDATION
+    except ValueError as error:
+        raise UsageError(
+            f"cannot split {len(rows)} images of {len(np.unique(labels[rows]))} classes as asked "
+            f"({str(error).splitlines()[0]}); use more images or an unstratified split"
+        ) from error
+    if split.leakage == "refused":
+        _refuse_leakage(parts, every)
+    return parts
+
+
+def _refuse_leakage(parts, groups):
+    pairs = {(group, part) for group, part in zip(groups.tolist(), parts.tolist(), strict=True) if part}
+    split = len(pairs) - len({group for group, _ in pairs})
+    if split:
+        raise UsageError(
+            f"expected a split that keeps copies together, received one with {split} groups in two "
+            "parts; split by 'group', or say leakage='as_published' to repeat a published protocol"
+        )
+
+
+def used(labels, split: Split, published=None) -> np.ndarray:
+    """Positions of the images that a split uses at all, ascending; as in `assign`."""
+    if not split.published:
+        return choose_images(labels, split.images, split.seed)
+    published = np.asarray(published)
+    test = np.flatnonzero(published == TEST)
+    if len(test) == 0 or len(test) == len(labels):
+        raise UsageError(
+            "a split with the published test part needs a set that is published in two parts; "
+            f"of {len(labels)} images {len(test)} are published as test images"
+        )
+    if not split.images:
+        return np.arange(len(labels))
+    # A subset has the proportion of the published parts, with an image of each class in both.
+    classes = len(np.unique(labels))
+    share = max(classes, round(split.images * len(test) / len(labels)))
+    train = np.flatnonzero(published != TEST)
+    chosen = [
+        part[choose_images(labels[part], count, split.seed)]
+        for part, count in ((test, share), (train, max(1, split.images - share)))
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def oversampled(labels, rows: np.ndarray, label: str, seed: int) -> np.ndarray:
+    """Repeat the images of a class until it has as many as the largest one.
+
+    Parameters
+    ----------
+    labels : array of shape (n,)
+    rows : array of int
+        Positions of the training images.
+    label : str
+        The class that is repeated; every one of its images before any a second time.
+    seed : int
+        Of the draw of those that come once more than others.
+
+    Returns
+    -------
+    array of int
+        `rows`, followed by the repeated ones.
+    """
+    own = rows[np.asarray(labels)[rows] == label]
+    if len(own) == 0:
+        return rows
+    most = np.unique(np.asarray(labels)[rows], return_counts=True)[1].max()
+    whole, some = divmod(int(most) - len(own), len(own))
+    drawn = np.random.default_rng(seed).permutation(own)[:some]
+    return np.concatenate([rows, *[own] * whole, np.sort(drawn)])
+
+
+def choose_images(labels, images: int, seed: int) -> np.ndarray:
+    """Choose a subset with as equal a number from each class as there is.
+
+    Parameters
+    ----------
+    labels : array of shape (n,)
+    images : int
+        How many; 0 or at least n chooses all.
+    seed : int
+
+    Returns
+    -------
+    array of int, ascending
+        Positions of the chosen images.
+    """
+    labels = np.asarray(labels)
+    if images <= 0 or images >= len(labels):
+        return np.arange(len(labels))
+    random = np.random.default_rng(seed)
+    queues = [random.permutation(np.flatnonzero(labels == name)) for name in np.unique(labels)]
+    # Round robin over the classes: each gives its next image until there are enough.
+    ranked = np.concatenate([np.stack([np.arange(len(q)), q], axis=1) for q in queues])
+    turns = np.argsort(ranked[:, 0], kind="stable")
+    return np.sort(ranked[turns[:images], 1])
+
+
+def _hold_out(rows, labels, groups, share, split):
+    if share == 0:
+        return rows, rows[:0]
+    if groups is None:
+        rest, held = train_test_split(
+            rows,
+            test_size=share,
+            random_state=split.seed,
+            stratify=labels[rows] if split.stratified else None,
+        )
+    elif split.stratified:
+        # One fold of a k-fold with k = 1/share is the stratified, group-wise hold-out.
+        k = max(2, round(1 / share))
+        folds = StratifiedGroupKFold(k, shuffle=True, random_state=split.seed)
+        rest, held = next(folds.split(rows, labels[rows], groups[rows]))
+        rest, held = rows[rest], rows[held]
+    else:
+        draw = GroupShuffleSplit(1, test_size=share, random_state=split.seed)
+        rest, held = next(draw.split(rows, groups=groups[rows]))
+        rest, held = rows[rest], rows[held]
+    return np.sort(rest), np.sort(held)
+
+
+def _folds(rows, labels, groups, split):
+    options = {"n_splits": split.folds, "shuffle": True, "random_state": split.seed}
+    if groups is None:
+        folds = StratifiedKFold(**options) if split.stratified else KFold(**options)
+        pairs = folds.split(rows, labels[rows])
+    else:
+        folds = StratifiedGroupKFold(**options) if split.stratified else GroupKFold(**options)
+        pairs = folds.split(rows, labels[rows], groups[rows])
+    for train, validation in pairs:
+        yield rows[train], rows[validation]

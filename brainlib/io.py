@@ -1,0 +1,218 @@
+"""Files, folders and arrays that are whole or not there: atomic writing, hashing, verified reading.
+
+Every writer of the package goes through `writing` or `writing_folder`, so an interrupt leaves nothing
+half-written and two processes that write the same target do each other no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from brainlib.errors import StoreError
+
+_MANIFEST = "manifest.json"
+_DIGEST_BYTES = 32  # of the SHA-256 that follows the data of a stored array
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _temporary(target: Path) -> Path:
+    return target.parent / f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[BinaryIO]:
+    """Write a file whole or not at all.
+
+    The bytes go to a temporary file of this process in the same folder, which takes the name
+    `target` when the block ends well and is removed when it does not.
+
+    Raises
+    ------
+    StoreError
+        The folder or the file cannot be written.
+    """
+    temporary = _temporary(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        raise StoreError(
+            f"{target}: expected to write this file, received {error.strerror or error}; "
+            "free disk space or choose a folder that can be written"
+        ) from error
+    finally:
+        with suppress(OSError):  # the folder itself may be a file
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_folder(target: Path, replaces: Callable[[Path], None] | None = None) -> Iterator[Path]:
+    """Fill a folder that takes the name `target` when the block ends well, whole or not at all.
+
+    Parameters
+    ----------
+    target : Path
+    replaces : callable, optional
+        Called with `target` just before the renaming, to take away what stands there.
+
+    Yields
+    ------
+    Path
+        An empty folder beside `target`; removed when the block fails.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written or renamed: what that means is the caller's to say.
+    """
+    temporary = _temporary(target)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if replaces:
+            replaces(target)
+        os.rename(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def built_folder(target: Path, write: Callable[[Path], None]) -> Path:
+    """Return a folder, written now unless it holds exactly the files that were written before.
+
+    Parameters
+    ----------
+    target : Path
+        Its name must change with whatever determines its content.
+    write : callable
+        Called with an empty folder beside `target` to fill, which then takes its name.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be written.
+    """
+    if _is_whole(target):
+        return target
+    try:
+        with writing_folder(target, shutil.rmtree if target.exists() else None) as folder:
+            write(folder)
+            (folder / _MANIFEST).write_text(json.dumps(_manifest(folder)), "utf-8")
+    except OSError as error:
+        if not _is_whole(target):  # else another process was quicker, with the same content
+            raise StoreError(
+                f"{target}: expected to write images there, received "
+                f"{error.strerror or error}; free disk space or choose another folder"
+            ) from error
+    return target
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_bytes())
+        return bool(manifest) and manifest == _manifest(folder)
+    except (OSError, ValueError):
+        return False
+
+
+def _manifest(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != _MANIFEST)
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left behind: temporary names that are over a day old.
+
+    A younger one may belong to a process that is still writing, on this machine or another.
+    """
+    for path in folder.rglob(".*.tmp"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > 86400:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def save_array(path: Path, shape: tuple[int, ...], dtype, blocks: Iterable[np.ndarray]) -> None:
+    """Store an array as a ``.npy`` file with the SHA-256 of its data behind it.
+
+    Parameters
+    ----------
+    path : Path
+    shape, dtype
+        Of the whole array.
+    blocks : iterable of ndarray
+        Its parts along the first axis, in order, so that it need not fit into memory.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be written.
+    """
+    dtype, digest = np.dtype(dtype).newbyteorder("<"), hashlib.sha256()
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    with writing(path) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in blocks:
+            data = np.ascontiguousarray(block, dtype).tobytes()
+            digest.update(data)
+            file.write(data)
+        file.write(digest.digest())
+
+
+_verified: dict[tuple, None] = {}  # (path, size, modification time) of arrays whose sum was compared
+
+
+def open_array(path: Path, shape: tuple[int, ...], dtype) -> np.ndarray | None:
+    """Map an array that `save_array` stored, read only, when its bytes are those that were written.
+
+    The sum is compared once in a process for each state of the file.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.npy`` file; pickled content is refused.
+    shape, dtype
+        What the array must be.
+
+    Returns
+    -------
+    ndarray or None
+        None where the file is not there, is damaged, or holds another array: the caller then
+        builds it anew.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        state = path.stat()
+        if array.shape != shape or array.dtype != dtype:
+            return None
+        if state.st_size != array.offset + array.nbytes + _DIGEST_BYTES:
+            return None
+        key = (str(path), state.st_ino, state.st_size, state.st_mtime_ns)
+        if key not in _verified:
+            digest = hashlib.sha256(array.reshape(-1).data if array.size else b"").digest()
+            with open(path, "rb") as file:
+                file.seek(-_DIGEST_BYTES, os.SEEK_END)
+                if file.read() != digest:
+                    return None
+            _verified[key] = None
+        return array
+    except Exception:  # a damaged header makes NumPy raise nearly any kind of exception
+        return None

@@ -1,0 +1,192 @@
+"""Which backbones there are and where their pretrained weights come from.
+
+A backbone is named as Keras names its weights (`resnet50v2`, `mobilenet_v2`). Weights are
+`imagenet` (Keras' own download), `random`, or a folder that holds the files under the names that
+Keras gives them. Nothing here imports TensorFlow: what is missing is said before a run begins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from brainlib.errors import WeightsError
+from brainlib.io import sha256_of
+
+RANDOM, IMAGENET = "random", "imagenet"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A convolutional network without its classifier.
+
+    Attributes
+    ----------
+    function : str
+        Name in `keras.applications`, or "ResNet18" (built with keras-hub).
+    module : str
+        Module of `keras.applications` whose `preprocess_input` is the backbone's own.
+    files : tuple of (str, str)
+        File names that hold its ImageNet weights without the classifier, each with the input
+        scaling that these weights were trained with: "keras" for the module's own.
+    arguments : tuple of (str, float)
+        Further arguments of the function.
+    """
+
+    function: str
+    module: str
+    files: tuple[tuple[str, str], ...]
+    arguments: tuple[tuple[str, float], ...] = ()
+
+
+def _application(function, module, *files, **arguments):
+    named = tuple((f, "keras") if isinstance(f, str) else f for f in files)
+    return Backbone(function, module, named, tuple(arguments.items()))
+
+
+_KERNELS = "_weights_tf_dim_ordering_tf_kernels_notop.h5"
+
+# File names: keras/src/applications/*.py of Keras 3.
+BACKBONES = {
+    "vgg16": _application("VGG16", "vgg16", "vgg16" + _KERNELS),
+    "vgg19": _application("VGG19", "vgg19", "vgg19" + _KERNELS),
+    "xception": _application("Xception", "xception", "xception" + _KERNELS),
+    "inception_v3": _application("InceptionV3", "inception_v3", "inception_v3" + _KERNELS),
+    "inception_resnet_v2": _application("InceptionResNetV2", "inception_resnet_v2", "inception_resnet_v2" + _KERNELS),
+    "mobilenet": _application(
+        "MobileNet",
+        "mobilenet",
+        "mobilenet_1_0_224_tf_no_top.h5",
+        # Weights of a quantisation-aware training take (x - 128) / 128.
+        ("mobilenet_1_0_224_qat_no_top.h5", "centred_128"),
+    ),
+    "mobilenet_025": _application("MobileNet", "mobilenet", "mobilenet_2_5_224_tf_no_top.h5", alpha=0.25),
+    "mobilenet_v2": _application(
+        "MobileNetV2",
+        "mobilenet_v2",
+        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+    ),
+    "mobilenet_v3_small": _application(
+        "MobileNetV3Small", "mobilenet_v3", "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"
+    ),
+    "mobilenet_v3_large": _application(
+        "MobileNetV3Large", "mobilenet_v3", "weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5"
+    ),
+    "nasnet_mobile": _application("NASNetMobile", "nasnet", "nasnet_mobile_no_top.h5", "NASNet-mobile-no-top.h5"),
+    "nasnet_large": _application("NASNetLarge", "nasnet", "nasnet_large_no_top.h5", "NASNet-large-no-top.h5"),
+    "resnet18": Backbone("ResNet18", "", (("resnet_18_imagenet.weights.h5", "imagenet_mean_std"),)),
+    **{
+        f"resnet{depth}": _application(f"ResNet{depth}", "resnet", f"resnet{depth}" + _KERNELS)
+        for depth in (50, 101, 152)
+    },
+    **{
+        f"resnet{depth}v2": _application(f"ResNet{depth}V2", "resnet_v2", f"resnet{depth}v2" + _KERNELS)
+        for depth in (50, 101, 152)
+    },
+    **{
+        f"densenet{depth}": _application(f"DenseNet{depth}", "densenet", f"densenet{depth}" + _KERNELS)
+        for depth in (121, 169, 201)
+    },
+    **{
+        f"efficientnetb{size}": _application(f"EfficientNetB{size}", "efficientnet", f"efficientnetb{size}_notop.h5")
+        for size in range(8)
+    },
+    **{
+        f"efficientnetv2-{size}": _application(
+            f"EfficientNetV2{size.upper()}",
+            "efficientnet_v2",
+            f"efficientnetv2-{size}_notop.h5",
+        )
+        for size in ("b0", "b1", "b2", "b3", "s", "m", "l")
+    },
+    **{
+        f"convnext_{size}": _application(
+            f"ConvNeXt{'XLarge' if size == 'xlarge' else size.capitalize()}",
+            "convnext",
+            f"convnext_{size}_notop.h5",
+        )
+        for size in ("tiny", "small", "base", "large", "xlarge")
+    },
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights that a backbone starts from.
+
+    Attributes
+    ----------
+    source : {"random", "imagenet", "file", "none"}
+        "none" for a model that is trained from nothing by design.
+    file : str
+        Path of the file, where there is one.
+    scaling : str
+        "keras", or the input scaling of this file.
+    digest : str
+        SHA-256 of the file, so that a result is tied to the bytes and not to a path.
+    """
+
+    source: str
+    file: str = ""
+    scaling: str = "keras"
+    digest: str = ""
+
+    @property
+    def label(self) -> str:
+        """What a report calls these weights."""
+        if self.source == "file":
+            return f"{Path(self.file).name} (sha256 {self.digest[:12]})"
+        return {"random": "random weights", "imagenet": "ImageNet weights of Keras"}.get(
+            self.source, "trained from nothing"
+        )
+
+
+def backbone_named(name: str) -> Backbone:
+    """Look a backbone up.
+
+    Raises
+    ------
+    WeightsError
+        When there is none of that name.
+    """
+    if name not in BACKBONES:
+        raise WeightsError(f"unknown backbone '{name}'; expected one of {', '.join(sorted(BACKBONES))}")
+    return BACKBONES[name]
+
+
+def find_weights(name: str, source: str) -> Weights:
+    """Find the weights of a backbone.
+
+    Parameters
+    ----------
+    name : str
+        A name of `BACKBONES`.
+    source : str
+        "random", "imagenet", or a folder of files.
+
+    Returns
+    -------
+    Weights
+
+    Raises
+    ------
+    WeightsError
+        When the folder or the file is missing; names both.
+    """
+    backbone = backbone_named(name)
+    if source in (RANDOM, IMAGENET):
+        return Weights(source)
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        raise WeightsError(
+            f"weights: expected 'imagenet', 'random' or a folder of weight files; '{source}' is none of them"
+        )
+    for file, scaling in backbone.files:
+        path = folder / file
+        if path.is_file():
+            return Weights("file", str(path.resolve()), scaling, sha256_of(path))
+    expected = " or ".join(file for file, _ in backbone.files)
+    raise WeightsError(
+        f"weights of {name}: expected {expected} in {folder}, which is not there; add the file, "
+        f"use --weights random, or substitute the backbone with --backbone {name}=OTHER"
+    )

@@ -1,0 +1,235 @@
+"""Whether means, spreads and tests follow from the printed folds, and by which formula.
+
+Each printed fold stands for a range, so each statistic of the folds does: its smallest and largest
+value over the folds' ranges.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+from scipy import optimize
+
+from brainlib.papers.consistency.checks import (
+    CONDITIONAL,
+    CONSISTENT,
+    IMPOSSIBLE,
+    Check,
+    Number,
+    check,
+    numbers,
+    overlap,
+)
+from brainlib.papers.printed import printed_number
+from brainlib.papers.schema import Metric, Paper
+from brainlib.stats.intervals import corrected_resampled_t, paired_t, unpaired_t
+
+_FOLD = re.compile(r"fold \d+")
+_FORMULAS = {
+    "variance": {
+        "sample variance (divisor k - 1)": lambda x: float(np.var(x, ddof=1)),
+        "population variance (divisor k)": lambda x: float(np.var(x)),
+    },
+    "sd": {
+        "sample standard deviation (divisor k - 1)": lambda x: float(np.std(x, ddof=1)),
+        "population standard deviation (divisor k)": lambda x: float(np.std(x)),
+    },
+}
+
+
+def folds(paper: Paper) -> dict[tuple[str, Metric], list[Number]]:
+    """The printed folds of each arm and metric, in their order."""
+    found = {}
+    for number in numbers(paper, "value"):
+        claim = number.claim
+        if claim.stage and _FOLD.fullmatch(claim.stage):
+            found.setdefault((claim.arm, claim.metric), []).append(number)
+    return {
+        key: sorted(row, key=lambda number: int(number.claim.stage.split()[1]))
+        for key, row in found.items()
+        if len(row) > 1
+    }
+
+
+def means(paper: Paper) -> Iterator[Check]:
+    """Whether a printed mean is that of the printed folds."""
+    for number, row in _over(paper, "mean"):
+        low = float(np.mean([each.rounded[0] for each in row]))
+        high = float(np.mean([each.rounded[1] for each in row]))
+        cut = float(np.mean([each.either[1] for each in row]))
+        scale = number.printed.scale
+        said = (
+            f"{number.claim.arm}: mean {number.claim.metric.name} {number.claim.printed} "
+            f"({number.claim.where}); the printed folds have {_span(low, high, scale)}"
+        )
+        if overlap([(low, high), number.rounded]):
+            yield check([number, *row], "mean of the folds", CONSISTENT, f"{said}.")
+        elif overlap([(low, cut), number.either]):
+            why = "possible only if some are cut off and others rounded"
+            yield check([number, *row], "mean of the folds", CONDITIONAL, f"{said}: {why}.")
+        else:
+            why = "not the same, rounded or cut off"
+            yield check([number, *row], "mean of the folds", IMPOSSIBLE, f"{said}: {why}.", 1)
+
+
+def spreads(paper: Paper) -> Iterator[Check]:
+    """Whether a printed variance or standard deviation is that of the printed folds."""
+    for over, formulas in _FORMULAS.items():
+        for number, row in _over(paper, over):
+            ranges = [each.rounded for each in row]
+            found = {name: _reach(formula, ranges) for name, formula in formulas.items()}
+            fits = [name for name, reach in found.items() if overlap([reach, number.rounded])]
+            scale = number.printed.scale
+            said = (
+                f"{number.claim.arm}: {over} of the {number.claim.metric.name} {number.claim.printed} "
+                f"({number.claim.where})"
+            )
+            values = ", ".join(f"{name} {_span(*reach, scale)}" for name, reach in found.items())
+            if not fits:
+                finding, why = IMPOSSIBLE, f"the printed folds have {values}"
+            elif fits[0] == next(iter(found)):
+                finding, why = CONSISTENT, f"the {fits[0]} of the printed folds"
+            else:
+                finding, why = CONDITIONAL, f"possible only as the {fits[0]}; the folds have {values}"
+            yield check([number, *row], f"{over} of the folds", finding, f"{said}: {why}.", 1)
+
+
+def t_values(paper: Paper) -> Iterator[Check]:
+    """Whether a printed T follows from the printed folds, or from the printed means and spreads."""
+    rows = folds(paper)
+    for number in numbers(paper, "value"):
+        claim = number.claim
+        if claim.metric.name != "t_test.t":
+            continue
+        pair = [rows.get((arm, Metric(name="accuracy"))) for arm in claim.arms]
+        if not all(pair) or len(pair[0]) != len(pair[1]):
+            continue
+        from_folds = _t_of_folds(*pair)
+        claims = [number, *pair[0], *pair[1]]
+        values = "; ".join(f"{name} {_span(*reach, 1)}" for name, reach in from_folds.items())
+        fits = [name for name, reach in from_folds.items() if overlap([reach, number.rounded])]
+        said = f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where})"
+        if fits:
+            yield check(
+                claims,
+                "T of the folds",
+                CONSISTENT,
+                f"{said}: the {' or the '.join(fits)}, of the printed folds ({values}).",
+            )
+            continue
+        printed = [_printed_of(paper, arm, over) for over in ("mean", "sd") for arm in claim.arms]
+        if not all(printed):
+            yield check(claims, "T of the folds", IMPOSSIBLE, f"{said}: by no test of the printed folds ({values}).", 1)
+            continue
+        k = len(pair[0])
+        reach = _reach(partial(_t_of_summary, k=k), [each.rounded for each in printed])
+        summary = ", ".join(each.claim.printed for each in printed)
+        possible = overlap([reach, number.rounded])
+        why = (
+            f"by no test of the printed folds ({values}); possible only if computed from the printed "
+            f"means and standard deviations ({summary}), which give an unpaired t {_span(*reach, 1)}"
+            if possible
+            else f"by no test of the printed folds ({values}), nor of the printed means and standard "
+            f"deviations ({summary}: {_span(*reach, 1)})"
+        )
+        yield check(
+            [*claims, *printed], "T of the folds", CONDITIONAL if possible else IMPOSSIBLE, f"{said}: {why}.", 1
+        )
+
+
+def p_values(paper: Paper) -> Iterator[Check]:
+    """Whether a printed statement about p holds by the tests of the printed folds."""
+    rows = folds(paper)
+    for claim in paper.claims:
+        if not claim.metric or claim.metric.name != "t_test.p":
+            continue
+        pair = [rows.get((arm, Metric(name="accuracy"))) for arm in claim.arms]
+        printed = printed_number(claim.printed, claim.unit)
+        if not all(pair) or printed.operator not in "<>":
+            continue
+        a, b = ([each.printed.value for each in row] for row in pair)
+        found = {test.name: test.p for test in (paired_t(a, b), unpaired_t(a, b))}
+        holds = [(p > printed.value) == (printed.operator == ">") for p in found.values()]
+        finding = CONSISTENT if all(holds) else CONDITIONAL if any(holds) else IMPOSSIBLE
+        values = ", ".join(f"{name}: p = {p:.3f}" for name, p in found.items())
+        yield check(
+            [claim, *(each.claim for row in pair for each in row)],
+            "p of the folds",
+            finding,
+            f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where}); of the printed folds, {values}.",
+            1,
+        )
+
+
+def _over(paper, over):
+    """Each mean or spread with the folds that it is of."""
+    rows = folds(paper)
+    for number in numbers(paper, over):
+        metric = number.claim.metric.model_copy(update={"over": "value"})
+        row = rows.get((number.claim.arm, metric))
+        if row:
+            yield number, row
+
+
+def _printed_of(paper, arm, over):
+    found = [
+        number for number in numbers(paper, over) if number.claim.arm == arm and number.claim.metric.name == "accuracy"
+    ]
+    return min(found, key=lambda number: number.printed.tolerance, default=None)
+
+
+def _t_of_folds(a, b):
+    """The range of T of each test, by its name."""
+    k = len(a)
+
+    def t(test, values):
+        return test(values[:k], values[k:]).t
+
+    corrected = partial(corrected_resampled_t, test_share=1 / k)
+    tests = {"paired t": paired_t, "unpaired t": unpaired_t, "corrected resampled t": corrected}
+    ranges = [each.rounded for each in (*a, *b)]
+    return {
+        f"{name}, {2 * k - 2 if test is unpaired_t else k - 1} degrees of freedom": _reach(partial(t, test), ranges)
+        for name, test in tests.items()
+    }
+
+
+def _t_of_summary(values, k):
+    mean_a, mean_b, sd_a, sd_b = values
+    return (mean_a - mean_b) / math.sqrt((sd_a**2 + sd_b**2) / k)
+
+
+def _reach(function: Callable, ranges: list[tuple[float, float]]) -> tuple[float, float]:
+    """Smallest and largest value of a statistic over a box of ranges.
+
+    From each corner and the middle a bounded quasi-Newton search goes down and up: a variance has
+    its largest value at a corner, its smallest one within.
+    """
+    lows, highs = np.array(ranges).T
+    width = highs - lows
+
+    def scaled(x, sign):
+        return sign * function(lows + np.asarray(x) * width)
+
+    corners = list(itertools.product((0.0, 1.0), repeat=len(ranges)))
+    values = [scaled(corner, 1) for corner in corners]
+    starts = [np.full(len(ranges), 0.5), corners[int(np.argmin(values))], corners[int(np.argmax(values))]]
+    bounds = [(0, 1)] * len(ranges)
+    ends = {}
+    for sign in (1, -1):
+        found = [optimize.minimize(scaled, x, args=(sign,), bounds=bounds, method="L-BFGS-B").fun for x in starts]
+        ends[sign] = sign * min(found)
+    return min(ends[1], *values), max(ends[-1], *values)
+
+
+def _span(low, high, scale):
+    unit = "%" if scale == 0.01 else ""
+    return f"{low / scale:.4g} to {high / scale:.4g}{' ' + unit if unit else ''}"
+
+
+METHODS = (means, spreads, t_values, p_values)

@@ -1,0 +1,245 @@
+"""What a paper's experiment is made of, as frozen values that each say where they come from.
+
+A `Setting` is `stated` (the place in the paper) or `assumed` (why, and the other readings that the
+paper leaves open). `Protocol`, `ModelSettings` and `Phase` are made of settings alone, so the table
+of stated and assumed values is printed, not typed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+from typing_extensions import TypedDict
+
+from brainlib.papers.plain_yaml import shorten
+
+if TYPE_CHECKING:
+    from brainlib.data.splits import Split
+
+T = TypeVar("T")
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Words = Annotated[str, StringConstraints(pattern=r"\S\s+\S")]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class FrozenDict(dict):
+    """A dict that can be read, hashed, pickled and written as JSON, but not changed."""
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> None:
+        raise TypeError("a paper is read only")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple:
+        return FrozenDict, (dict(self),)
+
+
+class Frozen(BaseModel):
+    """Base of all parts: read only, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Setting(Frozen, Generic[T]):
+    """A value with its provenance: exactly one of `stated` and `assumed`.
+
+    Attributes
+    ----------
+    value
+        What the reproduction uses.
+    stated
+        Where the paper gives it.
+    assumed
+        Why this value, where the paper is silent or can be read in several ways.
+    alternatives
+        The other readings, only with `assumed` and then at least one: values of the same type, or
+        a few words (with a space) for a reading that no value of the setting can express.
+    """
+
+    value: T
+    stated: Text | None = None
+    assumed: Text | None = None
+    alternatives: tuple[T | Words, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_provenance(cls, data: Any) -> Any:
+        if isinstance(data, dict) and ("stated" in data) != ("assumed" in data):
+            return data
+        if isinstance(data, dict) and "stated" in data:
+            raise ValueError("expected either 'stated' or 'assumed', received both")
+        raise ValueError(
+            "missing provenance: expected {value, stated} or {value, assumed, alternatives}, "
+            f"received {shorten(data)}"
+        )
+
+    @model_validator(mode="after")
+    def _has_alternatives(self) -> Setting[T]:
+        if self.stated is None and self.assumed is None:
+            raise ValueError("missing provenance: expected a reason or a place, received null")
+        if self.stated is not None and self.alternatives:
+            raise ValueError("expected alternatives only for an assumed value, not a stated one")
+        if self.assumed is not None and not self.alternatives:
+            raise ValueError("expected at least one alternative to an assumed value, received none")
+        if self.value in self.alternatives:
+            raise ValueError(f"expected alternatives to the value, received it: {self.value!r}")
+        return self
+
+
+class Protocol(Frozen):
+    """How the images are split, and what all arms of the paper share in training.
+
+    `image_size` is the side of the square input in pixels; `holdout` the share of the images held
+    out for the test, or "published" for the set's own test folders; `validation` the share of all
+    images that is kept to watch the training (null: none); `folds` the k of cross-validation on
+    the others (null: none); `oversample` the class whose training images are repeated, each time
+    augmented anew, until it equals the largest (null: none); `epoch` the one whose predictions
+    count; `threshold` on the positive class's probability (null: the most probable class).
+    """
+
+    image_size: Setting[Count]
+    holdout: Setting[Fraction | Literal["published"]]
+    validation: Setting[Fraction] | None
+    folds: Setting[Annotated[int, Field(ge=2, le=99)]] | None
+    stratified: Setting[bool]
+    split_by: Setting[Literal["image", "group"]]
+    oversample: Setting[Text] | None
+    batch_size: Setting[Count]
+    loss: Setting[Literal["binary_crossentropy", "categorical_crossentropy"]]
+    optimizer: Setting[Literal["adam"]]
+    epoch: Setting[Literal["last", "best"]]
+    threshold: Setting[Fraction] | None
+
+    def split(self, fold: int = 0, images: int = 0, seed: int = 0) -> Split:
+        """How the images are divided, for a fold or (0) for the final model.
+
+        Of `images` (0 for all of them) and by a seed, as in `Split`.
+        """
+        from brainlib.data.splits import Split  # with pandas, which a paper by itself does not need
+
+        published = self.holdout.value == "published"
+        return Split(
+            holdout=0.0 if published else self.holdout.value,
+            published=published,
+            folds=self.folds.value if fold else 0,
+            fold=fold,
+            validation=self.validation.value if self.validation else 0.0,
+            stratified=self.stratified.value,
+            by=self.split_by.value,
+            images=images,
+            seed=seed,
+            # No paper keeps copies together unless it says so: repeated as it was published.
+            leakage="as_published" if self.split_by.value == "image" else "refused",
+        )
+
+
+class _Model(Frozen):
+    """What both kinds of model have: input channels and scaling, pooled features, dense head.
+
+    `scaling`: "unit" is x / 255; "backbone" is what the backbone's preprocess_input in
+    keras.applications does; "imagenet_mean_std" is (x / 255 - mean) / std per channel. `dense` are
+    hidden ReLU units; `head_dropout` the rates of the dropout after the pooled or flattened
+    features and after each hidden layer, in this order (0, or left out at the end: none). The output
+    layer is derived: one sigmoid unit for binary_crossentropy, else a softmax unit per class.
+    """
+
+    channels: Setting[Literal[1, 3]]
+    scaling: Setting[Literal["unit", "backbone", "imagenet_mean_std"]]
+    pooling: Setting[Literal["flatten", "average", "max"]]
+    dense: Setting[tuple[Count, ...]]
+    head_dropout: Setting[tuple[Rate, ...]]
+
+    @model_validator(mode="after")
+    def _dropout_has_its_place(self) -> _Model:
+        places = 1 + len(self.dense.value)
+        if len(self.head_dropout.value) > places:
+            raise ValueError(
+                f"head_dropout: expected at most {places} rates, one after the features "
+                f"and after each dense layer, received {len(self.head_dropout.value)}"
+            )
+        return self
+
+
+class CnnSettings(_Model):
+    """A plain network: per entry of `convolutions` (filters) a ReLU convolution, pool, dropout."""
+
+    kind: Literal["cnn"]
+    convolutions: Setting[Annotated[tuple[Count, ...], Field(min_length=1)]]
+    kernel_size: Setting[Count]
+    padding: Setting[Literal["same", "valid"]]
+    pool_size: Setting[Count]
+    conv_dropout: Setting[Rate]
+
+
+class TransferSettings(_Model):
+    """A backbone, such as "resnet50v2", with a new head."""
+
+    kind: Literal["transfer"]
+    backbone: Setting[Identifier]
+    pretrained: Setting[bool]
+
+
+ModelSettings = Annotated[CnnSettings | TransferSettings, Field(discriminator="kind")]
+
+
+class Augmentation(TypedDict, total=False):
+    """Random changes of a training image: degrees for rotation, fractions for the others."""
+
+    __pydantic_config__ = Frozen.model_config
+
+    flip: Literal["horizontal", "vertical", "both"]
+    rotation: Annotated[float, Field(gt=0, le=180)]
+    shift: Fraction
+    zoom: Fraction
+    shear: Fraction
+
+
+class Phase(Frozen):
+    """One stretch of training: what is trainable ("all", "head", or layer-name prefixes), how.
+
+    `batch_norm` says whether the batch normalisation among the trainable layers trains with them,
+    on the statistics of each batch, or stays frozen, on those that it has; null where the model or
+    what trains of it has none.
+    """
+
+    name: Text
+    trainable: Setting[Literal["all", "head"] | Annotated[tuple[Text, ...], Field(min_length=1)]]
+    epochs: Setting[Count]
+    learning_rate: Setting[Annotated[float, Field(gt=0)]]
+    batch_norm: Setting[Literal["trained", "frozen"]] | None = None
+    augmentation: Setting[Annotated[Augmentation, AfterValidator(FrozenDict)]]
+
+
+class Arm(Frozen):
+    """One model of the paper with the phases that train it, each going on from the one before.
+
+    `like` is the arm that this one equals in everything but its title and its backbone; null where
+    it is written out.
+    """
+
+    title: Text
+    like: Identifier | None = None
+    model: ModelSettings
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _phases_have_names_of_their_own(self) -> Arm:
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names):
+            raise ValueError(f"phases: expected different names, received {names}")
+        return self

@@ -1,0 +1,222 @@
+"""From a notebook to a page: run it with parameters and render what came out.
+
+A page is whole by itself: no script, nothing from another host, and no absolute path of the machine
+that made it. A notebook that fails is shown up to its failure, and the others go on.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import zmq
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
+from nbclient.exceptions import DeadKernelError
+from nbconvert import HTMLExporter
+from papermill.exceptions import PapermillExecutionError
+from pygments.formatters import HtmlFormatter
+from traitlets import default
+
+import brainlib
+from brainlib import errors, io
+from brainlib.report.anchors import anchored
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_NO_DESCRIPTION = "No description"  # how nbconvert's own text begins where there is none
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a notebook fared; `error` is None or one line, `html` the page (there or not)."""
+
+    name: str
+    ok: bool
+    error: str | None
+    seconds: float
+    html: Path
+
+
+def run_notebook(notebook: Path, parameters: Mapping[str, Any], out: Path) -> Outcome:
+    """Execute a notebook and write ``out/notebooks/NAME.ipynb`` and ``out/NAME.html``.
+
+    The kernel is this interpreter, in this working directory. What it prints on standard error goes
+    to the terminal as it comes, and not into the page. A notebook that fails is rendered up to the
+    failure. Whatever an earlier run left of this notebook's page and result is removed first.
+
+    Raises
+    ------
+    UsageError
+        A parameter that the notebook does not have; nothing has been written then.
+    KeyboardInterrupt
+        On Ctrl-C, when the kernel has ended.
+    """
+    notebook, out = Path(notebook), Path(out)
+    started, name = time.perf_counter(), notebook.stem
+    page = out / f"{name}.html"
+    shareable = _shareable(parameters)
+    try:
+        _check_parameters(notebook, parameters)
+        for left in (page, out / "results" / f"{name}.json"):
+            left.unlink(missing_ok=True)
+        executed, error = _execute(notebook, parameters)
+        executed = nbformat.from_dict(_map_text(executed, shareable))
+        error = error and shareable(error)
+        with io.writing(out / "notebooks" / f"{name}.ipynb") as file:
+            file.write(nbformat.writes(executed).encode())
+        with io.writing(page) as file:
+            file.write(_render(executed, name, error).encode())
+    except errors.UsageError:
+        raise
+    except Exception as problem:  # noqa: BLE001 - one notebook must not take the others along
+        error = shareable(_reason(type(problem).__name__, str(problem)))
+    return Outcome(name, error is None, error, time.perf_counter() - started, page)
+
+
+def _check_parameters(notebook, parameters):
+    known = papermill.inspect_notebook(notebook)
+    for name in parameters:
+        if name not in known:
+            expected = f"one of {', '.join(known)}" if known else "none"
+            raise errors.UsageError(f"{notebook.name}: unknown parameter '{name}'; expected {expected}")
+
+
+def _execute(notebook, parameters):
+    class ThisPython(AsyncKernelManager):
+        # A user's own kernel "python3" may be of another environment: look in no folder, which
+        # leaves ipykernel's own, started with sys.executable.
+        @default("kernel_spec_manager")
+        def _no_folders(self):
+            return KernelSpecManager(kernel_dirs=[])
+
+        # Other users of the machine can reach the kernel's ports; older versions have no choice.
+        @default("transport_encryption")
+        def _if_possible(self):
+            return "auto" if zmq.has("curve") else "disabled"
+
+    error = None
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "executed.ipynb"
+        try:
+            papermill.execute_notebook(
+                notebook,
+                target,
+                dict(parameters),
+                kernel_name="python3",
+                kernel_manager_class=ThisPython,
+                progress_bar=False,
+                stderr_file=sys.stderr,
+            )
+        except PapermillExecutionError as failure:
+            error = _reason(failure.ename, failure.evalue)
+        except DeadKernelError:
+            error = "the notebook's process was killed, most often for want of memory"
+        executed = nbformat.read(target, as_version=4)
+    executed.cells = [c for c in executed.cells if "papermill-error-cell-tag" not in _tags(c)]
+    executed.metadata.papermill.pop("output_path", None)
+    executed.metadata.papermill["input_path"] = notebook.name
+    return executed, error
+
+
+def _reason(kind: str, message: str) -> str:
+    # The last line with a word in it: some end in a caret below their place.
+    last = ([line.strip() for line in message.splitlines() if re.search(r"\w", line)] or [""])[-1]
+    ours = getattr(errors, kind, None)
+    if last and isinstance(ours, type) and issubclass(ours, errors.BrainlibError):
+        return last
+    return f"{kind}: {last}" if last else kind
+
+
+def _shareable(parameters: Mapping[str, Any]) -> Callable[[str], str]:
+    """Return what replaces folders of this machine in a text by names that say as much."""
+    short = {Path(sys.prefix): "", Path(brainlib.__file__).parent: "", Path.home(): "~"}
+    short[Path.cwd()] = "."
+    for value in parameters.values():
+        if isinstance(value, str) and Path(value).expanduser().is_absolute():
+            short[Path(value).expanduser()] = ""
+    names = {
+        str(path): name or f"…/{folder.name}"
+        for folder, name in short.items()
+        for path in (folder, folder.resolve())
+        if len(path.parts) > 1
+    }
+    longest = "|".join(re.escape(path) for path in sorted(names, key=len, reverse=True))
+    # Not within a longer path or within base64, but right behind a colour of a traceback.
+    pattern = re.compile(rf"(?:(?<![\w.+/~-])|(?<=\dm))(?:file://)?({longest})(?![\w-])")
+    return lambda text: pattern.sub(lambda match: names[match[1]], text)
+
+
+def _map_text(node, change):
+    if isinstance(node, dict):
+        return {
+            key: value if key in ("image/png", "image/jpeg") and isinstance(value, str) else _map_text(value, change)
+            for key, value in node.items()
+        }
+    if isinstance(node, list):
+        return [_map_text(value, change) for value in node]
+    return change(node) if isinstance(node, str) else node
+
+
+def _tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def _render(notebook, name, error):
+    failed = [
+        i
+        for i, cell in enumerate(notebook.cells)
+        if any(o.output_type == "error" for o in cell.get("outputs", []))
+        or cell.metadata.get("papermill", {}).get("exception")
+    ]
+    shown = nbformat.from_dict(notebook)
+    if error and failed:
+        shown.cells = notebook.cells[: failed[0] + 1]
+    exporter = HTMLExporter(
+        template_name="notebook",
+        extra_template_basedirs=[str(_TEMPLATES)],
+        extra_template_paths=[str(_TEMPLATES)],
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+    )
+    page = {
+        "title": _title(notebook) or name,
+        "error": error,
+        "left": len(notebook.cells) - len(shown.cells),
+        "parameters": notebook.metadata.papermill.get("parameters", {}),
+        "light": HtmlFormatter(style="friendly").get_style_defs(".highlight"),
+        "dark": HtmlFormatter(style="github-dark").get_style_defs(".highlight"),
+    }
+    # nbconvert sets anchors only together with a visible sign behind each heading.
+    return anchored(exporter.from_notebook_node(shown, resources={"page": page})[0])
+
+
+def _title(notebook):
+    for cell in notebook.cells:
+        heading = re.search(r"^#+\s+(.+?)\s*#*$", cell.source, re.MULTILINE)
+        if heading and cell.cell_type == "markdown":
+            return re.sub(r"\[([^]]*)\]\([^)]*\)|[*`]", r"\1", heading[1])
+    return None
+
+
+def images_without_alt(html: str) -> list[str]:
+    """List the images of a page that lack a text of their own: the beginning of each source."""
+    found = []
+
+    class Images(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            alt = (dict(attrs).get("alt") or "").strip()
+            if tag == "img" and (not alt or alt.startswith(_NO_DESCRIPTION)):
+                found.append((dict(attrs).get("src") or "")[:60])
+
+    Images().feed(html)
+    return found

@@ -1,0 +1,143 @@
+"""Reproduced numbers with their 95 % intervals, from stored predictions of one fold or several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from brainlib.errors import UsageError
+from brainlib.stats import intervals
+from brainlib.stats.metrics import decide
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A reproduced number with its 95 % interval, in natural units; nan where undefined.
+
+    Attributes
+    ----------
+    n : int
+        Images behind it: the denominator of a proportion, else all images scored.
+    method : str
+        Method of the interval, with anything that a reader must know of it.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+
+
+def estimate(
+    metric: str,
+    predictions: pd.DataFrame,
+    classes: Sequence[str],
+    positive: str | None = None,
+    threshold: float | None = 0.5,
+    seed: int = 0,
+    average: str | None = None,
+    grouped: bool = False,
+) -> Estimate:
+    """One score of one part of a predictions table, with the interval that fits it.
+
+    Wilson's for a proportion and DeLong's for the AUC of one class, both of which take the images
+    as independent; the group bootstrap for F1, the loss and the averages over classes, where a
+    perfect score has nan limits, since its resamples all agree. So has a score that is undefined.
+    A weighted sensitivity is a proportion, namely the accuracy.
+
+    Parameters
+    ----------
+    metric : str
+        One of `brainlib.stats.metrics.METRICS`.
+    predictions, classes, positive, threshold, average
+        As in `brainlib.stats.metrics.decide`, with its errors and those of `Decisions.value`.
+    seed : int
+        Of the bootstrap.
+    grouped : bool
+        Whether a proportion and an AUC have the group bootstrap as well.
+    """
+    decisions = decide(predictions, classes, positive, threshold, average)
+    value, n = decisions.value(metric), len(decisions.truth)
+    if metric in decisions.proportions:
+        k, n = decisions.count(metric)
+    if metric in decisions.proportions and not grouped:
+        interval = intervals.wilson_interval(k, n)
+    elif metric == "auc" and decisions.positive is not None and not grouped:
+        c = decisions.positive
+        interval = intervals.delong_interval(decisions.truth == c, decisions.probabilities[:, c])
+    else:
+        interval = intervals.bootstrap_interval(
+            lambda rows: decisions.take(rows).value(metric), decisions.groups, seed=seed
+        )
+    return Estimate(value, interval.low, interval.high, n, interval.method)
+
+
+def fold_estimate(
+    metric: str,
+    over: str,
+    tables: Sequence[pd.DataFrame],
+    classes: Sequence[str],
+    positive: str | None = None,
+    threshold: float | None = 0.5,
+    seed: int = 0,
+    average: str | None = None,
+) -> Estimate:
+    """The mean, variance or standard deviation of a score over folds, with its interval.
+
+    The mean has a t interval over the k folds, cut to [0, 1] but for the loss, which has no upper
+    end. The sample variance and standard deviation (divisor k - 1) have a bootstrap of the groups
+    within each fold: it holds the trained models fixed, and since resampling adds spread of its
+    own, it leans towards larger values.
+
+    Parameters
+    ----------
+    metric, classes, positive, threshold, seed, average
+        As in `estimate`.
+    over : {"value", "mean", "variance", "sd"}
+        "value" is the score of the only table.
+    tables : sequence of DataFrame
+        Predictions tables of one part each, one a fold. A score that is undefined in one fold is
+        undefined over all.
+
+    Raises
+    ------
+    UsageError
+        An unknown ``over``, no table, or more than one for "value"; and those of `estimate`.
+    """
+    if over not in ("value", "mean", "variance", "sd"):
+        raise UsageError(f"expected value, mean, variance or sd over folds, received {over!r}")
+    if not tables or (over == "value" and len(tables) > 1):
+        wanted = "one table" if over == "value" else "one table a fold"
+        raise UsageError(f"{metric} ({over}): expected {wanted}, received {len(tables)}")
+    if over == "value":
+        return estimate(metric, tables[0], classes, positive, threshold, seed, average)
+    folds = [decide(table, classes, positive, threshold, average) for table in tables]
+    values = np.array([fold.value(metric) for fold in folds])
+    sizes = [len(fold.truth) for fold in folds]
+    n = sum(sizes)
+    if over == "mean":
+        interval = intervals.mean_interval(values)
+        limits = (interval.low, interval.high)
+        low, high = limits if metric == "loss" else np.clip(limits, 0.0, 1.0).tolist()
+        few = f"; {len(folds)} folds give a wide interval" if len(folds) < 5 else ""
+        return Estimate(float(values.mean()), low, high, n, interval.method + few)
+    if len(folds) < 2:
+        return Estimate(math.nan, math.nan, math.nan, n, f"{over}: one fold has none")
+    spread = np.var if over == "variance" else np.std
+    fold_of = np.repeat(np.arange(len(folds)), sizes)
+    starts = np.cumsum(sizes) - sizes
+
+    def spread_of(rows: np.ndarray) -> float:
+        chosen = [rows[fold_of[rows] == i] - starts[i] for i in range(len(folds))]
+        resampled = [f.take(own).value(metric) for f, own in zip(folds, chosen, strict=True)]
+        return float(spread(resampled, ddof=1))
+
+    groups = np.concatenate([fold.groups for fold in folds])
+    interval = intervals.bootstrap_interval(spread_of, groups, seed=seed, strata=fold_of)
+    value, method = float(spread(values, ddof=1)), f"{interval.method}, within each fold"
+    return Estimate(value, interval.low, interval.high, n, method)

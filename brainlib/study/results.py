@@ -1,0 +1,293 @@
+"""What a study's trained models said, and the scores that follow from it.
+
+`Results` holds the trained trials of one paper and answers from their stored predictions. A score
+is asked for by the same `paper.Metric` that a claim names it with, so that a printed number and
+its reproduction cannot be about different things.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from brainlib import progress
+from brainlib.errors import DataError
+from brainlib.papers.printed import Printed, printed_number
+from brainlib.papers.schema import Metric
+from brainlib.report.table import Table, percent
+from brainlib.stats import estimates, intervals, metrics
+from brainlib.stats.calibration import Calibration, calibration
+from brainlib.stats.estimates import Estimate
+from brainlib.study.study import Study
+from brainlib.trials.trial import TrialResult
+
+
+class Results:
+    """The trained trials of a study.
+
+    In what follows ``stage`` is "fold k", "folds", "validation" or "test"; ``scenario`` is "" in a
+    paper without scenarios; ``phase`` is the name of a phase of training, "" for the last one.
+
+    Parameters
+    ----------
+    study : Study
+    trials : dict of TrialResult
+        As `Study.run` returns them; by default it is called.
+    """
+
+    def __init__(self, study: Study, trials: dict[tuple[str, str, str], TrialResult] | None = None):
+        self.study = study
+        self.trials = study.run() if trials is None else trials
+        self.folds = sorted({stage for _, _, stage in self.trials if stage.startswith("fold")})
+        self._estimates: dict[tuple, Estimate] = {}
+        self._calibrations: dict[tuple[str, str], Calibration] = {}
+
+    def _repr_html_(self) -> str:
+        study = self.study
+        rows = []
+        for scenario in study.scenarios:
+            for arm in study.arms:
+                found = self.estimate(arm, "test", "accuracy", scenario)
+                limits = f"{percent(found.low)} to {percent(found.high)}"
+                row = {"arm": study.title(arm, scenario), "accuracy": percent(found.value)}
+                rows.append(row | {"95 % interval": limits, "n": found.n})
+        caption = f"{study.paper.id}: {len(self.trials)} trained models, judged on the images held out."
+        return Table(pd.DataFrame(rows), caption)._repr_html_()
+
+    def repeats(self) -> list[Results]:
+        """Results of the study's other seeds, trained now or before; [] if it has one seed."""
+        options = self.study.options
+        found = []
+        with progress.shown(f"{options.seeds - 1} more seeds") as moved:
+            for number in range(1, options.seeds):
+                seed = options.seed + number
+                moved((number - 1) / (options.seeds - 1), f"seed {seed}")
+                found.append(Results(self.study.at_seed(seed)))
+        return found
+
+    def retrained(self) -> Results | None:
+        """Results of the study's clean version, trained now or before; None if that was not asked for."""
+        return Results(self.study.clean()) if self.study.options.retrain else None
+
+    def trial(self, arm: str, stage: str = "test", scenario: str = "") -> TrialResult:
+        """The trained model whose predictions are judged in a stage."""
+        return self.trials[scenario, arm, stage if stage in self.folds else "final"]
+
+    def predictions(self, arm: str, stage: str, scenario: str = "", phase: str = "") -> pd.DataFrame:
+        """What an arm said of the images of one stage (not "folds"), each with its group of copies."""
+        part = "validation" if stage in self.folds else stage
+        epoch = self.study.paper.protocol.epoch.value
+        return self._grouped(self.trial(arm, stage, scenario).judged(part, phase, epoch))
+
+    def _grouped(self, table):
+        # Stored predictions know the groups of the audit of their day.
+        groups = table["path"].map(self.study.groups)
+        return table.assign(group=groups) if groups.notna().all() else table
+
+    def estimate(self, arm: str, stage: str, metric: Metric | str, scenario: str = "", phase: str = "") -> Estimate:
+        """A score with its 95 % interval.
+
+        Parameters
+        ----------
+        arm, stage, scenario, phase : str
+        metric : Metric or str
+            Any but the t-test and the number of images; a name alone stands for the plain score.
+
+        Returns
+        -------
+        Estimate
+        """
+        metric = _metric(metric)
+        key = (arm, stage, metric, scenario, phase)
+        if key not in self._estimates:
+            self._estimates[key] = self._estimate(*key)
+        return self._estimates[key]
+
+    def _estimate(self, arm, stage, metric, scenario, phase):
+        stages = self.folds if stage == "folds" else [stage]
+        if metric.name == "training_seconds" and metric.over == "mean":
+            trials = [self.trial(arm, each, scenario) for each in stages]
+            seconds = [trial.facts["seconds"]["training"] for trial in trials]
+            interval = intervals.mean_interval(seconds)
+            mean = sum(seconds) / len(seconds)
+            return Estimate(mean, interval.low, interval.high, 0, interval.method)
+        if metric.over == "epochs":
+            column = {"training_seconds": "seconds", "training_loss": "loss"}
+            column = column.get(metric.name, f"watched_{metric.name}")
+            values = self.trial(arm, stage, scenario).curve(phase)[column]
+            method = "mean over the epochs of one model, no interval"
+            return Estimate(float(values.mean()), math.nan, math.nan, len(values), method)
+        classes = self.study.paper.scenario(scenario)
+        if metric.name in ("count", "errors"):
+            return self._counted(arm, stage, metric, scenario, phase)
+        return estimates.fold_estimate(
+            metric.name,
+            "value" if metric.over == "comparison" else metric.over,
+            [self.predictions(arm, each, scenario, phase) for each in stages],
+            classes.classes,
+            metric.label or classes.positive,
+            self.threshold,
+            seed=self.study.options.seed,
+            average=metric.average,
+        )
+
+    def score(self, metric: str, table: pd.DataFrame, scenario: str = "", grouped: bool = False) -> Estimate:
+        """A plain score of some of the predictions, with its 95 % interval; see `estimates.estimate`."""
+        classes = self.study.paper.scenario(scenario)
+        return estimates.estimate(
+            metric,
+            table,
+            classes.classes,
+            classes.positive,
+            self.threshold,
+            seed=self.study.options.seed,
+            grouped=grouped,
+        )
+
+    def _counted(self, arm, stage, metric, scenario, phase):
+        """Images of a class that were given one class, or any but their own."""
+        row = self.confusion(arm, stage, scenario, phase).loc[metric.label]
+        n = int(row.sum())
+        k = int(row[metric.predicted or metric.label])
+        if metric.name == "errors":
+            k = n - k
+        interval = intervals.wilson_interval(k, n)
+        method = f"{interval.method} of {n} images of the class"
+        return Estimate(k, n * interval.low, n * interval.high, n, method)
+
+    @property
+    def threshold(self) -> float | None:
+        """Of the positive class's probability; None for the most probable class."""
+        threshold = self.study.paper.protocol.threshold
+        return threshold.value if threshold else None
+
+    def confusion(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
+        """Counts of images, rows true by columns predicted."""
+        return metrics.confusion(*self._decided(arm, stage, scenario, phase))
+
+    def per_class(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
+        """Scores and support of each class, and their averages; see `metrics.per_class`."""
+        table, classes, _, threshold = self._decided(arm, stage, scenario, phase)
+        return metrics.per_class(table, classes, threshold)
+
+    def collapsed(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> str | None:
+        """The class that a model gives to every image, if it does; see `metrics.collapsed`."""
+        return metrics.collapsed(*self._decided(arm, stage, scenario, phase))
+
+    def called(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
+        """Predictions with the class that each image was given, in the column "called"."""
+        decided = self._decided(arm, stage, scenario, phase)
+        return decided[0].assign(called=metrics.predicted_labels(*decided))
+
+    def _decided(self, arm, stage, scenario, phase):
+        classes = self.study.paper.scenario(scenario)
+        table = self.predictions(arm, stage, scenario, phase)
+        return table, classes.classes, classes.positive, self.threshold
+
+    def calibration(self, arm: str, scenario: str = "") -> Calibration:
+        """How far an arm's probabilities of the images held out are from frequencies."""
+        if (arm, scenario) not in self._calibrations:
+            self._calibrations[arm, scenario] = calibration(
+                self.predictions(arm, "test", scenario),
+                self.study.paper.scenario(scenario).classes,
+                seed=self.study.options.seed,
+            )
+        return self._calibrations[arm, scenario]
+
+    def histories(self, arm: str) -> dict[str, pd.DataFrame]:
+        """Learning curves of an arm's folds, by name."""
+        return {fold: self.trial(arm, fold).history for fold in self.folds}
+
+    def history(self, arm: str, scenario: str = "") -> pd.DataFrame:
+        """Learning curve of an arm's final model, through all its phases."""
+        return self.trial(arm, "test", scenario).history
+
+    def test_predictions(self, scenario: str = "", phase: str = "") -> dict[str, pd.DataFrame]:
+        """What each arm's final model said of the images held out, by the arm's title."""
+        return {self.study.title(arm): self.predictions(arm, "test", scenario, phase) for arm in self.study.arms}
+
+    def test_estimates(self, metrics, scenario: str = "") -> dict[str, dict[str, Estimate]]:
+        """Scores on the images held out, by title of the arm and name of the metric."""
+        return {
+            self.study.title(arm): {
+                metric_name(metric): self.estimate(arm, "test", metric, scenario) for metric in metrics
+            }
+            for arm in self.study.arms
+        }
+
+    def test_printed(self, metrics, scenario: str = "") -> dict[str, dict[str, float]]:
+        """What the paper prints for the same scores, as fractions."""
+        found = {
+            arm: {metric_name(m): self.printed(arm, "test", m, scenario) for m in metrics} for arm in self.study.arms
+        }
+        return {self.study.title(arm): {name: p.value for name, p in row.items() if p} for arm, row in found.items()}
+
+    def printed(
+        self, arm: str, stage: str, metric: Metric | str, scenario: str = "", phase: str = ""
+    ) -> Printed | None:
+        """What the paper prints for a score, where it does.
+
+        Of several claims the most precise; of these, that of a table before that of the text.
+        """
+        metric = _metric(metric)
+        last = self.study.paper.arms[arm].phases[-1].name
+        found = [
+            (not claim.where.startswith("Table"), printed_number(claim.printed, claim.unit))
+            for claim in self.study.paper.claims
+            if claim.metric == metric
+            and (claim.arm, claim.stage, claim.scenario or "") == (arm, stage, scenario)
+            and (claim.phase or last) == (phase or last)
+        ]
+        best = min(found, key=lambda each: (each[1].tolerance, each[0]), default=None)
+        return best and best[1]
+
+    def fold_values(self, arm: str, metric: str) -> list[float]:
+        """A score of an arm in each fold."""
+        return [self.estimate(arm, fold, metric).value for fold in self.folds]
+
+    def printed_folds(self, arm: str, metric: str) -> list[float]:
+        """What the paper prints for each fold; nan where it does not."""
+        found = [self.printed(arm, fold, metric) for fold in self.folds]
+        return [printed.value if printed else math.nan for printed in found]
+
+
+class CleanResults(Results):
+    """The same trained models, judged without the images that have a copy in their training part."""
+
+    def __init__(self, results: Results):
+        super().__init__(results.study, results.trials)
+
+    def predictions(self, arm: str, stage: str, scenario: str = "", phase: str = "") -> pd.DataFrame:
+        table = super().predictions(arm, stage, scenario, phase)
+        trained = self._grouped(self.trial(arm, stage, scenario).part("train"))
+        return table[~table["group"].isin(trained["group"])]
+
+    def _estimate(self, *place):
+        try:
+            return super()._estimate(*place)
+        except DataError:  # nothing is left
+            return Estimate(math.nan, math.nan, math.nan, 0, "no image without a copy in training")
+
+
+def _metric(metric):
+    return Metric(name=metric) if isinstance(metric, str) else metric
+
+
+def metric_name(metric: Metric | str) -> str:
+    """What tables call a score: with its class or its average."""
+    metric = _metric(metric)
+    over = "" if metric.over in ("value", "comparison") else f"{metric.over} of "
+    if metric.over == "epochs":
+        over = "mean over epochs of "
+    said = {
+        "t_test.t": "t of the t-test",
+        "t_test.p": "p of the t-test",
+        "training_seconds": "training time (s)",
+        "training_loss": "training loss",
+        "count": f"{metric.label} called {metric.predicted or metric.label}",
+        "errors": f"{metric.label} called otherwise",
+    }
+    name = said.get(metric.name, metric.name)
+    what = metric.average or (None if metric.name in ("count", "errors") else metric.label)
+    return f"{over}{name} ({what})" if what else f"{over}{name}"

@@ -1,0 +1,129 @@
+"""The report in a real browser: at two widths, light and dark, by keyboard, without the network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from browsing import Watched, violations
+
+from brainlib.report.index import write_index
+from brainlib.study import records
+
+REFERENCE = Path(__file__).parents[2] / "reports" / "reference"
+RUNS = ("jardim-mobilenet_025-5_seeds", "hajhashem-mobilenet_v2", "lu-mobilenet", "kruszyk-mobilenet_025")
+LOOKS = [(width, scheme) for width in (400, 1600) for scheme in ("light", "dark")]
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    """The index of the stored runs of four papers, and of one that failed."""
+    runs = [json.loads((REFERENCE / f"{name}.json").read_text()) for name in RUNS]
+    failed = {"status": "failed", "error": "no such luck", "seconds": 1.0, "report": None, "result": None}
+    for run in runs[1:]:
+        runs[0]["papers"].update(run["papers"])
+    runs[0]["papers"]["yim"] = failed
+    content = records.Answers.model_validate_json(json.dumps(runs[0]))
+    return write_index(tmp_path_factory.mktemp("report"), content)
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+@pytest.mark.parametrize("name", ["index.html", "consistency.html"])
+def test_pages_can_be_read_by_everybody(browser, index, name, width, scheme):
+    with Watched(browser, width, scheme) as page:
+        page.goto(index.with_name(name).as_uri())
+        assert violations(page) == []
+        # What is wider than the window scrolls by itself, never the whole page.
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.left == [] and page.errors == []
+
+
+def test_the_answer_and_what_failed_stand_on_the_first_screen(browser, index):
+    with Watched(browser, 1600, "light") as page:
+        page.goto(index.as_uri())
+        for text in ("not reproduced", "1 notebook failed", "no such luck"):
+            assert page.get_by_text(text).first.bounding_box()["y"] < 900
+        drawn = page.locator("table.forest tbody tr")
+        assert drawn.count() > 8 and drawn.first.locator("circle").count() == 2
+
+
+@pytest.mark.parametrize("name", ["index.html", "consistency.html"])
+def test_a_printed_page_is_no_wider_than_its_sheet_and_shows_what_was_folded(browser, index, name):
+    a4 = 1031  # CSS pixels: 297 mm less the margins
+    with Watched(browser, a4, "dark") as page:
+        page.emulate_media(media="print")
+        page.goto(index.with_name(name).as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= a4
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert page.locator("details").last.locator(":scope > :not(summary)").first.is_visible()
+
+
+# Lines of the longest word of each element: a narrow column would divide it.
+LINES_OF_A_WORD = """cells => Math.max(...cells.map(cell => {
+    const text = document.createRange(), line = cell.firstChild;
+    const words = [...line.textContent.matchAll(/[a-z]+/g)];
+    return Math.max(...words.map(word => {
+        text.setStart(line, word.index);
+        text.setEnd(line, word.index + word[0].length);
+        return text.getClientRects().length;
+    }));
+}))"""
+
+
+def test_a_printed_table_divides_no_word_of_a_claim_and_repeats_its_headings(browser, index):
+    with Watched(browser, 1031, "light") as page:
+        page.emulate_media(media="print")
+        page.goto(index.as_uri())
+        assert page.locator(".claims td:first-child").evaluate_all(LINES_OF_A_WORD) == 1
+        # Chromium repeats a table's headings on each sheet, but none of their boxes of buttons.
+        buttons = page.locator(".claims th button")
+        assert set(buttons.evaluate_all("all => all.map(one => getComputedStyle(one).display)")) == {"contents"}
+
+
+def test_a_table_is_sorted_by_a_click_and_by_the_keyboard(browser, index):
+    with Watched(browser, 1600, "light") as page:
+        page.goto(index.as_uri())
+        table = page.locator("table.forest")
+
+        def printed():
+            return [float(text.split()[0]) for text in table.locator("tbody td:nth-child(3)").all_inner_texts()]
+
+        before = printed()
+        head = table.get_by_role("button", name="Printed")
+        head.click()
+        assert printed() == sorted(before) != before
+        assert table.locator("th[aria-sort=ascending]").inner_text().startswith("Printed")
+        head.press("Enter")
+        assert printed() == sorted(before, reverse=True)
+        table.get_by_role("button", name="Verdict", exact=True).click()
+        words = table.locator("tbody td:nth-child(7)").all_inner_texts()
+        assert words == sorted(words)
+    assert page.errors == []
+
+
+def test_printed_numbers_are_sorted_by_their_value(browser, index):
+    with Watched(browser, 1600, "light") as page:
+        page.goto(index.as_uri())
+        table = page.locator("section[aria-labelledby=paper-kruszyk] table.claims")
+        table.get_by_role("button", name="Printed").click()
+        cells = table.locator("tbody td:nth-child(3)")
+        values = [float(cell) for cell in cells.evaluate_all("cells => cells.map(cell => cell.dataset.sort)")]
+        texts = cells.all_inner_texts()
+    # Decimal commas and points, and images: 0,09 comes before 0.95, and this before 158 images.
+    assert values == sorted(values) and any("," in text for text in texts) and len(set(values)) > 3
+
+
+def test_a_click_leads_from_the_answer_to_what_it_rests_on(browser, index):
+    with Watched(browser, 1600, "light") as page:
+        page.goto(index.as_uri())
+        page.get_by_role("link", name="Copies and leaks").click()
+        assert page.url.endswith("#images")
+        page.get_by_role("link", name="Are the numbers possible?").click()
+        assert page.title() == "Are the printed numbers possible?"
+        page.get_by_role("link", name="All papers").click()
+        assert page.url.endswith("index.html")
+
+
+def test_the_index_is_small(index):
+    assert index.stat().st_size < 2_000_000

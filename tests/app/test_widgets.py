@@ -1,0 +1,287 @@
+"""The program: its answers without a browser, and in one from the start to the heat map."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browsing import Watched, violations
+from PIL import Image
+from small_trials import final_trial, phantoms
+from test_viewer import BAD, GREY, saved
+
+from brainlib import cli
+from brainlib.app import viewer, widgets
+from brainlib.data import datasets
+from brainlib.errors import DataError, StoreError
+from brainlib.trials.run import run_trials
+
+ROOT = Path(__file__).parents[2]
+LONG = 120_000  # ms: TensorFlow alone may take a minute on a busy machine
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """Reports with two small models, of seeds 0 and 1."""
+    out = tmp_path_factory.mktemp("reports")
+    dataset = phantoms(out / "store")
+    run_trials([final_trial(dataset, seed=seed) for seed in (0, 1)], dataset, out / "store", say=lambda line: None)
+    return out
+
+
+def program(out):
+    return widgets.Program(str(out), "phantoms")
+
+
+def choose(shown, path="", kind="held out: yes"):
+    """Choose the first image of a kind of the model's own set."""
+    shown.shelf.value = 0
+    shown.kind.value = kind
+    shown.path.value = path or shown.path.options[0]
+
+
+def upload(shown, name, content, size=None):
+    chosen = shown.chooser
+    chosen.name, chosen.content = name, content
+    chosen.size = len(content) if size is None else size
+    chosen.count += 1
+
+
+def test_a_model_says_what_it_is_before_it_is_asked(out):
+    shown = program(out)
+    labels = [label for label, _ in shown.choice.options]
+    assert len(set(labels)) == 2 and all("phantoms in the layout of Br35H" in label for label in labels)
+    for words in ("CNN without transfer learning", "synthetic pictures", "Test accuracy, clean", "2 of 30 epochs"):
+        assert words in shown.about.value
+    assert "For research only" in "".join(child.value for child in shown.page.children if hasattr(child, "value"))
+
+
+def test_an_answer_has_probabilities_a_map_and_the_nearest_training_images(out):
+    shown = program(out)
+    choose(shown)
+    assert shown.alarm.value == ""
+    said = [float(value) for value in re.findall(r"([\d.]+)\xa0%</td>", shown.result.value)]
+    assert len(said) == 2 and sum(said) == pytest.approx(100, abs=0.1)
+    assert shown.pictures.value.count("<img") == 2 and shown.near.value.count("<img") == 6
+    before = shown.pictures.value
+    shown.strength.value = 0  # the grey picture
+    assert shown.pictures.value != before
+    other = shown.viewer.classes[1 - shown.explained.value]
+    shown.explained.value = 1 - shown.explained.value
+    assert f"Grad-CAM for {other} over" in shown.pictures.value
+
+
+def test_a_training_image_is_named_as_a_copy(out):
+    shown = program(out)
+    choose(shown, kind="trained on: no")
+    assert "A copy of a training image." in shown.warning.value and "<b>copy</b>" in shown.near.value
+
+
+def test_what_is_no_slice_is_said_to_be_unlike(out):
+    shown = program(out)
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128), np.uint8)
+    upload(shown, "noise.png", saved(Image.fromarray(noise)))
+    assert "Unlike the training images." in shown.warning.value
+    # Of so few phantoms each patient has a slice in training, so there is no rate of false alarms.
+    assert "By mistake" not in shown.near.value or re.search(r"\d+ of this model's own \d+", shown.near.value)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_upload_ends_in_a_sentence_and_shows_no_old_answer(out, name):
+    shown = program(out)
+    choose(shown)
+    upload(shown, name, BAD[name][0])
+    assert BAD[name][1] in shown.alarm.value and "Traceback" not in shown.alarm.value
+    assert shown.answer.layout.display == "none"
+
+
+def test_a_file_that_is_too_large_was_not_even_sent(out):
+    shown = program(out)
+    upload(shown, "film.mp4", b"", size=3 * 2**30)
+    assert "film.mp4: expected an image of at most 8 MB, received one of 3072.0 MB" in shown.alarm.value
+
+
+def test_the_same_image_of_a_set_can_be_chosen_again_after_an_upload(out):
+    shown = program(out)
+    choose(shown)
+    first, path = shown.result.value, shown.path.value
+    upload(shown, "disc.png", saved(GREY))
+    assert shown.path.value is None
+    shown.path.value = path
+    assert shown.result.value == first and shown.answer.layout.display is None
+
+
+def test_an_image_of_a_set_that_cannot_be_read_leaves_no_old_answer(out, monkeypatch):
+    def damaged(self, path):
+        raise DataError(f"{path}: expected a whole image")
+
+    shown = program(out)
+    choose(shown)
+    monkeypatch.setattr(viewer.Shelf, "open", damaged)
+    shown.path.value = shown.path.options[1]
+    assert "expected a whole image" in shown.alarm.value and shown.answer.layout.display == "none"
+
+
+def test_a_model_that_cannot_be_read_leaves_nothing_of_the_one_before(out, monkeypatch):
+    shown = program(out)
+    choose(shown)
+
+    def broken(*_):
+        raise StoreError("of another version")
+
+    monkeypatch.setattr(viewer.Viewer, "__init__", broken)
+    shown.choice.value = shown.choice.options[1][1]
+    assert shown.about.value == "" and shown.shelf.options == () and shown.answer.layout.display == "none"
+    assert "of another version" in shown.alarm.value
+
+
+def test_a_file_name_is_no_html(out):
+    shown = program(out)
+    upload(shown, "<img src=x onerror=alert(1)>.png", saved(GREY))
+    assert "<img src=x" not in shown.result.value + shown.pictures.value
+
+
+def test_another_model_is_asked_of_the_same_picture(out):
+    shown = program(out)
+    upload(shown, "disc.png", saved(GREY))
+    first = shown.viewer.probabilities(shown.pixels)
+    shown.choice.value = shown.choice.options[1][1]
+    assert "disc.png" in shown.result.value and shown.answer.layout.display is None
+    assert abs(shown.viewer.probabilities(shown.pixels) - first).max() > 1e-6
+
+
+def test_a_damaged_model_is_said_and_the_others_stay(out, tmp_path):
+    shutil.copytree(out, tmp_path / "reports")
+    first, second = sorted((tmp_path / "reports" / "store" / "trials").iterdir())
+    (first / "predictions.parquet").write_bytes(b"damaged")
+    (second / "model.keras").write_bytes(b"damaged")
+    shown = program(tmp_path / "reports")
+    assert len(shown.choice.options) == 1
+    upload(shown, "disc.png", saved(GREY))
+    assert "expected a trained model that verifies" in shown.alarm.value
+
+
+def test_a_fault_of_the_program_is_words_too(out, monkeypatch, capsys):
+    def broken(*_):
+        raise ZeroDivisionError("by nothing")
+
+    shown = program(out)
+    monkeypatch.setattr(viewer.Viewer, "probabilities", broken)
+    upload(shown, "disc.png", saved(GREY))
+    assert "ZeroDivisionError: by nothing" in shown.alarm.value and "fault of the program" in shown.alarm.value
+
+
+def test_a_folder_that_is_none_is_refused_before_anything_is_served(tmp_path, capsys):
+    assert cli.main(["app", "--data", str(tmp_path / "none")]) == 2
+    assert cli.main(["app", "--port", "70000"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "--data: expected a folder" in first and "--port: expected 1 to 65535" in second
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """The program on a store with nothing in it: its address."""
+    folder = tmp_path_factory.mktemp("served")
+    # What a folder that it is started in says of Voilà must not count: this would open it to everybody.
+    (folder / "voila.json").write_text('{"Voila": {"ip": "0.0.0.0", "auto_token": false, "token": ""}}')
+    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(folder), "JUPYTER_DATA_DIR": str(folder)}
+    environment.pop("BRAINLIB_DATA", None)
+    command = [sys.executable, "-P", "-m", "brainlib", "app", "--out", str(folder / "reports"), "--no-browser"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
+        said = []
+        try:
+            for line in process.stderr:
+                said.append(line)
+                if line.startswith("http"):
+                    break
+            else:
+                raise AssertionError(f"the program did not start: {said}")
+            # Its log must not fill the pipe.
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            yield line.strip(), folder / "reports"
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def test_the_page_is_for_this_machine_and_whoever_has_the_token(served):
+    address, _ = served
+    page, token = address.split("?")
+    assert page.startswith("http://127.0.0.1:") and token.startswith("token=")
+    with urllib.request.urlopen(page) as answer:
+        assert "connect-src 'self';" in answer.headers["Content-Security-Policy"]
+        assert "/login" in answer.url and "What a trained model" not in answer.read().decode()
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(f"{page}api/kernels/00000000-0000-0000-0000-000000000000/channels")
+
+
+def options_of(page, label):
+    """What a list offers; ipywidgets writes its spaces as no-break ones."""
+    found = page.get_by_label(label, exact=True).locator("option").all_inner_texts()
+    return [text.replace("\N{NO-BREAK SPACE}", " ") for text in found]
+
+
+@pytest.mark.slow
+def test_from_nothing_to_a_heat_map_with_good_and_bad_uploads(served, browser, tmp_path):
+    address, out = served
+    good = datasets.load("br35h", "phantoms", tmp_path, phantoms=10).root / "yes" / "yes_1.png"
+    for name, (content, _) in BAD.items():
+        (tmp_path / name).write_bytes(content)
+    with Watched(browser, 1200, "light") as page:
+        page.set_default_timeout(LONG)
+        page.goto(address)
+        page.get_by_text("For research only.").wait_for()
+        page.get_by_role("button", name="Train the small CNN on phantoms").click()
+        page.get_by_role("progressbar", name="Training").wait_for()
+        page.get_by_label("Model", exact=True).wait_for()
+        assert any("phantoms in the layout of Br35H" in text for text in options_of(page, "Model"))
+
+        page.get_by_label("Your own image").set_input_files(good)
+        page.get_by_role("heading", name="Is it like the training images?").wait_for()
+        overlay = page.get_by_role("img", name="Grad-CAM for")
+        first = overlay.get_attribute("src")
+        assert page.get_by_role("img", name="training image").count() == 6
+        page.get_by_label("Strength").press("End")
+        page.wait_for_function("old => document.querySelector('img[alt^=Grad-CAM]').src !== old", arg=first)
+        explained = page.get_by_label("Explain")
+        other = "no" if explained.evaluate("e => e.selectedOptions[0].text") == "yes" else "yes"
+        explained.select_option(label=other)
+        page.get_by_role("img", name=f"Grad-CAM for {other} over").wait_for()
+        assert violations(page) == []
+
+        for name, (_, sentence) in BAD.items():
+            page.get_by_label("Your own image").set_input_files(tmp_path / name)
+            page.get_by_role("alert").filter(has_text=sentence).wait_for()
+            assert not overlay.is_visible()
+        assert "Traceback" not in page.inner_text("body")
+
+        # The keyboard alone, and an image of the set.
+        page.get_by_label("Images of").select_option(index=0)
+        page.get_by_label("Kind").locator("option").first.wait_for(state="attached")
+        kinds = options_of(page, "Kind")
+        page.get_by_label("Kind").select_option(index=[kind.startswith("trained on") for kind in kinds].index(True))
+        page.get_by_label("Image", exact=True).locator("option").first.wait_for(state="attached")
+        page.get_by_label("Image", exact=True).select_option(index=0)
+        page.get_by_role("alert").filter(has_text="A copy of a training image.").wait_for()
+        for width in (1600, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # What another host was to give was refused by the page's own policy, not fetched.
+    assert [message for message in page.errors if "Content Security Policy" not in message] == []
+    assert not list((out / "store" / "trials").glob(".*"))

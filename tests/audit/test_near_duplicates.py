@@ -1,0 +1,120 @@
+"""Near copies: planted ones are found, neighbouring slices and other patients are not."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brainlib.audit import near_duplicates
+from brainlib.data import grouping, images
+from brainlib.data.phantoms.draw import ALTERATIONS, make_phantoms
+
+
+def thumbnails(pictures):
+    return np.stack([near_duplicates.thumbnail(Image.fromarray(picture)) for picture in pictures])
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Sixty slices of twenty patients, and 36 copies of them: six of each alteration."""
+    made = make_phantoms(96, altered_copies=36, seed=11)
+    return made.table, near_duplicates.near_copies(thumbnails(made.images))
+
+
+@pytest.mark.parametrize("alteration", ALTERATIONS)
+def test_each_kind_of_copy_is_in_one_group_with_its_original(planted, alteration):
+    table, found = planted
+    group = grouping.connected(len(table), found.pairs)
+    copies = table[table["alteration"] == alteration]
+    together = group[copies.index] == group[copies["copy_of"]]
+    assert together.mean() >= 5 / 6  # benchmarks/near_copies.py measures it of many more
+
+
+def test_no_two_patients_are_taken_for_copies_and_few_neighbouring_slices(planted):
+    table, found = planted
+    first, second = found.pairs.T
+    original = np.where(table["copy_of"] < 0, table.index, table["copy_of"])
+    copies = original[first] == original[second]
+    patient = table["patient"].to_numpy()
+    assert (patient[first] == patient[second]).all()
+    # The three slices of a patient lie 1.6 to 4.3 mm apart, closer than those of the real sets.
+    assert copies.mean() > 0.9
+
+
+def test_a_mirrored_copy_is_said_to_be_mirrored(planted):
+    table, found = planted
+    mirrored = table.index[table["alteration"] == "mirrored"]
+    direct = {frozenset(pair): flag for pair, flag in zip(found.pairs.tolist(), found.mirrored, strict=True)}
+    flags = [direct.get(frozenset((row, table.loc[row, "copy_of"]))) for row in mirrored]
+    assert flags.count(True) >= 5 and False not in flags
+
+
+def test_aligned_copies_agree_though_they_were_turned_and_moved():
+    picture = make_phantoms(1, seed=3).images[0]
+    turned = np.asarray(Image.fromarray(picture).rotate(5, Image.Resampling.BILINEAR, translate=(6, -4)))
+    both, pair = thumbnails([picture, turned]), np.array([[0, 1]])
+    assert near_duplicates.correlations(both, pair, np.array([False]))[0] > near_duplicates.THRESHOLD
+    assert near_duplicates.correlations(both, pair, np.array([True]))[0] < near_duplicates.THRESHOLD
+
+
+def test_a_thumbnail_shows_the_head_whatever_the_margin_and_the_scale():
+    picture = make_phantoms(1, seed=4).images[0]
+    wide = np.pad(picture, ((30, 90), (120, 10)))
+    large = Image.fromarray(picture).resize((512, 512), Image.Resampling.BILINEAR)
+    plain, padded = thumbnails([picture, wide]).astype(float)
+    # A shift by 3 of the 96 pixels makes 38 grey values; this is less than one pixel.
+    assert abs(plain - padded).mean() < 10
+    assert abs(plain - near_duplicates.thumbnail(large)).mean() < 3
+
+
+@pytest.mark.parametrize("value", [0, 7, 255])
+def test_pictures_without_anything_in_them_are_compared_without_harm(value):
+    flat = np.full((3, near_duplicates.SIDE, near_duplicates.SIDE), value, np.uint8)
+    assert near_duplicates.thumbnail(Image.fromarray(flat[0])).shape == flat[0].shape
+    assert len(near_duplicates.near_copies(flat).pairs) == 0  # nothing shows that they are the same slice
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_few_pictures_have_no_pairs(n):
+    found = near_duplicates.near_copies(thumbnails(make_phantoms(2, seed=1).images)[:n])
+    assert found.pairs.shape == (0, 2) and len(found.correlation) == 0
+
+
+def test_the_same_pictures_give_the_same_pairs_again(planted):
+    made = make_phantoms(96, altered_copies=36, seed=11)
+    again = near_duplicates.near_copies(thumbnails(made.images))
+    assert np.array_equal(again.pairs, planted[1].pairs)
+    assert np.array_equal(again.correlation, planted[1].correlation)
+
+
+def test_a_pair_has_one_correlation_whichever_of_the_two_comes_first():
+    small = thumbnails(make_phantoms(24, altered_copies=12, seed=5).images)
+    pairs = np.array(list(itertools.combinations(range(24), 2)))
+    for mirrored in (np.zeros(len(pairs), bool), np.ones(len(pairs), bool)):
+        one = near_duplicates.correlations(small, pairs, mirrored)
+        other = near_duplicates.correlations(small, pairs[:, ::-1], mirrored)
+        assert (one > 0.5).sum() >= 3  # those that were planted, or some of them
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.real_data
+def test_a_real_copy_is_found_whichever_of_the_two_comes_first(data_dir):
+    # One slice, once sharpened. The detail correlates by 0.93 if the sharp one is moved, else by 0.85.
+    pair = [near_duplicates.thumbnail(images.decode(data_dir / "br35h" / "yes" / f"y{n}.jpg")) for n in (826, 1103)]
+    for both in (pair, pair[::-1]):
+        found = near_duplicates.near_copies(np.stack(both))
+        assert found.pairs.tolist() == [[0, 1]] and found.correlation[0] == pytest.approx(0.93, abs=0.02)
+
+
+@pytest.mark.real_data
+def test_real_copies_that_were_sharpened_and_mirrored_are_found(data_dir):
+    # Looked at by eye: one slice, re-encoded, brightened, sharpened or mirrored; and two others.
+    names = ["yes/y10.jpg", "no/no100.jpg"]
+    pictures = [images.decode(data_dir / "br35h" / name).convert("L") for name in names]
+    sharp = Image.fromarray(np.clip(2.2 * np.asarray(pictures[0], float), 0, 255).astype(np.uint8)[:, ::-1])
+    both = np.stack([near_duplicates.thumbnail(each) for each in [*pictures, sharp]])
+    found = near_duplicates.near_copies(both)
+    assert found.pairs.tolist() == [[0, 2]] and found.mirrored.tolist() == [True]

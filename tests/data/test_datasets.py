@@ -1,0 +1,510 @@
+"""Finding, checking and indexing data sets, on small folders laid out as the published ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from brainlib.data import datasets, images, registry
+from brainlib.data.phantoms import dataset
+from brainlib.errors import DataError, StoreError, UsageError
+from brainlib.io import sha256_of
+
+FOUR = [name for name in registry.REGISTRY if len(registry.REGISTRY[name].classes) == 4]
+
+
+def picture(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    grey = np.random.default_rng(seed).integers(0, 256, (8, 9), dtype=np.uint8)
+    Image.fromarray(grey).save(path, format="PNG")
+
+
+@pytest.fixture
+def navoneel(tmp_path: Path) -> Path:
+    """A data folder whose navoneel/ has 3 images in no/ and 2 in yes/."""
+    data = tmp_path / "data"
+    names = ["no/n10.png", "no/N2.jpg", "no/n1.JPG", "yes/Y1.png", "yes/y2.png"]
+    for seed, name in enumerate(names):
+        picture(data / "navoneel" / name, seed)
+    return data
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files decoded so far."""
+    names: list[str] = []
+    original = images.decode_bytes
+
+    def counted(data, path):
+        names.append(path.name)
+        return original(data, path)
+
+    monkeypatch.setattr(images, "decode_bytes", counted)
+    return names
+
+
+def one_line(caught: pytest.ExceptionInfo) -> str:
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- registry ---------------------------------------------------------------------------------
+
+
+def test_the_registry_has_the_published_totals():
+    totals = {name: info.total for name, info in registry.REGISTRY.items()}
+    assert totals == {"br35h": 3000, "navoneel": 253, "sartaj": 3264, "dubail": 3096, "nickparvar": 7023, "phantom": 0}
+
+
+@pytest.mark.parametrize(("name", "train", "test"), [("sartaj", 2870, 394), ("nickparvar", 5712, 1311)])
+def test_divided_sets_have_the_published_parts(name, train, test):
+    folders = registry.REGISTRY[name].folders
+    assert sum(folder.count for folder in folders if folder.part == "train") == train
+    assert sum(folder.count for folder in folders if folder.part == "test") == test
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path):
+    with pytest.raises(DataError, match="br35h.*nickparvar.*received 'brats'"):
+        datasets.locate("brats", tmp_path)
+
+
+# --- locate -----------------------------------------------------------------------------------
+
+
+def test_a_set_is_found_at_the_top_level_of_its_folder(navoneel):
+    inner = navoneel / "navoneel" / "brain_tumor_dataset"
+    shutil.copytree(navoneel / "navoneel", inner)  # the archive's second copy
+    assert datasets.locate("navoneel", navoneel) == navoneel / "navoneel"
+
+
+def test_a_set_wrapped_in_one_folder_is_found(tmp_path):
+    for seed, label in enumerate(registry.REGISTRY["dubail"].classes):
+        picture(tmp_path / "dubail" / "Data" / label / "a.jpg", seed)
+    assert datasets.locate("dubail", tmp_path) == tmp_path / "dubail" / "Data"
+
+
+def test_a_data_folder_that_is_missing_is_named(tmp_path):
+    with pytest.raises(DataError) as caught:
+        datasets.locate("br35h", tmp_path / "elsewhere")
+    assert "elsewhere: expected the data folder, received nothing" in one_line(caught)
+
+
+def test_a_set_that_is_missing_is_named_with_its_address(tmp_path):
+    with pytest.raises(DataError) as caught:
+        datasets.locate("br35h", tmp_path)
+    assert "br35h: expected a folder" in one_line(caught)
+    assert "https://www.kaggle.com/datasets/ahmedhamada0/brain-tumor-detection" in str(caught.value)
+
+
+def test_a_set_folder_that_is_empty_is_named(tmp_path):
+    (tmp_path / "br35h").mkdir()
+    with pytest.raises(DataError, match="br35h: expected the folders no, yes, received no folder"):
+        datasets.locate("br35h", tmp_path)
+
+
+def test_a_missing_class_is_named(navoneel):
+    shutil.rmtree(navoneel / "navoneel" / "yes")
+    with pytest.raises(DataError) as caught:
+        datasets.locate("navoneel", navoneel)
+    assert "navoneel: expected the folders no, yes, received no yes;" in one_line(caught)
+
+
+def test_a_class_without_an_image_is_named(navoneel):
+    for path in (navoneel / "navoneel" / "yes").iterdir():
+        path.rename(path.with_suffix(".txt"))
+    with pytest.raises(DataError) as caught:
+        datasets.locate("navoneel", navoneel)
+    assert "yes: expected images" in one_line(caught)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(navoneel, monkeypatch):
+    def refuse(self):  # chmod would not stop a test run by root
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match="navoneel: .*Permission denied.*permissions"):
+        datasets.locate("navoneel", navoneel)
+
+
+# --- download ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kaggle(monkeypatch: pytest.MonkeyPatch):
+    """Put a function in the place of ``kagglehub.dataset_download``."""
+
+    def replace(function):
+        module = SimpleNamespace(dataset_download=function)
+        monkeypatch.setitem(sys.modules, "kagglehub", module)
+
+    return replace
+
+
+def test_a_download_asks_for_the_handle_and_is_indexed_like_a_folder(navoneel, store, kaggle):
+    asked = []
+    kaggle(lambda handle: asked.append(handle) or str(navoneel / "navoneel"))
+    downloaded = datasets.load("navoneel", "kaggle", store)
+    assert asked == ["navoneel/brain-mri-images-for-brain-tumor-detection"]
+    assert downloaded.fingerprint == datasets.load("navoneel", navoneel, store).fingerprint
+
+
+def test_a_failed_download_names_the_handle_and_the_way_out(kaggle):
+    def fail(handle):
+        raise ConnectionError("no route\nto host")
+
+    kaggle(fail)
+    with pytest.raises(DataError) as caught:
+        datasets.download("dubail")
+    message = one_line(caught)
+    assert "thomasdubail/brain-tumors-256x256: expected a download" in message
+    assert "no route to host" in message
+    assert "unpack https://www.kaggle.com/datasets/thomasdubail" in message
+
+
+def test_a_download_with_another_layout_is_refused(tmp_path, kaggle):
+    kaggle(lambda handle: str(tmp_path))
+    with pytest.raises(DataError, match="expected the folders no, yes"):
+        datasets.download("br35h")
+
+
+def test_the_phantom_is_not_on_kaggle(kaggle):
+    kaggle(lambda handle: pytest.fail("kagglehub was asked"))
+    with pytest.raises(DataError, match="phantom: expected a set published on Kaggle"):
+        datasets.download("phantom")
+
+
+# --- index ------------------------------------------------------------------------------------
+
+
+def test_rows_are_sorted_by_part_then_label_then_natural_path(navoneel, store):
+    table = datasets.load("navoneel", navoneel, store).table
+    assert list(table["path"]) == ["no/n1.JPG", "no/N2.jpg", "no/n10.png", "yes/Y1.png", "yes/y2.png"]
+    assert list(table["label"]) == ["no", "no", "no", "yes", "yes"]
+    assert list(table.index) == [0, 1, 2, 3, 4]
+
+
+def test_parts_come_from_the_published_folders(tmp_path, store):
+    for seed, folder in enumerate(registry.REGISTRY["sartaj"].folders):
+        picture(tmp_path / "sartaj" / folder.path / "a.jpg", seed)
+    found = datasets.load("sartaj", tmp_path, store)
+    assert list(found.table["part"]) == ["test"] * 4 + ["train"] * 4
+    assert list(found.table["label"]) == [*found.classes, *found.classes]
+    assert found.classes == ("glioma_tumor", "meningioma_tumor", "no_tumor", "pituitary_tumor")
+
+
+def test_a_row_states_what_the_file_is(navoneel, store):
+    path = navoneel / "navoneel" / "no" / "n1.JPG"
+    row = datasets.load("navoneel", navoneel, store).table.iloc[0]
+    assert (row["width"], row["height"], row["mode"], row["format"]) == (9, 8, "L", "PNG")
+    assert row["bytes"] == len(path.read_bytes())
+    assert row["byte_hash"] == sha256_of(path)
+    assert row["pixel_hash"] == images.pixel_hash(images.decode(path))
+    assert row["patient"] is None
+
+
+def test_each_count_that_is_not_the_published_one_gives_a_sentence(navoneel, store):
+    assert datasets.load("navoneel", navoneel, store).differences == (
+        "no: 98 images were published, 3 are here.",
+        "yes: 155 images were published, 2 are here.",
+    )
+
+
+def test_a_set_with_the_published_counts_has_no_difference(navoneel, store, monkeypatch):
+    folders = registry._flat(no=3, yes=2)
+    info = registry.DataSetInfo("navoneel", "", "", "", folders)
+    monkeypatch.setitem(registry.REGISTRY, "navoneel", info)
+    assert datasets.load("navoneel", navoneel, store).differences == ()
+
+
+def test_other_files_dot_files_folders_and_looping_links_are_no_images(navoneel, store):
+    before = datasets.load("navoneel", navoneel, store)
+    folder = navoneel / "navoneel" / "no"
+    (folder / "Thumbs.db").write_bytes(b"x")
+    (folder / "._n1.jpg").write_bytes(b"x")
+    (folder / "folder.jpg").mkdir()
+    (folder / "around.jpg").symlink_to(folder / "around.jpg")
+    (folder / "up").symlink_to(navoneel, target_is_directory=True)
+    (navoneel / "navoneel" / "pred").mkdir()
+    after = datasets.load("navoneel", navoneel, store)
+    assert after.fingerprint == before.fingerprint
+    assert len(after.table) == 5
+
+
+def test_images_with_the_same_pixels_share_a_group(navoneel, store):
+    root = navoneel / "navoneel"
+    with Image.open(root / "no" / "n1.JPG") as image:
+        image.convert("RGB").save(root / "yes" / "y3.bmp")  # other bytes, same grey picture
+    groups = datasets.load("navoneel", navoneel, store).group_ids()
+    assert groups.tolist() == [0, 1, 2, 3, 4, 0]
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\xff\xd8\xff\xe0 cut"])
+def test_a_damaged_image_is_named_in_one_line(navoneel, store, content):
+    (navoneel / "navoneel" / "yes" / "Y1.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"Y1\.png: expected") as caught:
+        datasets.load("navoneel", navoneel, store)
+    one_line(caught)
+
+
+def test_a_name_that_no_table_can_store_is_named_in_one_line(navoneel, store, monkeypatch):
+    not_utf8 = Path(os.fsdecode(b"caf\xe9.png"))  # some file systems would refuse to create it
+    monkeypatch.setattr(datasets, "_entries", lambda folder: [folder / not_utf8])
+    monkeypatch.setattr(os.path, "isfile", lambda path: True)
+    with pytest.raises(DataError, match=r"no: expected file names in UTF-8.*caf\\udce9\.png"):
+        datasets.index("navoneel", navoneel / "navoneel", store)
+
+
+def test_a_line_break_in_a_name_is_told_in_one_line(navoneel, store):
+    picture(navoneel / "navoneel" / "yes" / "two\nlines.png", 9)
+    with pytest.raises(DataError, match=r"without control characters.*two\\nlines") as caught:
+        datasets.load("navoneel", navoneel, store)
+    one_line(caught)
+
+
+def test_names_in_any_script_are_kept(navoneel, store):
+    picture(navoneel / "navoneel" / "yes" / "日本\u00a0é (2).png", 9)
+    paths = datasets.load("navoneel", navoneel, store).table["path"]
+    assert "yes/日本\u00a0é (2).png" in set(paths)
+
+
+# --- the stored index -------------------------------------------------------------------------
+
+
+def test_a_second_index_decodes_nothing_and_is_equal(navoneel, store, decoded):
+    first = datasets.load("navoneel", navoneel, store)
+    assert sorted(decoded) == ["N2.jpg", "Y1.png", "n1.JPG", "n10.png", "y2.png"]
+    decoded.clear()
+    second = datasets.load("navoneel", navoneel, store)
+    assert decoded == []
+    assert second.fingerprint == first.fingerprint
+    pd.testing.assert_frame_equal(second.table, first.table)
+
+
+def test_a_copy_of_the_folder_elsewhere_is_known_by_its_content(navoneel, store, decoded, tmp_path):
+    first = datasets.load("navoneel", navoneel, store)
+    shutil.copytree(navoneel, tmp_path / "copy")
+    decoded.clear()
+    assert datasets.load("navoneel", tmp_path / "copy", store).fingerprint == first.fingerprint
+    assert decoded == []
+
+
+def test_a_changed_file_is_noticed_though_its_size_and_time_are_the_same(navoneel, store):
+    path = navoneel / "navoneel" / "no" / "n1.JPG"
+    Image.new("L", (4, 4), 10).save(path, format="BMP")
+    before, status = datasets.load("navoneel", navoneel, store), path.stat()
+    Image.new("L", (4, 4), 11).save(path, format="BMP")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    after = datasets.load("navoneel", navoneel, store)
+    assert after.fingerprint != before.fingerprint
+    assert after.table["pixel_hash"][0] != before.table["pixel_hash"][0]
+
+
+def test_a_renamed_file_changes_the_fingerprint(navoneel, store):
+    before = datasets.load("navoneel", navoneel, store).fingerprint
+    path = navoneel / "navoneel" / "no" / "n1.JPG"
+    path.rename(path.with_name("n3.JPG"))
+    assert datasets.load("navoneel", navoneel, store).fingerprint != before
+
+
+@pytest.mark.parametrize("damage", ["cut", "one letter", "empty", "not text"])
+def test_a_damaged_stored_index_is_rebuilt(navoneel, store, damage):
+    first = datasets.load("navoneel", navoneel, store)
+    (path,) = (store / "index").iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(
+        {
+            "cut": whole[: len(whole) // 2],
+            "empty": b"",
+            "not text": b"\xff\xfe\x00",
+            "one letter": whole.replace(b'"PNG"', b'"PMG"', 1),
+        }[damage]
+    )
+    pd.testing.assert_frame_equal(datasets.load("navoneel", navoneel, store).table, first.table)
+    assert path.read_bytes() == whole
+
+
+# --- phantoms ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that keeps phantoms from test to test; no test may damage it."""
+    return tmp_path_factory.mktemp("store")
+
+
+def truth_of(dataset: datasets.DataSet) -> pd.DataFrame:
+    truth = pd.read_csv(dataset.root / "truth.csv", keep_default_na=False)
+    return truth.set_index("path").loc[dataset.table["path"]].reset_index()
+
+
+def test_binary_stand_ins_are_half_tumours_of_every_kind_and_half_healthy(shared_store):
+    found = datasets.load("br35h", "phantoms", shared_store, phantoms=36)
+    kinds = truth_of(found).groupby(found.table["label"])["kind"].value_counts()
+    assert found.table["label"].value_counts().to_dict() == {"no": 18, "yes": 18}
+    assert kinds["no"].to_dict() == {"none": 18}
+    assert set(kinds["yes"].index) == {"glioma", "meningioma", "pituitary"}
+    assert kinds["yes"].min() >= 3
+
+
+def test_the_plane_of_a_binary_stand_in_tells_nothing_of_its_label(shared_store):
+    found = datasets.load("br35h", "phantoms", shared_store, phantoms=36)
+    originals = truth_of(found).assign(label=found.table["label"]).query("alteration == ''")
+    patients = originals.drop_duplicates("patient")
+    counts = pd.crosstab(patients["plane"], patients["label"])
+    assert (counts["yes"] - counts["no"]).abs().max() <= 1
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_four_class_stand_ins_take_the_kind_that_the_class_is_named_after(shared_store, name):
+    found = datasets.load(name, "phantoms", shared_store, phantoms=16)
+    pairs = set(zip(found.table["label"], truth_of(found)["kind"], strict=True))
+    healthy = {"no_tumor", "normal", "notumor", "none"}
+    assert {(label.removesuffix("_tumor"), kind) for label, kind in pairs if kind != "none"} == {
+        (kind, kind) for kind in ("glioma", "meningioma", "pituitary")
+    }
+    assert {label for label, kind in pairs if kind == "none"} == healthy & set(found.classes)
+    assert found.table["label"].value_counts().to_dict() == dict.fromkeys(found.classes, 4)
+
+
+def test_stand_ins_share_train_and_test_as_published_with_patients_whole(shared_store):
+    found = datasets.load("sartaj", "phantoms", shared_store, phantoms=64)
+    counts = found.table.groupby(["label", "part"]).size().unstack()
+    # 16 a class; published test shares are 100/926, 115/937, 105/500 and 74/901.
+    assert counts["test"].to_dict() == {"glioma_tumor": 2, "meningioma_tumor": 2, "no_tumor": 3, "pituitary_tumor": 1}
+    assert (counts.sum(axis=1) == 16).all()
+    assert found.table.groupby("patient")["part"].nunique().max() == 1
+
+
+def test_stand_ins_are_marked_as_phantoms_and_have_no_difference(shared_store):
+    found = datasets.load("sartaj", "phantoms", shared_store, phantoms=64)
+    assert found.phantom
+    assert found.differences == ()
+    assert list(found.table["patient"]) == list(truth_of(found)["patient"])
+
+
+def test_a_copied_folder_of_phantoms_is_still_known_as_one(shared_store, store, tmp_path):
+    made = datasets.load("br35h", "phantoms", shared_store, phantoms=36)
+    shutil.copytree(made.root, tmp_path / "data" / "br35h")
+    copied = datasets.load("br35h", tmp_path / "data", store)
+    assert copied.phantom
+    assert copied.fingerprint == made.fingerprint
+
+
+def test_exact_copies_are_planted_and_told(shared_store):
+    found = datasets.load("br35h", "phantoms", shared_store, phantoms=36)
+    truth, groups = truth_of(found), dict(zip(found.table["path"], found.group_ids(), strict=True))
+    exact = truth[truth["alteration"] == "exact"]
+    assert len(exact) > 0
+    assert all(groups[row.path] == groups[row.copy_of] for row in exact.itertuples())
+    assert len(set(groups.values())) == len(truth) - len(exact)
+
+
+def test_every_phantom_has_a_mask_that_is_empty_where_nothing_grows(shared_store):
+    found = datasets.load("br35h", "phantoms", shared_store, phantoms=36)
+    for row in truth_of(found).itertuples():
+        with Image.open(found.root / "masks" / row.path) as mask:
+            values = set(np.unique(np.asarray(mask)))
+        assert values == ({0} if row.kind == "none" else {0, 255})
+
+
+def test_phantoms_are_written_once(shared_store, monkeypatch):
+    first = datasets.load("br35h", "phantoms", shared_store, phantoms=36)
+    monkeypatch.setattr(dataset, "make_phantoms", lambda *_, **__: pytest.fail("drawn again"))
+    assert datasets.load("br35h", "phantoms", shared_store, phantoms=36).root == first.root
+
+
+def test_an_interrupted_write_is_never_taken_as_whole(store, monkeypatch):
+    real, saved = Image.Image.save, []
+
+    def interrupted(self, file, *args, **options):
+        saved.append(file)
+        if len(saved) == 5:
+            raise KeyboardInterrupt
+        real(self, file, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            datasets.load("navoneel", "phantoms", store, phantoms=4)
+    assert list((store / "phantoms").iterdir()) == []
+    assert len(datasets.load("navoneel", "phantoms", store, phantoms=4).table) == 4
+
+
+@pytest.mark.parametrize("damage", ["image", "mask", "truth", "deleted", "added"])
+def test_a_damaged_folder_of_phantoms_is_written_again(store, damage):
+    first = datasets.load("navoneel", "phantoms", store, phantoms=4)
+    name = first.table["path"][0]
+    if damage == "deleted":
+        (first.root / name).unlink()
+    elif damage == "added":
+        picture(first.root / "no" / "mine.png", 1)
+    else:
+        target = {"image": name, "mask": f"masks/{name}", "truth": "truth.csv"}[damage]
+        (first.root / target).write_bytes(b"")
+    again = datasets.load("navoneel", "phantoms", store, phantoms=4)
+    assert again.fingerprint == first.fingerprint
+    assert (again.root / "masks" / name).stat().st_size > 0
+    assert [path.name for path in (store / "phantoms").iterdir()] == [first.root.name]
+
+
+def test_a_damaged_truth_in_a_data_folder_is_refused(shared_store, store, tmp_path):
+    made = datasets.load("br35h", "phantoms", shared_store, phantoms=36)
+    shutil.copytree(made.root, tmp_path / "br35h")
+    (tmp_path / "br35h" / "truth.csv").write_text("path,patient\n")
+    with pytest.raises(DataError, match=r"truth\.csv: expected .* received columns path, patient"):
+        datasets.load("br35h", tmp_path, store)
+
+
+@pytest.mark.parametrize(("name", "number", "least"), [("br35h", 1, 2), ("sartaj", 7, 8), ("dubail", None, 4)])
+def test_too_few_phantoms_for_the_folders_are_refused(store, name, number, least):
+    with pytest.raises(UsageError, match=f"at least {least} phantoms.*received {number}"):
+        datasets.load(name, "phantoms", store, phantoms=number)
+
+
+def test_as_few_phantoms_as_there_are_folders_fill_each(store):
+    found = datasets.load("sartaj", "phantoms", store, phantoms=8)
+    assert found.table.groupby(["part", "label"]).size().tolist() == [1] * 8
+
+
+def test_phantoms_that_cannot_be_written_are_named_in_one_line(store):
+    store.write_text("")
+    with pytest.raises(StoreError, match="expected to write images") as caught:
+        datasets.load("br35h", "phantoms", store, phantoms=2)
+    one_line(caught)
+
+
+# --- real sets --------------------------------------------------------------------------------
+
+REAL = {
+    "br35h": (3000, {"RGB": 2891, "L": 105, "RGBA": 3, "P": 1}),
+    "navoneel": (253, {"RGB": 217, "L": 30, "RGBA": 5, "P": 1}),
+    "sartaj": (3264, {"RGB": 3264}),
+}
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", REAL)
+def test_a_real_set_is_whole_and_of_the_known_modes(data_dir, shared_store, name):
+    found = datasets.load(name, data_dir, shared_store)
+    total, modes = REAL[name]
+    assert len(found.table) == total
+    assert found.differences == ()
+    assert not found.phantom
+    assert found.table["mode"].value_counts().to_dict() == modes
+    assert found.table["patient"].isna().all()
+
+
+@pytest.mark.real_data
+def test_a_fifth_of_the_sartaj_images_share_their_pixels_with_another(data_dir, shared_store):
+    groups = np.bincount(datasets.load("sartaj", data_dir, shared_store).group_ids())
+    assert (groups > 1).sum() == 300
+    assert groups[groups > 1].sum() == 694

@@ -1,0 +1,400 @@
+"""Decoding, hashing and resizing, against values worked out by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from brainlib.data import images
+from brainlib.errors import DataError, StoreError
+from brainlib.io import sha256_of
+
+ROTATE_90_CW = 6  # EXIF orientation: the picture is shown turned clockwise
+ORIENTATION = 0x0112
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(images.decode(path))
+
+
+def saved(path: Path, array, mode: str | None = None, **options) -> Path:
+    image = Image.fromarray(np.asarray(array))
+    (image.convert(mode) if mode else image).save(path, **options)
+    return path
+
+
+def noise(height: int, width: int, seed: int = 0, channels: int = 3) -> np.ndarray:
+    shape = (height, width, channels) if channels == 3 else (height, width)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def as_dataset(root: Path) -> SimpleNamespace:
+    paths = sorted(path.name for path in root.iterdir() if path.is_file())
+    hashes = [sha256_of(root / path) for path in paths]
+    return SimpleNamespace(root=root, table=pd.DataFrame({"path": paths, "byte_hash": hashes}))
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> SimpleNamespace:
+    root = tmp_path / "three"
+    root.mkdir()
+    saved(root / "a.png", noise(6, 6, 1))
+    saved(root / "b.png", noise(9, 5, 2))
+    saved(root / "c.png", noise(6, 6, 3, channels=1))
+    return as_dataset(root)
+
+
+def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_):
+        raise AssertionError("an image was decoded")
+
+    monkeypatch.setattr(images, "decode_bytes", fail)
+
+
+# --- decode -----------------------------------------------------------------------------------
+
+
+def test_grey_and_colour_files_keep_their_mode_and_values(tmp_path):
+    grey, colour = noise(4, 3, channels=1), noise(4, 3)
+    assert images.decode(saved(tmp_path / "g.png", grey)).mode == "L"
+    assert images.decode(saved(tmp_path / "c.png", colour)).mode == "RGB"
+    np.testing.assert_array_equal(pixels(tmp_path / "g.png"), grey)
+    np.testing.assert_array_equal(pixels(tmp_path / "c.png"), colour)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_divided_by_257_and_rounded(tmp_path, suffix):
+    # 128 / 257 = 0.498, 129 / 257 = 0.502, 32768 / 257 = 127.502
+    deep = np.array([[0, 128, 129], [257, 32768, 65535]], dtype=np.uint16)
+    path = saved(tmp_path / f"deep.{suffix}", deep)
+    with Image.open(path) as stored:
+        assert stored.mode == "I;16"
+    np.testing.assert_array_equal(pixels(path), [[0, 0, 1], [1, 128, 255]])
+
+
+def test_a_dark_sixteen_bit_image_stays_dark(tmp_path):
+    path = saved(tmp_path / "dark.png", np.full((2, 2), 200, dtype=np.uint16))
+    np.testing.assert_array_equal(pixels(path), 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([[0.0, 0.5, 1.0]], [[0, 128, 255]]),  # 0.5 * 255 = 127.5 rounds up
+        ([[0.0, 100.4, 255.0]], [[0, 100, 255]]),
+        ([[0.0, 32768.0, 65535.0]], [[0, 128, 255]]),
+    ],
+)
+def test_floats_are_read_in_the_narrowest_range_that_holds_them(tmp_path, values, expected):
+    path = saved(tmp_path / "float.tif", np.array(values, dtype=np.float32))
+    np.testing.assert_array_equal(pixels(path), expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0, 70000.0])
+def test_floats_outside_every_range_are_refused(tmp_path, value):
+    path = saved(tmp_path / "float.tif", np.array([[0, value]], dtype=np.float32))
+    with pytest.raises(DataError, match=r"float\.tif.*expected 0 to 65535"):
+        images.decode(path)
+
+
+def test_palette_colours_are_looked_up(tmp_path):
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putdata([1, 0])
+    image.save(tmp_path / "p.png", transparency=b"\x00\xff")
+    np.testing.assert_array_equal(pixels(tmp_path / "p.png"), [[[200, 100, 50], [10, 20, 30]]])
+
+
+@pytest.mark.parametrize(("mode", "result"), [("RGBA", "RGB"), ("LA", "L")])
+def test_alpha_is_dropped_and_hidden_pixels_keep_their_value(tmp_path, mode, result):
+    value = (90, 90, 90, 0) if mode == "RGBA" else (90, 0)
+    Image.new(mode, (2, 2), value).save(tmp_path / "a.png")
+    decoded = images.decode(tmp_path / "a.png")
+    assert decoded.mode == result
+    np.testing.assert_array_equal(np.asarray(decoded), 90)
+
+
+def test_one_bit_becomes_black_and_white(tmp_path):
+    Image.fromarray(np.array([[True, False]])).save(tmp_path / "bit.png")
+    assert images.decode(tmp_path / "bit.png").mode == "L"
+    np.testing.assert_array_equal(pixels(tmp_path / "bit.png"), [[255, 0]])
+
+
+def test_cmyk_without_ink_is_white_and_with_all_key_is_black(tmp_path):
+    for name, ink, value in [("white", (0, 0, 0, 0), 255), ("black", (0, 0, 0, 255), 0)]:
+        Image.new("CMYK", (8, 8), ink).save(tmp_path / f"{name}.jpg", quality=100)
+        decoded = images.decode(tmp_path / f"{name}.jpg")
+        assert decoded.mode == "RGB"
+        np.testing.assert_allclose(np.asarray(decoded, dtype=int), value, atol=1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_exif_orientation_6_turns_the_picture_clockwise(tmp_path, dtype):
+    scale = 257 if dtype == np.uint16 else 1
+    exif = Image.Exif()
+    exif[ORIENTATION] = ROTATE_90_CW
+    stored = np.array([[1, 2, 3], [4, 5, 6]], dtype=dtype) * dtype(scale)
+    path = saved(tmp_path / "turned.png", stored, exif=exif)
+    np.testing.assert_array_equal(pixels(path), [[4, 1], [5, 2], [6, 3]])
+
+
+def test_damaged_exif_bytes_leave_the_picture_as_it_is(tmp_path):
+    grey = noise(3, 5, channels=1)
+    path = saved(tmp_path / "exif.png", grey, exif=b"Exif\x00\x00XX not a TIFF header")
+    np.testing.assert_array_equal(pixels(path), grey)
+
+
+def test_the_name_of_a_file_does_not_matter(tmp_path):
+    grey = noise(4, 4, channels=1)
+    path = saved(tmp_path / "really_a_png.jpg", grey, format="PNG")
+    np.testing.assert_array_equal(pixels(path), grey)
+
+
+# --- damaged files ----------------------------------------------------------------------------
+
+
+def cut_in_half(path: Path, format_: str) -> None:
+    saved(path, noise(64, 64), format=format_)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+DAMAGE = {
+    "half a JPEG": (lambda path: cut_in_half(path, "JPEG"), "cannot be decoded"),
+    "half a PNG": (lambda path: cut_in_half(path, "PNG"), "cannot be decoded"),
+    "no byte": (lambda path: path.write_bytes(b""), "0 bytes"),
+    "text": (lambda path: path.write_text("<html>\nnot found</html>"), "that are none"),
+    "a program for Ghostscript": (
+        lambda path: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"),
+        "that are none",
+    ),
+    "a folder": (lambda path: path.mkdir(), "Is a directory"),
+    "nothing": (lambda path: None, "No such file"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_file_that_is_no_whole_image_is_named_in_one_line(tmp_path, damage):
+    make, reason = DAMAGE[damage]
+    make(tmp_path / "x7.jpg")
+    with pytest.raises(DataError, match=r"x7\.jpg: expected .* received") as caught:
+        images.decode(tmp_path / "x7.jpg")
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_permission_is_named_in_one_line(tmp_path, monkeypatch):
+    path = saved(tmp_path / "x7.png", noise(4, 4))
+
+    def refuse(self):  # chmod would not stop a test run by root
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(DataError, match=r"x7\.png.*Permission denied.*permissions"):
+        images.decode(path)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("limit", [15, 7])  # Pillow itself warns above the limit, fails above twice
+def test_a_decompression_bomb_is_refused_before_a_pixel_is_decoded(tmp_path, monkeypatch, limit):
+    path = saved(tmp_path / "bomb.png", noise(4, 4))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("pixels were decoded"))
+    with pytest.raises(DataError, match=rf"bomb\.png: expected at most {limit} pixels"):
+        images.decode(path)
+
+
+# --- hashes -----------------------------------------------------------------------------------
+
+
+def test_pixel_hash_is_the_sha256_of_size_and_grey_bytes():
+    image = Image.fromarray(np.array([[1, 2, 3]], dtype=np.uint8))
+    assert images.pixel_hash(image) == hashlib.sha256(b"3x1:\x01\x02\x03").hexdigest()
+
+
+def test_a_grey_picture_has_one_pixel_hash_in_one_channel_or_three(tmp_path):
+    grey = noise(5, 7, channels=1)
+    one = saved(tmp_path / "one.png", grey)
+    three = saved(tmp_path / "three.png", np.stack([grey] * 3, axis=-1))
+    assert sha256_of(one) != sha256_of(three)
+    assert images.pixel_hash(images.decode(one)) == images.pixel_hash(images.decode(three))
+
+
+def test_pictures_of_the_same_bytes_and_another_shape_have_other_hashes():
+    flat = np.arange(6, dtype=np.uint8)
+    hashes = {images.pixel_hash(Image.fromarray(flat.reshape(shape))) for shape in [(2, 3), (3, 2)]}
+    assert len(hashes) == 2
+
+
+def test_describe_gives_the_header_as_stored(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = ROTATE_90_CW
+    path = saved(tmp_path / "a.jpg", noise(2, 3), "RGBA", format="PNG", exif=exif)
+    facts = images.describe(path, sha256_of(path))
+    assert facts[:4] == (3, 2, "RGBA", "PNG")
+    assert facts.pixel_hash == images.pixel_hash(images.decode(path))
+
+
+# --- load_images ------------------------------------------------------------------------------
+
+
+def test_resizing_is_bilinear_at_pixel_centres_without_antialiasing(tmp_path, store):
+    # From 6 to 2, centres fall on pixels 1 and 4: an antialiased filter would mix their neighbours.
+    down = np.tile(np.array([9, 50, 9, 9, 200, 9], dtype=np.uint8), (6, 1)).T
+    # From 2 to 4, centres fall at -0.25 (the edge), 0.25, 0.75 and 1.25 (the edge).
+    up = np.array([[0, 100], [0, 100]], dtype=np.uint8)
+    root = tmp_path / "set"
+    root.mkdir()
+    saved(root / "a.png", down)
+    saved(root / "b.png", up)
+    dataset = as_dataset(root)
+    shrunk = images.load_images(dataset, np.array([0]), 2, 1, store)
+    grown = images.load_images(dataset, np.array([1]), 4, 1, store)
+    np.testing.assert_array_equal(shrunk[0, :, :, 0], [[50, 50], [200, 200]])
+    np.testing.assert_array_equal(grown[0, :, :, 0], [[0, 25, 75, 100]] * 4)
+
+
+def test_rows_come_in_the_order_asked_for_with_grey_repeated(three, store):
+    array = images.load_images(three, np.array([2, 0, 2]), 6, 3, store)
+    grey, colour = noise(6, 6, 3, channels=1), noise(6, 6, 1)
+    np.testing.assert_array_equal(array, [np.stack([grey] * 3, axis=-1), colour, np.stack([grey] * 3, axis=-1)])
+
+
+def test_one_channel_of_a_colour_image_is_its_luma(tmp_path, store):
+    saved(tmp_path / "a.png", np.full((2, 2, 3), (255, 0, 0), dtype=np.uint8))
+    array = images.load_images(as_dataset(tmp_path), np.array([0]), 2, 1, store)
+    np.testing.assert_array_equal(array, 76)  # ITU-R 601: 0.299 * 255 = 76.2
+
+
+def test_more_images_than_a_chunk_come_out_whole_and_in_order(tmp_path, store, monkeypatch):
+    monkeypatch.setattr(images, "_CHUNK", 3)
+    values = range(10, 20)
+    for value in values:
+        saved(tmp_path / f"{value}.png", np.full((3, 3), value, dtype=np.uint8))
+    array = images.load_images(as_dataset(tmp_path), np.arange(10), 3, 1, store)
+    np.testing.assert_array_equal(array[:, 0, 0, 0], list(values))
+
+
+def test_no_rows_give_an_empty_array(three, store):
+    for _ in range(2):
+        assert images.load_images(three, np.array([], dtype=int), 8, 3, store).shape == (0, 8, 8, 3)
+
+
+def test_the_array_is_a_read_only_map_of_a_file_in_the_store(three, store):
+    array = images.load_images(three, np.arange(3), 8, 3, store)
+    assert isinstance(array, np.memmap)
+    assert Path(array.filename).parent == store / "images"
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 0
+
+
+def test_a_second_call_decodes_nothing(three, store, monkeypatch):
+    first = images.load_images(three, np.arange(3), 8, 3, store)
+    no_decoding(monkeypatch)
+    np.testing.assert_array_equal(images.load_images(three, np.arange(3), 8, 3, store), first)
+
+
+def test_another_order_size_or_number_of_channels_is_another_array(three, store):
+    for rows, size, channels in [([0, 1], 8, 3), ([1, 0], 8, 3), ([0, 1], 9, 3), ([0, 1], 8, 1)]:
+        images.load_images(three, np.array(rows), size, channels, store)
+    assert len(list((store / "images").iterdir())) == 4
+
+
+@pytest.mark.parametrize("damage", ["cut", "grown", "empty", "garbage", "other shape"])
+def test_a_damaged_array_in_the_store_is_rebuilt(three, store, damage):
+    first = np.array(images.load_images(three, np.arange(3), 8, 3, store))
+    (path,) = (store / "images").iterdir()
+    whole = path.read_bytes()
+    if damage == "other shape":
+        np.save(path, np.zeros((3, 8, 8, 1), np.uint8))
+    else:
+        path.write_bytes({"cut": whole[:-1], "grown": whole + b"x", "empty": b"", "garbage": b"x" * len(whole)}[damage])
+    np.testing.assert_array_equal(images.load_images(three, np.arange(3), 8, 3, store), first)
+    assert path.read_bytes() == whole
+
+
+def test_a_file_that_changed_since_it_was_indexed_is_refused(three, store):
+    saved(three.root / "b.png", noise(9, 5, 99))
+    with pytest.raises(DataError, match=r"b\.png.*the file changed"):
+        images.load_images(three, np.arange(3), 8, 3, store)
+
+
+def test_a_failure_leaves_no_file_in_the_store(three, store):
+    (three.root / "b.png").write_bytes(b"")
+    with pytest.raises(DataError):
+        images.load_images(three, np.arange(3), 8, 3, store)
+    assert list((store / "images").iterdir()) == []
+
+
+def test_a_store_that_is_a_file_is_named_in_one_line(three, store):
+    store.write_text("")
+    with pytest.raises(StoreError, match=r"store.*expected to write.*received"):
+        images.load_images(three, np.arange(3), 8, 3, store)
+
+
+def test_two_processes_that_build_the_same_array_agree(three, store):
+    code = f"""
+import numpy as np, pandas as pd
+from pathlib import Path
+from types import SimpleNamespace
+from brainlib.data import images
+table = pd.DataFrame({three.table.to_dict("list")!r})
+dataset = SimpleNamespace(root=Path({str(three.root)!r}), table=table)
+for size in range(8, 40):
+    print(images.load_images(dataset, np.arange(3), size, 3, Path({str(store)!r})).sum())
+"""
+    running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    answers = [process.communicate()[0].split() for process in running]
+    alone = [images.load_images(three, np.arange(3), size, 3, store / "alone").sum() for size in range(8, 40)]
+    assert answers == [[str(total) for total in alone]] * 2
+    assert {path.suffix for path in (store / "images").iterdir()} == {".npy"}
+
+
+def test_building_needs_memory_for_a_chunk_and_not_for_the_array(tmp_path, store):
+    saved(tmp_path / "a.png", noise(240, 240))
+    code = f"""
+import resource
+import numpy as np, pandas as pd
+from pathlib import Path
+from types import SimpleNamespace
+from brainlib.data import images
+from brainlib.io import sha256_of
+root, store = Path({str(tmp_path)!r}), Path({str(store)!r})
+table = pd.DataFrame({{"path": ["a.png"], "byte_hash": [sha256_of(root / "a.png")]}})
+dataset = SimpleNamespace(root=root, table=table)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+images.load_images(dataset, np.zeros(64, int), 240, 3, store)
+before = peak()
+array = images.load_images(dataset, np.zeros(1500, int), 240, 3, store)
+print(array.nbytes, peak() - before)
+"""
+    answer = subprocess.check_output([sys.executable, "-c", code], text=True)
+    size, growth = (int(number) for number in answer.split())
+    growth *= 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KiB elsewhere
+    assert size == 1500 * 240 * 240 * 3
+    assert growth < size / 5
+
+
+# --- real files -------------------------------------------------------------------------------
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(("name", "mode"), [("br35h", "P"), ("br35h", "RGBA"), ("navoneel", "P"), ("navoneel", "RGBA")])
+def test_real_files_of_odd_modes_decode_to_pictures(data_dir, name, mode):
+    odd = []
+    for path in sorted((data_dir / name).glob("*/*")):
+        with Image.open(path) as image:
+            if image.mode == mode:
+                odd.append(path)
+    assert len(odd) == {("br35h", "RGBA"): 3, ("navoneel", "RGBA"): 5}.get((name, mode), 1)
+    for path in odd:
+        decoded = images.decode(path)
+        assert decoded.mode == "RGB"
+        assert np.ptp(np.asarray(decoded)) > 100  # a scan, not one flat colour

@@ -1,0 +1,37 @@
+"""The whole path on a few real images, with pretrained weights of another backbone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from brainlib import cli
+
+
+@pytest.mark.real_data
+def test_on_real_images_the_report_says_what_was_substituted(tmp_path, data_dir, weights_dir):
+    out = tmp_path / "reports"
+    arguments = ["run", "--profile", "smoke", "--data", str(data_dir), "--out", str(out)]
+    arguments += ["--weights", str(weights_dir)]
+    for stated in ("resnet50v2", "resnet18"):
+        arguments += ["--backbone", f"{stated}=mobilenet_v2"]
+    # Of lu the one arm whose weights are at hand.
+    arguments += ["--papers", "jardim,hajhashem,lu", "--scenarios", "glioma"]
+    arguments += ["--arms", "cnn,transfer,resnet18,mobilenet"]
+    assert cli.main(arguments) == 0
+    papers = json.loads((out / "results.json").read_text())["papers"]
+    jardim, hajhashem = papers["jardim"]["result"], papers["hajhashem"]["result"]
+    assert jardim["arms"]["transfer"]["title"] == (
+        "ResNet50V2 with transfer learning [60 of 3000 images, mobilenet_v2 in place of resnet50v2, 2 of 30 epochs]"
+    )
+    assert jardim["arms"]["cnn"]["title"].endswith("[60 of 3000 images, 2 of 30 epochs]")
+    assert "60 of 253 images" in hajhashem["arms"]["resnet18"]["title"]
+    verdicts = {claim["verdict"] for claim in jardim["claims"]}
+    assert verdicts == {"not comparable", "not computed", "inconsistent as printed"}
+    assert jardim["data"]["differences"] == []
+    lu = papers["lu"]["result"]
+    assert list(lu["arms"]) == ["mobilenet"] and lu["data"]["differences"] == []
+    assert lu["arms"]["mobilenet"]["weights"].startswith("mobilenet_1_0_224")
+    ran = {claim["scenario"] for claim in lu["claims"] if claim["verdict"] == "not comparable"}
+    assert ran - {None} == {"glioma"}

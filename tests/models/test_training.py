@@ -1,0 +1,423 @@
+"""Training in phases against plain Keras, and a frozen prefix that is run once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+
+import keras
+import numpy as np
+import pytest
+from networks import awaken
+
+from brainlib.models import build, training
+from brainlib.models.backbones import Weights
+from brainlib.models.build import ModelSpec
+from brainlib.models.layers import InputScaling
+from brainlib.models.training import Phase, Task
+from brainlib.papers.schema import load_paper
+
+N, SIZE = 24, 32
+RANDOM = Weights("random")
+# MobileNetV2: residual branches and batch normalisation; dropout in the head draws on the seed.
+V2 = ModelSpec(
+    "transfer",
+    scaling="backbone",
+    backbone="mobilenet_v2",
+    pooling="average",
+    dense=(8,),
+    head_dropout=(0.3,),
+)
+# The smallest backbone, for what does not depend on the backbone.
+SMALL = ModelSpec("transfer", scaling="unit", backbone="mobilenet_025", pooling="average")
+CNN = ModelSpec("cnn", channels=3, convolutions=(4,), conv_dropout=0.3, dense=(8,))
+EVERY_CHANGE = (
+    ("flip", "both"),
+    ("rotation", 15.0),
+    ("shift", 0.1),
+    ("zoom", 0.1),
+    ("shear", 0.1),
+)
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """Counts the images that really run through a network's beginning, as it computes."""
+    import tensorflow as tf
+
+    call, counts = InputScaling.call, []
+
+    def counted(pixels):
+        counts.append(len(pixels))
+        return pixels
+
+    def counting(self, pixels):
+        if isinstance(pixels, keras.KerasTensor):
+            return call(self, pixels)
+        (same,) = tf.py_function(counted, [pixels], [tf.float32])
+        same.set_shape(pixels.shape)
+        return call(self, same)
+
+    monkeypatch.setattr(InputScaling, "call", counting)
+    return counts
+
+
+def task(n=N, train=16, seed=0) -> Task:
+    """Noise whose second half is brighter and is the positive class, mixed."""
+    draw = np.random.default_rng(seed)
+    targets = draw.permutation(np.arange(n) % 2).astype(np.float32)[:, None]
+    pixels = draw.integers(0, 120, (n, SIZE, SIZE, 3)) + 100 * targets[:, :, None, None]
+    rows = draw.permutation(n)
+    return Task(pixels.astype(np.uint8), targets, np.sort(rows[:train]), np.sort(rows[train:]), f"n{seed}")
+
+
+def built(spec=V2, seed=7):
+    training.prepare(seed)
+    return awaken(build.build(spec, SIZE, 1, RANDOM), task().pixels)
+
+
+def fitted(network, data, phases, store, seed=7, **options):
+    options = {"batch_size": 6, "loss": "binary_crossentropy", **options}
+    return training.fit(network, data, phases, seed=seed, store=store, **options)
+
+
+def plainly_fitted(network, data, phases, seed=7):
+    """The same phases as any Keras user would write them: the whole model in every epoch."""
+    model = network.model
+    for number, phase in enumerate(phases):
+        order = np.random.default_rng([seed, number])
+        build.set_trainable(network, phase.trainable)
+        model.compile(keras.optimizers.Adam(phase.learning_rate), "binary_crossentropy", jit_compile=False)
+        for _ in range(phase.epochs):
+            rows = order.permutation(data.train)
+            model.fit(
+                data.pixels[rows].astype(np.float32),
+                data.targets[rows],
+                batch_size=6,
+                shuffle=False,
+                verbose=0,
+            )
+    return model.predict(data.pixels.astype(np.float32), verbose=0)
+
+
+def weights_of(network) -> dict[str, list[np.ndarray]]:
+    return {layer.name: layer.get_weights() for layer in network.model.layers if layer.weights}
+
+
+def changed(before, after) -> set[str]:
+    return {name for name in before if any((a != b).any() for a, b in zip(before[name], after[name], strict=True))}
+
+
+# Frozen backbone, then the last block thawed (the prefix ends in the middle), then frozen again.
+PHASES = (
+    Phase("head", "head", 2, 1e-2),
+    Phase("last block", ("block_16", "Conv_1"), 2, 1e-3),
+    Phase("head again", "head", 1, 1e-3),
+)
+
+
+@pytest.fixture(scope="module")
+def both_ways(tmp_path_factory):
+    """One network trained through the cache of activations and its twin trained plainly."""
+    data, store = task(), tmp_path_factory.mktemp("store")
+    cached = built()
+    start = weights_of(cached)
+    epochs, (*_, predicted) = fitted(cached, data, PHASES, store)
+    plain = built()
+    expected = plainly_fitted(plain, data, PHASES)
+    return data, store, cached, plain, start, epochs, predicted, expected
+
+
+def test_cached_activations_train_to_the_predictions_of_the_whole_network(both_ways):
+    *_, predicted, expected = both_ways
+    assert np.abs(predicted - expected).max() < 1e-4
+    assert np.ptp(expected) > 1e-3  # not one answer for every image
+
+
+def test_block_5_of_resnet50v2_trains_to_the_predictions_of_the_whole_network(tmp_path):
+    arm = load_paper("yim").arms["resnet50v2"]
+    phase = Phase("fine-tuning", arm.phases[1].trainable.value, 1, arm.phases[1].learning_rate.value)
+    spec = dataclasses.replace(V2, backbone="resnet50v2", scaling="backbone", dense=(256,), head_dropout=(0.3, 0.3))
+    data = task()
+    _, (predicted,) = fitted(built(spec), data, (phase,), tmp_path)
+    expected = plainly_fitted(built(spec), data, (phase,))
+    assert np.abs(predicted - expected).max() < 1e-4
+    assert np.ptp(expected) > 1e-3
+    (kept,) = (tmp_path / "features").iterdir()  # of the images once, below Block 5
+    assert np.load(kept).shape == (N, 1, 1, 1024)
+
+
+def test_cached_activations_train_to_the_weights_of_the_whole_network(both_ways):
+    _, _, cached, plain, *_ = both_ways
+    for ours, theirs in zip(cached.model.weights, plain.model.weights, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=2e-4, err_msg=ours.path)
+
+
+def test_phases_train_their_layers_and_leave_the_others_alone(both_ways):
+    _, _, cached, _, start, *_ = both_ways
+    moved = changed(start, weights_of(cached))
+    # Batch normalisation of frozen blocks is among those left alone: its moving mean too.
+    assert moved == {
+        "block_16_expand",
+        "block_16_expand_BN",
+        "block_16_depthwise",
+        "block_16_depthwise_BN",
+        "block_16_project",
+        "block_16_project_BN",
+        "Conv_1",
+        "Conv_1_bn",
+        "dense1",
+        "output",
+    }
+
+
+def test_epochs_tell_loss_and_accuracy_of_the_watched_images(both_ways):
+    data, _, _, _, _, epochs, predicted, _ = both_ways
+    assert [(e.phase, e.number) for e in epochs] == [
+        ("head", 1),
+        ("head", 2),
+        ("last block", 1),
+        ("last block", 2),
+        ("head again", 1),
+    ]
+    truth, said = data.targets[data.watched], predicted[data.watched].astype(float)
+    loss = -np.log(np.where(truth == 1, said, 1 - said)).mean()
+    assert epochs[-1].watched_loss == pytest.approx(loss, rel=1e-6)
+    assert epochs[-1].watched_accuracy == ((said > 0.5) == (truth == 1)).mean()
+    # The last epoch's and the final predictions of an image are one number.
+    np.testing.assert_array_equal(epochs[-1].watched, predicted[data.watched])
+
+
+def test_a_second_phase_goes_on_from_the_first(tmp_path):
+    data = task()
+    two = built(SMALL)
+    fitted(two, data, (Phase("a", "head", 2, 1e-2), Phase("b", "head", 1, 1e-9)), tmp_path)
+    one = built(SMALL)
+    fitted(one, data, (Phase("a", "head", 2, 1e-2),), tmp_path)
+    ours, start = weights_of(one)["output"], weights_of(built(SMALL))["output"]
+    np.testing.assert_allclose(weights_of(two)["output"][0], ours[0], atol=1e-7)
+    assert np.abs(ours[0] - start[0]).max() > 1e-3
+
+
+def test_the_backbone_sees_each_image_once_for_all_epochs_phases_and_folds(passes, tmp_path):
+    def passed(data, phases, seed=7):
+        network = built(SMALL, seed)
+        passes.clear()
+        fitted(network, data, phases, tmp_path)
+        return sum(passes)
+
+    data = task()
+    two_phases = (Phase("a", "head", 3, 1e-2), Phase("b", "head", 2, 1e-3))
+    assert passed(data, two_phases) == N
+    # Another fold: the same images, other rows to train on.
+    fold = Task(data.pixels, data.targets, data.watched, data.train, data.content)
+    assert passed(fold, two_phases[:1]) == 0
+    # Other images, or a backbone of other weights, have other activations.
+    assert passed(task(seed=1), two_phases[:1]) == N
+    assert passed(data, two_phases[:1], seed=8) == N
+    assert len(list((tmp_path / "features").iterdir())) == 3
+
+
+def test_stored_activations_are_the_frozen_networks_own(tmp_path):
+    data, network = task(), built(SMALL)
+    build.set_trainable(network, "head")
+    prefix, _ = build.cut_frozen_prefix(network)
+    stored = training.activations(prefix, data, tmp_path)
+    expected = prefix(data.pixels.astype(np.float32), training=False).numpy()
+    np.testing.assert_allclose(stored, expected, atol=1e-3)
+    assert not stored.flags.writeable
+
+
+def test_activations_that_were_cut_short_are_computed_again(tmp_path):
+    data, network = task(), built(SMALL)
+    build.set_trainable(network, "head")
+    prefix, _ = build.cut_frozen_prefix(network)
+    expected = np.array(training.activations(prefix, data, tmp_path))
+    (file,) = (tmp_path / "features").iterdir()
+    whole = file.read_bytes()
+    for length in (0, 40, 128, len(whole) - 1):
+        file.write_bytes(whole[:length])
+        np.testing.assert_array_equal(training.activations(prefix, data, tmp_path), expected)
+        assert file.read_bytes() == whole
+
+
+def test_a_phase_with_augmentation_has_no_activations_to_reuse(passes, tmp_path):
+    network = built(SMALL)
+    start = weights_of(network)
+    passes.clear()
+    phase = Phase("a", "head", 2, 1e-2, (("flip", "horizontal"),))
+    fitted(network, task(), (phase,), tmp_path)
+    assert not (tmp_path / "features").exists()
+    # Two epochs of training (16) and watching (8), then the predictions of all images.
+    assert sum(passes) == 2 * (16 + 8) + N
+    # Batch normalisation of the frozen backbone was left alone all the same.
+    assert changed(start, weights_of(network)) == {"output"}
+
+
+def test_each_phase_leaves_its_own_predictions(tmp_path):
+    data = task()
+    phases = (Phase("a", "head", 2, 1e-2), Phase("b", "all", 1, 1e-2))
+    _, (after_a, after_b) = fitted(built(SMALL), data, phases, tmp_path)
+    _, (alone,) = fitted(built(SMALL), data, phases[:1], tmp_path)
+    np.testing.assert_array_equal(after_a, alone)
+    assert np.abs(after_b - after_a).max() > 1e-3
+
+
+def test_an_image_named_twice_counts_twice(tmp_path):
+    data = task()
+    twice = dataclasses.replace(data, train=np.repeat(data.train, 2))
+    phase = (Phase("a", "head", 1, 1e-2),)
+    (once,), _ = fitted(built(SMALL), data, phase, tmp_path, batch_size=64)
+    (doubled,), _ = fitted(built(SMALL), twice, phase, tmp_path, batch_size=64)
+    # One batch holds everything: the same mean of the same terms, each of them twice.
+    assert doubled.loss == pytest.approx(once.loss, rel=1e-5)
+    (again,), _ = fitted(built(SMALL), twice, phase, tmp_path, batch_size=16)
+    assert again.loss != pytest.approx(once.loss, rel=1e-5)  # two steps in place of one
+
+
+@pytest.mark.parametrize("augmentation", [(), (("flip", "horizontal"),)])
+def test_a_frozen_backbone_drops_nothing_with_or_without_augmentation(augmentation, tmp_path):
+    # EfficientNet has dropout inside; the images are mirror images of themselves, so that a
+    # flip changes nothing and only dropout could change a loss.
+    data = task()
+    left = data.pixels[:, :, : SIZE // 2]
+    pixels = np.concatenate([left, left[:, :, ::-1]], axis=2)
+    data = dataclasses.replace(data, pixels=pixels, content="mirrored")
+    spec = ModelSpec("transfer", backbone="efficientnetb0", scaling="backbone", pooling="average")
+    network = built(spec)
+    build.set_trainable(network, "head")
+    said = np.array(network.model(pixels[data.train].astype(np.float32), training=False))
+    loss = training.cross_entropy(data.targets[data.train], said)
+    (epoch,), _ = fitted(network, data, (Phase("a", "head", 1, 1e-9, augmentation),), tmp_path, batch_size=64)
+    assert epoch.loss == pytest.approx(loss, rel=1e-4)
+
+
+def test_training_everything_moves_every_layer_and_its_batch_statistics(tmp_path):
+    network = built(SMALL)
+    start = weights_of(network)
+    fitted(network, task(), (Phase("a", "all", 1, 1e-2),), tmp_path, batch_size=16)
+    after = weights_of(network)
+    assert changed(start, after) == set(start)
+    for name in ("conv1_bn", "conv_pw_13_bn"):
+        for before, now in zip(start[name][2:], after[name][2:], strict=True):
+            assert (before != now).any()
+    assert not (tmp_path / "features").exists()
+
+
+def test_batches_follow_the_order_drawn_from_the_seed(tmp_path):
+    data, seen = task(), []
+
+    class Recorder(np.ndarray):
+        def __getitem__(self, rows):
+            seen.append(np.array(rows))
+            return np.asarray(super().__getitem__(rows))
+
+    recorded = Task(data.pixels, data.targets.view(Recorder), data.train, data.watched, "r")
+    network = built(CNN)
+    fitted(network, recorded, (Phase("a", "all", 2, 1e-3),), tmp_path, seed=3)
+    order = np.random.default_rng([3, 0])
+    expected = [order.permutation(data.train) for _ in range(2)]
+    batches = [rows for rows in seen if not np.array_equal(rows, data.watched)]
+    # Keras looks at the first two batches of an epoch before it trains on all three.
+    epochs = [b for e in expected for b in (e[:6], e[6:12], e[:6], e[6:12], e[12:])]
+    assert [b.tolist() for b in batches] == [b.tolist() for b in epochs]
+    assert not np.array_equal(expected[0], expected[1])
+
+
+@pytest.mark.parametrize(
+    ("spec", "phase"),
+    [
+        (CNN, Phase("a", "all", 2, 1e-2)),
+        (SMALL, Phase("a", "head", 1, 1e-2, EVERY_CHANGE)),
+    ],
+    ids=["cnn with dropout", "transfer with augmentation"],
+)
+def test_a_seed_repeats_every_bit_and_another_seed_does_not(spec, phase, tmp_path):
+    def outcome(seed):
+        epochs, (predicted,) = fitted(built(spec, seed), task(), (phase,), tmp_path, seed=seed)
+        return predicted, [epoch.loss for epoch in epochs]
+
+    one, losses = outcome(1)
+    again, same_losses = outcome(1)
+    np.testing.assert_array_equal(one, again)
+    assert losses == same_losses
+    assert (outcome(2)[0] != one).any()
+
+
+def test_initial_weights_do_not_hear_other_threads_that_draw_random_numbers():
+    # A Dask worker's threads use Python's global generator at moments of their own.
+    def initial(draws):
+        training.prepare(4)
+        for _ in range(draws):
+            random.random()
+        with training.undisturbed(4):
+            return build.build(CNN, SIZE, 1, RANDOM).model.get_weights()
+
+    plain = built(CNN, 4).model.get_weights()
+    for draws in (0, 1, 5):
+        for ours, theirs in zip(initial(draws), plain, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    # Afterwards Keras is seeded as ever.
+    again = built(CNN, 4).model.get_weights()
+    np.testing.assert_array_equal(again[0], plain[0])
+
+
+def test_cross_entropy_of_two_classes_by_hand():
+    truth = np.array([[1.0], [0.0]], np.float32)
+    said = np.array([[0.8], [0.4]], np.float32)
+    expected = -(math.log(0.8) + math.log(0.6)) / 2
+    assert training.cross_entropy(truth, said) == pytest.approx(expected, rel=1e-6)
+
+
+def test_cross_entropy_of_four_classes_by_hand():
+    truth = np.eye(4, dtype=np.float32)[[2, 0]]
+    said = np.array([[0.1, 0.2, 0.6, 0.1], [0.25, 0.25, 0.25, 0.25]], np.float32)
+    expected = -(math.log(0.6) + math.log(0.25)) / 2
+    assert training.cross_entropy(truth, said) == pytest.approx(expected, rel=1e-6)
+
+
+def test_cross_entropy_of_a_sure_mistake_is_finite():
+    truth, said = np.array([[1.0]], np.float32), np.array([[0.0]], np.float32)
+    assert training.cross_entropy(truth, said) == pytest.approx(-math.log(1e-7))
+
+
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_cross_entropy_and_accuracy_are_those_of_keras(outputs):
+    draw = np.random.default_rng(0)
+    said = draw.uniform(0.01, 1, (50, outputs)).astype(np.float32)
+    if outputs == 1:
+        truth = draw.integers(0, 2, (50, 1)).astype(np.float32)
+        loss, metric = keras.losses.BinaryCrossentropy(), keras.metrics.BinaryAccuracy()
+    else:
+        said /= said.sum(axis=1, keepdims=True)
+        truth = np.eye(outputs, dtype=np.float32)[draw.integers(0, outputs, 50)]
+        loss, metric = keras.losses.CategoricalCrossentropy(), keras.metrics.CategoricalAccuracy()
+    assert training.cross_entropy(truth, said) == pytest.approx(float(loss(truth, said)), rel=1e-5)
+    assert training.accuracy(truth, said) == pytest.approx(float(metric(truth, said)))
+
+
+def test_accuracy_by_hand():
+    truth = np.array([[1.0], [0.0], [1.0], [0.0]])
+    # Exactly one half is not more probable than not.
+    assert training.accuracy(truth, np.array([[0.5], [0.5], [0.7], [0.2]])) == 0.75
+    four = np.eye(4)[[0, 1, 2, 3]]
+    said = np.array([[0.7, 0.1, 0.1, 0.1], [0.4, 0.3, 0.2, 0.1], [0, 0, 1, 0], [0, 0, 1, 0]])
+    assert training.accuracy(four, said) == 0.5
+
+
+def test_no_watched_image_gives_no_number_instead_of_an_error(tmp_path):
+    data = task()
+    none = Task(data.pixels, data.targets, data.train, data.watched[:0], data.content)
+    network = built(CNN)
+    epochs, (predicted,) = fitted(network, none, (Phase("a", "all", 1, 1e-3),), tmp_path)
+    assert math.isnan(epochs[0].watched_loss) and math.isnan(epochs[0].watched_accuracy)
+    expected = network.model.predict(data.pixels.astype(np.float32), verbose=0)
+    np.testing.assert_allclose(predicted, expected, atol=1e-6)
+
+
+def test_prediction_follows_the_rows_asked_for(tmp_path):
+    data, network = task(n=40, train=20), built(CNN)
+    rows = np.array([39, 0, 17, 0, 3] * 8)  # more than one batch, with a repeat
+    every = training.predict(network.model, data.pixels, np.arange(40))
+    np.testing.assert_allclose(training.predict(network.model, data.pixels, rows), every[rows], atol=1e-6)

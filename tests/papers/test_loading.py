@@ -1,0 +1,560 @@
+"""A paper is read whole and unchanged, or refused in one line that names the key."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from brainlib.data.registry import REGISTRY
+from brainlib.errors import PaperError
+from brainlib.papers.schema import Claim, load_paper, paper_ids
+
+
+@pytest.fixture
+def content():
+    """A small valid paper as plain values, to be spoilt by a test."""
+    return {
+        "id": "small",
+        "citation": {"authors": ["A. Author"], "title": "A title", "venue": None, "year": 2024, "url": None},
+        "data": {
+            "set": {"value": "br35h", "stated": "Methods"},
+            "classes": ["no", "yes"],
+            "normal": "no",
+            "images": {"value": 3000, "stated": "Methods"},
+        },
+        "protocol": {
+            "image_size": {"value": 64, "stated": "Methods"},
+            "holdout": {"value": 0.2, "stated": "Methods"},
+            "validation": None,
+            "folds": {"value": 3, "stated": "Methods"},
+            "stratified": {"value": False, "assumed": "silent", "alternatives": [True]},
+            "split_by": {"value": "image", "stated": "Methods"},
+            "oversample": None,
+            "batch_size": {"value": 32, "assumed": "silent", "alternatives": [16, "whole set"]},
+            "loss": {"value": "binary_crossentropy", "stated": "Methods"},
+            "optimizer": {"value": "adam", "stated": "Methods"},
+            "epoch": {"value": "last", "stated": "Methods"},
+            "threshold": None,
+        },
+        "arms": {
+            "net": {
+                "title": "Net",
+                "model": {
+                    "kind": "transfer",
+                    "backbone": {"value": "resnet18", "stated": "Methods"},
+                    "pretrained": {"value": True, "stated": "Methods"},
+                    "channels": {"value": 3, "stated": "Methods"},
+                    "scaling": {"value": "unit", "stated": "Methods"},
+                    "pooling": {"value": "average", "stated": "Methods"},
+                    "dense": {"value": [], "stated": "Methods"},
+                    "head_dropout": {"value": [], "stated": "Methods"},
+                },
+                "phases": [
+                    {
+                        "name": "training",
+                        "trainable": {"value": ["block5"], "stated": "Methods"},
+                        "epochs": {"value": 2, "stated": "Methods"},
+                        "learning_rate": {"value": 0.001, "stated": "Methods"},
+                        "augmentation": {"value": {"flip": "horizontal", "rotation": 15}, "stated": "Methods"},
+                    }
+                ],
+            },
+        },
+        "claims": [
+            {
+                "id": "a",
+                "printed": "97.94%",
+                "unit": "%",
+                "where": "Table 1",
+                "arm": "net",
+                "stage": "fold 3",
+                "metric": {"name": "accuracy"},
+                "n": 800,
+                "n_why": "2400 / 3",
+            },
+            {"id": "b", "printed": "30", "unit": "epochs", "where": "Methods", "why_not": "a setting"},
+        ],
+    }
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """Load a spoilt paper (values, text or bytes) and return the message that refuses it."""
+
+    def message(spoilt):
+        path = tmp_path / "small.yaml"
+        if isinstance(spoilt, dict):
+            spoilt = yaml.safe_dump(spoilt, sort_keys=False)
+        path.write_bytes(spoilt.encode() if isinstance(spoilt, str) else spoilt)
+        with pytest.raises(PaperError) as caught:
+            load_paper(path)
+        text = str(caught.value)
+        assert len(text.splitlines()) == 1 and len(text) < 400
+        assert str(tmp_path) not in text
+        return text
+
+    return message
+
+
+def _set(content, path, value):
+    """Set, add or (value is None and key ends in "-") delete what a dotted path names."""
+    *parents, last = [int(p) if p.isdigit() else p for p in path.rstrip("-").split("/")]
+    part = content
+    for key in parents:
+        part = part[key]
+    if path.endswith("-"):
+        del part[last]
+    else:
+        part[last] = value
+
+
+# The papers that brainlib holds
+
+TABLE_1_OF_JARDIM = {
+    "cnn": """
+        97.94% 97.94% 96.34%
+        97.34% 97.34% 97.40%
+        97.70% 97.70% 98.03%
+        97.66% 97.66% 97.26%
+        0.092% 0.092% 0.736%""",
+    "transfer": """
+        98.26% 98.26% 98.48%
+        97.78% 97.78% 98.22%
+        97.25% 97.25% 98.74%
+        97.76% 97.76% 98.48%
+        0.253% 0.253% 0.068%""",
+}
+
+
+@pytest.mark.parametrize("arm", TABLE_1_OF_JARDIM)
+def test_jardims_table_1_is_transcribed_figure_by_figure(arm):
+    claims = {claim.id: claim for claim in load_paper("jardim").claims}
+    rows = [
+        ("fold1", "fold 1", "value"),
+        ("fold2", "fold 2", "value"),
+        ("fold3", "fold 3", "value"),
+        ("mean", "folds", "mean"),
+        ("variance", "folds", "variance"),
+    ]
+    printed = [line.split() for line in TABLE_1_OF_JARDIM[arm].strip().splitlines()]
+    for (row, stage, over), figures in zip(rows, printed, strict=True):
+        for name, figure in zip(("accuracy", "sensitivity", "specificity"), figures, strict=True):
+            claim = claims[f"table1.{arm}.{row}.{name}"]
+            assert claim.printed == figure
+            assert (claim.arm, claim.stage) == (arm, stage)
+            assert (claim.metric.name, claim.metric.over) == (name, over)
+            assert claim.n == (800 if over == "value" else 2400)
+            assert claim.unit == ("percent^2" if over == "variance" else "%")
+
+
+@pytest.mark.parametrize(
+    ("place", "comma"),
+    [("abstract.pt", True), ("abstract.en", False), ("abstract.es", True)],
+)
+def test_jardims_three_abstracts_keep_their_decimal_signs(place, comma):
+    claims = {claim.id: claim.printed for claim in load_paper("jardim").claims}
+    figures = {"cnn": ("99.67%", "100%", "99.34%"), "transfer": ("98%", "98.32%", "97.69%")}
+    for arm, printed in figures.items():
+        for name, figure in zip(("accuracy", "sensitivity", "specificity"), printed, strict=True):
+            expected = figure.replace(".", ",") if comma else figure
+            assert claims[f"{place}.{arm}.{name}"] == expected
+
+
+def test_jardims_other_results_are_transcribed():
+    claims = {claim.id: claim for claim in load_paper("jardim").claims}
+    printed = {
+        "text.t": "T ≈ 0.3977",
+        "text.p": "p > 0.05",
+        "conclusion.t": "t = 0.3977",
+        "text.cnn.mean.accuracy": "97.66%",
+        "text.cnn.sd.accuracy": "0.287%",
+        "text.transfer.mean.accuracy": "97.76%",
+        "text.transfer.sd.accuracy": "0.328%",
+        "text.cnn.auc": "99.94%",
+        "text.transfer.auc": "99.51%",
+        "text.cnn.training_time": "1 minute",
+        "text.transfer.training_time": "20",
+        "conclusion.cnn.accuracy": "99.67%",
+        "conclusion.cnn.sensitivity": "100%",
+        "conclusion.cnn.specificity": "99.34%",
+        "conclusion.test_images": "600",
+        "dataset.images": "3000",
+        "dataset.images.yes": "1500",
+        "dataset.images.no": "1500",
+        "dataset.test_images": "600",
+        "dataset.folds": "k = 3",
+    }
+    assert {key: claims[key].printed for key in printed} == printed
+    assert claims["text.p"].metric.over == "comparison"
+    assert claims["dataset.images.no"].metric.label == "no"
+
+
+def test_hajhashems_four_figures_stand_in_the_abstract_and_in_section_4():
+    claims = {claim.id: claim for claim in load_paper("hajhashem").claims}
+    figures = {
+        "accuracy": ("84.31%", "0.8431"),
+        "precision": ("79.31%", "0.7931"),
+        "recall": ("92.00%", "0.9200"),
+        "f1": ("85.19%", "0.8519"),
+    }
+    for name, (abstract, text) in figures.items():
+        assert claims[f"abstract.{name}"].printed == abstract
+        assert claims[f"section4.{name}"].printed == text
+        assert (claims[f"abstract.{name}"].unit, claims[f"section4.{name}"].unit) == ("%", "1")
+        assert claims[f"abstract.{name}"].n == claims[f"section4.{name}"].n == 51
+    assert claims["abstract.recall"].metric.name == "sensitivity"
+
+
+def test_hajhashems_layer_table_and_its_claims_agree():
+    paper = load_paper("hajhashem")
+    printed = {claim.id: claim.printed for claim in paper.claims}
+    outputs = ["64x112x112", "64x56x56", "64x56x56", "128x28x28", "256x14x14", "512x7x7", "512x1x1", "2"]
+    rows = paper.tables.layer_table
+    assert [row.output for row in rows] == outputs
+    assert [row.kernel for row in rows] == [7, 3, 3, 3, 3, 3, 7, None]
+    assert [row.stride for row in rows] == [2, 2, None, 2, 2, 2, None, None]
+    assert [row.padding for row in rows] == [3] + 7 * [None]
+    for row in rows:
+        assert printed[f"table1.layer{row.layer}.output"] == row.output
+        assert printed.get(f"table1.layer{row.layer}.kernel") == (f"{row.kernel}x{row.kernel}" if row.kernel else None)
+        assert printed.get(f"table1.layer{row.layer}.stride") == (str(row.stride) if row.stride else None)
+
+
+def test_jardims_protocol_is_the_printed_one():
+    paper = load_paper("jardim")
+    protocol, cnn, transfer = paper.protocol, paper.arms["cnn"], paper.arms["transfer"]
+    assert paper.data.set.value == "br35h" and paper.data.classes == ("no", "yes")
+    assert protocol.image_size.value == 240
+    assert (protocol.holdout.value, protocol.folds.value) == (0.2, 3)
+    assert cnn.model.convolutions.value == (32, 32)
+    assert cnn.model.dense.value == transfer.model.dense.value == (500,)
+    assert transfer.model.backbone.value == "resnet50v2"
+    for arm, trainable in ((cnn, "all"), (transfer, "head")):
+        (phase,) = arm.phases
+        assert phase.trainable.value == trainable
+        assert (phase.epochs.value, phase.learning_rate.value) == (30, 0.0001)
+    for setting in (
+        protocol.image_size,
+        protocol.folds,
+        cnn.model.convolutions,
+        transfer.phases[0].trainable,
+        cnn.phases[0].learning_rate,
+    ):
+        assert setting.stated
+    assert protocol.batch_size.assumed and cnn.model.conv_dropout.assumed
+
+
+def test_hajhashems_protocol_is_the_printed_one():
+    paper = load_paper("hajhashem")
+    arm = paper.arms["resnet18"]
+    assert paper.data.set.value == "navoneel" and paper.data.set.assumed
+    assert paper.protocol.folds is None and paper.protocol.holdout.value == 0.2
+    assert paper.protocol.image_size.value == 224
+    assert paper.protocol.loss.value == "categorical_crossentropy"
+    assert arm.model.backbone.value == "resnet18" and arm.model.dense.value == ()
+    assert arm.phases[0].epochs.value == 10 and arm.phases[0].epochs.stated
+    assert arm.phases[0].augmentation.value["flip"] == "horizontal"
+    assert arm.phases[0].trainable.alternatives == ("all",)
+
+
+@pytest.mark.parametrize("paper_id", paper_ids())
+def test_the_settings_that_a_claim_names_exist(paper_id):
+    paper = load_paper(paper_id)
+    known = set(paper.settings_table()["setting"])
+    named = [
+        re.split(", ", claim.why_not.partition(": ")[2])
+        for claim in paper.claims
+        if claim.why_not and "a setting" in claim.why_not
+    ]
+    assert {path for paths in named for path in paths} <= known
+
+
+@pytest.mark.parametrize("paper_id", paper_ids())
+def test_every_setting_says_where_it_comes_from(paper_id):
+    table = load_paper(paper_id).settings_table()
+    assert set(table["provenance"]) == {"stated", "assumed"}
+    assert table["why"].str.len().min() > 0
+    assert ((table["alternatives"].str.len() > 0) == (table["provenance"] == "assumed")).all()
+
+
+@pytest.mark.parametrize("paper_id", paper_ids())
+def test_the_data_set_of_a_paper_is_registered_with_its_classes(paper_id):
+    data = load_paper(paper_id).data
+    assert set(REGISTRY[data.set.value].classes) == set(data.classes)
+
+
+# Tables
+
+
+def test_the_settings_table_lists_key_paths_in_the_order_of_the_schema(content, tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(content))
+    table = load_paper(path).settings_table().set_index("setting")
+    assert len(table) == 2 + 9 + 7 + 4
+    assert table.loc["arms.net.phases[0].trainable", "value"] == ("block5",)
+    batch = table.loc["protocol.batch_size"]
+    assert (batch["value"], batch["provenance"], batch["why"]) == (32, "assumed", "silent")
+    assert batch["alternatives"] == (16, "whole set")
+
+
+def test_the_claims_table_has_a_row_per_claim_and_none_for_what_is_lacking(content, tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(content))
+    rows = load_paper(path).claims_table().to_dict("records")
+    assert [row["id"] for row in rows] == ["a", "b"]
+    assert (rows[0]["metric"], rows[0]["over"], rows[0]["label"]) == ("accuracy", "value", None)
+    assert (rows[1]["metric"], rows[1]["over"], rows[1]["n"]) == (None, None, None)
+    assert rows[1]["why_not"] == "a setting" and rows[0]["why_not"] is None
+
+
+# Reading safely
+
+
+def test_a_paper_cannot_be_changed():
+    paper = load_paper("hajhashem")
+    with pytest.raises(ValidationError, match="frozen"):
+        paper.protocol.holdout.value = 0.5
+    with pytest.raises(ValidationError, match="frozen"):
+        paper.claims[0].printed = "99%"
+    augmentation = paper.arms["resnet18"].phases[0].augmentation.value
+    for change in (
+        lambda: paper.arms.update(x=1),
+        lambda: paper.arms.pop("resnet18"),
+        lambda: augmentation.setdefault("zoom", 0.1),
+        lambda: augmentation.clear(),
+    ):
+        with pytest.raises(TypeError, match="read only"):
+            change()
+    with pytest.raises(TypeError, match="read only"):
+        augmentation["rotation"] = 90
+    with pytest.raises(TypeError, match="read only"):
+        augmentation |= {"rotation": 90}
+    assert load_paper("hajhashem") == paper
+
+
+def test_equal_papers_have_equal_hashes_and_copies_stay_equal():
+    paper = load_paper("jardim")
+    assert hash(paper) == hash(load_paper("jardim"))
+    assert copy.deepcopy(paper) == paper
+    assert (
+        json.loads(json.dumps(load_paper("hajhashem").arms["resnet18"].phases[0].augmentation.value))["flip"]
+        == "horizontal"
+    )
+
+
+def test_loading_a_paper_imports_no_tensorflow_and_no_pandas():
+    code = (
+        "import sys; from brainlib.paper import load_paper; load_paper('jardim');"
+        "print([m for m in ('tensorflow', 'keras', 'pandas') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_an_unknown_id_is_refused_with_the_known_ones():
+    with pytest.raises(PaperError, match="unknown paper 'jardin': expected one of .*jardim"):
+        load_paper("jardin")
+
+
+def test_a_file_that_does_not_exist_or_is_a_folder_is_refused(tmp_path):
+    (tmp_path / "folder.yaml").mkdir()
+    for name in ("none.yaml", "folder.yaml"):
+        with pytest.raises(PaperError, match="expected a YAML file, found none"):
+            load_paper(tmp_path / name)
+
+
+def test_the_small_paper_of_these_tests_is_valid_and_is_read_from_text_or_path(content, tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(content))
+    assert load_paper(path) == load_paper(str(path))
+    assert load_paper(path).claims[1] == Claim(
+        id="b", printed="30", unit="epochs", where="Methods", why_not="a setting"
+    )
+
+
+SPOILT = [
+    # path to set (a trailing "-" deletes it), value, what the message must say
+    ("protocol/image_size", 240, r"protocol\.image_size: missing provenance.*received 240"),
+    ("protocol/image_size/stated-", None, r"protocol\.image_size: missing provenance"),
+    ("protocol/image_size/stated", None, r"protocol\.image_size: missing provenance.*null"),
+    ("protocol/image_size/assumed", "x", r"protocol\.image_size: expected either .*received both"),
+    ("protocol/image_size/alternatives", [9], r"protocol\.image_size: .*only for an assumed"),
+    ("protocol/stratified/alternatives", [], r"protocol\.stratified: expected at least one"),
+    ("protocol/stratified/alternatives", [False], r"protocol\.stratified: .*received it: False"),
+    (
+        "protocol/batch_size/alternatives",
+        ["16"],
+        r"^small\.yaml: protocol\.batch_size\.alternatives\[0\]: .*integer, received '16'",
+    ),
+    ("protocol/epoch/value", "frist", r"protocol\.epoch\.value: .*'last' or 'best', received 'frist'"),
+    ("protocol/image_size/value", "240", r"protocol\.image_size\.value: .*integer, received '240'"),
+    ("protocol/image_size/value", 0, r"protocol\.image_size\.value: .*received 0"),
+    ("protocol/holdout/value", 20, r"protocol\.holdout\.value: .*less than 1, received 20"),
+    ("protocol/holdout/value", float("nan"), r"protocol\.holdout\.value: .*received nan"),
+    ("protocol/folds/value", True, r"protocol\.folds\.value: .*received True"),
+    ("protocol/holdout-", None, r"protocol\.holdout: expected this key, received none"),
+    ("protocol/hold_out", 0.2, r"protocol\.hold_out: expected no key of this name"),
+    ("extra", 1, r"small\.yaml: extra: expected no key of this name"),
+    ("data/classes", [False, True], r"data\.classes\[0\]: .*string, received False"),
+    ("data/classes", ["yes", "yes"], r"data: expected different classes"),
+    ("data/normal", "tumour", r"data: normal: expected one of .*received 'tumour'"),
+    ("data/normal", "yes", r"data: normal: expected 'no', the first of two"),
+    ("arms", {}, r"arms: .*at least 1 item"),
+    ("arms/net/model/kind", "resnet", r"arms\.net\.model: .*'resnet'"),
+    ("arms/net/model/backbone-", None, r"arms\.net\.model\.backbone: expected this key"),
+    (
+        "arms/net/model/pool_size",
+        {"value": 2, "stated": "x"},
+        r"arms\.net\.model\.pool_size: expected no key of this name",
+    ),
+    ("arms/net/model/kind", "cnn", r"arms\.net\.model\.convolutions: expected this key"),
+    ("arms/net/model/channels/value", 2, r"arms\.net\.model\.channels\.value: .*1 or 3"),
+    ("arms/net/phases", [], r"arms\.net\.phases: "),
+    ("arms/net/phases/0/trainable/value", "tail", r"arms\.net\.phases\[0\]\.trainable\.value: "),
+    (
+        "arms/net/phases/0/augmentation/value",
+        {"spin": 3},
+        r"arms\.net\.phases\[0\]\.augmentation\.value\.spin: expected no key",
+    ),
+    ("claims/1/id", "a", r"claims\[1\]\.id: expected a new id, received 'a' a second time"),
+    ("claims/0/arm", "nett", r"claims\[0\] \(a\)\.arm: expected one of net, received 'nett'"),
+    ("claims/0/arm-", None, r"claims\[0\] \(a\)\.metric: expected an arm and a stage"),
+    ("claims/0/stage", "fold 4", r"claims\[0\] \(a\)\.stage: expected fold 1 to 3, received 'fold 4'"),
+    ("claims/0/stage", "fold 0", r"claims\[0\]\.stage: .*received 'fold 0'"),
+    ("protocol/folds", None, r"claims\[0\] \(a\)\.stage: .*without folds, received 'fold 3'"),
+    ("claims/0/metric/over", "mean", r"claims\[0\] \(a\)\.stage: expected 'folds' for a mean"),
+    ("claims/0/metric/name", "kappa", r"claims\[0\]\.metric\.name: .*received 'kappa'"),
+    ("claims/0/metric/name", "t_test.t", r"claims\[0\] \(a\)\.arms: expected two arms"),
+    ("claims/0/metric/label", "maybe", r"claims\[0\] \(a\)\.metric\.label: .*no, yes.*'maybe'"),
+    ("claims/0/metric-", None, r"claims\[0\] \(a\)\.metric: .*received neither"),
+    ("claims/0/why_not", "x", r"claims\[0\] \(a\)\.metric: .*received both"),
+    ("claims/0/n-", None, r"claims\[0\] \(a\)\.n_why: expected n and n_why together"),
+    ("claims/0/printed", "high", r"claims\[0\]\.printed: .*received 'high'"),
+    ("claims/0/printed", 97.94, r"claims\[0\]\.printed: .*string, received 97.94"),
+    ("claims/0/printed", "p < 0.05", r"claims\[0\] \(a\)\.metric\.over: .*'value' for 'p < 0.05'"),
+    ("claims", "none", r"claims: .*received 'none'"),
+    ("id", "other", r"id: expected the file's stem 'small', received 'other'"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), SPOILT)
+def test_a_spoilt_paper_is_refused_with_its_key_path(path, value, message, content, refused):
+    _set(content, path, value)
+    assert re.search(message, refused(content))
+
+
+@pytest.fixture
+def four_classes(content):
+    """The small paper with three classes, two scenarios, two phases and a second arm like the first."""
+    content["data"] |= {"classes": ["a", "no", "yes"]}
+    content["protocol"] |= {
+        "loss": {"value": "categorical_crossentropy", "stated": "Methods"},
+        "folds": None,
+        "validation": {"value": 0.1, "stated": "Methods"},
+    }
+    content["scenarios"] = {
+        "two": {"title": "two of them", "classes": ["no", "yes"]},
+        "every": {"title": "all of them", "classes": ["a", "no", "yes"]},
+    }
+    net = content["arms"]["net"]
+    net["phases"].append(copy.deepcopy(net["phases"][0]) | {"name": "tuning"})
+    other = {"value": "vgg16", "stated": "Methods"}
+    content["arms"]["other"] = {"title": "Other", "like": "net", "backbone": other}
+    content["profiles"] = {"smoke": {"arms": ["net"], "scenarios": ["two"], "why": "winner"}}
+    content["claims"][0] |= {"stage": "validation", "scenario": "every", "arm": "other", "phase": "tuning"}
+    return content
+
+
+def test_an_arm_like_another_has_its_settings_and_lists_only_its_own(four_classes, tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(four_classes))
+    paper = load_paper(path)
+    net, other = paper.arms["net"], paper.arms["other"]
+    assert other.model.backbone.value == "vgg16"
+    assert other.model.dense == net.model.dense and other.phases == net.phases
+    own = [s for s in paper.settings_table()["setting"] if s.startswith("arms.other")]
+    assert own == ["arms.other.model.backbone"]
+    assert paper.scenario("two").positive == "yes" and paper.scenario("every").positive is None
+    assert paper.scenario().classes == ("a", "no", "yes")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("arms/other/like", "nett", "arms.other: expected title, backbone and like.*\\(net\\)"),
+        ("arms/other/like", "other", "arms.other: expected title, backbone and like"),
+        ("arms/other/phases", [], "arms.other: expected title, backbone and like"),
+        ("arms/net/phases/1/name", "training", "phases: expected different names"),
+        ("arms/net/model/head_dropout/value", [0.1] * 9, "head_dropout: expected at most"),
+        ("scenarios/two/classes", ["yes", "no"], "scenarios.two.classes: normal: expected 'yes'"),
+        ("scenarios/two/classes", ["no", "maybe"], "scenarios.two.classes: expected some of a"),
+        ("scenarios/two/classes", ["a", "yes"], "scenarios.two.classes: normal: expected one of"),
+        ("profiles/smoke/arms", ["nett"], "profiles.smoke.arms: expected some of net, other"),
+        ("profiles/smoke/scenarios", ["x"], "profiles.smoke.scenarios: expected some of two"),
+        ("protocol/oversample", {"value": "x", "stated": "y"}, "protocol.oversample.value: .*'x'"),
+        ("protocol/validation", None, "stage: expected no 'validation'"),
+        ("protocol/folds", {"value": 3, "stated": "x"}, "protocol.validation: expected null"),
+        ("claims/0/scenario", "x", "scenario: expected one of two, every, received 'x'"),
+        ("claims/0/scenario-", None, "scenario: expected one of two, every, received none"),
+        ("claims/0/phase", "x", "phase: expected one of training, tuning, received 'x'"),
+        ("claims/0/metric", {"name": "f1"}, "metric: expected a label or an average for f1 of 3"),
+        (
+            "claims/0/metric",
+            {"name": "f1", "label": "a", "average": "macro"},
+            "metric.average: expected a label or an average, received both",
+        ),
+        ("claims/0/metric", {"name": "count"}, "metric.label: expected the class"),
+        (
+            "claims/0/metric",
+            {"name": "count", "label": "a", "predicted": "b"},
+            "metric.predicted: expected one of a, no, yes",
+        ),
+        ("claims/0/metric", {"name": "training_loss"}, "metric.over: expected 'epochs'"),
+        ("claims/0/printed", "above 0.9", "metric.over: expected 'comparison' if and only if"),
+    ],
+)
+def test_parts_of_a_paper_that_do_not_go_together_are_refused(four_classes, refused, path, value, message):
+    _set(four_classes, path, value)
+    assert re.search(message, refused(four_classes))
+
+
+def test_more_than_two_classes_need_a_softmax_loss(content, refused):
+    content["data"] |= {"classes": ["a", "b", "c"], "normal": "b"}
+    assert "protocol.loss.value: expected categorical_crossentropy for 3" in refused(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id: a\nid: b\n", r"line 2: expected each key once, received 'id'"),
+        ("a: {b: 1, b: 2}\n", r"line 1: expected each key once, received 'b'"),
+        ("a: &x [1]\nb: *x\n", r"line 1: expected no anchors or aliases, received 'x'"),
+        ("a: *x\n", r"line 1: expected no anchors or aliases, received 'x'"),
+        ("a: !!python/object/apply:os.system ['true']\n", r"line 1: could not determine a constr"),
+        ("a: !!python/name:os.system\n", r"line 1: could not determine a constructor"),
+        ("no: 1\n", r"line 1: expected text as a key, received False"),
+        ("? [1, 2]\n: 1\n", r"line 1: expected text as a key"),
+        ("a: !!map b\n", r"line 1: expected a mapping node"),
+        ("a: [1\n", r"line 2: "),
+        ("id: a\n---\nid: b\n", r"line 2: "),
+        ("a: 2024-13-45\n", r"small\.yaml: month must be in 1\.\.12"),
+        ("a: " + "9" * 5000, r"small\.yaml: Exceeds the limit"),
+        ("a: " + "[" * 20000, r"expected a few levels of keys"),
+        ("- 1\n- 2\n", r"expected a mapping of keys, received \(1, 2\)"),
+        ("", r"expected a mapping of keys, received None"),
+        ("just text", r"expected a mapping of keys, received 'just text'"),
+        (b"\x89PNG\r\n\x1a\n\xff\xfe\x00", r"expected text in UTF-8"),
+        ("a: \x00\x01", r"special characters are not allowed"),
+        (b"#" * 1_000_001, r"expected at most 1000000 bytes, received more"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_what_is_no_plain_yaml_mapping_is_refused_in_one_line(text, message, refused):
+    assert re.search(message, refused(text))

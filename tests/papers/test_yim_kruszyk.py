@@ -1,0 +1,103 @@
+"""The printed figures of Yim and Park and of Kruszyk et al., against their texts and arithmetic."""
+
+from __future__ import annotations
+
+import pytest
+
+from brainlib.data.datasets import info_of
+from brainlib.papers.schema import load_paper
+
+YIM, KRUSZYK = load_paper("yim"), load_paper("kruszyk")
+
+
+def printed(paper):
+    return {claim.id: claim.printed for claim in paper.claims}
+
+
+@pytest.mark.parametrize(
+    ("label", "row"),
+    [
+        ("notumor", "1.00 1.00 1.00 405"),
+        ("glioma", "0.99 0.99 0.99 300"),
+        ("meningioma", "0.99 0.99 0.99 306"),
+        ("pituitary", "1.00 1.00 1.00 300"),
+    ],
+)
+def test_table_1_of_yim_as_printed(label, row):
+    columns = ("precision", "recall", "f1", "support")
+    assert [printed(YIM)[f"table1.{label}.{column}"] for column in columns] == row.split()
+
+
+def test_the_supports_of_yim_are_the_published_test_folders():
+    supports = {
+        claim.metric.label: int(claim.printed)
+        for claim in YIM.claims
+        if claim.metric and claim.metric.name == "images" and claim.metric.label
+    }
+    folders = {f.label: f.count for f in info_of("nickparvar").folders if f.part == "test"}
+    assert supports == folders and sum(supports.values()) == 1311
+    assert sum(f.count for f in info_of("nickparvar").folders if f.part == "train") == 5712
+
+
+def test_the_accuracy_of_yim_is_1305_of_1311_and_no_other_number():
+    assert printed(YIM)["table1.accuracy"] == "0.9954"
+    assert [k for k in range(1312) if f"{k / 1311:.4f}" == "0.9954"] == [1305]
+
+
+def test_yim_compares_thirteen_different_backbones_under_one_protocol():
+    transfer = {name: arm for name, arm in YIM.arms.items() if arm.model.kind == "transfer"}
+    assert len({arm.model.backbone.value for arm in transfer.values()}) == len(transfer) == 13
+    for arm in transfer.values():
+        first = arm.phases[0]
+        own = YIM.arms["resnet50v2"].phases[0]
+        assert (first.name, first.trainable.value) == ("transfer learning", "head")
+        assert (first.epochs.value, first.learning_rate.value) == (
+            own.epochs.value,
+            own.learning_rate.value,
+        )
+        assert arm.model.dense.value == YIM.arms["resnet50v2"].model.dense.value
+    tuned = [name for name, arm in transfer.items() if len(arm.phases) > 1]
+    assert tuned == ["resnet50v2"]
+    block = YIM.arms["resnet50v2"].phases[1]
+    assert (block.trainable.value, block.learning_rate.value) == (("conv5_",), 1e-4)
+    assert block.augmentation.value == {}
+
+
+@pytest.mark.parametrize(
+    ("arm", "column"),
+    [
+        ("resnet50", "0,95 0,95 0,95 0,95 0,09 0,29 316,7"),
+        ("resnet101", "0,95 0,95 0,95 0,95 0,09 0,3 496,6"),
+        ("resnet152", "0,93 0,93 0,93 0,93 0,09 0,42 872,7"),
+    ],
+)
+def test_table_2_of_kruszyk_as_printed(arm, column):
+    rows = ("accuracy", "precision", "sensitivity", "f1", "training_loss", "loss", "time")
+    assert [printed(KRUSZYK)[f"table2.{arm}.{row}"] for row in rows] == column.split()
+
+
+def test_the_counts_of_kruszyk_are_an_unstratified_fifth_of_the_set():
+    counts = printed(KRUSZYK)
+    gliomas = int(counts["results.resnet101.glioma_tumor"]) + 3
+    assert counts["results.resnet101.glioma_tumor.errors"] == "3"
+    meningiomas = int(counts["results.resnet101.meningioma_tumor"]) + 16
+    assert counts["results.resnet101.meningioma_tumor.errors"] == "16"
+    assert (gliomas, meningiomas) == (198, 185)
+    # A stratified fifth of 901 and 913 images would hold 180 and 183.
+    whole = {f.label: f.count for f in info_of("dubail").folders}
+    assert (round(whole["glioma_tumor"] / 5), round(whole["meningioma_tumor"] / 5)) == (180, 183)
+    assert sum(whole.values()) == int(counts["data.images"].replace(",", "")) == 3096
+    # What ResNet-50 is said to get right: 590 of a fifth of 3096, 95.16 %.
+    right = [int(counts[f"results.resnet50.{label}"]) for label in whole]
+    assert sum(right) == 590 and f"{590 / 620:.2f}" == "0.95"
+
+
+def test_kruszyk_trains_all_layers_ten_epochs_with_the_normal_class_made_up():
+    assert list(KRUSZYK.arms) == ["resnet50", "resnet101", "resnet152"]
+    assert KRUSZYK.protocol.oversample.value == "normal"
+    assert KRUSZYK.protocol.image_size.value == 256
+    for arm in KRUSZYK.arms.values():
+        (phase,) = arm.phases
+        assert (phase.epochs.value, phase.learning_rate.value) == (10, 1e-4)
+        changes = phase.augmentation.value
+        assert set(changes) == {"rotation", "shift", "zoom", "shear"}

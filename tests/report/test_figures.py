@@ -1,0 +1,409 @@
+"""What is drawn is what was given, and what is said is what was drawn."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+
+import matplotlib
+import nbformat
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+from IPython.core.formatters import DisplayFormatter
+from matplotlib.figure import Figure
+
+from brainlib.errors import DataError, UsageError
+from brainlib.report.figures import curves, style
+from brainlib.stats.estimates import Estimate
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+LONG = "ResNet50V2 with transfer learning [mobilenet_v2 in place of resnet50v2]"
+
+
+def history(losses, watched, accuracies, watched_accuracies, phases=None) -> pd.DataFrame:
+    n = len(losses)
+    return pd.DataFrame(
+        {
+            "phase": phases or ["head"] * n,
+            "epoch": np.arange(1, n + 1),
+            "loss": losses,
+            "accuracy": accuracies,
+            "watched_loss": watched,
+            "watched_accuracy": watched_accuracies,
+            "seconds": 1.0,
+        }
+    )
+
+
+FOLDS = {
+    "fold 1": history([0.7, 0.4, 0.2], [0.8, 0.6, 0.5], [0.5, 0.7, 0.9], [0.5, 0.6, 0.75]),
+    "fold 2": history([0.6, 0.5, 0.3], [0.9, 0.7, 0.4], [0.6, 0.8, 0.95], [0.4, 0.7, 0.875]),
+}
+
+
+def predictions(scores, positive) -> pd.DataFrame:
+    scores = np.asarray(scores)
+    return pd.DataFrame(
+        {
+            "path": [f"{i}.png" for i in range(len(scores))],
+            "label": np.where(positive, "yes", "no"),
+            "part": "test",
+            "group": range(len(scores)),
+            "p_no": 1 - scores,
+            "p_yes": scores,
+        }
+    )
+
+
+# Of the four pairs of a positive and a negative image three are in order.
+THREE_OF_FOUR = predictions([0.9, 0.4, 0.6, 0.1], [True, True, False, False])
+
+
+def table(cells, classes) -> pd.DataFrame:
+    return pd.DataFrame(cells, pd.Index(classes, name="true"), pd.Index(classes, name="predicted"))
+
+
+def overlays(shade) -> np.ndarray:
+    return np.full((4, 4, 3), shade, dtype=np.uint8)
+
+
+def every_plot() -> dict[str, curves.Plot]:
+    estimate = Estimate(0.9, 0.8, 0.95, 60, "Wilson")
+    rows = [("true positive, 0.98", overlays(7)[..., :1], {LONG: overlays(9)})]
+    return {
+        "learning_curves": curves.learning_curves({**FOLDS, LONG: FOLDS["fold 1"]}, "CNN"),
+        "loss_curve": curves.loss_curve(FOLDS["fold 1"], LONG, "test"),
+        "roc": curves.roc({LONG: THREE_OF_FOUR}, ("no", "yes"), "yes"),
+        "metric_bars": curves.metric_bars({LONG: {"auc": estimate}}, {LONG: {"auc": 0.99}}),
+        "confusion": curves.confusion(table([[3, 1], [0, 0]], ["no", "yes"]), LONG),
+        "grad_cam_panel": curves.grad_cam_panel(rows),
+    }
+
+
+def line(axes, label):
+    return next(line for line in axes.get_lines() if line.get_label() == label)
+
+
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_learning_curves_draw_each_column_of_each_fold_in_its_own_panel():
+    figure = curves.learning_curves(FOLDS, "CNN").figure
+    assert [axes.get_title() for axes in figure.axes] == [
+        "Training loss",
+        "Validation loss",
+        "Training accuracy",
+        "Validation accuracy",
+    ]
+    columns = ["loss", "watched_loss", "accuracy", "watched_accuracy"]
+    for axes, column in zip(figure.axes, columns, strict=True):
+        for fold, given in FOLDS.items():
+            assert line(axes, fold).get_xdata().tolist() == [1, 2, 3]
+            assert line(axes, fold).get_ydata().tolist() == given[column].tolist()
+
+
+def test_learning_curves_say_the_range_over_the_folds_after_the_last_epoch():
+    assert curves.learning_curves(FOLDS, "CNN", "test").alt == (
+        "Learning curves of CNN, fold 1, fold 2, over 3 epochs. After the last epoch: training loss "
+        "0.200 to 0.300; test loss 0.400 to 0.500; training accuracy 0.900 to 0.950; "
+        "test accuracy 0.750 to 0.875."
+    )
+
+
+@pytest.mark.parametrize("scale", [10.0, 1.0, 1e-6, 0.0])
+def test_no_loss_lies_outside_its_panel(scale):
+    given = history([0.6 * scale], [0.9 * scale], [0.5], [0.5])
+    for plot in (curves.learning_curves({"only": given}, "CNN"), curves.loss_curve(given, "A", "test")):
+        low, high = plot.figure.axes[0].get_ylim()
+        assert low <= 0.6 * scale
+        assert 0.9 * scale < high
+
+
+def test_a_single_epoch_is_drawn_as_a_marker_and_said_in_the_singular():
+    plot = curves.learning_curves({"fold 1": history([0.6], [0.9], [0.5], [0.5])}, "CNN")
+    for axes in plot.figure.axes:
+        assert line(axes, "fold 1").get_marker() not in ("", "None", None)
+        assert [t for t in axes.get_xticks() if 0.5 <= t <= 1.5] == [1]
+    assert "over 1 epoch. After the last epoch: training loss 0.600; validation" in plot.alt
+
+
+def test_a_second_phase_is_marked_where_it_begins_and_a_single_one_is_not():
+    phases = ["head", "head", "fine-tuning"]
+    given = history([0.7, 0.4, 0.2], [0.8, 0.6, 0.5], [0.5] * 3, [0.5] * 3, phases)
+    begins = "Phase 'fine-tuning' begins at epoch 3"
+    for plot in (curves.learning_curves({"a": given}, "CNN"), curves.loss_curve(given, "A", "test")):
+        assert line(plot.figure.axes[0], begins).get_xdata() == [2.5, 2.5]
+        assert f" {begins}." in plot.alt
+    one_phase = curves.learning_curves(FOLDS, "CNN")
+    assert legend(one_phase.figure) == ["fold 1", "fold 2"]
+    assert "Phase" not in one_phase.alt
+
+
+def test_a_loss_of_nan_leaves_a_gap_and_is_called_undefined_at_the_end():
+    given = history([0.7, math.nan, math.nan], [0.8, 0.6, math.nan], [0.5] * 3, [0.5] * 3)
+    plot = curves.learning_curves({"a": given}, "CNN")
+    assert np.isnan(line(plot.figure.axes[0], "a").get_ydata()).tolist() == [False, True, True]
+    assert "training loss undefined; validation loss undefined" in plot.alt
+
+
+@pytest.mark.parametrize(("smallest", "scale"), [(0.5, "linear"), (0.0, "linear"), (1e-3, "log")])
+def test_losses_more_than_a_thousandfold_apart_get_an_axis_that_says_it_is_logarithmic(smallest, scale):
+    given = history([5.0, smallest], [5.0, 0.9], [0.5, 0.5], [0.5, 0.5])
+    axes = curves.loss_curve(given, "A", "test").figure.axes[0]
+    assert axes.get_yscale() == scale
+    assert axes.get_ylabel().endswith("log scale") == (scale == "log")
+
+
+def test_the_loss_curve_draws_training_and_watched_loss_and_says_where_they_began_and_ended():
+    plot = curves.loss_curve(FOLDS["fold 1"], "ResNet18", "test")
+    axes = plot.figure.axes[0]
+    assert line(axes, "training").get_ydata().tolist() == [0.7, 0.4, 0.2]
+    assert line(axes, "test").get_ydata().tolist() == [0.8, 0.6, 0.5]
+    assert plot.alt == ("ResNet18, 3 epochs: training loss from 0.700 to 0.200; test loss from 0.800 to 0.500.")
+
+
+def test_the_roc_curve_of_four_images_is_the_one_drawn_by_hand():
+    plot = curves.roc({"CNN": THREE_OF_FOUR}, ("no", "yes"), "yes")
+    drawn = line(plot.figure.axes[0], "CNN\nAUC 0.750")
+    assert drawn.get_xdata().tolist() == [0, 0, 0.5, 0.5, 1]
+    assert drawn.get_ydata().tolist() == [0, 0.5, 0.5, 1, 1]
+    assert "CNN: AUC 0.750 (2 of 4 images positive)" in plot.alt
+
+
+def test_the_roc_curve_belongs_to_the_class_named_positive():
+    # Two classes' scores mirror each other: only the label can tell, so use a third.
+    given = THREE_OF_FOUR.assign(p_other=0.0)
+    given.loc[3, ["p_no", "p_other"]] = [0.0, 0.9]
+    plot = curves.roc({"CNN": given}, ("no", "yes", "other"), "no")
+    # p_no is 0.1, 0.6 for the two others and 0.4, 0.0 for the two "no": one pair of four.
+    assert "positive class no. CNN: AUC 0.250" in plot.alt
+
+
+def test_a_roc_curve_without_a_negative_image_is_undefined_not_drawn():
+    given = {"CNN": THREE_OF_FOUR, LONG: THREE_OF_FOUR[THREE_OF_FOUR["label"] == "yes"]}
+    plot = curves.roc(given, ("no", "yes"), "yes")
+    undefined = plot.figure.axes[0].get_lines()[1]
+    assert undefined.get_label().endswith("AUC undefined")
+    assert len(undefined.get_xdata()) == 0
+    assert f"{LONG}: AUC undefined (2 of 2 images positive)" in plot.alt
+
+
+def test_predictions_that_cannot_be_scored_are_refused():
+    mixed = THREE_OF_FOUR.assign(part=["train", "test", "test", "test"])
+    with pytest.raises(DataError, match="one part"):
+        curves.roc({"CNN": mixed}, ("no", "yes"), "yes")
+
+
+def test_bars_whiskers_and_diamonds_stand_at_the_numbers_given():
+    estimates = {
+        "CNN": {
+            "accuracy": Estimate(0.9, 0.85, 0.93, 60, "Wilson"),
+            "auc": Estimate(0.95, 0.9, 0.99, 60, "DeLong"),
+        },
+        "ResNet": {"accuracy": Estimate(0.8, 0.7, 0.88, 60, "Wilson")},
+    }
+    plot = curves.metric_bars(estimates, {"CNN": {"accuracy": 0.9794}})
+    axes = plot.figure.axes[0]
+    assert [bar.get_height() for bar in axes.patches] == [0.9, 0.95, 0.8]
+    whiskers = [w.get_ydata().tolist() for w in axes.get_lines() if w.get_marker() == "_"]
+    assert whiskers == [[0.85, 0.93], [0.9, 0.99], [0.7, 0.88]]
+    (diamond,) = [d for d in axes.get_lines() if d.get_marker() == "D"]
+    assert list(diamond.get_ydata()) == [0.9794]
+    assert diamond.get_xdata()[0] == pytest.approx(axes.patches[0].get_center()[0])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["Accuracy", "AUC"]
+    assert legend(plot.figure) == ["CNN", "ResNet", "printed in the paper"]
+    assert plot.alt == (
+        "Scores with 95 % intervals. CNN: accuracy 0.900 (0.850 to 0.930), printed 0.979; "
+        "AUC 0.950 (0.900 to 0.990). ResNet: accuracy 0.800 (0.700 to 0.880)."
+    )
+
+
+def test_a_printed_value_without_an_estimate_is_shown_and_the_arm_keeps_its_legend():
+    estimates = {
+        "CNN": {"auc": Estimate(0.95, 0.9, 0.99, 60, "DeLong")},
+        "ResNet": {"accuracy": Estimate(0.8, 0.7, 0.88, 60, "Wilson")},
+    }
+    printed = {"CNN": {"auc": 0.96}, "ResNet": {"auc": 0.97, "accuracy": 0.85}}
+    plot = curves.metric_bars(estimates, printed)
+    assert legend(plot.figure) == ["CNN", "ResNet", "printed in the paper"]
+    said = "ResNet: AUC printed 0.970; accuracy 0.800 (0.700 to 0.880), printed 0.850."
+    assert plot.alt.endswith(said)
+
+
+def test_the_axis_of_bars_always_begins_at_zero():
+    high = {"CNN": {"accuracy": Estimate(0.99, 0.98, 1.0, 60, "Wilson")}}
+    low, top = curves.metric_bars(high).figure.axes[0].get_ylim()
+    assert low == 0
+    assert 1 <= top < 1.1
+
+
+def test_an_undefined_score_is_said_so_and_not_shown_as_zero():
+    nan = math.nan
+    estimates = {
+        "CNN": {
+            "precision": Estimate(nan, nan, nan, 0, "no positive prediction"),
+            "auc": Estimate(1.0, nan, nan, 3, "all agree"),
+        }
+    }
+    plot = curves.metric_bars(estimates)
+    axes = plot.figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == ["undefined"]
+    assert not [w for w in axes.get_lines() if w.get_marker() == "_"]
+    assert plot.alt.endswith("CNN: precision undefined; AUC 1.000 without an interval.")
+
+
+def test_an_interval_that_does_not_hold_the_value_is_drawn_as_it_is():
+    plot = curves.metric_bars({"CNN": {"f1": Estimate(1.0, 0.9, 0.98, 60, "bootstrap")}})
+    assert [w.get_ydata().tolist() for w in plot.figure.axes[0].get_lines()] == [[0.9, 0.98]]
+
+
+def test_percentages_among_the_scores_are_refused():
+    estimates = {"CNN": {"accuracy": Estimate(0.9, 0.85, 0.93, 60, "Wilson")}}
+    with pytest.raises(UsageError, match="received 97.94; give fractions"):
+        curves.metric_bars(estimates, {"CNN": {"accuracy": 97.94}})
+
+
+def test_printed_values_of_an_unknown_arm_are_refused_rather_than_lost():
+    estimates = {"CNN": {"accuracy": Estimate(0.9, 0.85, 0.93, 60, "Wilson")}}
+    with pytest.raises(UsageError, match="expected arms of CNN, received cnn"):
+        curves.metric_bars(estimates, {"cnn": {"accuracy": 0.9}})
+
+
+def test_the_confusion_matrix_shows_counts_and_shares_of_each_true_class():
+    plot = curves.confusion(table([[3, 1], [0, 5]], ["no", "yes"]), "CNN")
+    axes = plot.figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == [
+        "3\n75.0 %",
+        "1\n25.0 %",
+        "0\n0.0 %",
+        "5\n100.0 %",
+    ]
+    assert axes.collections[0].get_array().ravel().tolist() == [75, 25, 0, 100]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Predicted class", "True class")
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["no", "yes"]
+    assert plot.alt == (
+        "Confusion matrix, CNN: of 4 no, 3 predicted no, 1 predicted yes; of 5 yes, 0 predicted no, 5 predicted yes."
+    )
+
+
+def test_a_class_without_an_image_has_counts_but_no_shares():
+    classes = ["glioma", "meningioma", "none", "pituitary"]
+    cells = [[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 2]]
+    plot = curves.confusion(table(cells, classes), "CNN")
+    texts = [text.get_text() for text in plot.figure.axes[0].texts]
+    assert texts[4:8] == ["0\n-"] * 4
+    assert texts[8:] == ["0\n0.0 %"] * 2 + ["1\n50.0 %"] * 2 + ["0\n0.0 %"] * 3 + ["2\n100.0 %"]
+    assert "of 0 meningioma, 0 predicted glioma" in plot.alt
+
+
+def test_the_grad_cam_panel_puts_each_overlay_under_its_model_beside_its_image():
+    image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+    plot = curves.grad_cam_panel(
+        [
+            ("true positive\nCNN 0.98", image, {"CNN": overlays(1), "ResNet": overlays(2)}),
+            ("true negative\nCNN 0.02", 9 + image, {"ResNet": overlays(3)}),
+        ]
+    )
+    grid = np.reshape(plot.figure.axes, (2, 3))
+    assert [axes.get_title() for axes in grid[0]] == ["Image", "CNN", "ResNet"]
+    assert [axes.get_ylabel() for axes in grid[:, 0]] == [
+        "true positive\nCNN 0.98",
+        "true negative\nCNN 0.02",
+    ]
+    drawn = [[np.asarray(i.get_array()).squeeze() for i in axes.images] for axes in grid.flat]
+    expected = [[image[..., 0]], [overlays(1)], [overlays(2)], [9 + image[..., 0]], [],
+                [overlays(3)]]  # fmt: skip
+    assert [[a.tolist() for a in cell] for cell in drawn] == [[a.tolist() for a in cell] for cell in expected]
+    # A dark image must look dark: the grey scale is that of 8 bits, not the image's own range.
+    assert grid[0, 0].images[0].get_clim() == (0, 255)
+    assert plot.alt == (
+        "Grad-CAM heat maps of 2 images, by CNN, ResNet. Rows: true positive, CNN 0.98; true negative, CNN 0.02."
+    )
+
+
+@pytest.mark.parametrize("name", every_plot())
+def test_nothing_that_is_written_runs_over_the_edge_of_the_figure(name):
+    figure = every_plot()[name].figure
+    figure.draw_without_rendering()
+    outer, inner = figure.bbox, figure.get_tightbbox().transformed(figure.dpi_scale_trans)
+    assert inner.x0 >= outer.x0 - 1
+    assert inner.y0 >= outer.y0 - 1
+    assert inner.x1 <= outer.x1 + 1
+    assert inner.y1 <= outer.y1 + 1
+    assert figure.get_figwidth() * style.CSS_DPI <= 900
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: curves.learning_curves({}, "CNN"),
+        lambda: curves.learning_curves({"fold 1": FOLDS["fold 1"].iloc[:0]}, "CNN"),
+        lambda: curves.loss_curve(FOLDS["fold 1"].iloc[:0], "CNN", "test"),
+        lambda: curves.roc({}, ("no", "yes"), "yes"),
+        lambda: curves.metric_bars({}),
+        lambda: curves.metric_bars({"CNN": {}}),
+        lambda: curves.grad_cam_panel([]),
+    ],
+)
+def test_nothing_to_draw_is_an_error_not_an_empty_figure(draw):
+    with pytest.raises(UsageError, match="to draw, received none"):
+        draw()
+
+
+@pytest.mark.parametrize("alt", ["", " \n"])
+def test_a_figure_without_alternative_text_is_refused(alt):
+    with pytest.raises(UsageError, match="alternative text"):
+        curves.Plot(Figure(), alt)
+
+
+def test_drawing_and_showing_leave_no_open_figure_and_no_changed_style():
+    import matplotlib.pyplot as plt
+
+    opened, style = plt.get_fignums(), dict(matplotlib.rcParams)
+    for plot in every_plot().values():
+        plot._repr_mimebundle_()
+    assert plt.get_fignums() == opened
+    assert dict(matplotlib.rcParams) == style
+
+
+def shown(plot):
+    """What a notebook keeps of a figure: its picture, its drawing if it has one, what describes them."""
+    data, metadata = DisplayFormatter().format(plot)
+    output = nbformat.v4.new_output("display_data", data, metadata=metadata)
+    nbformat.validate(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("plot", outputs=[output])]))
+    with PIL.Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as picture:
+        picture.load()
+    return picture, data.get("image/svg+xml"), metadata
+
+
+def test_a_figure_of_lines_is_also_a_drawing_that_repeats_and_names_no_font_or_date():
+    plot = curves.confusion(table([[3, 1], [0, 5]], ["no", "yes"]), 'CNN "small" <1 MB> & fast')
+    picture, drawn, described = shown(plot)
+    assert set(described) == {"image/png", "image/svg+xml"}
+    for each in described.values():
+        assert each == {"alt": plot.alt, "width": round(96 * plot.figure.get_figwidth())}
+    assert drawn == shown(plot)[1] and "<svg" in drawn
+    assert "<text" not in drawn and "dc:date" not in drawn
+
+
+def test_a_picture_is_twice_as_dense_as_the_page():
+    plot = curves.roc({"CNN": THREE_OF_FOUR}, ("no", "yes"), "yes")
+    picture, _, described = shown(plot)
+    assert picture.width == 2 * described["image/png"]["width"]
+
+
+def test_a_figure_of_pictures_stays_one_and_a_grey_one_has_no_colours():
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (100, 100, 1), dtype=np.uint8)
+    figure = style.figure(4, 3)
+    for axes in figure.subplots(4, 5).ravel():
+        axes.axis("off")
+        axes.imshow(noise, cmap="gray", interpolation="none")
+    picture, drawn, _ = shown(curves.Plot(figure, "Noise."))
+    assert drawn is None and picture.mode == "L"
+    assert np.asarray(picture).std() > 30

@@ -1,0 +1,499 @@
+"""From the files that notebooks leave to results.json and the index: whole, valid, escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from test_notebook import Page, assert_whole_by_itself
+
+from brainlib.report.anchors import SECTIONS, anchored
+from brainlib.report.index import write_index, write_results
+from brainlib.report.notebook import Outcome
+from brainlib.study.records import Answers
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
+CONDITION = "phantoms, no real images"
+
+
+def claim(name="test.cnn.accuracy", verdict="not comparable", **changes):
+    reproduced = {"value": 0.9583, "low": 0.86, "high": 0.9885, "n": 60, "method": "Wilson"}
+    return {
+        "id": name,
+        "where": "Table 3",
+        "printed": "99,67%",
+        "unit": "%",
+        "arm": "cnn",
+        "stage": "test",
+        "scenario": None,
+        "phase": None,
+        "metric": "accuracy",
+        "over": "value",
+        "label": None,
+        "average": None,
+        "n": 600,
+        "printed_interval": [0.988, 0.9991],
+        "reproduced": reproduced,
+        "margin": 0.02,
+        "by_seed": [0.9583],
+        "mean_over_seeds": None,
+        "clean": {"value": 0.88, "low": 0.745, "high": 0.947, "n": 41, "method": "Wilson 95 %"},
+        "clean_verdict": "not reproduced",
+        "verdict": verdict,
+        "reason": CONDITION,
+    } | changes
+
+
+def result(paper="jardim", **changes):
+    return {
+        "paper": paper,
+        "title": "Evaluation of transfer learning",
+        "authors": ["A. Jardim"],
+        "year": None,
+        "options": {
+            "profile": "smoke",
+            "data": "phantoms",
+            "weights": {"cnn": "none"},
+            "backbone": {},
+            "seed": 0,
+            "seeds": 1,
+            "retrain": False,
+            "controls": False,
+        },
+        "profile": {"images": 60, "size": 64, "epochs": 2},
+        "data": {
+            "set": "br35h",
+            "title": "Br35H",
+            "source": "phantoms",
+            "images": 60,
+            "used": 60,
+            "fingerprint": "0123456789abcdef",
+            "differences": [],
+        },
+        "arms": {"cnn": {"title": "CNN", "weights": "none", "conditions": [CONDITION]}},
+        "not_run": [],
+        "conditions": [CONDITION, "cnn: 2 instead of 30 epochs"],
+        "environment": {"python": "3.11.2", "tensorflow": "2.21.0"},
+        "seconds": {"training": 12.5},
+        "claims": [claim()],
+        "checks": [check()],
+        "tests": [],
+        "equivalences": [],
+        "clean_scores": [],
+        "calibration": [],
+        "controls": [],
+        "heat_maps": [],
+    } | changes
+
+
+def check(finding="consistent", **changes):
+    return {
+        "paper": "jardim",
+        "claims": ["test.cnn.accuracy"],
+        "method": "a whole number of images",
+        "finding": finding,
+        "sentence": "598 of 600 is 99.6667 %.",
+        "suspect": [],
+    } | changes
+
+
+def audited():
+    """What the notebook of the data leaves of one set."""
+    counts = {
+        f"{name}{kind}{rest}": value
+        for kind, value in (("byte", 2), ("pixel", 3), ("near", 5))
+        for name, rest in (("", "_groups"), ("images_in_", "_groups"), ("test_with_", "_copy_in_train"))
+    }
+    by_class = {f"test_with_{kind}_copy_in_train_by_class": {"no": 1} for kind in ("byte", "pixel", "near")}
+    found = {
+        "name": "sartaj",
+        "images": 3264,
+        "images_by_class": {"no": 3264},
+        "unreadable": [],
+        "contradictions": [["a.png", "b.png"]],
+        "doubtful": [],
+        "copies_in_other_sets": {"br35h": 7},
+    }
+    return {"phantoms": False, "most": 0, "sets": {"sartaj": found | counts | by_class}, "planted": []}
+
+
+def test_what_the_sets_hold_stands_before_the_papers(run):
+    content, html = run(result())
+    assert content["audit"]["result"]["sets"]["sartaj"]["contradictions"] == [["a.png", "b.png"]]
+    assert "sartaj 3264 0 5 5 5 1" in text_of(html)
+    assert html.index("The images") < html.index('id="paper-jardim"')
+
+
+def test_controls_stand_on_the_index_and_one_that_fails_stands_out(run):
+    def control(finding, **changes):
+        return {
+            "arm": "cnn",
+            "scenario": "",
+            "control": "shuffled labels",
+            "split": "copies apart",
+            "n": 60,
+            "value": 0.7,
+            "low": 0.6,
+            "high": 0.8,
+            "chance": 0.5,
+            "finding": finding,
+            "expected": "at chance",
+        } | changes
+
+    _, html = run(result())
+    assert "Controls What the papers' protocols score" not in text_of(html)
+    _, html = run(result(controls=[control("above chance"), control("at chance", value=0.5, low=None, high=None)]))
+    text = text_of(html)
+    assert "Controls What the papers' protocols score" in text
+    assert "shuffled labels copies apart 60 70.00 60.00 to 80.00 50.00 above chance; expected at chance" in text
+    assert "shuffled labels copies apart 60 50.00 50.00 at chance" in text
+    assert html.count('class="not-reproduced">above chance; expected at chance') == 1
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Write results of papers (a dict, or the text of a file) and make the answers of a run."""
+
+    def made(*papers, failed=()):
+        outcomes = [Outcome(name, False, error, 1.0, tmp_path / f"{name}.html") for name, error in failed]
+        for paper in papers:
+            name, content = ("jardim", paper) if isinstance(paper, str) else (paper["paper"], paper)
+            path = tmp_path / "results" / f"{name}.json"
+            path.parent.mkdir(exist_ok=True)
+            text = content if isinstance(content, str) else json.dumps(content)
+            path.write_text(text, errors="surrogateescape")
+            (tmp_path / f"{name}.html").touch()
+            outcomes.append(Outcome(name, True, None, 2.0, tmp_path / f"{name}.html"))
+        audit = tmp_path / "results" / "00_data_audit.json"
+        audit.parent.mkdir(exist_ok=True)
+        audit.write_text(json.dumps(audited()))
+        answers = write_results(tmp_path, outcomes, Outcome("00_data_audit", True, None, 3.0, tmp_path / "none.html"))
+        index = write_index(tmp_path, answers)
+        return json.loads((tmp_path / "results.json").read_text()), index.read_text()
+
+    return made
+
+
+def refuse(constant):
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def text_of(html):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html.split("</style>")[1]))
+
+
+def test_results_hold_the_papers_of_this_run_with_status_and_report(run):
+    content, _ = run(result(), failed=[("lu", "ValueError: no")])
+    assert content["brainlib"] and re.fullmatch(r"[-\dT:]+(Z|\+00:00)", content["created"])
+    assert list(content["papers"]) == ["lu", "jardim"]
+    jardim, lu = content["papers"]["jardim"], content["papers"]["lu"]
+    assert jardim == {
+        "status": "ran",
+        "error": None,
+        "seconds": 2.0,
+        "report": "jardim.html",
+        "result": result(),
+    }
+    assert lu == {
+        "status": "failed",
+        "error": "ValueError: no",
+        "seconds": 1.0,
+        "report": None,
+        "result": None,
+    }
+
+
+def test_results_of_an_earlier_run_stay_out(run, tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "yim.json").write_text(json.dumps(result("yim")))
+    content, html = run(result())
+    assert list(content["papers"]) == ["jardim"] and "yim" not in html
+
+
+def test_numbers_that_are_not_finite_become_null(run, tmp_path):
+    nothing = {
+        "value": float("nan"),
+        "low": float("-inf"),
+        "high": float("inf"),
+        "n": 60,
+        "method": "none",
+    }
+    content, html = run(result(claims=[claim(reproduced=nothing)]))
+    read = content["papers"]["jardim"]["result"]["claims"][0]["reproduced"]
+    assert (read["value"], read["low"], read["high"]) == (None, None, None)
+    json.loads((tmp_path / "results.json").read_text(), parse_constant=refuse)
+    assert "undefined" in text_of(html)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "said"),
+    [
+        ("", "expected JSON"),
+        ('{"paper": "jardim", "claims": [', "expected JSON"),
+        ("\udcff\udcfe", "expected JSON"),
+        ("[" * 100_000, "expected JSON"),
+        ("[]", "the whole"),
+        ("{}", "paper: Field required"),
+        (json.dumps(result(extra=1)), "extra: Extra inputs"),
+        (json.dumps(result("lu")), "paper: expected 'jardim', received 'lu'"),
+        (json.dumps(result(claims=[claim(verdict="confirmed")])), "claims.0.verdict"),
+        (json.dumps(result(claims=[claim(n="600")])), "claims.0.n"),
+        (json.dumps(result(checks=[check("odd")])), "checks.0.finding"),
+    ],
+    ids=lambda value: value[:12],
+)
+def test_a_damaged_result_is_that_papers_failure_and_no_crash(run, damaged, said):
+    content, html = run(damaged, result("lu"))
+    entry = content["papers"]["jardim"]
+    assert entry["status"] == "failed" and entry["result"] is None
+    assert entry["error"].startswith("results/jardim.json: ") and said in entry["error"]
+    assert "\n" not in entry["error"]
+    assert content["papers"]["lu"]["status"] == "ran"
+    assert "1 notebook failed" in text_of(html)
+
+
+def test_a_notebook_that_left_no_result_has_failed(tmp_path):
+    failed = Outcome("00_data_audit", False, "DataError: no", 1.0, tmp_path / "00_data_audit.html")
+    ran = [Outcome("yim", True, None, 1.0, tmp_path / "yim.html")]
+    answers = write_results(tmp_path, ran, failed)
+    assert (answers.audit.status, answers.audit.error) == ("failed", "DataError: no")
+    assert "The audit of the data failed." in text_of(write_index(tmp_path, answers).read_text())
+    assert answers.papers["yim"].error == ("results/yim.json: expected the notebook to write this file, it did not")
+
+
+def test_a_users_folder_is_named_folder(run):
+    options = result()["options"] | {"data": "/home/ann/mri", "weights": {"cnn": "C:\\w"}}
+    content, html = run(result(options=options))
+    kept = content["papers"]["jardim"]["result"]["options"]
+    assert (kept["data"], kept["weights"]) == ("folder", {"cnn": "folder"})
+    assert "/home/ann" not in html
+
+
+def test_the_index_says_the_answer_first_and_counts_each_verdict(run):
+    verdicts = ["reproduced"] * 3 + ["not reproduced"] * 2 + ["inconclusive", "not computed"]
+    claims = [claim(f"c{i}", v, reason=v) for i, v in enumerate(verdicts)]
+    _, html = run(result(claims=claims, conditions=[]))
+    text = text_of(html)
+    assert (
+        "Of 7 numbers printed in 1 paper, 3 are reproduced , 2 are not reproduced , "
+        "1 is inconclusive , 1 is not computed ."
+    ) in text
+    row = re.search(r"<tbody>.*?</tr>", html, re.DOTALL)[0]
+    assert re.findall(r'class="n \w*">(\d+)<', row) == ["3", "2", "1", "0", "0", "0", "1"]
+    assert "neither confirms nor refutes" not in text
+    # Without copies every one of them has another verdict, in a row of its own.
+    assert "jardim without copies 0 7 0 0 0 – – report" in text
+
+
+def test_a_run_in_which_nothing_is_comparable_says_so_before_anything_else(run):
+    _, html = run(result())
+    lead = re.search(r'<p class="lead">(.*?)</p>', html, re.DOTALL)[1]
+    assert lead.split("</strong>")[0].strip() == ("<strong>This run neither confirms nor refutes any printed number.")
+
+
+def test_a_condition_that_papers_share_is_said_once_with_the_models_it_is_about(run):
+    arms = result()["arms"] | {"vgg": {"title": "VGG16", "weights": "none", "conditions": []}}
+    claims = [claim(f"c{i}", reason=f"{CONDITION}; a subset of 60") for i in range(9)]
+    conditions = [CONDITION, "cnn: 2 instead of 30 epochs"]
+    _, html = run(result(claims=claims), result("lu", arms=arms, conditions=conditions))
+    text = text_of(html)
+    assert f"{CONDITION} jardim, lu" in text
+    assert "2 instead of 30 epochs jardim, lu (cnn)" in text
+    assert text.count("a subset of 60") == 1 and text.count("reason 1") == 9
+
+
+def test_numbers_are_shown_in_the_unit_in_which_they_are_printed(run):
+    spread = {"value": 0.0001, "low": 0.00005, "high": 0.0004, "n": 60, "method": "bootstrap"}
+    minutes = {"value": 120.0, "low": 90.0, "high": 150.0, "n": 3, "method": "t"}
+    claims = [
+        claim("accuracy"),
+        claim("variance", printed="1.10", unit="percent^2", reproduced=spread),
+        claim("time", printed="3", unit="min", reproduced=minutes),
+    ]
+    text = text_of(run(result(claims=claims))[1])
+    for shown in ("99,67% 95.83 % 86.00 to 98.85", "1.10 %² 1 0.5 to 4", "3 min 2 1.5 to 2.5"):
+        assert shown in text
+
+
+def test_numbers_that_are_not_computed_are_summed_up_by_reason_outside_the_table(run):
+    left = [claim(f"layers.{i}", "not computed", reproduced=None, printed=f"{i}", reason="a setting") for i in range(3)]
+    _, html = run(result(claims=[claim(), *left]))
+    assert "a setting" not in re.search(r'class="claims".*?</table>', html, re.DOTALL)[0]
+    assert "a setting: layers.0 (0), layers.1 (1), layers.2 (2)" in text_of(html)
+
+
+def test_a_failed_notebook_is_seen_with_its_reason(run):
+    _, html = run(result(), failed=[("lu", "DataError: no images")])
+    assert "1 notebook failed. lu : DataError: no images" in text_of(html)
+
+
+def test_the_page_of_the_checks_counts_findings_and_shows_what_is_wrong_open(run, tmp_path):
+    odd = check("impossible", sentence="<b>784</b> of 800 is not 97.94%.", suspect=["a"])
+    run(result(checks=[check(), check(), odd]))
+    html = (tmp_path / "consistency.html").read_text()
+    assert "&lt;b&gt;784&lt;/b&gt; of 800" in html and "<b>784" not in html
+    assert "jardim 1 0 2 3" in text_of(html)
+    # What is consistent is a click away.
+    assert html.index("784") < html.index("<details>") < html.index("598 of 600")
+
+
+def test_an_index_without_any_result_can_be_made(run):
+    _, html = run(failed=[("lu", "no")])
+    assert "No notebook ran to its end." in text_of(html)
+
+
+def without_own_script(html):
+    """The index without the one script that its policy names, checked to be that one."""
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in html
+    return html.replace(f"<script>{script}</script>", "")
+
+
+def test_hostile_text_from_files_stays_text(run):
+    arms = {HOSTILE: {"title": HOSTILE, "weights": HOSTILE, "conditions": [HOSTILE]}}
+    data = result()["data"] | {"title": HOSTILE, "fingerprint": HOSTILE, "differences": [HOSTILE]}
+    hostile = claim(
+        HOSTILE,
+        printed=HOSTILE,
+        where=HOSTILE,
+        unit=HOSTILE,
+        arm=HOSTILE,
+        reason=HOSTILE,
+        metric=HOSTILE,
+    )
+    unreadable = claim("accuracy", printed=HOSTILE)  # of a metric that is drawn
+    _, html = run(
+        result(
+            title=HOSTILE,
+            authors=[HOSTILE],
+            arms=arms,
+            data=data,
+            conditions=[HOSTILE],
+            environment={HOSTILE: HOSTILE},
+            claims=[hostile, hostile, unreadable],
+        ),
+        failed=[("lu", HOSTILE)],
+    )
+    assert "<img" not in html and "49" not in text_of(html).replace("{{ 7*7 }}", "")
+    assert html.count("&lt;img src=x onerror=alert(1)&gt;") > 10
+    assert_whole_by_itself(without_own_script(html))
+
+
+def assert_links_lead_somewhere(index):
+    """Every link of a page is to a file that is there, and to an id that this has."""
+    for link in Page(index.read_text()).links:
+        file, _, fragment = link.partition("#")
+        target = index.with_name(unquote(file)) if file else index
+        assert target.is_file(), link
+        assert not fragment or f'id="{unquote(fragment)}"' in target.read_text(), link
+
+
+def links_of(html, start):
+    """Where the links of a part of the index lead, by what they are called."""
+    part = html[html.index(start) :]
+    part = part[: part.index("</table>")]
+    pairs = re.findall(r'<a href="([^"]*)">(.*?)</a>', part, re.DOTALL)
+    return {text_of("</style>" + words).strip(): link for link, words in pairs}
+
+
+def test_every_link_of_the_index_leads_somewhere(run, tmp_path):
+    _, html = run(result(claims=[claim("a", reason="x" * 50), claim("b", reason="x" * 50)]))
+    assert_whole_by_itself(without_own_script(html))
+    assert_links_lead_somewhere(tmp_path / "index.html")
+
+
+def test_each_part_of_a_papers_report_is_a_click_away(run, tmp_path):
+    run(result(), failed=[("lu", "no such luck")])
+    headings = [headings[0] for headings in SECTIONS.values() if headings[0] != "Controls"]
+    (tmp_path / "jardim.html").write_text(anchored("".join(f"<h2>{each}</h2>" for each in headings)))
+    answers = Answers.model_validate_json((tmp_path / "results.json").read_text())
+    html = write_index(tmp_path, answers).read_text()
+    assert links_of(html, 'class="parts"') == {
+        "0 impossible of jardim": "jardim.html#are-the-printed-numbers-possible",
+        "not run of jardim": "jardim.html#without-copies",
+        "over folds of jardim": "jardim.html#the-t-test",
+        "intervals, calibration of jardim": "jardim.html#how-sure-these-numbers-are",
+        "1 seed of jardim": "jardim.html#over-seeds",
+        "curves of jardim": "jardim.html#learning-curves",
+        "heat maps of jardim": "jardim.html#where-the-models-look",
+        "verdicts of jardim": "jardim.html#verdict",
+        "versions of jardim": "#jardim-environment",
+    }
+    rows = text_of(html[html.index('class="parts"') :].join(["</style>", ""]))
+    assert "not run of jardim – over folds" in rows and "lu failed" in rows
+    assert_links_lead_somewhere(tmp_path / "index.html")
+
+
+def test_an_index_of_results_alone_links_to_no_page_that_is_not_there(run, tmp_path):
+    run(result())
+    answers = Answers.model_validate_json((tmp_path / "results.json").read_text())
+    index = write_index(tmp_path / "elsewhere", answers)
+    html = index.read_text()
+    assert answers.papers["jardim"].report == "jardim.html" and "jardim.html" not in html
+    assert links_of(html, 'class="parts"') == {
+        "0 impossible of jardim": "consistency.html#jardim",
+        "versions of jardim": "#jardim-environment",
+    }
+    assert "python 3.11.2, tensorflow 2.21.0" in text_of(html)
+    assert_links_lead_somewhere(index)
+
+
+def test_a_failed_audit_stands_at_the_top(run, tmp_path):
+    run(result())
+    answers = json.loads((tmp_path / "results.json").read_text())
+    answers["audit"] = {
+        "status": "failed",
+        "error": "no such luck",
+        "seconds": 1.0,
+        "report": "00_data_audit.html",
+        "result": None,
+    }
+    (tmp_path / "00_data_audit.html").write_text("")
+    html = write_index(tmp_path, Answers.model_validate_json(json.dumps(answers))).read_text()
+    top = html[html.index("<h1>") : html.index("Verdicts by paper")]
+    assert "1 notebook failed." in top and "the audit of the data" in top and "no such luck" in top
+    assert 'href="00_data_audit.html"' in top
+
+
+def test_the_printed_numbers_of_a_failed_paper_are_checked_all_the_same(run, tmp_path):
+    run(failed=[("hajhashem", "no such luck")])
+    assert 'id="hajhashem"' in (tmp_path / "consistency.html").read_text()
+
+
+def test_a_variance_has_one_unit(run):
+    html = run(result(claims=[claim("v", printed="0.253%", unit="percent^2")]))[1]
+    assert ">0.253 %²</td>" in html
+
+
+def test_printed_numbers_keep_their_digits_and_their_points_lie_below_each_other(run):
+    found = {"value": 0.9, "low": 0.8, "high": 0.95, "n": 60, "method": "Wilson"}
+    claims = [
+        claim(f"c{i}", printed=each, phase=each, reproduced=found)
+        for i, each in enumerate(("98%", "97.90%", "97.86%", "97.9%"))
+    ]
+    html = run(result(claims=claims))[1]
+    cells = re.findall(r'<td class="n">(9[^<]*)</td><td class="n">90', html)
+    assert cells == [
+        "98\N{PUNCTUATION SPACE}\N{FIGURE SPACE}\N{FIGURE SPACE}",
+        "97.90",
+        "97.86",
+        "97.9\N{FIGURE SPACE}",
+    ]
+
+
+REFERENCES = sorted((Path(__file__).parents[2] / "reports" / "reference").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.stem)
+def test_the_stored_runs_are_in_the_format_of_today(path):
+    if path.stem == "full-mobilenet_v2":  # reports/README.md says that it is not
+        pytest.skip("stored before the format had tests, checks and copies")
+    answers = Answers.model_validate_json(path.read_text())
+    assert answers.papers and all(entry.result for entry in answers.papers.values())
+    assert answers.audit.result.most == 0

@@ -1,0 +1,274 @@
+"""Notebooks run for real through papermill: what reaches the page, the terminal and the caller."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from brainlib.errors import UsageError
+from brainlib.report.notebook import images_without_alt, run_notebook
+
+PARAMETERS = 'data: str = "phantoms"\nnote = ""\nseed: int = 0\n'
+
+# A one-pixel PNG with a text, as plots.Plot has it.
+FIGURE = """\
+from IPython.display import Javascript, display
+png = (b"\\x89PNG\\r\\n\\x1a\\n\\0\\0\\0\\rIHDR\\0\\0\\0\\x01\\0\\0\\0\\x01\\x08\\0\\0\\0\\0"
+       b":~\\x9bU\\0\\0\\0\\nIDATx\\x9cc`\\0\\0\\0\\x02\\0\\x01H\\xaf\\xa4q\\0\\0\\0\\0IEND\\xaeB`\\x82")
+import base64
+class Plot:
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        data = {"image/png": base64.b64encode(png).decode(), "text/plain": "a figure"}
+        return data, {"image/png": {"alt": "Learning curves of <two> models"}}
+class Drawing:
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        data, described = Plot()._repr_mimebundle_()
+        data["image/svg+xml"] = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(3)"/>'
+        return data, described | {"image/svg+xml": {"alt": "A <drawn> curve", "width": 864}}
+display(Plot(), Drawing())"""
+
+
+def write_notebook(path: Path, *cells: str, parameters: str | None = PARAMETERS) -> Path:
+    """A notebook of code cells; those that begin with "# " are markdown."""
+    new = nbformat.v4.new_notebook(
+        metadata={"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}
+    )
+    if parameters is not None:
+        tagged = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
+        new.cells.append(tagged)
+    for text in cells:
+        markdown = text.startswith("# ")
+        make = nbformat.v4.new_markdown_cell if markdown else nbformat.v4.new_code_cell
+        new.cells.append(make(text))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new, path)
+    return path
+
+
+class Page(HTMLParser):
+    """What a page loads or links to, and its elements."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags, self.loads, self.links, self.lang = set(), [], [], None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.add(tag)
+        self.lang = attrs.get("lang") or self.lang
+        self.links += [attrs["href"]] if tag == "a" and "href" in attrs else []
+        if tag != "a":
+            self.loads += [attrs[key] for key in ("src", "href", "srcset", "data") if key in attrs]
+
+
+def assert_whole_by_itself(html: str):
+    page = Page(html)
+    assert all(source.startswith("data:") for source in page.loads), page.loads
+    assert not page.tags & {"script", "iframe", "object", "link"}
+    assert not re.search(r"@import|url\((?!data:)", html)
+    assert not any(link.startswith(("http", "//")) for link in page.links)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A notebook that succeeds, run where the user's own kernel "python3" is another one."""
+    folder = tmp_path_factory.mktemp("ran")
+    other = folder / "jupyter" / "kernels" / "python3" / "kernel.json"
+    other.parent.mkdir(parents=True)
+    other.write_text(json.dumps({"argv": ["/bin/false"], "display_name": "", "language": "python"}))
+    data = folder / "my images"
+    notebook = write_notebook(
+        folder / "jardim.ipynb",
+        "# A **small** CNN against `ResNet`\n\nSome prose.",
+        "import sys\nprint('interpreter', sys.executable)\nsys.stderr.write('epoch 1/30\\n')",
+        "import os\nprint('in', os.getcwd(), 'from', data, 'note', note)",
+        FIGURE,
+        "display(Javascript('alert(1)'))\nprint('\\x1b[31mred\\x1b[0m')",
+        "import pandas as pd\npd.DataFrame({'<b>x</b>': [1.5]})",
+    )
+    heard = (folder / "stderr").open("w+")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_PATH", str(folder / "jupyter"))
+        patch.setattr(sys, "stderr", heard)
+        stale = folder / "out" / "results" / "jardim.json"
+        stale.parent.mkdir(parents=True)
+        stale.write_text("{}")
+        parameters = {"data": str(data), "note": "<script>alert(2)</script>"}
+        outcome = run_notebook(notebook, parameters, folder / "out")
+    heard.seek(0)
+    return outcome, outcome.html.read_text(), heard.read(), folder
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("failed")
+    notebook = write_notebook(
+        folder / "lu.ipynb",
+        "# Five backbones",
+        "print('before the failure')",
+        "from brainlib.errors import DataError\nraise DataError(f'{data}/br35h: expected a folder, found none')",
+        "print('reached afterwards')",
+    )
+    outcome = run_notebook(notebook, {"data": str(folder / "mri")}, folder / "out")
+    return outcome, outcome.html.read_text(), folder
+
+
+def test_a_notebook_that_ends_well_leaves_its_page_and_its_executed_copy(ran):
+    outcome, html, _, folder = ran
+    assert (outcome.name, outcome.ok, outcome.error) == ("jardim", True, None)
+    assert outcome.html == folder / "out" / "jardim.html"
+    executed = nbformat.read(folder / "out" / "notebooks" / "jardim.ipynb", as_version=4)
+    assert all(c.execution_count for c in executed.cells if c.cell_type == "code")
+    assert not list((folder / "out").rglob("*.tmp"))
+    assert "interpreter" in html
+
+
+def test_the_kernel_is_this_interpreter_whatever_kernels_the_user_has(ran):
+    executed = (ran[3] / "out" / "notebooks" / "jardim.ipynb").read_text()
+    assert Path(sys.executable).name in re.search(r"interpreter ([^\\]*)", executed)[1]
+
+
+def test_progress_goes_to_the_terminal_and_not_into_the_page(ran):
+    _, html, heard, _ = ran
+    assert heard.splitlines() == ["epoch 1/30"]
+    shown = re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)
+    assert "epoch 1/30" not in shown and "Some prose" in shown
+
+
+def test_a_page_loads_nothing_and_runs_no_script(ran, failed):
+    for html in (ran[1], failed[1]):
+        assert_whole_by_itself(html)
+
+
+def test_every_heading_of_a_page_can_be_linked_to(ran):
+    assert '<h1 id="a-small-cnn-against-resnet">' in ran[1]
+    assert not re.search(r"<h[1-6]>", ran[1])
+
+
+def test_a_page_has_its_language_its_title_and_a_way_back(ran):
+    page = Page(ran[1])
+    assert page.lang == "en"
+    assert "<title>A small CNN against ResNet</title>" in ran[1]
+    assert "index.html" in page.links
+
+
+def test_the_parameters_of_a_run_are_a_table_with_hostile_text_escaped(ran):
+    row = re.search(r"<tr><th scope=\"row\">note</th>.*?</tr>", ran[1])[0]
+    assert "&lt;script&gt;alert(2)&lt;/script&gt;" in row
+
+
+def test_no_folder_of_this_machine_is_in_what_may_be_shared(ran, failed):
+    for html, folder in ((ran[1], ran[3]), (failed[1], failed[2])):
+        name = {"out/notebooks/" + path.name for path in (folder / "out/notebooks").iterdir()}
+        for text in (html, (folder / name.pop()).read_text()):
+            for private in (folder, Path.cwd(), Path.home(), Path(sys.prefix)):
+                assert f"{private}/" not in text and f"'{private}'" not in text
+    assert "…/my images" in ran[1]
+
+
+def test_images_keep_their_alternative_text(ran):
+    assert images_without_alt(ran[1]) == []
+    assert 'alt="Learning curves of &lt;two&gt; models"' in ran[1]
+    # Of a figure that is both, the drawing is shown, and shown as an image, whose scripts never run.
+    picture, drawing = re.findall(r"<img[^>]*>", ran[1])
+    assert 'src="data:image/png' in picture and 'src="data:image/svg+xml' in drawing
+    assert 'alt="A &lt;drawn&gt; curve"' in drawing and 'width="864"' in drawing
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        '<img src="a.png">',
+        '<img alt=" " src="a.png">',
+        '<img alt="No description has been provided for this image" src="a.png"/>',
+    ],
+)
+def test_an_image_without_a_text_of_its_own_is_found(image):
+    assert images_without_alt(f'<p>{image}<img src="b.png" alt="A curve"></p>') == ["a.png"]
+
+
+def test_a_result_of_an_earlier_run_is_not_left_to_be_taken_for_this_one(ran):
+    assert not (ran[3] / "out" / "results" / "jardim.json").exists()
+
+
+def test_a_failure_is_one_line_and_the_page_shows_how_far_the_notebook_came(failed):
+    outcome, html, _ = failed
+    assert not outcome.ok
+    assert outcome.error == "…/mri/br35h: expected a folder, found none"
+    assert "before the failure" in html and "This notebook failed" in html
+    assert "Traceback (most recent call last)" in html
+    assert "reached afterwards" not in html and "1 later cell was not run" in html
+
+
+def test_a_traceback_has_no_escape_sequences_left(ran, failed):
+    for html in (ran[1], failed[1]):
+        outputs = re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)
+        assert "\x1b" not in outputs and not re.search(r"\[[\d;]*m", outputs)
+
+
+def test_an_error_that_is_not_ours_is_said_with_its_type_and_its_own_last_line(tmp_path):
+    notebook = write_notebook(
+        tmp_path / "yim.ipynb",
+        "import pandas as pd\ndef fail(x):\n    raise ValueError('first\\nlast line\\n  ^')\npd.Series([1]).map(fail)",
+    )
+    outcome = run_notebook(notebook, {}, tmp_path)
+    assert outcome.error == "ValueError: last line"
+    html = outcome.html.read_text()
+    assert "site-packages/pandas" in html and f"{sys.prefix}/" not in html
+
+
+def test_an_unknown_parameter_is_refused_before_anything_runs(tmp_path):
+    notebook = write_notebook(tmp_path / "lu.ipynb", f"open({str(tmp_path / 'x')!r}, 'w')")
+    with pytest.raises(UsageError) as error:
+        run_notebook(notebook, {"seeed": 1}, tmp_path / "out")
+    assert str(error.value) == ("lu.ipynb: unknown parameter 'seeed'; expected one of data, note, seed")
+    assert os.listdir(tmp_path) == ["lu.ipynb"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b'{"cells": 3}'])
+def test_a_notebook_that_cannot_be_read_is_a_failure_and_not_a_crash(tmp_path, content):
+    path = tmp_path / "kruszyk.ipynb"
+    if content is not None:
+        path.write_bytes(content)
+    outcome = run_notebook(path, {}, tmp_path / "out")
+    assert not outcome.ok and outcome.error and "\n" not in outcome.error
+    assert not outcome.html.exists()
+
+
+def test_a_kernel_that_is_killed_is_a_failure(tmp_path):
+    notebook = write_notebook(tmp_path / "lu.ipynb", "import os\nos.kill(os.getpid(), 9)")
+    outcome = run_notebook(notebook, {}, tmp_path / "out")
+    assert not outcome.ok and "was killed" in outcome.error
+    assert outcome.html.exists()
+
+
+@pytest.fixture
+def interruptible():
+    """Heed Ctrl-C, which a shell has its background jobs ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_ends_the_kernel_and_reaches_the_caller(tmp_path):
+    pid = tmp_path / "pid"
+    notebook = write_notebook(
+        tmp_path / "lu.ipynb",
+        f"import os, pathlib, signal, time\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))"
+        "\nos.kill(os.getppid(), signal.SIGINT)\ntime.sleep(60)",
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run_notebook(notebook, {}, tmp_path / "out")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+    assert not (tmp_path / "out" / "lu.html").exists()

@@ -1,0 +1,227 @@
+"""Reproduced numbers: which interval belongs to which score, of one part and over folds."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brainlib.errors import UsageError
+from brainlib.papers.printed import Printed, verdict
+from brainlib.stats.estimates import Estimate, estimate, fold_estimate
+from brainlib.stats.intervals import delong_interval, mean_interval, wilson_interval
+from brainlib.stats.metrics import decide
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+CLASSES = ["no", "yes"]
+PRINTED = Printed(0.95, 2, 0.01)
+
+
+def predictions(truth, p_yes):
+    truth = np.asarray(truth, dtype=bool)
+    p_yes = np.asarray(p_yes, dtype=np.float32)
+    table = pd.DataFrame({"label": np.where(truth, "yes", "no"), "p_no": 1 - p_yes, "p_yes": p_yes})
+    return table.assign(path="x.png", part="validation", group=np.arange(len(truth)))
+
+
+def noisy(seed, n=120):
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n) % 2 == 0
+    logits = rng.normal(np.where(truth, 1.2, -1.2), 1.5)
+    return predictions(truth, 1 / (1 + np.exp(-logits)))
+
+
+def four(seed, n=160):
+    rng = np.random.default_rng(seed)
+    classes = ["a", "b", "c", "d"]
+    truth = rng.integers(0, 4, n)
+    p = rng.random((n, 4)) + 0.5 * np.eye(4)[truth]
+    p /= p.sum(axis=1, keepdims=True)
+    table = pd.DataFrame(p, columns=[f"p_{c}" for c in classes])
+    label = np.array(classes)[truth]
+    return table.assign(path="x.png", part="test", label=label, group=np.arange(n)), classes
+
+
+def value(metric, table):
+    return decide(table, CLASSES).value(metric)
+
+
+@pytest.mark.parametrize(
+    ("metric", "k", "n"),
+    [("accuracy", 43, 51), ("sensitivity", 23, 25), ("specificity", 20, 26), ("precision", 23, 29)],
+)
+def test_a_proportion_has_wilsons_interval_on_its_own_denominator(metric, k, n):
+    table = predictions([1] * 25 + [0] * 26, [0.9] * 23 + [0.2] * 2 + [0.8] * 6 + [0.1] * 20)
+    limits = wilson_interval(k, n)
+    expected = Estimate(k / n, limits.low, limits.high, n, "Wilson 95 %")
+    assert estimate(metric, table, CLASSES, "yes") == expected
+
+
+def test_the_area_of_one_class_has_delongs_interval():
+    table = noisy(0)
+    result = estimate("auc", table, CLASSES, "yes")
+    expected = delong_interval(table["label"] == "yes", table["p_yes"])
+    area = value("auc", table)
+    assert result == Estimate(area, expected.low, expected.high, 120, "DeLong 95 %")
+
+
+def test_f1_has_a_bootstrap_of_groups_that_the_seed_determines():
+    table = noisy(1)
+    result = estimate("f1", table, CLASSES, seed=1)
+    assert result.low < result.value == value("f1", table) < result.high
+    assert result.method.startswith("group bootstrap 95 %")
+    assert result == estimate("f1", table, CLASSES, seed=1)
+    assert result != estimate("f1", table, CLASSES, seed=2)
+
+
+def test_four_copies_of_every_image_do_not_narrow_the_bootstrap():
+    single = noisy(2, n=80)
+    copied = pd.concat([single] * 4, ignore_index=True)
+    one, four_times = (estimate("f1", t, CLASSES) for t in (single, copied))
+    assert (four_times.low, four_times.high) == (one.low, one.high)
+    apart = estimate("f1", copied.assign(group=np.arange(320)), CLASSES)
+    assert (apart.high - apart.low) / (one.high - one.low) == pytest.approx(0.5, abs=0.08)
+
+
+@pytest.mark.parametrize("average", ["macro", "weighted"])
+def test_averages_over_classes_have_a_bootstrap(average):
+    table, classes = four(3)
+    decisions = decide(table, classes, average=average)
+    for metric in ("precision", "specificity", "f1", "auc"):
+        result = estimate(metric, table, classes, average=average)
+        assert result.low < result.value == decisions.value(metric) < result.high
+        assert "bootstrap" in result.method
+
+
+def test_the_accuracy_of_four_classes_and_the_proportions_of_one_have_wilsons_interval():
+    table, classes = four(3)
+    accuracy = estimate("accuracy", table, classes)
+    assert (accuracy.method, accuracy.n) == ("Wilson 95 %", 160)
+    of_one = estimate("precision", table, classes, positive="b")
+    assert (of_one.method, of_one.n < 160) == ("Wilson 95 %", True)
+    with pytest.raises(UsageError, match="name a class or an average"):
+        estimate("precision", table, classes)
+
+
+def test_a_weighted_sensitivity_is_the_accuracy_with_its_interval_and_a_macro_one_is_not():
+    table, classes = four(5)
+    weighted = estimate("sensitivity", table, classes, average="weighted")
+    assert weighted == estimate("accuracy", table, classes)
+    macro = estimate("sensitivity", table, classes, average="macro")
+    assert macro.value != weighted.value
+    assert "bootstrap" in macro.method
+
+
+def test_two_classes_have_averages_as_well():
+    table = predictions([1] * 25 + [0] * 26, [0.9] * 23 + [0.2] * 2 + [0.8] * 6 + [0.1] * 20)
+    result = estimate("precision", table, CLASSES, "yes", average="macro")
+    assert result.value == pytest.approx((23 / 29 + 20 / 22) / 2)
+    assert "bootstrap" in result.method
+
+
+def test_the_loss_has_a_bootstrap_of_groups():
+    table = predictions([1, 0] * 30, [0.8, 0.4] * 30)
+    result = estimate("loss", table, CLASSES)
+    assert result.value == pytest.approx(-(math.log(0.8) + math.log(0.6)) / 2)
+    # Two equally frequent values: the standard error is half their distance over sqrt(60).
+    reach = 1.96 * (math.log(0.8) - math.log(0.6)) / 2 / math.sqrt(60)
+    assert result.high - result.value == pytest.approx(reach, rel=0.1)
+    assert result.value - result.low == pytest.approx(reach, rel=0.1)
+    assert result.method.startswith("group bootstrap 95 %")
+    assert estimate("loss", *four(3)).high < 2  # needs neither a class nor an average
+
+
+@pytest.mark.parametrize("metric", ["sensitivity", "f1", "auc"])
+def test_an_undefined_score_has_no_limits_and_ends_as_inconclusive(metric):
+    result = estimate(metric, predictions([0] * 12, np.linspace(0.1, 0.9, 12)), CLASSES)
+    assert np.isnan([result.value, result.low, result.high]).all()
+    assert verdict(PRINTED, result.value, result.low, result.high).verdict == "inconclusive"
+
+
+def test_a_perfect_f1_on_ten_images_is_not_taken_for_certain():
+    perfect = predictions([1, 0] * 5, [0.9, 0.1] * 5)
+    result = estimate("f1", perfect, CLASSES)
+    assert (result.value, math.isnan(result.low)) == (1.0, True)
+    assert verdict(Printed(1.0, 2, 0.01), 1.0, result.low, result.high).verdict == "inconclusive"
+    assert estimate("auc", perfect, CLASSES).low < 0.9
+
+
+def test_the_mean_over_folds_has_a_t_interval_over_the_folds():
+    folds = [noisy(seed) for seed in (10, 11, 12)]
+    values = [value("accuracy", fold) for fold in folds]
+    result, expected = fold_estimate("accuracy", "mean", folds, CLASSES), mean_interval(values)
+    assert result.value == pytest.approx(np.mean(values))
+    assert (result.low, result.high) == pytest.approx((expected.low, expected.high))
+    assert result.method.endswith("2 degrees of freedom; 3 folds give a wide interval")
+    assert result.n == 360
+
+
+def test_the_interval_of_a_mean_stays_within_zero_and_one():
+    nearly = [predictions([1, 0] * 20, [0.9, 0.1] * (20 - i) + [0.1, 0.1] * i) for i in (0, 1, 4)]
+    result = fold_estimate("accuracy", "mean", nearly, CLASSES)
+    assert mean_interval([1, 39 / 40, 36 / 40]).high > 1
+    assert result.high == 1.0
+
+
+def test_the_interval_of_a_mean_loss_is_not_cut():
+    folds = [predictions([1] * 4, [p] * 4) for p in (0.1, 0.2, 0.4)]
+    result = fold_estimate("loss", "mean", folds, CLASSES)
+    expected = mean_interval([math.log(10), math.log(5), math.log(2.5)])
+    assert result.value == pytest.approx((math.log(10) + math.log(5) + math.log(2.5)) / 3)
+    assert (result.low, result.high) == pytest.approx((expected.low, expected.high), rel=1e-6)
+    assert result.low < 0
+    assert result.high > 1
+
+
+@pytest.mark.parametrize("over", ["mean", "sd"])
+def test_averages_over_classes_are_taken_in_each_fold(over):
+    classes = four(1)[1]
+    folds = [four(seed)[0] for seed in (1, 2, 3)]
+    values = [decide(fold, classes, average="weighted").value("f1") for fold in folds]
+    result = fold_estimate("f1", over, folds, classes, average="weighted")
+    expected = np.mean(values) if over == "mean" else np.std(values, ddof=1)
+    assert result.value == pytest.approx(expected)
+    one = fold_estimate("f1", "value", folds[:1], classes, average="weighted")
+    assert one == estimate("f1", folds[0], classes, average="weighted")
+
+
+@pytest.mark.parametrize(("over", "spread"), [("variance", np.var), ("sd", np.std)])
+def test_the_spread_over_folds_has_divisor_k_minus_1_and_a_bootstrap_within_folds(over, spread):
+    folds = [noisy(seed, n=60 + 10 * seed) for seed in (1, 2, 3)]
+    values = [value("sensitivity", fold) for fold in folds]
+    result = fold_estimate("sensitivity", over, folds, CLASSES)
+    assert result.value == pytest.approx(spread(values, ddof=1))
+    assert 0 <= result.low < result.high
+    assert result.method.endswith("within each fold")
+    assert result == fold_estimate("sensitivity", over, folds, CLASSES)
+
+
+def test_the_bootstrap_of_the_variance_over_folds_has_the_size_that_theory_gives():
+    # Folds of equal accuracy q: a resampled one varies by q (1 - q) / n, and the variance over
+    # three is that times half a chi^2 with two degrees of freedom, an exponential variable.
+    fold = predictions([1] * 200, [0.9] * 160 + [0.1] * 40)
+    result = fold_estimate("accuracy", "variance", [fold] * 3, CLASSES)
+    assert result.value == pytest.approx(0, abs=1e-20)
+    assert result.low == pytest.approx(0.8 * 0.2 / 200 * -math.log(0.975), rel=0.25)
+    assert result.high == pytest.approx(0.8 * 0.2 / 200 * -math.log(0.025), rel=0.1)
+
+
+@pytest.mark.parametrize("over", ["mean", "variance", "sd"])
+def test_a_score_undefined_in_one_fold_is_undefined_over_all(over):
+    folds = [noisy(6), predictions([0] * 12, np.linspace(0.1, 0.9, 12))]
+    result = fold_estimate("sensitivity", over, folds, CLASSES)
+    assert np.isnan([result.value, result.low, result.high]).all()
+
+
+def test_a_single_fold_has_a_mean_without_limits_and_no_spread():
+    mean, variance = (fold_estimate("f1", o, [noisy(7)], CLASSES) for o in ("mean", "variance"))
+    assert mean.value == value("f1", noisy(7))
+    assert np.isnan([mean.low, mean.high, variance.value, variance.low]).all()
+
+
+def test_folds_that_do_not_fit_the_question_are_refused_in_one_line():
+    for over, tables in (("median", [noisy(8)]), ("mean", []), ("value", [noisy(8), noisy(9)])):
+        with pytest.raises(UsageError, match=r"\A.*expected .*, received .*\Z"):
+            fold_estimate("f1", over, tables, CLASSES)
+    assert fold_estimate("f1", "value", [noisy(8)], CLASSES) == estimate("f1", noisy(8), CLASSES)

@@ -1,0 +1,172 @@
+"""Controls: altered sets are what they say, and a model that only remembers is found out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import FACTS
+
+from brainlib.audit import near_duplicates
+from brainlib.data import altered, datasets, images, splits
+from brainlib.study import controls, study
+from brainlib.study.results import Results
+from brainlib.study.study import Study
+from brainlib.trials.trial import TrialResult
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    """A hundred and twenty phantoms in the layout of br35h: patients of three slices, a tenth copies."""
+    return datasets.load("br35h", "phantoms", tmp_path_factory.mktemp("store"), phantoms=120)
+
+
+def test_shuffled_labels_are_shared_by_copies_and_drawn_by_the_seed(phantoms):
+    first, again, other = (altered.shuffled(phantoms, seed) for seed in (0, 0, 1))
+    together = pd.Series(phantoms.kept_together())
+    assert (first.table["label"].groupby(together).nunique() == 1).all()
+    assert first.fingerprint == again.fingerprint
+    assert len({phantoms.fingerprint, first.fingerprint, other.fingerprint}) == 3
+    # Every group has the label of some group: how often each is drawn stays.
+    before, after = (sorted(each.table.groupby(together)["label"].first()) for each in (phantoms, first))
+    assert before == after
+    agree = (first.table["label"] == phantoms.table["label"]).mean()
+    assert 0.2 < agree < 0.8
+
+
+def test_a_masked_set_hides_the_head_or_the_brain(phantoms, tmp_path):
+    whole = {}
+    for kind in (altered.BACKGROUND, altered.NO_BRAIN):
+        data = altered.masked(phantoms, kind, tmp_path)
+        assert list(data.table["path"]) == list(phantoms.table["path"])
+        assert data.fingerprint != phantoms.fingerprint
+        whole[kind] = np.stack(
+            [np.asarray(images.decode(data.root / path)) for path in data.table["path"][60:100]]
+        ).astype(float)
+        # A second call reads what the first has written.
+        written = {path: path.stat().st_mtime_ns for path in data.root.rglob("*")}
+        assert altered.masked(phantoms, kind, tmp_path).fingerprint == data.fingerprint
+        assert {path: path.stat().st_mtime_ns for path in data.root.rglob("*")} == written
+    paths = phantoms.table["path"][60:100]  # with a tumour
+    plain = np.stack([np.asarray(images.decode(phantoms.root / path)) for path in paths]).astype(float)
+    tumours = np.stack([np.asarray(images.decode(phantoms.root / "masks" / path)) > 127 for path in paths])
+    assert plain[tumours].mean() > 50
+    # Of a lesion nothing is left: under a masked brain but for what touches the skull.
+    assert whole[altered.BACKGROUND][tumours].max() == 0
+    assert (whole[altered.NO_BRAIN][tumours] == 0).mean() > 0.9
+    # Of bright pixels next to none stay in the background, and skull and scalp do under a masked brain.
+    bright = {kind: (pixels > 60).sum() / (plain > 60).sum() for kind, pixels in whole.items()}
+    assert bright[altered.BACKGROUND] < 0.005
+    assert 0.1 < bright[altered.NO_BRAIN] < 0.6
+
+
+def test_a_picture_without_a_head_is_masked_whole_and_one_without_a_border_has_a_ring():
+    nothing = np.zeros((64, 48), np.uint8)
+    assert altered.hidden(nothing, altered.BACKGROUND).all()
+    full = np.full((100, 100, 3), 200, np.uint8)
+    assert altered.hidden(full, altered.BACKGROUND).all()
+    hidden = altered.hidden(full, altered.NO_BRAIN)
+    assert hidden[10:90, 10:90].all() and not hidden[:6].any() and not hidden[:, -6:].any()
+
+
+def remembering(planned, dataset, folder, **_):
+    """In the place of training: each image is given the label of the training image most like it."""
+    table = dataset.table
+    small = np.stack([near_duplicates.thumbnail(images.decode(dataset.root / p)) for p in table["path"]])
+    vectors, _ = near_duplicates.coefficients(small)
+    results = []
+    for trial in planned:
+        parts = splits.assign(table["label"], dataset.kept_together(), trial.split, table["part"].to_numpy())
+        train = np.flatnonzero(parts == "train")
+        nearest = train[(vectors @ vectors[train].T).argmax(axis=1)]
+        said = (table["label"].to_numpy()[nearest] == trial.classes[1]).astype(float)
+        made = pd.DataFrame(
+            {
+                "path": table["path"],
+                "label": table["label"],
+                "part": parts,
+                "group": dataset.group_ids(),
+                "phase": trial.phases[-1].name,
+                f"p_{trial.classes[0]}": 1 - said,
+                f"p_{trial.classes[1]}": said,
+            }
+        )
+        made = made[made["part"] != ""].reset_index(drop=True)
+        history = pd.DataFrame({"phase": trial.phases[-1].name, "epoch": [1], "watched_accuracy": [0.5]})
+        results.append(TrialResult(trial, made, history, made.assign(epoch=1), FACTS))
+    return results
+
+
+@pytest.fixture
+def leaking(phantoms, monkeypatch, tmp_path):
+    """jardim's transfer arm on phantoms of which each has three copies, by a model that remembers."""
+    monkeypatch.setattr(study.run, "run_trials", remembering)
+    options = dict(profile="full", data="phantoms", out=str(tmp_path), arms=["transfer"], controls=True)
+    plain = Study("jardim", **options)
+    table = pd.concat([phantoms.table] * 4, ignore_index=True)
+    table["path"] = [f"{n}-{path}" for n, path in enumerate(table["path"])]
+    for source, path in zip([*phantoms.table["path"]] * 4, table["path"], strict=True):
+        target = tmp_path / "images" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((phantoms.root / source).read_bytes())
+    plain.indexed = plain.dataset = dataclasses.replace(
+        phantoms, root=tmp_path / "images", table=table, copies=np.tile(phantoms.group_ids(), 4)
+    )
+    return Results(plain)
+
+
+def test_a_model_that_remembers_scores_on_shuffled_labels_as_long_as_copies_leak(leaking):
+    found = {(each.control, each.split): each for each in controls.run_controls(leaking)}
+    leak = found[controls.SHUFFLED, controls.PUBLISHED]
+    clean = found[controls.SHUFFLED, controls.APART]
+    assert leak.value > 0.9 and leak.finding == "above chance" and leak.expected == ""
+    assert clean.finding == clean.expected == "at chance"
+    assert leak.chance == 0.5 and leak.n == 96 and clean.low < 0.5 < clean.high
+    table = controls.control_table(tuple(found.values()), leaking.study)
+    assert "did not end as they must: 0" in table.caption
+    row = table.frame[table.frame["control"].str.startswith("what copies alone are worth")].iloc[0]
+    points = float(row["balanced accuracy (95 %)"].split()[0])
+    assert points == pytest.approx(100 * (leak.value - clean.value), abs=0.05) and points > 25
+    # Real images would be held against phantoms as well; these are phantoms.
+    assert {each.control for each in found.values()} == {
+        "labels as given",
+        "shuffled labels",
+        "background alone",
+        "brain masked out",
+    }
+
+
+def test_controls_run_only_when_asked_for(leaking):
+    plain = leaking.study.options.model_copy(update={"controls": False})
+    leaking.study.options = plain
+    assert controls.run_controls(leaking) == ()
+    assert "--controls" in controls.control_table((), leaking.study).caption
+
+
+def control(value, low, high, expected):
+    found = controls.estimates.Estimate(value, low, high, 50, "")
+    finding = controls._finding(found, 0.25)
+    return controls.Control("cnn", "", "shuffled labels", "copies apart", 50, value, low, high, 0.25, finding, expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "finding"),
+    [
+        (0.40, 0.30, 0.50, "above chance"),
+        (0.28, 0.20, 0.36, "at chance"),
+        (0.10, 0.02, 0.20, "below chance"),
+        (0.25, np.nan, np.nan, "at chance"),  # one class for every image
+        (1.00, np.nan, np.nan, "above chance"),  # not one wrong
+        (np.nan, np.nan, np.nan, "undefined"),
+    ],
+)
+def test_a_finding_is_where_the_interval_lies(value, low, high, finding):
+    assert control(value, low, high, "").finding == finding
+
+
+def test_a_control_that_fails_is_said(leaking):
+    table = controls.control_table((control(0.4, 0.3, 0.5, "at chance"),), leaking.study)
+    assert "did not end as they must: 1" in table.caption
+    assert table.frame["finding"][0] == "above chance; expected at chance"

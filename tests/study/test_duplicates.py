@@ -1,0 +1,145 @@
+"""Scores without copies, from predictions whose copies and errors are known by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import predictions, result, study_of
+
+from brainlib.study import duplicates
+from brainlib.study.results import CleanResults, Results
+from brainlib.study.verdicts import Verdicts
+
+
+def with_copies(trial, *, copies, **changes):
+    """Of 100 test images 90 are right; the first `copies` positives, all right, are in training too."""
+    made = result(trial, (45, 5, 5, 45))
+    train = predictions("train", 100, 0, 0, 100).assign(phase=trial.phases[-1].name)
+    train["group"] += 1000
+    train.loc[: copies - 1, "group"] = np.arange(copies)
+    table = pd.concat([made.predictions, train], ignore_index=True)
+    return type(made)(trial, table, made.history, made.epochs, made.facts)
+
+
+@pytest.fixture
+def hajhashem(monkeypatch, tmp_path):
+    def of(copies):
+        study = study_of("hajhashem", monkeypatch, tmp_path)
+        (trial,) = study.trials()
+        return Results(study, {("", "resnet18", "final"): with_copies(trial, copies=copies)})
+
+    return of
+
+
+def test_copies_of_training_images_leave_the_score(hajhashem):
+    accuracy, sensitivity, specificity, _ = duplicates.clean_scores(hajhashem(20))
+    assert (accuracy.published.value, accuracy.published.n) == (0.9, 100)
+    # 70 of 80 are right without the twenty copies, which were all right.
+    assert (accuracy.clean.value, accuracy.clean.n) == (0.875, 80)
+    assert (accuracy.copies.value, accuracy.copies.n) == (1.0, 20)
+    assert accuracy.difference == pytest.approx(-0.025)
+    assert accuracy.low < -0.025 < accuracy.high <= 0  # leaving out what is right never helps
+    assert sensitivity.clean.value == pytest.approx(25 / 30)
+    assert specificity.difference == 0 and specificity.copies.n == 0
+
+
+def test_without_copies_nothing_changes(hajhashem):
+    accuracy = duplicates.clean_scores(hajhashem(0))[0]
+    assert accuracy.clean == accuracy.published
+    assert accuracy.difference == 0 and math.isnan(accuracy.copies.value)
+
+
+def test_a_test_set_of_copies_alone_leaves_nothing(hajhashem):
+    results = hajhashem(10)
+    trial = results.trials["", "resnet18", "final"]
+    trial.predictions.loc[trial.predictions["part"] == "train", "group"] = np.resize(np.arange(100), 200)
+    accuracy = duplicates.clean_scores(results)[0]
+    assert math.isnan(accuracy.clean.value) and accuracy.clean.n == 0
+    assert math.isnan(accuracy.difference)
+    estimate, verdict = Verdicts(results).clean["abstract.accuracy"]
+    assert math.isnan(estimate.value) and verdict.verdict == "inconclusive"
+
+
+def test_each_claim_is_judged_twice(hajhashem):
+    verdicts = Verdicts(hajhashem(20))
+    estimate, verdict = verdicts.clean["abstract.accuracy"]
+    # 84.31 % is printed; Wilson for 70 of 80 is 78.5 to 93.1 %.
+    assert (estimate.value, verdict.verdict) == (0.875, "inconclusive")
+    rows = verdicts.table().frame
+    row = rows[rows["claim"] == "resnet18 – test: accuracy"].iloc[0]
+    said = row["without copies"].replace("\N{NO-BREAK SPACE}", " ")
+    assert (row["n"], said) == (100, "87.50 % (78.50 to 93.07), n = 80: inconclusive")
+
+
+def test_counts_and_times_have_no_clean_version(hajhashem):
+    verdicts = Verdicts(hajhashem(20))
+    left = {claim.metric.name for claim, estimate, _ in verdicts.claims if estimate and claim.id not in verdicts.clean}
+    assert left <= {"images", "training_seconds", "count", "errors"}
+
+
+def test_a_retrained_model_stands_beside_the_published_one(hajhashem):
+    results, other = hajhashem(20), hajhashem(0)
+    table = duplicates.clean_table(results, other)
+    assert "20 of 100" in table.caption
+    first = table.frame.iloc[0].str.replace("\N{NO-BREAK SPACE}", " ")
+    # Each image is its own group: the binomial of 100 at 0.9 has 95 % within 84 to 95.
+    assert first["retrained, copies together"] == "90.00 % (84.0 to 95.0) of 100"
+    assert first["difference in points (95 %)"].startswith("-2.50")
+    assert "--retrain" in duplicates.clean_table(results).caption
+
+
+def test_a_retrained_score_knows_no_more_than_its_groups_of_copies(hajhashem):
+    other = hajhashem(0)
+    table = other.trials["", "resnet18", "final"].predictions
+    test = table.index[table["part"] == "test"]
+    wrong = test[45:55]
+    table.loc[wrong, "group"] = 9
+    table.loc[test.difference(wrong), "group"] = np.arange(90) // 10
+    accuracy = duplicates.clean_scores(hajhashem(0), other)[0]
+    # Of ten groups one is wrong: of ten drawn, 7 to 10 are right in 95 % (binomial). Wilson's interval
+    # for 100 images would be 0.83 to 0.94.
+    assert (accuracy.retrained.value, accuracy.retrained.n) == (0.9, 100)
+    assert (accuracy.retrained.low, accuracy.retrained.high) == pytest.approx((0.7, 1.0))
+    assert "group bootstrap" in accuracy.retrained.method
+
+
+def test_a_retrained_model_that_is_always_right_has_an_interval(hajhashem):
+    other = hajhashem(0)
+    table = other.trials["", "resnet18", "final"].predictions
+    table["p_yes"] = np.where(table["label"] == "yes", 0.9, 0.1)
+    table["p_no"] = 1 - table["p_yes"]
+    accuracy = duplicates.clean_scores(hajhashem(0), other)[0].retrained
+    assert accuracy.value == accuracy.high == 1 and accuracy.low == pytest.approx(0.963, abs=0.001)  # Wilson
+
+
+def test_the_groups_of_the_audit_replace_those_that_were_stored(hajhashem):
+    results = hajhashem(0)
+    paths = results.trials["", "resnet18", "final"].predictions["path"]
+    results.study.groups = {path: number % 150 for number, path in enumerate(paths)}
+    clean = CleanResults(results).predictions("resnet18", "test")
+    # Of 100 test and 200 training images, numbers 0 to 99 come again at 150 to 249.
+    assert clean.empty
+
+
+def test_the_mean_of_folds_has_a_difference_paired_by_fold(jardim):  # noqa: F811
+    # Without copies fold 1 has 98.00 %, as published; of the others one copy each is left out, all right.
+    for number in (2, 3):
+        made = jardim.trials["", "cnn", f"fold {number}"]
+        train = predictions("train", 1, 0, 0, 0).assign(phase=made.trial.phases[-1].name)
+        made_up = pd.concat([made.predictions, train], ignore_index=True)
+        jardim.trials["", "cnn", f"fold {number}"] = type(made)(
+            made.trial, made_up, made.history, made.epochs, made.facts
+        )
+    found = [s for s in duplicates.clean_scores(jardim) if s.score == duplicates.FOLDS]
+    assert [score.arm for score in found] == ["cnn", "transfer"]
+    cnn, transfer = found
+    expected = np.mean([784 / 800, 779 / 799, 775 / 799])
+    assert cnn.clean.value == pytest.approx(expected) and cnn.copies.n == 2
+    changes = [0, 779 / 799 - 780 / 800, 775 / 799 - 776 / 800]
+    assert cnn.difference == pytest.approx(np.mean(changes))
+    reach = 4.3027 * np.std(changes, ddof=1) / np.sqrt(3)
+    assert cnn.low == pytest.approx(np.mean(changes) - reach, rel=1e-3)
+    assert transfer.difference == 0

@@ -1,0 +1,98 @@
+"""Heat maps against outlined lesions, from maps and masks counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brainlib.study import saliency
+
+MASK = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], bool)
+
+
+def heat(*marked, value=1.0):
+    found = np.zeros((4, 4), np.float32)
+    for place in marked:
+        found[place] = value
+    return found
+
+
+def test_a_map_on_the_lesion_and_one_beside_it():
+    on, beside = heat((0, 1)), heat((3, 3))
+    assert [saliency.pointing(each, MASK) for each in (on, beside)] == [True, False]
+    assert [saliency.energy(each, MASK) for each in (on, beside)] == [1.0, 0.0]
+    # One of the lesion's four pixels; and one that is not of them, of five in all.
+    assert [saliency.overlap(each, MASK) for each in (on, beside)] == [0.25, 0.0]
+
+
+def test_an_even_map_has_the_share_of_the_lesion():
+    even = np.ones((4, 4))
+    assert saliency.energy(even, MASK) == saliency.overlap(even, MASK) == 0.25
+
+
+def test_the_threshold_is_of_the_largest_value():
+    found = heat((0, 0), (0, 1), (1, 0), (1, 1), value=0.6) + heat((3, 3), value=0.3)
+    assert saliency.overlap(found, MASK) == pytest.approx(4 / 5)  # 0.3 is half of 0.6
+    assert saliency.overlap(found, MASK, threshold=0.6) == 1.0
+    assert saliency.energy(found, MASK) == pytest.approx(2.4 / 2.7)
+
+
+def test_a_map_of_zeros_says_nothing():
+    nothing = np.zeros((4, 4))
+    assert np.isnan(saliency.energy(nothing, MASK)) and saliency.overlap(nothing, MASK) == 0
+
+
+@pytest.fixture
+def lesions(jardim, monkeypatch, tmp_path):  # noqa: F811
+    """Ten positives have a lesion in the upper left quarter; the CNN marks it, the other arm does not."""
+    jardim.study.dataset.root = tmp_path
+    (tmp_path / "masks" / "test").mkdir(parents=True)
+    size = jardim.study.size
+    lesion = np.zeros((size, size), np.uint8)
+    lesion[: size // 2, : size // 2] = 255
+    for number in range(10):
+        Image.fromarray(lesion).save(tmp_path / "masks" / "test" / f"{number}.png")
+
+    def maps(result, dataset, paths, store, scheduler):
+        found = np.zeros((len(paths), size, size), np.float32)
+        corner = (0, 0) if result.trial.arm == "cnn" else (size - 1, size - 1)
+        found[:, corner[0], corner[1]] = 1
+        return None, found
+
+    def permuted(result, dataset, paths, store, scheduler):
+        # The CNN's maps turn round when its head is permuted and vanish with the rest; the other's stay.
+        ramp = np.linspace(0, 1, size * size, dtype=np.float32).reshape(size, size)
+        other = [1 - ramp, 0 * ramp] if result.trial.arm == "cnn" else [ramp, ramp]
+        return np.stack([np.stack([each] * len(paths)) for each in (ramp, *other)])
+
+    monkeypatch.setattr(saliency, "heat_maps", maps)
+    monkeypatch.setattr(saliency, "permuted_maps", permuted)
+    return jardim
+
+
+def test_hits_of_each_arm_are_counted(lesions):
+    found = saliency.measure(lesions)
+    table = saliency.lesion_table(found, lesions.study)
+    rows = table.frame.map(lambda text: text.replace("\N{NO-BREAK SPACE}", " "))
+    assert list(rows["hottest pixel in the lesion"]) == ["100.0 % (72.2 to 100.0)", "0.0 % (0.0 to 27.8)"]
+    assert list(rows["share of the map in the lesion"]) == ["100.0 %", "0.0 %"]
+    assert "10 images held out" in table.caption and "25.0" in table.caption
+
+
+def test_a_map_that_stays_when_the_weights_are_permuted_is_seen(lesions):
+    found = {(each.arm, each.score): each for each in saliency.measure(lesions)}
+    assert found["cnn", saliency.HEAD_PERMUTED].value == pytest.approx(-1)
+    assert np.isnan(found["cnn", saliency.ALL_PERMUTED].value)  # a map of zeros has no ranks
+    assert found["cnn", saliency.ALL_PERMUTED].n == 0
+    assert found["transfer", saliency.ALL_PERMUTED].value == pytest.approx(1)
+    table = saliency.sanity_table(tuple(found.values()), lesions.study)
+    assert list(table.frame["all weights permuted"]) == ["–, n = 0", "1.00, n = 20"]
+
+
+def test_a_set_without_masks_is_not_scored(lesions, tmp_path):
+    lesions.study.dataset.root = tmp_path / "elsewhere"
+    found = saliency.measure(lesions)
+    table = saliency.lesion_table(found, lesions.study)
+    assert table.frame.empty and "No lesion" in table.caption
+    assert {each.score for each in found} == set(saliency.SANITY_SCORES)

@@ -1,0 +1,62 @@
+"""One value of a protocol changed: that one, checked as the paper's own is, and said wherever it counts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from made_up import study_of
+
+from brainlib.errors import UsageError
+from brainlib.papers.schema import load_paper
+from brainlib.study.variation import WHY, varied
+
+
+@pytest.mark.parametrize(
+    ("paper", "setting", "value"),
+    [
+        ("jardim", "protocol.batch_size", 16),
+        ("jardim", "arms.cnn.phases[0].learning_rate", 0.01),
+        ("lu", "arms.mobilenet.phases[1].epochs", 7),
+        ("jardim", "arms.transfer.model.dense", (64,)),
+    ],
+)
+def test_one_value_changes_and_all_others_stay(paper, setting, value):
+    before = load_paper(paper)
+    after = varied(before, setting, value)
+    rows = [each.settings_table().set_index("setting") for each in (before, after)]
+    assert rows[1].loc[setting, "value"] == value and rows[1].loc[setting, "why"] == WHY
+    changed = [name for name in rows[0].index if rows[0].loc[name, "value"] != rows[1].loc[name, "value"]]
+    assert changed == [setting]
+    assert before == load_paper(paper)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("protocol.batchsize", 16, "near it are protocol.batch_size"),
+        ("protocol.batch_size", 32, "expected another value than the paper's"),
+        ("protocol.batch_size", 0, "greater than or equal to 1; received 0"),
+        ("protocol.batch_size", "16", "a valid integer; received '16'"),
+        ("protocol.stratified", 1, "a valid boolean; received 1"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(setting, value, said):
+    with pytest.raises(UsageError) as refused:
+        varied(load_paper("jardim"), setting, value)
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_changed_study_trains_another_model_and_says_so(monkeypatch, tmp_path):
+    plain = study_of("jardim", monkeypatch, tmp_path)
+    changed = plain.varied("arms.cnn.phases[0].learning_rate", 0.01).varied("protocol.batch_size", 16)
+    ours, theirs = plain.trials()[0], changed.trials()[0]
+    assert (theirs.phases[0].learning_rate, theirs.batch_size) == (0.01, 16)
+    same = dataclasses.replace(theirs, phases=ours.phases, batch_size=ours.batch_size)
+    assert same == ours and theirs.key != ours.key
+    notes = ("cnn, phase 1: learning rate 0.01 in place of 0.0001", "batch size 16 in place of 32")
+    assert changed.changed == notes and plain.changed == ()
+    assert changed.conditions()[:2] == notes and notes[1] in changed.title("cnn")
+    assert notes[1] in repr(changed.summary()) and "changed" not in set(plain.summary().frame["what"])
+    # Another seed, and copies kept together, stay changed.
+    assert changed.at_seed(3).changed == changed.clean().changed == notes

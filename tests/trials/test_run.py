@@ -1,0 +1,522 @@
+"""Trials: what is in a key, what is trained again, and what survives a killed process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_trials import phantoms, small_trial
+
+from brainlib.data import datasets, images, splits
+from brainlib.data.splits import Split
+from brainlib.errors import BrainlibError, StoreError, UsageError
+from brainlib.models import training
+from brainlib.models.backbones import Weights
+from brainlib.models.build import ModelSpec
+from brainlib.models.training import Phase
+from brainlib.trials import trial
+from brainlib.trials.run import heat_maps, run_trials
+from brainlib.trials.trial import Trial, TrialResult
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A store with phantoms in it and one trained trial that keeps its model."""
+    folder = tmp_path_factory.mktemp("shared")
+    dataset = phantoms(folder)
+    trial = small_trial(dataset, keep_model=True)
+    lines = []
+    (result,) = run_trials([trial], dataset, folder, say=lines.append)
+    return folder, dataset, result, lines
+
+
+@pytest.fixture
+def copied(shared, tmp_path):
+    """A store of one's own with that result, and the folder of the result."""
+    folder, dataset, result, _ = shared
+    shutil.copytree(folder / "trials", tmp_path / "trials")
+    return tmp_path, dataset, result.trial, tmp_path / "trials" / result.trial.key
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    def fail(*args, **kwargs):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(training, "fit", fail)
+
+
+@pytest.fixture
+def count_training(monkeypatch):
+    fit, seeds = training.fit, []
+
+    def counting(*args, seed, **kwargs):
+        seeds.append(seed)
+        return fit(*args, seed=seed, **kwargs)
+
+    monkeypatch.setattr(training, "fit", counting)
+    return seeds
+
+
+def same(one: TrialResult, two: TrialResult):
+    """Bit for bit, but for what was measured with a clock."""
+    pd.testing.assert_frame_equal(one.predictions, two.predictions, check_exact=True)
+    pd.testing.assert_frame_equal(one.epochs, two.epochs, check_exact=True)
+    pd.testing.assert_frame_equal(
+        one.history.drop(columns="seconds"), two.history.drop(columns="seconds"), check_exact=True
+    )
+
+
+# What a key is made of.
+
+BASE = Trial(
+    paper="jardim",
+    arm="cnn",
+    stage="fold 1",
+    data="0123456789abcdef",
+    classes=("no", "yes"),
+    size=16,
+    model=ModelSpec("cnn"),
+    weights=Weights("file", "/here/w.h5", "keras", "00ff"),
+    phases=(Phase("a", "head", 2, 1e-3, (("flip", "both"),)), Phase("b", ("block",), 1, 1e-4)),
+    split=Split(),
+    batch_size=8,
+    loss="binary_crossentropy",
+    seed=0,
+    watched="validation",
+)
+OTHER = {
+    "paper": "yim",
+    "arm": "transfer",
+    "stage": "final",
+    "data": "fedcba9876543210",
+    "classes": ("yes", "no"),
+    "size": 17,
+    "batch_size": 9,
+    "loss": "categorical_crossentropy",
+    "seed": 1,
+    "watched": "test",
+    "scenario": "glioma",
+    "oversampled": "yes",
+    "groups": "00112233",
+    "keep_model": True,
+}
+NO_PART_OF_THE_KEY = {"paper", "arm", "stage", "scenario", "keep_model"}
+
+
+def other_value(value):
+    """A valid value that is not this one."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1 if isinstance(value, int) else value / 2 + 0.05
+    if isinstance(value, tuple):
+        return (*value, 3)
+    others = {"image": "group", "group": "image", "refused": "as_published"}
+    return others.get(value, f"{value}2")
+
+
+def variants():
+    """Each field of a trial, and of what it is made of, changed alone."""
+    for field in dataclasses.fields(Trial):
+        value = getattr(BASE, field.name)
+        if field.name in OTHER:
+            yield field.name, dataclasses.replace(BASE, **{field.name: OTHER[field.name]})
+        elif field.name == "phases":
+            for part in dataclasses.fields(Phase):
+                changed = other_value(getattr(value[0], part.name))
+                first = dataclasses.replace(value[0], **{part.name: changed})
+                yield (
+                    f"phases.{part.name}",
+                    dataclasses.replace(BASE, phases=(first, value[1])),
+                )
+            yield "phases.order", dataclasses.replace(BASE, phases=value[::-1])
+        else:
+            for part in dataclasses.fields(value):
+                options = {part.name: other_value(getattr(value, part.name))}
+                if options == {"fold": 1}:
+                    options = {"folds": 3, "fold": 1}
+                if options == {"folds": 1}:
+                    options = {"folds": 3}
+                changed = dataclasses.replace(value, **options)
+                yield (
+                    f"{field.name}.{part.name}",
+                    dataclasses.replace(BASE, **{field.name: changed}),
+                )
+
+
+VARIANTS = dict(variants())
+
+
+@pytest.mark.parametrize("field", VARIANTS)
+def test_a_key_changes_with_what_changes_the_result_and_with_nothing_else(field):
+    ignored = field in NO_PART_OF_THE_KEY | {"weights.file", "split.leakage"}
+    assert VARIANTS[field] != BASE
+    assert (VARIANTS[field].key == BASE.key) == ignored
+
+
+def test_every_field_of_a_trial_was_changed():
+    told = {name.split(".")[0] for name in VARIANTS}
+    assert told == {field.name for field in dataclasses.fields(Trial)}
+    keys = [trial.key for trial in VARIANTS.values() if trial.key != BASE.key]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_key_is_the_same_in_another_process():
+    code = (
+        "from brainlib.trial import Trial\nfrom brainlib.models import ModelSpec\n"
+        "from brainlib.splits import Split\nfrom brainlib.training import Phase\n"
+        f"from brainlib.weights import Weights\nprint({BASE!r}.key)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "77"},
+    )
+    assert ran.stdout.strip() == BASE.key
+
+
+@pytest.mark.parametrize("name", ["TensorFlow", "Keras"])
+def test_a_key_changes_with_the_version_of(name, monkeypatch):
+    before, version = BASE.key, trial.version
+    monkeypatch.setattr(trial, "version", lambda asked: version(asked) + "x" * (asked == name.lower()))
+    assert BASE.key != before
+
+
+# What a trial leaves behind.
+
+
+def test_the_predictions_name_every_image_of_the_split_once(shared):
+    _, dataset, result, _ = shared
+    table = result.predictions
+    parts = splits.assign(dataset.table["label"], dataset.group_ids(), result.trial.split)
+    assert table["path"].tolist() == dataset.table["path"].tolist()
+    assert table["label"].tolist() == dataset.table["label"].tolist()
+    assert table["part"].tolist() == parts.tolist()
+    assert table["group"].tolist() == dataset.group_ids().tolist()
+    assert list(table.columns[4:]) == ["phase", "p_no", "p_yes"]
+    np.testing.assert_allclose(table["p_no"] + table["p_yes"], 1, atol=1e-6)
+
+
+def test_the_positive_probability_is_the_stored_models_output(shared):
+    folder, dataset, result, _ = shared
+    from brainlib.trials import store
+
+    pixels = images.load_images(dataset, np.arange(24), 16, 1, folder)
+    said = store.load_model(folder, result.trial.key).predict(np.float32(pixels), verbose=0)
+    assert result.trial.classes == ("no", "yes")
+    np.testing.assert_allclose(result.predictions["p_yes"], said[:, 0], atol=1e-6)
+
+
+def test_history_and_epochs_agree_with_the_predictions(shared):
+    *_, result, _ = shared
+    assert result.history["epoch"].tolist() == [1, 2]
+    watched = result.part("validation")
+    last = result.epochs[result.epochs["epoch"] == 2]
+    assert last["path"].tolist() == watched["path"].tolist()
+    np.testing.assert_array_equal(last["p_yes"], watched["p_yes"])
+    right = ((watched["p_yes"] > 0.5) == (watched["label"] == "yes")).mean()
+    assert result.history["watched_accuracy"].iloc[-1] == pytest.approx(right)
+
+
+def test_the_best_epoch_is_the_earliest_of_the_highest_accuracy():
+    def best(*accuracies):
+        epochs = range(1, len(accuracies) + 1)
+        history = pd.DataFrame({"phase": "b", "epoch": epochs, "watched_accuracy": accuracies})
+        return TrialResult(BASE, None, history, None, {}).best_epoch()
+
+    assert best(0.5, 0.75, 0.75, 0.6) == 2
+    assert best(0.9, 0.1) == 1
+
+
+def test_facts_tell_times_and_versions_but_no_path_of_this_machine(shared):
+    folder, _, result, _ = shared
+    assert result.facts["seconds"]["training"] == pytest.approx(result.history["seconds"].sum(), rel=1e-6)
+    environment = result.facts["environment"]
+    assert {"tensorflow", "keras", "python", "cores"} <= set(environment)
+    text = (folder / "trials" / result.trial.key / "trial.json").read_text()
+    for private in (str(folder), str(Path.home()), os.uname().nodename):
+        assert private not in text or len(private) < 3
+
+
+def test_several_classes_are_columns_in_the_order_of_the_paper(shared, store):
+    _, dataset, *_ = shared
+    trial = small_trial(dataset, classes=("yes", "no"), loss="categorical_crossentropy")
+    (result,) = run_trials([trial], dataset, store, say=[].append)
+    table = result.predictions
+    assert list(table.columns[5:]) == ["p_yes", "p_no"]
+    # Trained until it knows its own images, the column of the true label is the larger one.
+    taught = dataclasses.replace(
+        trial,
+        phases=(Phase("training", "all", 30, 1e-2),),
+        model=ModelSpec("cnn", channels=1, convolutions=(4,), dense=(16,)),
+    )
+    (result,) = run_trials([taught], dataset, store, say=[].append)
+    own = result.part("train")
+    right = (own["p_yes"] > own["p_no"]) == (own["label"] == "yes")
+    assert right.mean() > 0.8
+
+
+def test_images_of_other_classes_play_no_part(tmp_path):
+    dataset = datasets.load("nickparvar", "phantoms", tmp_path, phantoms=40)
+    trial = small_trial(
+        dataset, classes=("notumor", "glioma"), split=Split(published=True, leakage="as_published"), watched="test"
+    )
+    (result,) = run_trials([trial], dataset, tmp_path, say=[].append)
+    table = result.predictions.merge(dataset.table[["path", "part"]], on="path")
+    assert set(table["label"]) == {"notumor", "glioma"}
+    assert len(table) == 20
+    # The published division is the trial's own.
+    assert (table["part_x"] == table["part_y"]).all()
+    assert set(table["part_x"]) == {"train", "test"}
+
+
+def test_every_phase_leaves_its_predictions(shared, store):
+    _, dataset, *_ = shared
+    phases = (Phase("first", "all", 1, 1e-3), Phase("second", "head", 2, 1e-2))
+    (result,) = run_trials([small_trial(dataset, phases=phases)], dataset, store, say=[].append)
+    first, last = result.judged("validation", "first"), result.judged("validation")
+    assert list(first["path"]) == list(last["path"])
+    assert (first["p_yes"].to_numpy() != last["p_yes"].to_numpy()).any()
+    said = result.epochs[result.epochs["epoch"] == 1]
+    np.testing.assert_array_equal(said["p_yes"], first["p_yes"])
+    assert list(result.curve("second")["epoch"]) == [2, 3]
+    assert result.best_epoch("first") == 1 and result.best_epoch() in (2, 3)
+
+
+def test_the_best_epoch_of_images_that_were_not_watched_is_refused(shared):
+    with pytest.raises(UsageError, match="known of the validation part alone, received 'test'"):
+        shared[2].judged("test", epoch="best")
+
+
+# What is trained, and what is taken from the store.
+
+
+def test_a_stored_trial_is_not_trained_again(copied, shared, no_training):
+    folder, dataset, trial, _ = copied
+    lines = []
+    (result,) = run_trials([trial], dataset, folder, say=lines.append)
+    same(result, shared[2])
+    assert lines == []
+
+
+def test_another_name_takes_the_same_result(copied, shared, no_training):
+    folder, dataset, trial, _ = copied
+    renamed = dataclasses.replace(trial, paper="other", arm="a", stage="s", keep_model=False)
+    (result,) = run_trials([renamed], dataset, folder)
+    same(result, shared[2])
+    assert result.trial.name == "other a s"
+
+
+def test_fresh_trains_again_and_gives_the_same_bits(copied, shared, count_training):
+    folder, dataset, trial, target = copied
+    (result,) = run_trials([trial], dataset, folder, fresh=True, say=[].append)
+    assert count_training == [0]
+    same(result, shared[2])
+    assert [path.name for path in target.parent.iterdir()] == [trial.key]
+
+
+def test_another_seed_gives_other_predictions(copied, shared):
+    folder, dataset, trial, _ = copied
+    other = dataclasses.replace(trial, seed=1)
+    (result,) = run_trials([other], dataset, folder, say=[].append)
+    assert (result.predictions["p_yes"] != shared[2].predictions["p_yes"]).any()
+
+
+def test_who_else_draws_random_numbers_meanwhile_changes_nothing(copied, shared, monkeypatch):
+    folder, dataset, trial, _ = copied
+    load = images.load_images
+
+    def disturbed(*args):
+        random.random()
+        return load(*args)
+
+    monkeypatch.setattr(images, "load_images", disturbed)
+    (result,) = run_trials([trial], dataset, folder, fresh=True, say=[].append)
+    same(result, shared[2])
+
+
+def test_trials_that_differ_in_name_only_are_trained_once_and_keep_the_model(shared, store, count_training):
+    _, dataset, *_ = shared
+    asked = [
+        small_trial(dataset, stage="one", keep_model=True),
+        small_trial(dataset, stage="two"),
+        small_trial(dataset, stage="three", seed=5),
+        small_trial(dataset, stage="one", keep_model=True),
+    ]
+    lines = []
+    results = run_trials(asked, dataset, store, say=lines.append)
+    assert count_training == [0, 5]
+    assert lines[0] == "2 models to train"
+    assert [result.trial.stage for result in results] == ["one", "two", "three", "one"]
+    same(results[0], results[1])
+    assert (store / "trials" / asked[0].key / "model.keras").is_file()
+    assert not (store / "trials" / asked[2].key / "model.keras").exists()
+
+
+def test_a_trial_stored_without_its_model_is_trained_for_it(shared, store, count_training):
+    _, dataset, *_ = shared
+    bare = small_trial(dataset)
+    run_trials([bare], dataset, store, say=[].append)
+    run_trials([bare], dataset, store, say=[].append)
+    assert len(count_training) == 1
+    run_trials([dataclasses.replace(bare, keep_model=True)], dataset, store, say=[].append)
+    assert len(count_training) == 2
+    assert (store / "trials" / bare.key / "model.keras").is_file()
+
+
+def replace_by_pickle(target):
+    (target / "predictions.parquet").write_bytes(b"\x80\x04cos\nsystem\n(S'exit 1'\ntR.")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda target: (target / "predictions.parquet").write_bytes(
+            (target / "predictions.parquet").read_bytes()[:-20]
+        ),
+        lambda target: (target / "trial.json").write_text("{"),
+        lambda target: (target / "epochs.parquet").unlink(),
+        lambda target: (target / "model.keras").write_bytes((target / "model.keras").read_bytes()[:1000]),
+        replace_by_pickle,
+    ],
+    ids=["truncated table", "corrupt json", "missing table", "truncated model", "pickle"],
+)
+def test_a_damaged_result_is_trained_again_and_kept_for_inspection(copied, shared, damage, capsys):
+    folder, dataset, trial, target = copied
+    damage(target)
+    left = {path.name: path.read_bytes() for path in target.iterdir()}
+    (result,) = run_trials([trial], dataset, folder)
+    same(result, shared[2])
+    said = capsys.readouterr().err
+    assert "does not verify" in said and "trained again" in said
+    (aside,) = (path for path in target.parent.iterdir() if path != target)
+    assert {path.name: path.read_bytes() for path in aside.iterdir()} == left
+
+
+def test_the_store_holds_no_pickle(shared):
+    folder, *_ = shared
+    suffixes = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert suffixes == {".json", ".parquet", ".keras", ".npy", ".png", ".csv"}
+    for path in folder.rglob("*.npy"):
+        np.load(path, allow_pickle=False)  # raises on a pickled array
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix != ".npy":
+            assert path.read_bytes()[:2] not in (b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+def test_a_store_that_cannot_be_written_is_said_in_one_line(shared, tmp_path):
+    _, dataset, result, _ = shared
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError) as error:
+        run_trials([result.trial], dataset, tmp_path / "file", say=[].append)
+    assert "\n" not in str(error.value)
+
+
+def test_the_same_trial_finished_by_another_process_meanwhile_does_no_harm(shared, store):
+    folder, dataset, result, _ = shared
+
+    def say(line):
+        if "done" in line:  # our training is over, nothing of it is stored yet
+            shutil.copytree(folder / "trials", store / "trials")
+
+    (ours,) = run_trials([result.trial], dataset, store, say=say)
+    same(ours, result)
+    assert [path.name for path in (store / "trials").iterdir()] == [result.trial.key]
+
+
+def test_an_error_leaves_the_trials_before_it_in_the_store(shared, store):
+    _, dataset, *_ = shared
+    good = small_trial(dataset)
+    bad = small_trial(dataset, stage="bad", split=Split(holdout=0.25, folds=40, fold=1, leakage="as_published"))
+    with pytest.raises(BrainlibError) as error:
+        run_trials([good, bad], dataset, store, say=[].append)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in (store / "trials").iterdir()] == [good.key]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from small_trials import phantoms, small_trial
+from brainlib.trials.run import run_trials
+folder = Path(sys.argv[1])
+dataset = phantoms(folder)
+run_trials([small_trial(dataset, stage=str(n), seed=n) for n in range(200)], dataset, folder)
+"""
+
+
+def test_after_kill_9_the_run_goes_on_where_it_was(shared, store, count_training):
+    folder, dataset, *_ = shared
+    shutil.copytree(folder / "phantoms", store / "phantoms")
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(store)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stderr=subprocess.DEVNULL,
+    )
+    first = small_trial(dataset, stage="0", seed=0)
+    stored = store / "trials" / first.key / "trial.json"
+    try:
+        limit = time.monotonic() + 240
+        while not stored.exists():
+            assert process.poll() is None and time.monotonic() < limit
+            time.sleep(0.02)
+        written = stored.stat().st_mtime_ns
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+    done = [path for path in (store / "trials").iterdir() if not path.name.startswith(".")]
+    asked = [small_trial(dataset, stage=str(n), seed=n) for n in range(len(done) + 1)]
+    resumed = run_trials(asked, dataset, store, say=[].append)
+    assert stored.stat().st_mtime_ns == written
+    assert count_training == [len(done)]
+
+    undisturbed = run_trials(asked, dataset, folder, say=[].append)
+    for one, two in zip(resumed, undisturbed, strict=True):
+        same(one, two)
+
+
+# Heat maps of a stored model.
+
+
+def test_heat_maps_explain_the_images_asked_for_in_their_order(shared):
+    folder, dataset, result, _ = shared
+    from brainlib.models import gradcam
+    from brainlib.trials import store
+
+    paths = dataset.table["path"].iloc[[7, 2]].tolist()
+    pixels, maps = heat_maps(result, dataset, paths, folder)
+    expected = images.load_images(dataset, np.array([7, 2]), 16, 1, folder)
+    np.testing.assert_array_equal(pixels, expected)
+    model = store.load_model(folder, result.trial.key)
+    np.testing.assert_allclose(maps, gradcam.grad_cam(model, np.asarray(expected)), atol=1e-6)
+    assert maps.max() == 1
+
+
+def test_heat_maps_without_a_stored_model_are_refused_in_one_line(shared, store):
+    _, dataset, *_ = shared
+    (bare,) = run_trials([small_trial(dataset)], dataset, store, say=[].append)
+    with pytest.raises(StoreError) as error:
+        heat_maps(bare, dataset, dataset.table["path"].iloc[:1].tolist(), store)
+    assert "\n" not in str(error.value)
+
+
+def test_a_trial_is_stored_as_json_that_says_what_was_asked(shared):
+    folder, _, result, _ = shared
+    stored = json.loads((folder / "trials" / result.trial.key / "trial.json").read_text())
+    assert stored["trial"]["phases"][0]["learning_rate"] == 1e-3
+    assert stored["trial"]["split"]["folds"] == 3

@@ -1,0 +1,283 @@
+"""Stored results: whole or not there, verified when read, set aside rather than deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brainlib.errors import StoreError
+from brainlib.trials import store as store_module
+from brainlib.trials.store import holds, load_model, read, save
+
+FACTS = {"seconds": {"training": 1.5}, "note": "fünf"}
+
+
+def tables() -> dict[str, pd.DataFrame]:
+    return {
+        "predictions": pd.DataFrame({"path": ["yes/a b.png", "no/ü.png"], "p_yes": np.array([0.25, 0.75], np.float32)}),
+        "history": pd.DataFrame({"epoch": [1, 2], "loss": [0.7, 0.1]}),
+    }
+
+
+@pytest.fixture
+def kept(store):
+    """A store with one result, and the folder of that result."""
+    save(store, "key", FACTS, tables())
+    return store / "trials" / "key"
+
+
+@pytest.fixture
+def spoken(monkeypatch):
+    lines = []
+    monkeypatch.setattr("brainlib.progress.log", lines.append)
+    return lines
+
+
+def one_line(error) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_result_comes_back_as_it_was(store, kept):
+    facts, found = read(store, "key")
+    assert {name: facts[name] for name in FACTS} == FACTS
+    assert set(found) == set(tables())
+    for name, table in tables().items():
+        pd.testing.assert_frame_equal(found[name], table)
+
+
+def test_only_json_and_parquet_are_written(kept):
+    assert {file.name for file in kept.iterdir()} == {
+        "trial.json",
+        "predictions.parquet",
+        "history.parquet",
+    }
+    assert [folder.name for folder in kept.parent.iterdir()] == ["key"]
+
+
+def test_an_unknown_key_is_not_held_and_cannot_be_read(store):
+    assert not holds(store, "key")
+    with pytest.raises(StoreError, match="run again") as error:
+        read(store, "key")
+    one_line(error)
+
+
+def flip_a_bit(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("predictions.parquet", flip_a_bit),
+        ("predictions.parquet", truncate),
+        ("predictions.parquet", os.unlink),
+        ("history.parquet", lambda file: file.write_bytes(b"")),
+        ("trial.json", truncate),
+        ("trial.json", os.unlink),
+        ("trial.json", lambda file: file.write_bytes(b"\xff\xfe")),
+        ("trial.json", lambda file: file.write_text("[]")),
+        ("trial.json", lambda file: file.write_text("{}")),
+        ("trial.json", lambda file: file.write_text('{"sha256": ["predictions.parquet"]}')),
+        ("trial.json", lambda file: file.write_text('{"sha256": {"predictions.parquet": 1}}')),
+        ("trial.json", lambda file: file.write_text('{"sha256": {}}')),
+        ("trial.json", lambda file: file.write_text("[" * 100_000)),
+    ],
+)
+def test_a_damaged_result_is_set_aside_whole_and_said(store, kept, spoken, file, damage):
+    damage(kept / file)
+    left = {path.name: path.read_bytes() for path in kept.iterdir()}
+    with pytest.raises(StoreError) as error:
+        read(store, "key")
+    one_line(error)
+    assert not holds(store, "key")
+    assert not kept.exists()
+    (aside,) = kept.parent.iterdir()
+    assert {path.name: path.read_bytes() for path in aside.iterdir()} == left
+    (line,) = spoken
+    assert "key" in line and aside.name in line and "trained again" in line
+
+    # Another result takes the place; what was set aside stays.
+    save(store, "key", FACTS, tables())
+    assert holds(store, "key")
+    assert {path.name for path in kept.parent.iterdir()} == {"key", aside.name}
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "..", "", ".", "a/../../secret"])
+def test_names_that_leave_the_folder_are_refused(store, kept, spoken, name):
+    (kept.parent / "secret").write_bytes(b"")
+    facts = json.loads((kept / "trial.json").read_text())
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    facts["sha256"][name] = empty
+    (kept / "trial.json").write_text(json.dumps(facts))
+    assert not holds(store, "key")
+
+
+def test_saving_again_replaces_the_result_and_leaves_nothing_else(store, kept):
+    save(store, "key", {"note": "second"}, tables())
+    assert read(store, "key")[0]["note"] == "second"
+    assert [folder.name for folder in kept.parent.iterdir()] == ["key"]
+
+
+def test_a_store_that_is_a_file_is_said_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="another --out") as error:
+        save(tmp_path / "file", "key", FACTS, tables())
+    one_line(error)
+
+
+def test_a_full_disk_is_said_and_leaves_the_old_result_alone(store, kept, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    with pytest.raises(StoreError, match="No space left on device") as error:
+        save(store, "new", FACTS, tables())
+    one_line(error)
+    assert [folder.name for folder in kept.parent.iterdir()] == ["key"]
+
+
+def test_an_interrupt_while_writing_leaves_nothing_behind(store, kept, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store_module, "_sha256", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save(store, "key", {"note": "second"}, tables())
+    monkeypatch.undo()
+    assert [folder.name for folder in kept.parent.iterdir()] == ["key"]
+    assert read(store, "key")[0]["note"] == FACTS["note"]
+
+
+def test_a_result_that_appeared_meanwhile_is_left_alone(store, monkeypatch):
+    # Another process finishes the same trial between our look and our renaming.
+    rename, done = os.rename, []
+
+    def rename_late(source, target):
+        if str(source).endswith(".tmp") and not done:
+            done.append(True)
+            save(store, "key", {"note": "the other's"}, tables())
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", rename_late)
+    save(store, "key", {"note": "ours"}, tables())
+    assert read(store, "key")[0]["note"] == "the other's"
+    assert [folder.name for folder in (store / "trials").iterdir()] == ["key"]
+
+
+def test_a_result_that_another_process_replaces_meanwhile_is_no_error(store, kept, monkeypatch):
+    # It sets the old result aside just before we do.
+    rename, done = os.rename, []
+
+    def rename_late(source, target):
+        if not done:
+            done.append(True)
+            rename(source, f"{source}.replaced-by-the-other")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", rename_late)
+    save(store, "key", {"note": "ours"}, tables())
+    assert read(store, "key")[0]["note"] == "ours"
+
+
+def test_a_damaged_result_that_cannot_be_set_aside_is_said(store, kept, monkeypatch):
+    def refused(source, target):
+        raise PermissionError(13, "Permission denied")
+
+    truncate(kept / "trial.json")
+    monkeypatch.setattr(os, "rename", refused)
+    with pytest.raises(StoreError, match="Permission denied") as error:
+        holds(store, "key")
+    one_line(error)
+
+
+def test_two_processes_that_save_the_same_results_do_no_harm(store):
+    keys = [f"key{number}" for number in range(150)]
+    for key in keys[:100]:  # to be replaced; the others are new
+        save(store, key, {"by": 0}, {})
+    code = (
+        "import pathlib, sys, time\n"
+        "from brainlib.store import save\n"
+        "import pandas\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        f"for key in {keys}:\n"
+        "    save(pathlib.Path(sys.argv[1]), key, {'by': sys.argv[2]},\n"
+        "         {'t': pandas.DataFrame({'a': [1]})})\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(store), str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in (1, 2)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    for key in keys:
+        facts, found = read(store, key)
+        assert facts["by"] in ("1", "2")
+        assert found["t"]["a"].tolist() == [1]
+    assert sorted(folder.name for folder in (store / "trials").iterdir()) == sorted(keys)
+
+
+@pytest.fixture(scope="module")
+def model():
+    import keras
+
+    from brainlib.models.layers import InputScaling
+
+    keras.utils.set_random_seed(0)
+    layers = [InputScaling("unit"), keras.layers.Flatten(), keras.layers.Dense(2)]
+    return keras.Sequential([keras.Input((4, 4, 1)), *layers])
+
+
+PIXELS = np.arange(32, dtype=np.float32).reshape(2, 4, 4, 1)
+
+
+def test_a_model_comes_back_with_the_same_answers(store, model):
+    save(store, "key", FACTS, tables(), model)
+    assert holds(store, "key", model=True)
+    loaded = load_model(store, "key")
+    np.testing.assert_array_equal(loaded.predict(PIXELS, verbose=0), model.predict(PIXELS, verbose=0))
+
+
+def test_a_result_without_a_model_is_held_only_for_who_needs_none(store, kept, spoken):
+    assert holds(store, "key")
+    assert not holds(store, "key", model=True)
+    assert kept.exists() and not spoken  # nothing is wrong with it
+    with pytest.raises(StoreError) as error:
+        load_model(store, "key")
+    one_line(error)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_a_bit, os.unlink])
+def test_a_damaged_model_is_not_loaded_and_is_trained_again(store, model, spoken, damage):
+    save(store, "key", FACTS, tables(), model)
+    damage(store / "trials" / "key" / "model.keras")
+    with pytest.raises(StoreError) as error:
+        load_model(store, "key")
+    one_line(error)
+    assert not holds(store, "key", model=True)
+    assert len(spoken) == 1

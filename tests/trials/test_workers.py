@@ -1,0 +1,223 @@
+"""The same results inline and on a cluster, and progress that says how far it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+import dask
+import pandas as pd
+import pytest
+from cloudpickle import register_pickle_by_value
+from small_trials import phantoms, small_trial
+from test_processes import die, die_once
+
+from brainlib.data.splits import Split
+from brainlib.errors import BrainlibError, UsageError
+from brainlib.models.backbones import Weights
+from brainlib.models.build import ModelSpec
+from brainlib.models.training import Phase
+from brainlib.trials import workers
+from brainlib.trials.run import run_trials
+from brainlib.trials.workers import Progress
+
+# Workers cannot import this file.
+register_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """The address of a real local cluster with one worker; patient for one death of it."""
+    import distributed  # noqa: F401 - with its settings, which a dask.config.set around it would drop
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        workers.local_cluster(1) as address,
+    ):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """A data set and two trials: dropout in the one, augmentation and a backbone in the other."""
+    dataset = phantoms(tmp_path_factory.mktemp("data"))
+    transfer = small_trial(
+        dataset,
+        arm="transfer",
+        size=32,
+        model=ModelSpec("transfer", backbone="mobilenet_025", pooling="average"),
+        weights=Weights("random"),
+        phases=(
+            Phase("head", "head", 1, 1e-3),
+            Phase("fine", ("conv_pw_13",), 1, 1e-3, (("flip", "both"), ("rotation", 15.0))),
+        ),
+    )
+    return dataset, [small_trial(dataset, keep_model=True), transfer]
+
+
+@pytest.fixture(scope="module")
+def inline(asked, tmp_path_factory):
+    lines, (dataset, trials) = [], asked
+    folder = tmp_path_factory.mktemp("inline")
+    return run_trials(trials, dataset, folder, say=lines.append), lines
+
+
+@pytest.fixture(scope="module")
+def distributed(asked, cluster, tmp_path_factory):
+    lines, (dataset, trials) = [], asked
+    folder = tmp_path_factory.mktemp("distributed")
+    return run_trials(trials, dataset, folder, scheduler=cluster, say=lines.append), lines
+
+
+def test_a_worker_gives_the_same_bits_as_this_process(inline, distributed):
+    for here, there in zip(inline[0], distributed[0], strict=True):
+        pd.testing.assert_frame_equal(here.predictions, there.predictions, check_exact=True)
+        pd.testing.assert_frame_equal(here.epochs, there.epochs, check_exact=True)
+        pd.testing.assert_frame_equal(
+            here.history.drop(columns="seconds"),
+            there.history.drop(columns="seconds"),
+            check_exact=True,
+        )
+
+
+@pytest.mark.parametrize("where", ["inline", "distributed"])
+def test_progress_names_each_trial_and_its_scores(where, request):
+    results, lines = request.getfixturevalue(where)
+    assert lines[0] == "2 models to train"
+    ends = [line for line in lines if "done in" in line]
+    pattern = r"\[(\d)/2\] (.*): epoch 2/2, loss (.*), accuracy (.*), done in \d+ s"
+    for number, (line, result) in enumerate(zip(ends, results, strict=True), start=1):
+        found = re.fullmatch(pattern, line).groups()
+        last = result.history.iloc[-1]
+        expected = (f"{last['loss']:.4f}", f"{last['watched_accuracy']:.4f}")
+        assert found == (str(number), result.trial.name, *expected)
+
+
+@pytest.mark.parametrize("where", ["", "cluster"])
+def test_an_error_of_a_job_arrives_as_it_was_raised(where, asked, store, request):
+    dataset, _ = asked
+    scheduler = request.getfixturevalue(where) if where else ""
+    bad = small_trial(dataset, split=Split(holdout=0.25, folds=40, fold=1))
+    with pytest.raises(UsageError) as error:
+        run_trials([bad], dataset, store, scheduler=scheduler, say=[].append)
+    assert str(error.value).startswith("cannot split 24 images of 2 classes as asked")
+    assert "\n" not in str(error.value)
+
+
+def add(one, two, report):
+    report(1, 0.5, 0.5)
+    return one + two
+
+
+@pytest.mark.parametrize("where", ["", "cluster"])
+def test_results_come_in_the_order_of_the_jobs(where, request):
+    scheduler = request.getfixturevalue(where) if where else ""
+    assert workers.run(add, [(1, 2), (5, 6), (3, 4)], scheduler, None) == [3, 11, 7]
+
+
+def test_a_job_whose_worker_is_killed_is_done_again(cluster, tmp_path):
+    marker = str(tmp_path / "marker")
+    assert workers.run(die_once, [(marker,)], cluster, None) == ["lived"]
+    assert os.path.exists(marker)
+
+
+def test_workers_that_are_killed_again_and_again_are_said_in_one_line(cluster):
+    with pytest.raises(BrainlibError, match="want of memory; use fewer --jobs") as error:
+        workers.run(die, [()], cluster, None)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:notaport"])
+def test_no_scheduler_at_the_address_is_said_in_one_line(address, monkeypatch):
+    import distributed
+
+    client = distributed.Client
+    monkeypatch.setattr(
+        distributed, "Client", lambda address, **options: client(address, **{**options, "timeout": "0.5s"})
+    )
+    with pytest.raises(UsageError, match="none answered there") as error:
+        workers.run(add, [(1, 2)], address, None)
+    assert address in str(error.value) and "\n" not in str(error.value)
+
+
+class Clock:
+    def __init__(self, monkeypatch):
+        self.now = 1000.0
+        monkeypatch.setattr(workers.time, "monotonic", lambda: self.now)
+
+    def pass_by(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return Clock(monkeypatch)
+
+
+def test_time_left_is_that_of_the_epochs_after_the_first(clock):
+    lines = []
+    progress = Progress([("jardim cnn fold 1", 5)], lines.append)
+    progress.epoch(0, 0, 0.0, 0.0)
+    for epoch, seconds in enumerate([60, 10, 14, 12, 12], start=1):
+        clock.pass_by(seconds)
+        progress.epoch(0, epoch, 1 / epoch, epoch / 10)
+    assert lines == [
+        # The first epoch, with decoding and building, is no measure.
+        "[1/1] jardim cnn fold 1: epoch 1/5, loss 1.0000, accuracy 0.1000, time left not known yet",
+        "[1/1] jardim cnn fold 1: epoch 2/5, loss 0.5000, accuracy 0.2000, about 30 s left",
+        "[1/1] jardim cnn fold 1: epoch 3/5, loss 0.3333, accuracy 0.3000, about 24 s left",
+        "[1/1] jardim cnn fold 1: epoch 4/5, loss 0.2500, accuracy 0.4000, about 12 s left",
+        "[1/1] jardim cnn fold 1: epoch 5/5, loss 0.2000, accuracy 0.5000, done in 2 min",
+    ]
+
+
+def test_quick_epochs_are_not_all_said_but_the_last_one_is(clock):
+    lines = []
+    progress = Progress([("a", 10), ("b", 10)], lines.append)
+    for number in (0, 1):
+        progress.epoch(number, 0, 0.0, 0.0)
+        for epoch in range(1, 11):
+            clock.pass_by(0.5)
+            progress.epoch(number, epoch, 0.1, 0.9)
+    said = [re.match(r"\[(\d)/2\] .: epoch (\d+)/10", line).groups() for line in lines]
+    epochs = [(int(number), int(epoch)) for number, epoch in said]
+    # Every two seconds of a trial, and its end.
+    assert epochs == [(1, 1), (1, 5), (1, 9), (1, 10), (2, 1), (2, 5), (2, 9), (2, 10)]
+
+
+def test_trials_side_by_side_have_times_of_their_own(clock):
+    lines = []
+    progress = Progress([("slow", 3), ("quick", 3)], lines.append)
+    for number in (0, 1):
+        progress.epoch(number, 0, 0.0, 0.0)
+    for epoch in (1, 2):
+        clock.pass_by(20)
+        progress.epoch(1, epoch, 0.0, 0.0)
+        clock.pass_by(20)
+        progress.epoch(0, epoch, 0.0, 0.0)
+    assert "[2/2] quick: epoch 2/3" in lines[2] and "about 40 s left" in lines[2]
+    assert "[1/2] slow: epoch 2/3" in lines[3] and "about 40 s left" in lines[3]
+
+
+def test_every_epoch_moves_on_and_the_last_one_to_the_end():
+    moves = []
+    progress = Progress([("a", 3), ("b", 1)], lambda line: None, lambda *move: moves.append(move))
+    for number, epochs in ((0, (0, 1, 2)), (1, (0, 1)), (0, (3,))):
+        for epoch in epochs:
+            progress.epoch(number, epoch, 0.5, 0.75)
+    assert [fraction for fraction, _ in moves] == [0.25, 0.5, 0.75, 1]
+    assert [line[:21] for _, line in moves] == [
+        "[1/2] a: epoch 1/3, l",
+        "[1/2] a: epoch 2/3, l",
+        "[2/2] b: epoch 1/1, l",
+        "[1/2] a: epoch 3/3, l",
+    ]
+
+
+def test_a_trial_that_begins_again_does_not_go_back():
+    moves = []
+    progress = Progress([("a", 4)], lambda line: None, lambda fraction, line: moves.append(fraction))
+    for epoch in (0, 1, 2, 0, 1, 2, 3, 4):
+        progress.epoch(0, epoch, 0.5, 0.75)
+    assert moves == [0.25, 0.5, 0.5, 0.5, 0.75, 1]
