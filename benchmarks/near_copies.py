@@ -122,7 +122,7 @@ def grow(sizes, figure: str) -> None:
         small = thumbnails(made.images)
         ready = time.perf_counter()
         del made
-        pairs = len(near_duplicates.near_copies(small).pairs)
+        pairs = len(near_duplicates.find_near_duplicates(small).pairs)
         done = time.perf_counter()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{n:6d}  {ready - started:14.1f}  {done - ready:10.1f}  {pairs:5d}  {peak:8.0f}", flush=True)
@@ -151,7 +151,7 @@ def compare(data: str, sets) -> None:
     """Agreement with a difference hash on real sets."""
     for name in sets:
         root = datasets.locate(name, Path(data))
-        looked = scan.look(name, root, scan.files_of(name, root)[0])
+        looked = scan.scan_files(name, root, scan.files_of(name, root)[0])
         found = findings.find(looked)
         groups = found.table["near"].to_numpy()
         bits = difference_hash(looked.thumbnails)

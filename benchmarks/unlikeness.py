@@ -1,6 +1,6 @@
-"""How often the program's score of unlikeness is wrong, and what it notices.
+"""How often the program's score of novelty is wrong, and what it notices.
 
-    python benchmarks/unlikeness.py --data DIR --store DIR --phantoms 600
+    python benchmarks/novelty.py --data DIR --store DIR --phantoms 600
 
 Each fifth of a set's groups (of copies and, of phantoms, of patients) is held out once and held against
 the rest: what then counts as unlike is a false alarm. The same rests are shown the other sets without
@@ -19,9 +19,9 @@ from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
 from brainlib.audit import findings, near_duplicates
-from brainlib.audit.novelty import Familiar
+from brainlib.audit.novelty import NoveltyDetector
 from brainlib.data import datasets, grouping
-from brainlib.data.scan import files_of, look
+from brainlib.data.scan import files_of, scan_files
 from brainlib.errors import DataError
 from brainlib.stats.intervals import wilson_interval
 
@@ -52,13 +52,13 @@ def measure(data: str, store: Path, phantoms: int) -> None:
     for name, root in roots.items():
         layout = name if name in SETS else "br35h"
         files, failed = files_of(layout, root)
-        looked = look(name, root, files, failed, store=store)
+        looked = scan_files(name, root, files, failed, store=store)
         copies = findings.find(looked, store=store).table["near"].to_numpy()
         groups = datasets.index(layout, root, store).together(looked.table["path"], copies)
         seen[name] = looked.thumbnails, groups
     # The sets hold each other's pictures: what is a copy of another set's shares a group with it.
     every = np.concatenate([thumbnails for thumbnails, _ in seen.values()])
-    across = grouping.connected(len(every), near_duplicates.near_copies(every).pairs)
+    across = grouping.connected(len(every), near_duplicates.find_near_duplicates(every).pairs)
     ends = np.cumsum([len(thumbnails) for thumbnails, _ in seen.values()])
     across = dict(zip(seen, np.split(across, ends[:-1]), strict=True))
     odd = {name: np.stack([near_duplicates.thumbnail(image) for image in images]) for name, images in made_up().items()}
@@ -69,13 +69,13 @@ def measure(data: str, store: Path, phantoms: int) -> None:
         drawn = np.random.default_rng(0).permutation(np.unique(groups))
         for fold in range(FOLDS):
             other = np.isin(groups, drawn[fold::FOLDS])
-            known = Familiar(thumbnails[~other], groups[~other])
+            known = NoveltyDetector(thumbnails[~other], groups[~other])
             # One picture of each group, as in the limit.
             one = np.flatnonzero(other)[np.unique(groups[other], return_index=True)[1]]
-            alarms, total = alarms + int((known.unlikeness(thumbnails[one]) > 1).sum()), total + len(one)
+            alarms, total = alarms + int((known.novelty(thumbnails[one]) > 1).sum()), total + len(one)
             for where, share in shares.items():
                 shown = odd[where] if where in odd else seen[where][0][~np.isin(across[where], across[name])]
-                share.append((len(shown), (known.unlikeness(shown) > 1).mean() if len(shown) else np.nan))
+                share.append((len(shown), (known.novelty(shown) > 1).mean() if len(shown) else np.nan))
         limits = wilson_interval(alarms, total)
         row = [f"{alarms / total:.1%} ({limits.low:.1%} to {limits.high:.1%}) of {total}"]
         row += [

@@ -169,9 +169,9 @@ def _run(arguments):
         audited = {name: parameters[name] for name in ("profile", "data", "controls", "out")}
         first = notebook.run_notebook(_notebook(overview.NAME), audited, out)
         outcomes = []
-        for paper, notebook in zip(papers, notebooks, strict=True):
-            progress.log(f"{paper}: running {notebook.name}")
-            outcomes.append(notebook.run_notebook(notebook, parameters, out))
+        for paper, path in zip(papers, notebooks, strict=True):
+            progress.log(f"{paper}: running {path.name}")
+            outcomes.append(notebook.run_notebook(path, parameters, out))
     results = index.write_results(out, outcomes, first)
     index = index.write_index(out, results)
     entries = {overview.NAME: results.audit, **results.papers}
@@ -282,7 +282,7 @@ def _audit(arguments):
     from brainlib.io import writing
 
     data = arguments.data or os.environ.get("BRAINLIB_DATA", "")
-    found = findings.audit(arguments.target, data, say=progress.log)
+    found = findings.audit(arguments.target, data, log=progress.log)
     if arguments.json:
         with writing(Path(arguments.json)) as file:
             file.write(json.dumps(found.as_dict(), indent=1, ensure_ascii=False).encode())

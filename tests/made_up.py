@@ -70,8 +70,8 @@ def result(trial, counts: tuple[int, int, int, int], best=None) -> TrialResult:
             "epoch": [1, 2],
             "loss": [0.5, 0.25],
             "accuracy": [0.75, 0.875],
-            "watched_loss": [0.5, 0.25],
-            "watched_accuracy": right,
+            "val_loss": [0.5, 0.25],
+            "val_accuracy": right,
             "seconds": 6.0,
         }
     )
@@ -104,8 +104,8 @@ def result_of_classes(trial, tables: dict[str, dict[str, dict[str, int]]]) -> Tr
                 "epoch": number,
                 "loss": 0.5 / number,
                 "accuracy": right,
-                "watched_loss": 0.4,
-                "watched_accuracy": right,
+                "val_loss": 0.4,
+                "val_accuracy": right,
                 "seconds": 6.0,
             }
         )

@@ -173,7 +173,7 @@ def test_the_audit_knows_phantoms_and_finds_their_copies(out, results):
 
 def test_each_paper_says_how_many_test_images_are_copies(results):
     for name in PAPERS:
-        scores = results.papers[name].result.clean_scores
+        scores = results.papers[name].result.duplicate_effects
         assert scores and all(
             score.copies.n + score.clean.n == score.published.n for score in scores if score.score == "accuracy"
         )

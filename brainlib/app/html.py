@@ -178,7 +178,7 @@ def _near_figure(path, label, neighbour):
         pixels = np.zeros((_SMALL, _SMALL, 3), np.uint8)
     copy = f"<b>copy</b>, correlation {neighbour.copy:.2f}<br>" if neighbour.copy is not None else ""
     return _figure(
-        pixels, f"training image {name}", f"{copy}{escape(label)}, {neighbour.unlikeness:.2f}<br>{escape(name)}"
+        pixels, f"training image {name}", f"{copy}{escape(label)}, {neighbour.novelty:.2f}<br>{escape(name)}"
     )
 
 

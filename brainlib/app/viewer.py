@@ -16,10 +16,10 @@ import pandas as pd
 from PIL import Image
 
 from brainlib.audit import near_duplicates
-from brainlib.audit.novelty import Familiar, Neighbour
+from brainlib.audit.novelty import NoveltyDetector, Neighbour
 from brainlib.data import datasets, images
 from brainlib.data.registry import REGISTRY, info_of
-from brainlib.data.scan import File, doubt, files_of, look
+from brainlib.data.scan import File, doubt, files_of, scan_files
 from brainlib.errors import BrainlibError, DataError, ModelError, StoreError
 from brainlib.papers.schema import load_paper
 from brainlib.report import model_cards
@@ -272,7 +272,7 @@ class Viewer:
         """Its images: a table with what belongs together, and thumbnails."""
         last = model_cards.last_phase(self.trial, self.predictions)
         files = [File(path, label, "") for path, label in zip(last["path"], last["label"], strict=True)]
-        looked = look(self.set, self.dataset.root, files, store=self.folder)
+        looked = scan_files(self.set, self.dataset.root, files, store=self.folder)
         table = looked.table[["path", "label"]].merge(last[["path", "part", "group"]], on="path")
         # Where patients are known, as of phantoms, their slices are no strangers to each other.
         table["together"] = self.dataset.together(table["path"], table["group"].to_numpy())
@@ -286,12 +286,12 @@ class Viewer:
         return table[train], thumbnails[train]
 
     @cached_property
-    def familiar(self) -> Familiar | None:
+    def familiar(self) -> NoveltyDetector | None:
         """What it was trained on, to hold pictures against; None where it is not at hand, or of one group."""
         if self.dataset is None:
             return None
         table, thumbnails = self._training
-        return Familiar(thumbnails, table["together"].to_numpy()) if table["together"].nunique() > 1 else None
+        return NoveltyDetector(thumbnails, table["together"].to_numpy()) if table["together"].nunique() > 1 else None
 
     @cached_property
     def false_alarms(self) -> tuple[int, int]:
@@ -300,7 +300,7 @@ class Viewer:
         strange = (table["part"] == "test") & ~table["together"].isin(self._training[0]["together"])
         if not strange.any():
             return 0, 0
-        return int((self.familiar.unlikeness(thumbnails[strange.to_numpy()]) > 1).sum()), int(strange.sum())
+        return int((self.familiar.novelty(thumbnails[strange.to_numpy()]) > 1).sum()), int(strange.sum())
 
     def pixels(self, picture: Picture) -> np.ndarray:
         """A picture as the model takes it: uint8 (1, size, size, channels)."""
@@ -334,4 +334,4 @@ class Viewer:
             (self.dataset.root / table["path"].iloc[each.row], table["label"].iloc[each.row], each)
             for each in found[:count]
         ]
-        return min(each.unlikeness for each in found), shown
+        return min(each.novelty for each in found), shown

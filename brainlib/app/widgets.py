@@ -342,7 +342,7 @@ class Program:
             data = study.dataset
             self._loading.join()
             self._moved(0, "Training: the first epoch takes the longest…")
-            run.run_trials([final], data, self.store, say=lambda line: None, moved=self._moved)
+            run.run_trials([final], data, self.store, log=lambda line: None, on_progress=self._moved)
         finally:
             self.train.disabled = False
         self._list_models(final.key)

@@ -23,7 +23,7 @@ from brainlib.audit import near_duplicates
 from brainlib.data import datasets, images
 from brainlib.data.grouping import connected
 from brainlib.data.registry import REGISTRY
-from brainlib.data.scan import VERSION, File, Looked, files_in, files_of, look
+from brainlib.data.scan import VERSION, File, Scan, files_in, files_of, scan_files
 from brainlib.errors import DataError, UsageError
 from brainlib.io import writing
 
@@ -65,7 +65,7 @@ class Audit:
         """Whether the set is published in a train and a test part."""
         return {"train", "test"} <= set(self.table["part"])
 
-    def test_copies(self, kind: str) -> pd.DataFrame:
+    def leaked_test_images(self, kind: str) -> pd.DataFrame:
         """Published test images with a copy among the published training images."""
         column = _column(kind)
         known = set(self.table.loc[self.table["part"] == "train", column])
@@ -75,7 +75,7 @@ class Audit:
         """The findings as plain data; `brainlib audit --json` writes them."""
         counts = {}
         for kind in KINDS:
-            copies = self.test_copies(kind) if self.divided else None
+            copies = self.leaked_test_images(kind) if self.divided else None
             name = f"test_with_{kind}_copy_in_train"
             counts[name] = None if copies is None else len(copies)
             counts[f"{name}_by_class"] = copies if copies is None else _by_class(self.table, copies)
@@ -103,7 +103,7 @@ class Audit:
             groups = self.groups(kind)
             line = f"  {said}: {len(groups)} groups, {sum(map(len, groups))} images"
             if self.divided:
-                line += f"; {len(self.test_copies(kind))} published test images have one in training"
+                line += f"; {len(self.leaked_test_images(kind))} published test images have one in training"
             lines.append(line)
         lines += [f"  contradiction: {a} and {b}" for a, b in self.contradictions]
         doubtful = table[table["doubt"] != ""]
@@ -123,14 +123,14 @@ def _by_class(table, copies):
     return {label: int((copies["label"] == label).sum()) for label in sorted(classes)}
 
 
-def find(looked: Looked, threshold: float = near_duplicates.THRESHOLD, store: Path | None = None) -> Audit:
+def find(looked: Scan, threshold: float = near_duplicates.THRESHOLD, store: Path | None = None) -> Audit:
     """Group the copies among images that were looked at.
 
     Parameters
     ----------
-    looked : Looked
+    looked : Scan
     threshold : float
-        See `near_duplicates.near_copies`.
+        See `near_duplicates.find_near_duplicates`.
     store : Path, optional
         Keeps the pairs under the files' bytes.
     """
@@ -150,7 +150,7 @@ def _pairs(looked, threshold, store):
     target = Path(store) / "audit" / f"{key.hexdigest()[:32]}-pairs.json" if store else None
     found = _stored_pairs(target, len(rows))
     if found is None:
-        near = near_duplicates.near_copies(looked.thumbnails[rows], threshold)
+        near = near_duplicates.find_near_duplicates(looked.thumbnails[rows], threshold)
         found = [near.pairs.tolist(), near.mirrored.tolist(), near.correlation.tolist()]
         if target:
             with writing(target) as file:
@@ -210,13 +210,13 @@ def copies(dataset: datasets.DataSet, store: Path, rows: np.ndarray | None = Non
     rows = np.arange(len(table)) if rows is None else rows
     chosen = table.iloc[rows]
     files = [File(*row) for row in chosen[["path", "label", "part"]].itertuples(index=False)]
-    with progress.shown(f"{len(files)} images to audit") as moved:
-        moved(0, f"{dataset.name}, looking")
-        looked = look(dataset.name, dataset.root, files, store=store)
+    with progress.shown(f"{len(files)} images to audit") as on_progress:
+        on_progress(0, f"{dataset.name}, looking")
+        looked = scan_files(dataset.name, dataset.root, files, store=store)
         if looked.unreadable:
             path, reason = looked.unreadable[0]
             raise DataError(f"{dataset.root / path}: {reason}")
-        moved(0.3, f"{dataset.name}, comparing")  # which takes the most of the time
+        on_progress(0.3, f"{dataset.name}, comparing")  # which takes the most of the time
         pairs = _pairs(looked, near_duplicates.THRESHOLD, store)
     return group_ids(table["pixel_hash"], _rows(pairs, table["path"]))
 
@@ -234,7 +234,7 @@ def group_ids(pixel_hashes: Sequence[str], pairs: np.ndarray) -> np.ndarray:
     return pd.factorize(connected(len(names), own[pairs].reshape(-1, 2))[own])[0]
 
 
-def audit(target: str, data: str = "", store: Path | None = None, say: Callable[[str], None] | None = None) -> Audit:
+def audit(target: str, data: str = "", store: Path | None = None, log: Callable[[str], None] | None = None) -> Audit:
     """Audit a set of the registry, or any folder.
 
     Parameters
@@ -245,7 +245,7 @@ def audit(target: str, data: str = "", store: Path | None = None, say: Callable[
         The folder that holds one folder a set.
     store : Path, optional
         See `look`.
-    say : callable, optional
+    log : callable, optional
 
     Raises
     ------
@@ -275,4 +275,4 @@ def audit(target: str, data: str = "", store: Path | None = None, say: Callable[
                 f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "
                 "received none; give the folder that holds the folders of the classes"
             )
-    return find(look(name, root, files, failed, store, say), store=store)
+    return find(scan_files(name, root, files, failed, store, log), store=store)

@@ -45,7 +45,7 @@ _THREADS = 2
 
 
 @dataclass(frozen=True)
-class NearCopies:
+class NearDuplicates:
     """Pairs of pictures that are copies; copies of one another are connected, if not by a pair of theirs.
 
     Attributes
@@ -114,7 +114,9 @@ def otsu(values: np.ndarray) -> int:
     return int(np.argmax(np.divide(between, below * rest, out=np.zeros(256), where=below * rest > 0)))
 
 
-def near_copies(thumbnails: np.ndarray, threshold: float = THRESHOLD, neighbours: int = NEIGHBOURS) -> NearCopies:
+def find_near_duplicates(
+    thumbnails: np.ndarray, threshold: float = THRESHOLD, neighbours: int = NEIGHBOURS
+) -> NearDuplicates:
     """Find the pairs that are copies: re-encoded, resized, brighter, mirrored, turned or cropped a little.
 
     Parameters
@@ -128,12 +130,12 @@ def near_copies(thumbnails: np.ndarray, threshold: float = THRESHOLD, neighbours
 
     Returns
     -------
-    NearCopies
+    NearDuplicates
         As many pairs as connect all copies, and a few more: two pictures that others connect
         already are not compared. The same whatever the order of the threads.
     """
     n = len(thumbnails)
-    with progress.shown(f"{n} images to compare") as moved:
+    with progress.shown(f"{n} images to compare") as on_progress:
         pairs, mirrored = _candidates(thumbnails, neighbours)
         coarse = _shrunk(thumbnails, COARSE)
         group, kept, correlation = np.arange(n), [], []
@@ -148,11 +150,11 @@ def near_copies(thumbnails: np.ndarray, threshold: float = THRESHOLD, neighbours
                 kept.append(rows[found >= threshold])
                 correlation.append(found[found >= threshold])
                 group = connected(n, pairs[np.concatenate(kept)])
-            moved(end / len(pairs), f"{end} of {len(pairs)} pairs of {n} pictures")
+            on_progress(end / len(pairs), f"{end} of {len(pairs)} pairs of {n} pictures")
     if not kept:
-        return NearCopies(pairs, mirrored, np.zeros(0))
+        return NearDuplicates(pairs, mirrored, np.zeros(0))
     keep = np.concatenate(kept)
-    return NearCopies(pairs[keep], mirrored[keep], np.concatenate(correlation))
+    return NearDuplicates(pairs[keep], mirrored[keep], np.concatenate(correlation))
 
 
 def correlations(thumbnails: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray) -> np.ndarray:

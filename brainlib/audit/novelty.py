@@ -10,7 +10,7 @@ in 8 by 8 fields). A picture counts as unlike where its distance to the nearest 
 lies or mirrored, exceeds what 95 % of the training images have to the nearest of another group:
 the nearest neighbour's distance and the 95 % of Sun et al. (Out-of-distribution detection with deep
 nearest neighbors, ICML 2022), of the pictures instead of a network's features, so that it means the same
-for every model. `benchmarks/unlikeness.py` measures its false alarms and what it notices.
+for every model. `benchmarks/novelty.py` measures its false alarms and what it notices.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Neighbour(NamedTuple):
     """A training image near a picture: its row, distance / limit, and the correlation of a copy, else None."""
 
     row: int
-    unlikeness: float
+    novelty: float
     copy: float | None
 
 
@@ -63,7 +63,7 @@ def _mirrored(found):
     return np.concatenate([part[:, :, ::-1].reshape(len(found), -1) for part in (first, rest)], axis=1)
 
 
-class Familiar:
+class NoveltyDetector:
     """The images that a model was trained on, to hold others against.
 
     Parameters
@@ -102,7 +102,7 @@ class Familiar:
             out[excluded] = np.inf
         return out
 
-    def unlikeness(self, thumbnails: np.ndarray) -> np.ndarray:
+    def novelty(self, thumbnails: np.ndarray) -> np.ndarray:
         """Distance of each picture to the nearest training image, over the limit: unlike where above 1."""
         return self._distances(signatures(thumbnails)).min(axis=1) / self.limit
 

@@ -22,7 +22,7 @@ from brainlib.audit.findings import KINDS, Audit
 from brainlib.audit.planted import Planted, Truth
 from brainlib.data import datasets, images, splits
 from brainlib.data.registry import REGISTRY, info_of
-from brainlib.data.scan import Looked, files_of, look
+from brainlib.data.scan import Scan, files_of, scan_files
 from brainlib.errors import DataError
 from brainlib.io import writing
 from brainlib.report.figures import style
@@ -79,23 +79,23 @@ class SetAudits:
         }
 
     @cached_property
-    def looked(self) -> dict[str, Looked]:
+    def looked(self) -> dict[str, Scan]:
         """The images, decoded once: all of them, or as many of each set as the profile uses."""
         store, found = self.options.store, {}
         for name, root in self.roots.items():
             files, failed = files_of(name, root)
             chosen = splits.choose_images([file.label for file in files], self._most, seed=0)
-            found[name] = look(name, root, [files[row] for row in chosen], failed, store=store)
+            found[name] = scan_files(name, root, [files[row] for row in chosen], failed, store=store)
         return found
 
     @cached_property
     def audits(self) -> dict[str, Audit]:
         """What was found in each set."""
         n, found = len(self.sets), {}
-        with progress.shown(f"{n} sets to audit") as moved:
-            moved(0, "looking at the images")
+        with progress.shown(f"{n} sets to audit") as on_progress:
+            on_progress(0, "looking at the images")
             for number, (name, each) in enumerate(self.looked.items(), 1):
-                moved(number / (n + 1), f"comparing those of {name}")
+                on_progress(number / (n + 1), f"comparing those of {name}")
                 found[name] = findings.find(each, store=self.options.store)
         return found
 
@@ -111,7 +111,9 @@ class SetAudits:
                 groups = each.groups(kind)
                 row[said] = f"{sum(map(len, groups))} in {len(groups)} groups"
                 row[f"test images with a copy in training ({kind})"] = (
-                    f"{len(each.test_copies(kind))} of {(each.table['part'] == 'test').sum()}" if each.divided else "–"
+                    f"{len(each.leaked_test_images(kind))} of {(each.table['part'] == 'test').sum()}"
+                    if each.divided
+                    else "–"
                 )
             row["contradictory pairs"] = len(each.contradictions)
             row["perhaps no slice"] = int((each.table["doubt"] != "").sum())
@@ -166,11 +168,11 @@ class SetAudits:
         if not self.options.controls:
             return None
         n, found = len(self.sets), []
-        with progress.shown(f"{n} sets to plant duplicates in") as moved:
-            moved(0, "phantoms")
+        with progress.shown(f"{n} sets to plant duplicates in") as on_progress:
+            on_progress(0, "phantoms")
             known = planted.truth(self.options.seed)
             for number, (name, each) in enumerate(self.looked.items(), 1):
-                moved(number / (n + 1), name)
+                on_progress(number / (n + 1), name)
                 found += planted.plant(each, self.roots[name])
         return (*found, *known.planted), known
 
@@ -192,7 +194,7 @@ class SetAudits:
             [each.table.assign(path=each.name + "/" + each.table["path"]) for each in every], ignore_index=True
         )
         thumbnails = np.concatenate([each.thumbnails for each in every])
-        union = findings.find(Looked("all", table, (), thumbnails), store=self.options.store)
+        union = findings.find(Scan("all", table, (), thumbnails), store=self.options.store)
         group = union.table["near"].to_numpy()
         return pd.DataFrame(
             {

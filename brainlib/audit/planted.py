@@ -18,7 +18,7 @@ from brainlib.audit import near_duplicates
 from brainlib.data import images
 from brainlib.data.grouping import connected
 from brainlib.data.phantoms.draw import ALTERATIONS, alter, make_phantoms
-from brainlib.data.scan import Looked
+from brainlib.data.scan import Scan
 from brainlib.report.table import Table, with_limits
 from brainlib.stats import intervals
 
@@ -48,12 +48,12 @@ class Planted:
     found: int
 
 
-def plant(looked: Looked, root: Path, seed: int = 0) -> tuple[Planted, ...]:
+def plant(looked: Scan, root: Path, seed: int = 0) -> tuple[Planted, ...]:
     """Plant altered copies of training images among the pictures of a set, and look for them.
 
     Parameters
     ----------
-    looked : Looked
+    looked : Scan
         The set. Where it is published in two parts, the originals are training images.
     root : Path
         What its paths start from.
@@ -75,7 +75,7 @@ def plant(looked: Looked, root: Path, seed: int = 0) -> tuple[Planted, ...]:
             origin.append(int(np.flatnonzero(different == row)[0]))
             kinds.append(kind)
     every = np.concatenate([looked.thumbnails[different], np.stack(small)])
-    pairs = near_duplicates.near_copies(every).pairs
+    pairs = near_duplicates.find_near_duplicates(every).pairs
     group = connected(len(every), pairs)
     found = group[len(different) :] == group[origin]
     return tuple(Planted(looked.name, kind, each, int(found[np.array(kinds) == kind].sum())) for kind in ALTERATIONS)
@@ -104,7 +104,7 @@ def truth(seed: int = 0) -> Truth:
     """Draw phantoms, three slices a patient and a quarter of them altered copies, and audit them."""
     made = make_phantoms(_PHANTOMS, altered_copies=_PHANTOMS // 4, seed=seed)
     small = np.stack([near_duplicates.thumbnail(Image.fromarray(picture)) for picture in made.images])
-    pairs = near_duplicates.near_copies(small).pairs
+    pairs = near_duplicates.find_near_duplicates(small).pairs
     group = connected(_PHANTOMS, pairs)
     table = made.table
     copies = table[table["alteration"] != ""]

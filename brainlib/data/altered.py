@@ -47,7 +47,7 @@ def shuffled(data: DataSet, seed: int) -> DataSet:
     seed : int
         Of the draw.
     """
-    groups = pd.factorize(data.kept_together())[0]
+    groups = pd.factorize(data.group_ids(patients=True))[0]
     # The label of a group's first image stands for the group: copies may contradict each other.
     first = np.unique(groups, return_index=True)[1]
     labels = data.table["label"].to_numpy()[first]

@@ -63,24 +63,27 @@ class DataSet:
     phantom: bool
     copies: np.ndarray | None = None
 
-    def group_ids(self) -> np.ndarray:
-        """Group of copies of each image: int array, shape (n,), from 0.
+    def group_ids(self, patients: bool = False) -> np.ndarray:
+        """Duplicate group of each image: int array, shape (n,), from 0.
 
-        Where no audit has looked for near copies, images with the same pixels.
+        Where no audit has looked for near-duplicates, images with the same pixels are a group.
+
+        Parameters
+        ----------
+        patients : bool
+            Whether images of one patient, where patients are known, are joined as well: the groups that a
+            split without leakage must not divide.
         """
-        return pd.factorize(self.table["pixel_hash"])[0] if self.copies is None else self.copies
-
-    def kept_together(self) -> np.ndarray:
-        """Groups that a clean split must not divide: copies, and where known images of one patient."""
-        patients, copies = self.table["patient"], self.group_ids()
-        if patients.isna().all():
-            return copies
-        own = pd.Series([f"image {n}" for n in range(len(patients))], index=patients.index)
-        return grouping.joined(copies, pd.factorize(patients.fillna(own))[0])
+        groups = pd.factorize(self.table["pixel_hash"])[0] if self.copies is None else self.copies
+        known = self.table["patient"]
+        if not patients or known.isna().all():
+            return groups
+        own = pd.Series([f"image {n}" for n in range(len(known))], index=known.index)
+        return grouping.joined(groups, pd.factorize(known.fillna(own))[0])
 
     def together(self, paths: Sequence[str], groups: np.ndarray) -> np.ndarray:
-        """Join a grouping of some images, by their paths, with `kept_together`: int array (m,)."""
-        known = pd.Series(self.kept_together(), index=self.table["path"])
+        """Join a grouping of some images, by their paths, with `group_ids`: int array (m,)."""
+        known = pd.Series(self.group_ids(patients=True), index=self.table["path"])
         return grouping.joined(groups, known[paths].to_numpy())
 
 

@@ -101,7 +101,7 @@ def _walk(root):
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class Scan:
     """Images that were decoded once: a table as that of `Audit` without groups, and thumbnails."""
 
     name: str
@@ -110,14 +110,14 @@ class Looked:
     thumbnails: np.ndarray
 
 
-def look(
+def scan_files(
     name: str,
     root: Path,
     files: Sequence[File],
     unreadable: Iterable[tuple[str, str]] = (),
     store: Path | None = None,
-    say: Callable[[str], None] | None = None,
-) -> Looked:
+    log: Callable[[str], None] | None = None,
+) -> Scan:
     """Decode every image once and keep its hashes, a thumbnail and doubts about it.
 
     Parameters
@@ -129,7 +129,7 @@ def look(
         What could not even be listed.
     store : Path, optional
         Keeps what was seen under the files' bytes, so that nothing is decoded twice.
-    say : callable, optional
+    log : callable, optional
         Called with lines of progress.
     """
     root, files = Path(root), sorted(files)
@@ -139,7 +139,7 @@ def look(
     bad = {file.path: value.reason for file, value in zip(files, hashes, strict=True) if isinstance(value, _Unreadable)}
     unique = dict.fromkeys(hashes[n] for n in whole)
     where = {hashes[n]: root / files[n].path for n in reversed(whole)}
-    seen = _seen(list(unique), where, store, say)
+    seen = _seen(list(unique), where, store, log)
     rows, kept = [], []
     for n in whole:
         fact = seen.facts[hashes[n]]
@@ -150,7 +150,7 @@ def look(
         kept.append(fact["row"])
     columns = ["path", "label", "part", "byte_hash", "pixel_hash", "doubt"]
     said = tuple(sorted([*unreadable, *bad.items()]))
-    return Looked(name, pd.DataFrame(rows, columns=columns), said, seen.thumbnails[kept])
+    return Scan(name, pd.DataFrame(rows, columns=columns), said, seen.thumbnails[kept])
 
 
 class _Seen(NamedTuple):
@@ -158,7 +158,7 @@ class _Seen(NamedTuple):
     thumbnails: np.ndarray
 
 
-def _seen(hashes, where, store, say):
+def _seen(hashes, where, store, log):
     """Facts by byte hash, and thumbnails; from the store if it has them whole."""
     shape = (len(hashes), near_duplicates.SIDE, near_duplicates.SIDE)
     key = hashlib.sha256("\n".join([VERSION, images.VERSION, str(shape), *hashes]).encode()).hexdigest()
@@ -172,7 +172,7 @@ def _seen(hashes, where, store, say):
         except (OSError, ValueError):  # not there, or damaged: looked at again
             pass
     thumbnails, facts, n = np.zeros(shape, np.uint8), {}, len(hashes)
-    with progress.shown(f"{n} images to scan") as moved, ThreadPoolExecutor(_THREADS) as pool:
+    with progress.shown(f"{n} images to scan") as on_progress, ThreadPoolExecutor(_THREADS) as pool:
         looked = pool.map(lambda hash_: _tried(_described, where[hash_]), hashes)
         for row, (hash_, found) in enumerate(zip(hashes, looked, strict=True)):
             if isinstance(found, _Unreadable):
@@ -180,9 +180,9 @@ def _seen(hashes, where, store, say):
                 continue
             pixel_hash, doubt, thumbnails[row] = found
             facts[hash_] = {"pixel_hash": pixel_hash, "doubt": doubt, "row": row}
-            moved((row + 1) / n, f"{row + 1} of {n} images")
-            if say and (row + 1) % 1000 == 0:
-                say(f"{row + 1} of {n} images decoded")
+            on_progress((row + 1) / n, f"{row + 1} of {n} images")
+            if log and (row + 1) % 1000 == 0:
+                log(f"{row + 1} of {n} images decoded")
     if target:
         save_array(target.with_suffix(".npy"), shape, np.uint8, [thumbnails])
         with writing(target) as file:

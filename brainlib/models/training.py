@@ -60,7 +60,7 @@ class Epoch:
     """What became of one epoch.
 
     `loss` and `accuracy` are Keras' running means over the training batches (with dropout and
-    augmentation on); `watched_loss` and `watched_accuracy` are of the watched images after the
+    augmentation on); `val_loss` and `val_accuracy` are of the watched images after the
     epoch, computed from `watched`, their predictions of shape (m, outputs).
     """
 
@@ -68,8 +68,8 @@ class Epoch:
     number: int
     loss: float
     accuracy: float
-    watched_loss: float
-    watched_accuracy: float
+    val_loss: float
+    val_accuracy: float
     seconds: float
     watched: np.ndarray = field(repr=False, compare=False)
 

@@ -163,7 +163,7 @@ def _parts(result, page):
     impossible = sum(check.finding == "impossible" for check in result.checks)
     words = {
         "possible": f"{impossible} impossible",
-        "copies": "scores" if result.clean_scores else "not run",
+        "copies": "scores" if result.duplicate_effects else "not run",
         "controls": _count(len(result.controls), "control") if result.controls else "not run",
         "t-test": "over folds",
         "certainty": "intervals, calibration",

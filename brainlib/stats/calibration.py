@@ -1,4 +1,4 @@
-"""Whether a model's probabilities mean what they say: of images called with 0.9, 90 % are right.
+"""Whether a model's probabilities mean what they log: of images called with 0.9, 90 % are right.
 
 Guo et al. (ICML 2017) for the calibration error, Brier (Mon. Weather Rev. 1950, 78:1) for the
 score; both of the probabilities of all classes of `metrics.decide`.

@@ -2,7 +2,7 @@
 
 Labels that say nothing can only be remembered, so a model that scores on them does so through copies.
 Pictures without a brain have no tumour to see. Phantoms have one by construction. Each control trains the
-final models of the study again, by the paper's own protocol, on an altered set (`controlsets`).
+final models of the study again, by the paper's own protocol, on an altered set (`altered`).
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ def run_controls(results: Results) -> tuple[Control, ...]:
         phantoms = datasets.load(given.name, PHANTOMS, store, phantoms=len(rows))
         planned.append((DRAWN, phantoms, "group", ABOVE))
     found = []
-    with progress.shown(f"{len(planned)} controls") as moved:
+    with progress.shown(f"{len(planned)} controls") as on_progress:
         for number, (control, data, split_by, expected) in enumerate(planned):
             other = study.on(data, split_by)
             split = APART if split_by == "group" else PUBLISHED
-            moved(number / len(planned), f"control, {control}, {split}")
+            on_progress(number / len(planned), f"control, {control}, {split}")
             if not progress.in_notebook():
                 progress.log(f"{study.paper.id}: control, {control}, {split}")
             judged = Results(other, other.run(folds=False))
@@ -108,7 +108,7 @@ def run_controls(results: Results) -> tuple[Control, ...]:
 
 def _judge(results, arm, scenario, control, split, expected):
     data = results.study.dataset
-    together = dict(zip(data.table["path"], data.kept_together().tolist(), strict=True))
+    together = dict(zip(data.table["path"], data.group_ids(patients=True).tolist(), strict=True))
     table = results.predictions(arm, "test", scenario)
     classes = results.study.paper.scenario(scenario).classes
     found = estimates.estimate(

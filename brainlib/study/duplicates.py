@@ -16,14 +16,14 @@ from brainlib.report.table import Table, percent, with_limits
 from brainlib.stats import intervals
 from brainlib.stats.estimates import Estimate
 from brainlib.stats.metrics import decide
-from brainlib.study.results import CleanResults, Results
+from brainlib.study.results import WithoutDuplicates, Results
 
 FOLDS = "mean accuracy of the folds"
 SCORES = ("accuracy", "sensitivity", "specificity", "auc")  # of two classes; else the accuracy
 
 
 @dataclass(frozen=True)
-class CleanScore:
+class DuplicateEffect:
     """One score of one arm on the images held out.
 
     Attributes
@@ -56,7 +56,9 @@ class CleanScore:
 
 
 @lru_cache(maxsize=64)  # a notebook shows them and stores them
-def clean_scores(results: Results, retrained: Results | None = None, scenario: str = "") -> tuple[CleanScore, ...]:
+def duplicate_effects(
+    results: Results, retrained: Results | None = None, scenario: str = ""
+) -> tuple[DuplicateEffect, ...]:
     """Every arm's scores as published and clean.
 
     Parameters
@@ -77,7 +79,7 @@ def clean_scores(results: Results, retrained: Results | None = None, scenario: s
 def _clean_score(results, retrained, arm, scenario, score):
     classes = results.study.paper.scenario(scenario)
     every = results.predictions(arm, "test", scenario)
-    clean = CleanResults(results)
+    clean = WithoutDuplicates(results)
     left = every["path"].isin(clean.predictions(arm, "test", scenario)["path"]).to_numpy()
     decisions = decide(every, classes.classes, classes.positive, results.threshold)
 
@@ -89,7 +91,7 @@ def _clean_score(results, retrained, arm, scenario, score):
 
     rows, seed = np.arange(len(every)), results.study.options.seed
     interval = intervals.bootstrap_interval(change, decisions.groups, seed=seed)
-    return CleanScore(
+    return DuplicateEffect(
         arm,
         scenario,
         score,
@@ -114,7 +116,7 @@ def _retrained(retrained, arm, scenario, score):
 
 def _fold_score(results, retrained, arm, scenario):
     """The mean accuracy of the folds; the interval of the difference is Student's, paired by fold."""
-    clean, mean = CleanResults(results), Metric(name="accuracy", over="mean")
+    clean, mean = WithoutDuplicates(results), Metric(name="accuracy", over="mean")
     folds = [
         [each.estimate(arm, fold, "accuracy", scenario).value for fold in results.folds] for each in (clean, results)
     ]
@@ -124,7 +126,7 @@ def _fold_score(results, retrained, arm, scenario):
         len(results.predictions(arm, fold, scenario)) - len(clean.predictions(arm, fold, scenario))
         for fold in results.folds
     ]
-    return CleanScore(
+    return DuplicateEffect(
         arm,
         scenario,
         FOLDS,
@@ -145,11 +147,11 @@ def _of_copies(results, arm, scenario, score, table):
         return Estimate(math.nan, math.nan, math.nan, 0, "no image")
 
 
-def clean_table(results: Results, retrained: Results | None = None, scenarios: Sequence[str] = ("",)) -> Table:
+def duplicates_table(results: Results, retrained: Results | None = None, scenarios: Sequence[str] = ("",)) -> Table:
     """Scores as published, without copies, and retrained, for readers."""
     rows, removed = [], set()
     for scenario in scenarios:
-        for each in clean_scores(results, retrained, scenario):
+        for each in duplicate_effects(results, retrained, scenario):
             if each.score == "accuracy":
                 removed.add(f"{each.copies.n} of {each.published.n}")
             printed = (

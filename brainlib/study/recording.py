@@ -18,7 +18,7 @@ from brainlib.papers.schema import Claim
 from brainlib.stats import intervals
 from brainlib.stats.estimates import Estimate
 from brainlib.study.controls import Control
-from brainlib.study.duplicates import clean_scores
+from brainlib.study.duplicates import duplicate_effects
 from brainlib.study.options import KAGGLE, PHANTOMS
 from brainlib.study.pairs import compared
 from brainlib.study.results import Results
@@ -100,8 +100,8 @@ def write(
         "checks": [asdict(check) for check in checks],
         "tests": [asdict(test) for test in tests],
         "equivalences": [asdict(test) for test in equivalences],
-        "clean_scores": [
-            asdict(score) for scenario in study.scenarios for score in clean_scores(results, retrained, scenario)
+        "duplicate_effects": [
+            asdict(score) for scenario in study.scenarios for score in duplicate_effects(results, retrained, scenario)
         ],
         "calibration": [_calibrated(results, arm, scenario) for scenario in study.scenarios for arm in study.arms],
         "controls": [asdict(control) for control in controls],

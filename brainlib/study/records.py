@@ -170,8 +170,8 @@ class Equivalence(Frozen):
     power: float | None
 
 
-class CleanScore(Frozen):
-    """A score on the images held out as published and clean, as in `cleanscores.CleanScore`."""
+class DuplicateEffect(Frozen):
+    """A score on the images held out as published and clean, as in `cleanscores.DuplicateEffect`."""
 
     arm: str
     scenario: str
@@ -262,7 +262,7 @@ class PaperResult(Frozen):
     checks: tuple[Check, ...]
     tests: tuple[ArmTest, ...]
     equivalences: tuple[Equivalence, ...]
-    clean_scores: tuple[CleanScore, ...]
+    duplicate_effects: tuple[DuplicateEffect, ...]
     calibration: tuple[Calibrated, ...]
     controls: tuple[Control, ...]
     heat_maps: tuple[HeatMapScore, ...]

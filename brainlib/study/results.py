@@ -59,16 +59,16 @@ class Results:
         """Results of the study's other seeds, trained now or before; [] if it has one seed."""
         options = self.study.options
         found = []
-        with progress.shown(f"{options.seeds - 1} more seeds") as moved:
+        with progress.shown(f"{options.seeds - 1} more seeds") as on_progress:
             for number in range(1, options.seeds):
                 seed = options.seed + number
-                moved((number - 1) / (options.seeds - 1), f"seed {seed}")
+                on_progress((number - 1) / (options.seeds - 1), f"seed {seed}")
                 found.append(Results(self.study.at_seed(seed)))
         return found
 
     def retrained(self) -> Results | None:
         """Results of the study's clean version, trained now or before; None if that was not asked for."""
-        return Results(self.study.clean()) if self.study.options.retrain else None
+        return Results(self.study.duplicates_apart()) if self.study.options.retrain else None
 
     def trial(self, arm: str, stage: str = "test", scenario: str = "") -> TrialResult:
         """The trained model whose predictions are judged in a stage."""
@@ -252,7 +252,7 @@ class Results:
         return [printed.value if printed else math.nan for printed in found]
 
 
-class CleanResults(Results):
+class WithoutDuplicates(Results):
     """The same trained models, judged without the images that have a copy in their training part."""
 
     def __init__(self, results: Results):

@@ -68,7 +68,7 @@ class Study:
         if unknown:
             raise UsageError(f"--backbone {min(unknown)}=...: no paper has an arm with this backbone")
         self.arms, self.scenarios = select(self.paper, self.options.profile, self.options.arms, self.options.scenarios)
-        # Looked up now, so that a missing file is said before anything is trained.
+        # Scan up now, so that a missing file is said before anything is trained.
         self.weights = {arm: self._weights(arm) for arm in self.arms}
 
     @cached_property
@@ -263,7 +263,7 @@ class Study:
         """The same study by another seed."""
         return self._other(self.paper, seed=seed)
 
-    def clean(self) -> Study:
+    def duplicates_apart(self) -> Study:
         """The same study with copies, and where known images of one patient, kept together.
 
         Nothing else is changed; a published test part stays, and training images that have a copy in
@@ -299,7 +299,7 @@ class Study:
         if self.split_by == "group":
             split = dataclasses.replace(split, by="group", leakage="refused")
         if split.by == "group":
-            together = self.dataset.kept_together().astype(np.int64)
+            together = self.dataset.group_ids(patients=True).astype(np.int64)
             groups = hashlib.sha256(together.tobytes()).hexdigest()[:16]
         return Trial(
             paper=self.paper.id,

@@ -20,7 +20,7 @@ from brainlib.stats import intervals
 from brainlib.stats.estimates import Estimate
 from brainlib.study import recording
 from brainlib.study.controls import Control
-from brainlib.study.results import CleanResults, Results, metric_name
+from brainlib.study.results import WithoutDuplicates, Results, metric_name
 from brainlib.study.saliency import HeatMapScore
 
 #: How far a reproduced number may lie from the printed one, in natural units; choices, not
@@ -53,7 +53,7 @@ class Verdicts:
 
     def __init__(self, results: Results, repeats: Sequence[Results] = (), retrained: Results | None = None):
         self.results, self.study = results, results.study
-        self.without_copies = CleanResults(results)
+        self.without_copies = WithoutDuplicates(results)
         self.repeats = [Verdicts(other) for other in repeats]
         self.retrained = retrained
 

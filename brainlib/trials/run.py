@@ -37,8 +37,8 @@ def run_trials(
     *,
     scheduler: str = "",
     fresh: bool = False,
-    say: Callable[[str], None] | None = None,
-    moved: Callable[[float, str], None] | None = None,
+    log: Callable[[str], None] | None = None,
+    on_progress: Callable[[float, str], None] | None = None,
 ) -> list[TrialResult]:
     """Return the result of every trial, training those that are not in the store.
 
@@ -54,9 +54,9 @@ def run_trials(
         "" trains in this process.
     fresh : bool
         Train everything again; a stored result is replaced when the new one is complete.
-    say : callable, optional
+    log : callable, optional
         Called with lines of progress; by default they go to standard error.
-    moved : callable, optional
+    on_progress : callable, optional
         Called at every epoch's end with the finished part of all epochs, from 0 to 1, and a line.
         Where neither is given, a cell that a person runs in a browser shows a bar in place of lines.
 
@@ -78,12 +78,12 @@ def run_trials(
         models = f"{len(missing)} model{'s' * (len(missing) > 1)}"
         task = f"{models} to train" + (f", {kept} taken from the store" if kept else "")
         with ExitStack() as shown:
-            if not say and not moved and progress.in_notebook():
-                moved = shown.enter_context(progress.shown(task))
-                say = lambda line: None  # noqa: E731 - the bar has the same lines
-            say = say or progress.log
-            say(task)
-            reporter = workers.Progress([(t.name, t.epochs) for t in missing], say, moved)
+            if not log and not on_progress and progress.in_notebook():
+                on_progress = shown.enter_context(progress.shown(task))
+                log = lambda line: None  # noqa: E731 - the bar has the same lines
+            log = log or progress.log
+            log(task)
+            reporter = workers.Progress([(t.name, t.epochs) for t in missing], log, on_progress)
             jobs = [(trial, dataset, folder) for trial in missing]
             workers.run(_train, jobs, scheduler, reporter)
     return [_read(folder, trial) for trial in trials]
@@ -155,7 +155,7 @@ def _train(trial, dataset, folder, report):
     ours = np.flatnonzero(table["label"].isin(trial.classes))
     drawn = splits.assign(
         table["label"].to_numpy()[ours],
-        dataset.kept_together()[ours],
+        dataset.group_ids(patients=True)[ours],
         trial.split,
         table["part"].to_numpy()[ours],
     )
@@ -179,7 +179,7 @@ def _train(trial, dataset, folder, report):
 
     def reported(epoch):
         done.append(epoch)
-        report(len(done), epoch.loss, epoch.watched_accuracy)
+        report(len(done), epoch.loss, epoch.val_accuracy)
 
     epochs, predicted = training.fit(
         network,
@@ -279,7 +279,7 @@ def _columns(predicted, classes):
 
 
 def _history(epochs):
-    names = ["phase", "loss", "accuracy", "watched_loss", "watched_accuracy", "seconds"]
+    names = ["phase", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
     table = pd.DataFrame([{name: getattr(epoch, name) for name in names} for epoch in epochs])
     table.insert(1, "epoch", np.arange(1, len(epochs) + 1))
     return table

@@ -126,8 +126,8 @@ class TrialResult:
         One row an image and phase: path, label, part, group (of copies), phase, and ``p_CLASS``
         for each class, probabilities that sum to 1: what was said at the end of the phase.
     history : DataFrame
-        One row an epoch: phase, epoch (counted through all phases), loss, accuracy, watched_loss,
-        watched_accuracy, seconds.
+        One row an epoch: phase, epoch (counted through all phases), loss, accuracy, val_loss,
+        val_accuracy, seconds.
     epochs : DataFrame
         What was said of the watched part after every epoch: epoch, path, label, ``p_CLASS``.
     facts : dict
@@ -180,4 +180,4 @@ class TrialResult:
     def best_epoch(self, phase: str = "") -> int:
         """The epoch of a phase with the highest accuracy on the watched part; the first of equals."""
         curve = self.curve(phase)
-        return int(curve.loc[curve["watched_accuracy"].idxmax(), "epoch"])
+        return int(curve.loc[curve["val_accuracy"].idxmax(), "epoch"])

@@ -27,19 +27,19 @@ class Progress:
     ----------
     trials : sequence of (str, int)
         Name and number of epochs of each.
-    say : callable
+    log : callable
         Called with a line, at most every two seconds a trial, and at each trial's end.
-    moved : callable, optional
+    on_progress : callable, optional
         Called at every epoch's end with the finished part of all epochs, from 0 to 1, and a line.
     """
 
     def __init__(
         self,
         trials: Sequence[tuple[str, int]],
-        say: Callable[[str], None],
-        moved: Callable[[float, str], None] | None = None,
+        log: Callable[[str], None],
+        on_progress: Callable[[float, str], None] | None = None,
     ):
-        self.trials, self.say, self.moved = list(trials), say, moved
+        self.trials, self.log, self.on_progress = list(trials), log, on_progress
         self.started, self.first, self.spoken, self.finished = {}, {}, {}, {}
 
     def epoch(self, number: int, epoch: int, loss: float, accuracy: float) -> None:
@@ -54,7 +54,7 @@ class Progress:
         self.finished[number] = max(epoch, self.finished.get(number, 0))
         last = epoch == epochs
         quiet = not last and now - self.spoken.get(number, 0) < 2
-        if quiet and not self.moved:
+        if quiet and not self.on_progress:
             return
         if last:
             state = f"done in {duration(now - self.started.get(number, now))}"
@@ -69,9 +69,9 @@ class Progress:
         )
         if not quiet:
             self.spoken[number] = now
-            self.say(line)
-        if self.moved:
-            self.moved(sum(self.finished.values()) / sum(n for _, n in self.trials), line)
+            self.log(line)
+        if self.on_progress:
+            self.on_progress(sum(self.finished.values()) / sum(n for _, n in self.trials), line)
 
 
 def run(function: Callable, jobs: Sequence[tuple], scheduler: str, progress: Progress | None):

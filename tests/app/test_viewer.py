@@ -95,7 +95,7 @@ def stored(tmp_path_factory):
     """A store with jardim's CNN, made small."""
     folder = tmp_path_factory.mktemp("reports") / "store"
     dataset = phantoms(folder)
-    (result,) = run_trials([final_trial(dataset)], dataset, folder, say=lambda line: None)
+    (result,) = run_trials([final_trial(dataset)], dataset, folder, log=lambda line: None)
     return folder, result
 
 

@@ -35,7 +35,7 @@ def out(tmp_path_factory):
     """Reports with two small models, of seeds 0 and 1."""
     out = tmp_path_factory.mktemp("reports")
     dataset = phantoms(out / "store")
-    run_trials([final_trial(dataset, seed=seed) for seed in (0, 1)], dataset, out / "store", say=lambda line: None)
+    run_trials([final_trial(dataset, seed=seed) for seed in (0, 1)], dataset, out / "store", log=lambda line: None)
     return out
 
 

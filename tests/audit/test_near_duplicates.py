@@ -21,7 +21,7 @@ def thumbnails(pictures):
 def planted():
     """Sixty slices of twenty patients, and 36 copies of them: six of each alteration."""
     made = make_phantoms(96, altered_copies=36, seed=11)
-    return made.table, near_duplicates.near_copies(thumbnails(made.images))
+    return made.table, near_duplicates.find_near_duplicates(thumbnails(made.images))
 
 
 @pytest.mark.parametrize("alteration", ALTERATIONS)
@@ -74,18 +74,18 @@ def test_a_thumbnail_shows_the_head_whatever_the_margin_and_the_scale():
 def test_pictures_without_anything_in_them_are_compared_without_harm(value):
     flat = np.full((3, near_duplicates.SIDE, near_duplicates.SIDE), value, np.uint8)
     assert near_duplicates.thumbnail(Image.fromarray(flat[0])).shape == flat[0].shape
-    assert len(near_duplicates.near_copies(flat).pairs) == 0  # nothing shows that they are the same slice
+    assert len(near_duplicates.find_near_duplicates(flat).pairs) == 0  # nothing shows that they are the same slice
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_few_pictures_have_no_pairs(n):
-    found = near_duplicates.near_copies(thumbnails(make_phantoms(2, seed=1).images)[:n])
+    found = near_duplicates.find_near_duplicates(thumbnails(make_phantoms(2, seed=1).images)[:n])
     assert found.pairs.shape == (0, 2) and len(found.correlation) == 0
 
 
 def test_the_same_pictures_give_the_same_pairs_again(planted):
     made = make_phantoms(96, altered_copies=36, seed=11)
-    again = near_duplicates.near_copies(thumbnails(made.images))
+    again = near_duplicates.find_near_duplicates(thumbnails(made.images))
     assert np.array_equal(again.pairs, planted[1].pairs)
     assert np.array_equal(again.correlation, planted[1].correlation)
 
@@ -105,16 +105,16 @@ def test_a_real_copy_is_found_whichever_of_the_two_comes_first(data_dir):
     # One slice, once sharpened. The detail correlates by 0.93 if the sharp one is moved, else by 0.85.
     pair = [near_duplicates.thumbnail(images.decode(data_dir / "br35h" / "yes" / f"y{n}.jpg")) for n in (826, 1103)]
     for both in (pair, pair[::-1]):
-        found = near_duplicates.near_copies(np.stack(both))
+        found = near_duplicates.find_near_duplicates(np.stack(both))
         assert found.pairs.tolist() == [[0, 1]] and found.correlation[0] == pytest.approx(0.93, abs=0.02)
 
 
 @pytest.mark.real_data
 def test_real_copies_that_were_sharpened_and_mirrored_are_found(data_dir):
-    # Looked at by eye: one slice, re-encoded, brightened, sharpened or mirrored; and two others.
+    # Scan at by eye: one slice, re-encoded, brightened, sharpened or mirrored; and two others.
     names = ["yes/y10.jpg", "no/no100.jpg"]
     pictures = [images.decode(data_dir / "br35h" / name).convert("L") for name in names]
     sharp = Image.fromarray(np.clip(2.2 * np.asarray(pictures[0], float), 0, 255).astype(np.uint8)[:, ::-1])
     both = np.stack([near_duplicates.thumbnail(each) for each in [*pictures, sharp]])
-    found = near_duplicates.near_copies(both)
+    found = near_duplicates.find_near_duplicates(both)
     assert found.pairs.tolist() == [[0, 2]] and found.mirrored.tolist() == [True]

@@ -8,13 +8,13 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from brainlib.audit import findings, near_duplicates, novelty
 from brainlib.data import datasets, images
-from brainlib.data.scan import files_of, look
+from brainlib.data.scan import files_of, scan_files
 
 
 def apart(name, root, store):
     """Images of a set in two parts without copies or patients between them: thumbnails and groups of each, and paths."""
     files, failed = files_of(name, root)
-    looked = look(name, root, files, failed, store=store)
+    looked = scan_files(name, root, files, failed, store=store)
     copies = findings.find(looked, store=store).table["near"].to_numpy()
     groups = datasets.index(name, root, store).together(looked.table["path"], copies)
     drawn = np.random.default_rng(0).permutation(np.unique(groups))
@@ -28,7 +28,7 @@ def phantoms(tmp_path_factory):
     store = tmp_path_factory.mktemp("store")
     root = datasets.load("br35h", "phantoms", store, phantoms=160).root
     thumbnails, groups, other, paths = apart("br35h", root, store)
-    known = novelty.Familiar(thumbnails[~other], groups[~other])
+    known = novelty.NoveltyDetector(thumbnails[~other], groups[~other])
     return known, thumbnails, groups, other, [path for path, out in zip(paths, other, strict=True) if not out]
 
 
@@ -80,7 +80,7 @@ def test_the_limit_is_what_95_percent_of_the_training_images_keep_to_each_other(
 
 def test_a_mirror_image_is_as_far_as_the_picture(phantoms):
     known, thumbnails, *_ = phantoms
-    assert known.unlikeness(thumbnails[:9, :, ::-1]) == pytest.approx(known.unlikeness(thumbnails[:9]), abs=1e-3)
+    assert known.novelty(thumbnails[:9, :, ::-1]) == pytest.approx(known.novelty(thumbnails[:9]), abs=1e-3)
 
 
 def made_up():
@@ -97,9 +97,9 @@ def test_what_is_no_slice_is_unlike_and_other_phantoms_mostly_are_not(phantoms):
     known, thumbnails, _, other, _ = phantoms
     for name, pixels in made_up():
         picture = thumbnail(Image.fromarray(pixels.astype(np.uint8)))
-        assert known.unlikeness(picture[None])[0] > 1, name
+        assert known.novelty(picture[None])[0] > 1, name
     # Slices of other patients, at the 5 % that the limit is made for.
-    assert (known.unlikeness(thumbnails[other]) > 1).mean() <= 0.2
+    assert (known.novelty(thumbnails[other]) > 1).mean() <= 0.2
 
 
 @pytest.mark.real_data
@@ -109,23 +109,23 @@ def test_a_pair_near_the_threshold_is_a_copy_whichever_of_the_two_was_trained_on
     pair = [thumbnail(images.decode(root / "yes" / f"y{number}.jpg")) for number in (826, 1103)]
     others = [thumbnail(images.decode(root / "no" / f"no{number}.jpg")) for number in (10, 20, 30)]
     for known, shown in (pair, pair[::-1]):
-        found = novelty.Familiar(np.stack([known, *others]), np.arange(4)).nearest(shown, 1)
+        found = novelty.NoveltyDetector(np.stack([known, *others]), np.arange(4)).nearest(shown, 1)
         assert found[0].row == 0 and found[0].copy == pytest.approx(0.93, abs=0.02)
 
 
 def test_equal_pictures_of_different_groups_give_no_score_that_is_no_number(phantoms):
-    known = novelty.Familiar(np.stack([phantoms[1][0]] * 3), np.arange(3))
-    assert np.isfinite(known.unlikeness(phantoms[1][:2])).all() and known.unlikeness(phantoms[1][5:6])[0] > 1
+    known = novelty.NoveltyDetector(np.stack([phantoms[1][0]] * 3), np.arange(3))
+    assert np.isfinite(known.novelty(phantoms[1][:2])).all() and known.novelty(phantoms[1][5:6])[0] > 1
 
 
 @pytest.mark.real_data
 def test_of_real_images_few_are_unlike_and_phantoms_are_more_so(data_dir, tmp_path, phantoms):
     thumbnails, groups, other, _ = apart("navoneel", datasets.locate("navoneel", data_dir), tmp_path)
-    known = novelty.Familiar(thumbnails[~other], groups[~other])
-    held_out = known.unlikeness(thumbnails[other])
+    known = novelty.NoveltyDetector(thumbnails[~other], groups[~other])
+    held_out = known.novelty(thumbnails[other])
     assert (held_out > 1).mean() <= 0.15
-    assert np.median(known.unlikeness(phantoms[1])) > np.median(held_out)
+    assert np.median(known.novelty(phantoms[1])) > np.median(held_out)
     for name, pixels in made_up():
-        assert known.unlikeness(thumbnail(Image.fromarray(pixels.astype(np.uint8)))[None])[0] > 1, name
+        assert known.novelty(thumbnail(Image.fromarray(pixels.astype(np.uint8)))[None])[0] > 1, name
     # And most real images are none of the phantoms.
-    assert (phantoms[0].unlikeness(thumbnails) > 1).mean() > 0.5
+    assert (phantoms[0].novelty(thumbnails) > 1).mean() > 0.5

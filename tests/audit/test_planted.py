@@ -8,14 +8,14 @@ import pytest
 from brainlib.audit import near_duplicates, planted
 from brainlib.data import datasets
 from brainlib.data.phantoms.draw import ALTERATIONS
-from brainlib.data.scan import files_of, look
+from brainlib.data.scan import files_of, scan_files
 
 
 @pytest.fixture(scope="module")
 def sartaj(tmp_path_factory):
     """Phantoms in the layout of a set that is published in two parts, looked at; and their folder."""
     data = datasets.load("sartaj", "phantoms", tmp_path_factory.mktemp("store"), phantoms=60)
-    return look("sartaj", data.root, *files_of("sartaj", data.root)), data.root
+    return scan_files("sartaj", data.root, *files_of("sartaj", data.root)), data.root
 
 
 def test_most_planted_copies_are_found_and_none_is_counted_twice(sartaj):
@@ -27,8 +27,8 @@ def test_most_planted_copies_are_found_and_none_is_counted_twice(sartaj):
 
 
 def test_an_audit_that_finds_nothing_is_found_out(sartaj, monkeypatch):
-    nothing = near_duplicates.NearCopies(np.zeros((0, 2), int), np.zeros(0, bool), np.zeros(0))
-    monkeypatch.setattr(planted.near_duplicates, "near_copies", lambda thumbnails: nothing)
+    nothing = near_duplicates.NearDuplicates(np.zeros((0, 2), int), np.zeros(0, bool), np.zeros(0))
+    monkeypatch.setattr(planted.near_duplicates, "find_near_duplicates", lambda thumbnails: nothing)
     assert {each.found for each in planted.plant(*sartaj)} == {0}
     known = planted.truth()
     assert sum(each.found for each in known.planted) == 0
@@ -39,9 +39,9 @@ def test_an_audit_that_calls_everything_a_copy_is_found_out(monkeypatch):
     def everything(thumbnails):
         n = len(thumbnails)
         pairs = np.stack([np.zeros(n - 1, int), np.arange(1, n)], axis=1)
-        return near_duplicates.NearCopies(pairs, np.zeros(n - 1, bool), np.ones(n - 1))
+        return near_duplicates.NearDuplicates(pairs, np.zeros(n - 1, bool), np.ones(n - 1))
 
-    monkeypatch.setattr(planted.near_duplicates, "near_copies", everything)
+    monkeypatch.setattr(planted.near_duplicates, "find_near_duplicates", everything)
     known = planted.truth()
     # Sixty copies of sixty of 180 originals: 60 true pairs among 240 * 239 / 2.
     assert (known.grouped, known.wrong) == (28680, 28620)

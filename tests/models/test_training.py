@@ -183,8 +183,8 @@ def test_epochs_tell_loss_and_accuracy_of_the_watched_images(both_ways):
     ]
     truth, said = data.targets[data.watched], predicted[data.watched].astype(float)
     loss = -np.log(np.where(truth == 1, said, 1 - said)).mean()
-    assert epochs[-1].watched_loss == pytest.approx(loss, rel=1e-6)
-    assert epochs[-1].watched_accuracy == ((said > 0.5) == (truth == 1)).mean()
+    assert epochs[-1].val_loss == pytest.approx(loss, rel=1e-6)
+    assert epochs[-1].val_accuracy == ((said > 0.5) == (truth == 1)).mean()
     # The last epoch's and the final predictions of an image are one number.
     np.testing.assert_array_equal(epochs[-1].watched, predicted[data.watched])
 
@@ -411,7 +411,7 @@ def test_no_watched_image_gives_no_number_instead_of_an_error(tmp_path):
     none = Task(data.pixels, data.targets, data.train, data.watched[:0], data.content)
     network = built(CNN)
     epochs, (predicted,) = fitted(network, none, (Phase("a", "all", 1, 1e-3),), tmp_path)
-    assert math.isnan(epochs[0].watched_loss) and math.isnan(epochs[0].watched_accuracy)
+    assert math.isnan(epochs[0].val_loss) and math.isnan(epochs[0].val_accuracy)
     expected = network.model.predict(data.pixels.astype(np.float32), verbose=0)
     np.testing.assert_allclose(predicted, expected, atol=1e-6)
 

@@ -16,7 +16,7 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 # What shows each part: the cell below its heading calls one of these.
 SHOWN_BY = {
     "possible": ("consistency.table(",),
-    "copies": ("clean_table(",),
+    "copies": ("duplicates_table(",),
     "controls": ("control_table(",),
     "t-test": ("t_tests(",),
     "certainty": ("same_images(", "calibration_table("),

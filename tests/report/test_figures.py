@@ -32,8 +32,8 @@ def history(losses, watched, accuracies, watched_accuracies, phases=None) -> pd.
             "epoch": np.arange(1, n + 1),
             "loss": losses,
             "accuracy": accuracies,
-            "watched_loss": watched,
-            "watched_accuracy": watched_accuracies,
+            "val_loss": watched,
+            "val_accuracy": watched_accuracies,
             "seconds": 1.0,
         }
     )
@@ -100,7 +100,7 @@ def test_learning_curves_draw_each_column_of_each_fold_in_its_own_panel():
         "Training accuracy",
         "Validation accuracy",
     ]
-    columns = ["loss", "watched_loss", "accuracy", "watched_accuracy"]
+    columns = ["loss", "val_loss", "accuracy", "val_accuracy"]
     for axes, column in zip(figure.axes, columns, strict=True):
         for fold, given in FOLDS.items():
             assert line(axes, fold).get_xdata().tolist() == [1, 2, 3]

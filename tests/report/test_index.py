@@ -84,7 +84,7 @@ def result(paper="jardim", **changes):
         "checks": [check()],
         "tests": [],
         "equivalences": [],
-        "clean_scores": [],
+        "duplicate_effects": [],
         "calibration": [],
         "controls": [],
         "heat_maps": [],

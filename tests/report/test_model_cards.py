@@ -24,7 +24,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports") / "store"
     dataset = phantoms(folder)
     trial = final_trial(dataset)
-    (result,) = run_trials([trial], dataset, folder, say=lambda line: None)
+    (result,) = run_trials([trial], dataset, folder, log=lambda line: None)
     return folder, trial, result, dataset
 
 

@@ -25,7 +25,7 @@ def phantoms(tmp_path_factory):
 
 def test_shuffled_labels_are_shared_by_copies_and_drawn_by_the_seed(phantoms):
     first, again, other = (altered.shuffled(phantoms, seed) for seed in (0, 0, 1))
-    together = pd.Series(phantoms.kept_together())
+    together = pd.Series(phantoms.group_ids(patients=True))
     assert (first.table["label"].groupby(together).nunique() == 1).all()
     assert first.fingerprint == again.fingerprint
     assert len({phantoms.fingerprint, first.fingerprint, other.fingerprint}) == 3
@@ -78,7 +78,7 @@ def remembering(planned, dataset, folder, **_):
     vectors, _ = near_duplicates.coefficients(small)
     results = []
     for trial in planned:
-        parts = splits.assign(table["label"], dataset.kept_together(), trial.split, table["part"].to_numpy())
+        parts = splits.assign(table["label"], dataset.group_ids(patients=True), trial.split, table["part"].to_numpy())
         train = np.flatnonzero(parts == "train")
         nearest = train[(vectors @ vectors[train].T).argmax(axis=1)]
         said = (table["label"].to_numpy()[nearest] == trial.classes[1]).astype(float)
@@ -94,7 +94,7 @@ def remembering(planned, dataset, folder, **_):
             }
         )
         made = made[made["part"] != ""].reset_index(drop=True)
-        history = pd.DataFrame({"phase": trial.phases[-1].name, "epoch": [1], "watched_accuracy": [0.5]})
+        history = pd.DataFrame({"phase": trial.phases[-1].name, "epoch": [1], "val_accuracy": [0.5]})
         results.append(TrialResult(trial, made, history, made.assign(epoch=1), FACTS))
     return results
 

@@ -10,7 +10,7 @@ import pytest
 from made_up import predictions, result, study_of
 
 from brainlib.study import duplicates
-from brainlib.study.results import CleanResults, Results
+from brainlib.study.results import WithoutDuplicates, Results
 from brainlib.study.verdicts import Verdicts
 
 
@@ -35,7 +35,7 @@ def hajhashem(monkeypatch, tmp_path):
 
 
 def test_copies_of_training_images_leave_the_score(hajhashem):
-    accuracy, sensitivity, specificity, _ = duplicates.clean_scores(hajhashem(20))
+    accuracy, sensitivity, specificity, _ = duplicates.duplicate_effects(hajhashem(20))
     assert (accuracy.published.value, accuracy.published.n) == (0.9, 100)
     # 70 of 80 are right without the twenty copies, which were all right.
     assert (accuracy.clean.value, accuracy.clean.n) == (0.875, 80)
@@ -47,7 +47,7 @@ def test_copies_of_training_images_leave_the_score(hajhashem):
 
 
 def test_without_copies_nothing_changes(hajhashem):
-    accuracy = duplicates.clean_scores(hajhashem(0))[0]
+    accuracy = duplicates.duplicate_effects(hajhashem(0))[0]
     assert accuracy.clean == accuracy.published
     assert accuracy.difference == 0 and math.isnan(accuracy.copies.value)
 
@@ -56,7 +56,7 @@ def test_a_test_set_of_copies_alone_leaves_nothing(hajhashem):
     results = hajhashem(10)
     trial = results.trials["", "resnet18", "final"]
     trial.predictions.loc[trial.predictions["part"] == "train", "group"] = np.resize(np.arange(100), 200)
-    accuracy = duplicates.clean_scores(results)[0]
+    accuracy = duplicates.duplicate_effects(results)[0]
     assert math.isnan(accuracy.clean.value) and accuracy.clean.n == 0
     assert math.isnan(accuracy.difference)
     estimate, verdict = Verdicts(results).clean["abstract.accuracy"]
@@ -82,13 +82,13 @@ def test_counts_and_times_have_no_clean_version(hajhashem):
 
 def test_a_retrained_model_stands_beside_the_published_one(hajhashem):
     results, other = hajhashem(20), hajhashem(0)
-    table = duplicates.clean_table(results, other)
+    table = duplicates.duplicates_table(results, other)
     assert "20 of 100" in table.caption
     first = table.frame.iloc[0].str.replace("\N{NO-BREAK SPACE}", " ")
     # Each image is its own group: the binomial of 100 at 0.9 has 95 % within 84 to 95.
     assert first["retrained, copies together"] == "90.00 % (84.0 to 95.0) of 100"
     assert first["difference in points (95 %)"].startswith("-2.50")
-    assert "--retrain" in duplicates.clean_table(results).caption
+    assert "--retrain" in duplicates.duplicates_table(results).caption
 
 
 def test_a_retrained_score_knows_no_more_than_its_groups_of_copies(hajhashem):
@@ -98,7 +98,7 @@ def test_a_retrained_score_knows_no_more_than_its_groups_of_copies(hajhashem):
     wrong = test[45:55]
     table.loc[wrong, "group"] = 9
     table.loc[test.difference(wrong), "group"] = np.arange(90) // 10
-    accuracy = duplicates.clean_scores(hajhashem(0), other)[0]
+    accuracy = duplicates.duplicate_effects(hajhashem(0), other)[0]
     # Of ten groups one is wrong: of ten drawn, 7 to 10 are right in 95 % (binomial). Wilson's interval
     # for 100 images would be 0.83 to 0.94.
     assert (accuracy.retrained.value, accuracy.retrained.n) == (0.9, 100)
@@ -111,7 +111,7 @@ def test_a_retrained_model_that_is_always_right_has_an_interval(hajhashem):
     table = other.trials["", "resnet18", "final"].predictions
     table["p_yes"] = np.where(table["label"] == "yes", 0.9, 0.1)
     table["p_no"] = 1 - table["p_yes"]
-    accuracy = duplicates.clean_scores(hajhashem(0), other)[0].retrained
+    accuracy = duplicates.duplicate_effects(hajhashem(0), other)[0].retrained
     assert accuracy.value == accuracy.high == 1 and accuracy.low == pytest.approx(0.963, abs=0.001)  # Wilson
 
 
@@ -119,7 +119,7 @@ def test_the_groups_of_the_audit_replace_those_that_were_stored(hajhashem):
     results = hajhashem(0)
     paths = results.trials["", "resnet18", "final"].predictions["path"]
     results.study.groups = {path: number % 150 for number, path in enumerate(paths)}
-    clean = CleanResults(results).predictions("resnet18", "test")
+    clean = WithoutDuplicates(results).predictions("resnet18", "test")
     # Of 100 test and 200 training images, numbers 0 to 99 come again at 150 to 249.
     assert clean.empty
 
@@ -133,7 +133,7 @@ def test_the_mean_of_folds_has_a_difference_paired_by_fold(jardim):  # noqa: F81
         jardim.trials["", "cnn", f"fold {number}"] = type(made)(
             made.trial, made_up, made.history, made.epochs, made.facts
         )
-    found = [s for s in duplicates.clean_scores(jardim) if s.score == duplicates.FOLDS]
+    found = [s for s in duplicates.duplicate_effects(jardim) if s.score == duplicates.FOLDS]
     assert [score.arm for score in found] == ["cnn", "transfer"]
     cnn, transfer = found
     expected = np.mean([784 / 800, 779 / 799, 775 / 799])

@@ -59,4 +59,4 @@ def test_a_changed_study_trains_another_model_and_says_so(monkeypatch, tmp_path)
     assert changed.conditions()[:2] == notes and notes[1] in changed.title("cnn")
     assert notes[1] in repr(changed.summary()) and "changed" not in set(plain.summary().frame["what"])
     # Another seed, and copies kept together, stay changed.
-    assert changed.at_seed(3).changed == changed.clean().changed == notes
+    assert changed.at_seed(3).changed == changed.duplicates_apart().changed == notes

@@ -37,7 +37,7 @@ def shared(tmp_path_factory):
     dataset = phantoms(folder)
     trial = small_trial(dataset, keep_model=True)
     lines = []
-    (result,) = run_trials([trial], dataset, folder, say=lines.append)
+    (result,) = run_trials([trial], dataset, folder, log=lines.append)
     return folder, dataset, result, lines
 
 
@@ -229,13 +229,13 @@ def test_history_and_epochs_agree_with_the_predictions(shared):
     assert last["path"].tolist() == watched["path"].tolist()
     np.testing.assert_array_equal(last["p_yes"], watched["p_yes"])
     right = ((watched["p_yes"] > 0.5) == (watched["label"] == "yes")).mean()
-    assert result.history["watched_accuracy"].iloc[-1] == pytest.approx(right)
+    assert result.history["val_accuracy"].iloc[-1] == pytest.approx(right)
 
 
 def test_the_best_epoch_is_the_earliest_of_the_highest_accuracy():
     def best(*accuracies):
         epochs = range(1, len(accuracies) + 1)
-        history = pd.DataFrame({"phase": "b", "epoch": epochs, "watched_accuracy": accuracies})
+        history = pd.DataFrame({"phase": "b", "epoch": epochs, "val_accuracy": accuracies})
         return TrialResult(BASE, None, history, None, {}).best_epoch()
 
     assert best(0.5, 0.75, 0.75, 0.6) == 2
@@ -255,7 +255,7 @@ def test_facts_tell_times_and_versions_but_no_path_of_this_machine(shared):
 def test_several_classes_are_columns_in_the_order_of_the_paper(shared, store):
     _, dataset, *_ = shared
     trial = small_trial(dataset, classes=("yes", "no"), loss="categorical_crossentropy")
-    (result,) = run_trials([trial], dataset, store, say=[].append)
+    (result,) = run_trials([trial], dataset, store, log=[].append)
     table = result.predictions
     assert list(table.columns[5:]) == ["p_yes", "p_no"]
     # Trained until it knows its own images, the column of the true label is the larger one.
@@ -264,7 +264,7 @@ def test_several_classes_are_columns_in_the_order_of_the_paper(shared, store):
         phases=(Phase("training", "all", 30, 1e-2),),
         model=ModelSpec("cnn", channels=1, convolutions=(4,), dense=(16,)),
     )
-    (result,) = run_trials([taught], dataset, store, say=[].append)
+    (result,) = run_trials([taught], dataset, store, log=[].append)
     own = result.part("train")
     right = (own["p_yes"] > own["p_no"]) == (own["label"] == "yes")
     assert right.mean() > 0.8
@@ -275,7 +275,7 @@ def test_images_of_other_classes_play_no_part(tmp_path):
     trial = small_trial(
         dataset, classes=("notumor", "glioma"), split=Split(published=True, leakage="as_published"), watched="test"
     )
-    (result,) = run_trials([trial], dataset, tmp_path, say=[].append)
+    (result,) = run_trials([trial], dataset, tmp_path, log=[].append)
     table = result.predictions.merge(dataset.table[["path", "part"]], on="path")
     assert set(table["label"]) == {"notumor", "glioma"}
     assert len(table) == 20
@@ -287,7 +287,7 @@ def test_images_of_other_classes_play_no_part(tmp_path):
 def test_every_phase_leaves_its_predictions(shared, store):
     _, dataset, *_ = shared
     phases = (Phase("first", "all", 1, 1e-3), Phase("second", "head", 2, 1e-2))
-    (result,) = run_trials([small_trial(dataset, phases=phases)], dataset, store, say=[].append)
+    (result,) = run_trials([small_trial(dataset, phases=phases)], dataset, store, log=[].append)
     first, last = result.judged("validation", "first"), result.judged("validation")
     assert list(first["path"]) == list(last["path"])
     assert (first["p_yes"].to_numpy() != last["p_yes"].to_numpy()).any()
@@ -308,7 +308,7 @@ def test_the_best_epoch_of_images_that_were_not_watched_is_refused(shared):
 def test_a_stored_trial_is_not_trained_again(copied, shared, no_training):
     folder, dataset, trial, _ = copied
     lines = []
-    (result,) = run_trials([trial], dataset, folder, say=lines.append)
+    (result,) = run_trials([trial], dataset, folder, log=lines.append)
     same(result, shared[2])
     assert lines == []
 
@@ -323,7 +323,7 @@ def test_another_name_takes_the_same_result(copied, shared, no_training):
 
 def test_fresh_trains_again_and_gives_the_same_bits(copied, shared, count_training):
     folder, dataset, trial, target = copied
-    (result,) = run_trials([trial], dataset, folder, fresh=True, say=[].append)
+    (result,) = run_trials([trial], dataset, folder, fresh=True, log=[].append)
     assert count_training == [0]
     same(result, shared[2])
     assert [path.name for path in target.parent.iterdir()] == [trial.key]
@@ -332,7 +332,7 @@ def test_fresh_trains_again_and_gives_the_same_bits(copied, shared, count_traini
 def test_another_seed_gives_other_predictions(copied, shared):
     folder, dataset, trial, _ = copied
     other = dataclasses.replace(trial, seed=1)
-    (result,) = run_trials([other], dataset, folder, say=[].append)
+    (result,) = run_trials([other], dataset, folder, log=[].append)
     assert (result.predictions["p_yes"] != shared[2].predictions["p_yes"]).any()
 
 
@@ -345,7 +345,7 @@ def test_who_else_draws_random_numbers_meanwhile_changes_nothing(copied, shared,
         return load(*args)
 
     monkeypatch.setattr(images, "load_images", disturbed)
-    (result,) = run_trials([trial], dataset, folder, fresh=True, say=[].append)
+    (result,) = run_trials([trial], dataset, folder, fresh=True, log=[].append)
     same(result, shared[2])
 
 
@@ -358,7 +358,7 @@ def test_trials_that_differ_in_name_only_are_trained_once_and_keep_the_model(sha
         small_trial(dataset, stage="one", keep_model=True),
     ]
     lines = []
-    results = run_trials(asked, dataset, store, say=lines.append)
+    results = run_trials(asked, dataset, store, log=lines.append)
     assert count_training == [0, 5]
     assert lines[0] == "2 models to train"
     assert [result.trial.stage for result in results] == ["one", "two", "three", "one"]
@@ -370,10 +370,10 @@ def test_trials_that_differ_in_name_only_are_trained_once_and_keep_the_model(sha
 def test_a_trial_stored_without_its_model_is_trained_for_it(shared, store, count_training):
     _, dataset, *_ = shared
     bare = small_trial(dataset)
-    run_trials([bare], dataset, store, say=[].append)
-    run_trials([bare], dataset, store, say=[].append)
+    run_trials([bare], dataset, store, log=[].append)
+    run_trials([bare], dataset, store, log=[].append)
     assert len(count_training) == 1
-    run_trials([dataclasses.replace(bare, keep_model=True)], dataset, store, say=[].append)
+    run_trials([dataclasses.replace(bare, keep_model=True)], dataset, store, log=[].append)
     assert len(count_training) == 2
     assert (store / "trials" / bare.key / "model.keras").is_file()
 
@@ -422,7 +422,7 @@ def test_a_store_that_cannot_be_written_is_said_in_one_line(shared, tmp_path):
     _, dataset, result, _ = shared
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError) as error:
-        run_trials([result.trial], dataset, tmp_path / "file", say=[].append)
+        run_trials([result.trial], dataset, tmp_path / "file", log=[].append)
     assert "\n" not in str(error.value)
 
 
@@ -433,7 +433,7 @@ def test_the_same_trial_finished_by_another_process_meanwhile_does_no_harm(share
         if "done" in line:  # our training is over, nothing of it is stored yet
             shutil.copytree(folder / "trials", store / "trials")
 
-    (ours,) = run_trials([result.trial], dataset, store, say=say)
+    (ours,) = run_trials([result.trial], dataset, store, log=say)
     same(ours, result)
     assert [path.name for path in (store / "trials").iterdir()] == [result.trial.key]
 
@@ -443,7 +443,7 @@ def test_an_error_leaves_the_trials_before_it_in_the_store(shared, store):
     good = small_trial(dataset)
     bad = small_trial(dataset, stage="bad", split=Split(holdout=0.25, folds=40, fold=1, leakage="as_published"))
     with pytest.raises(BrainlibError) as error:
-        run_trials([good, bad], dataset, store, say=[].append)
+        run_trials([good, bad], dataset, store, log=[].append)
     assert "\n" not in str(error.value)
     assert [path.name for path in (store / "trials").iterdir()] == [good.key]
 
@@ -481,11 +481,11 @@ def test_after_kill_9_the_run_goes_on_where_it_was(shared, store, count_training
 
     done = [path for path in (store / "trials").iterdir() if not path.name.startswith(".")]
     asked = [small_trial(dataset, stage=str(n), seed=n) for n in range(len(done) + 1)]
-    resumed = run_trials(asked, dataset, store, say=[].append)
+    resumed = run_trials(asked, dataset, store, log=[].append)
     assert stored.stat().st_mtime_ns == written
     assert count_training == [len(done)]
 
-    undisturbed = run_trials(asked, dataset, folder, say=[].append)
+    undisturbed = run_trials(asked, dataset, folder, log=[].append)
     for one, two in zip(resumed, undisturbed, strict=True):
         same(one, two)
 
@@ -509,7 +509,7 @@ def test_heat_maps_explain_the_images_asked_for_in_their_order(shared):
 
 def test_heat_maps_without_a_stored_model_are_refused_in_one_line(shared, store):
     _, dataset, *_ = shared
-    (bare,) = run_trials([small_trial(dataset)], dataset, store, say=[].append)
+    (bare,) = run_trials([small_trial(dataset)], dataset, store, log=[].append)
     with pytest.raises(StoreError) as error:
         heat_maps(bare, dataset, dataset.table["path"].iloc[:1].tolist(), store)
     assert "\n" not in str(error.value)

@@ -60,14 +60,14 @@ def asked(tmp_path_factory):
 def inline(asked, tmp_path_factory):
     lines, (dataset, trials) = [], asked
     folder = tmp_path_factory.mktemp("inline")
-    return run_trials(trials, dataset, folder, say=lines.append), lines
+    return run_trials(trials, dataset, folder, log=lines.append), lines
 
 
 @pytest.fixture(scope="module")
 def distributed(asked, cluster, tmp_path_factory):
     lines, (dataset, trials) = [], asked
     folder = tmp_path_factory.mktemp("distributed")
-    return run_trials(trials, dataset, folder, scheduler=cluster, say=lines.append), lines
+    return run_trials(trials, dataset, folder, scheduler=cluster, log=lines.append), lines
 
 
 def test_a_worker_gives_the_same_bits_as_this_process(inline, distributed):
@@ -90,7 +90,7 @@ def test_progress_names_each_trial_and_its_scores(where, request):
     for number, (line, result) in enumerate(zip(ends, results, strict=True), start=1):
         found = re.fullmatch(pattern, line).groups()
         last = result.history.iloc[-1]
-        expected = (f"{last['loss']:.4f}", f"{last['watched_accuracy']:.4f}")
+        expected = (f"{last['loss']:.4f}", f"{last['val_accuracy']:.4f}")
         assert found == (str(number), result.trial.name, *expected)
 
 
@@ -100,7 +100,7 @@ def test_an_error_of_a_job_arrives_as_it_was_raised(where, asked, store, request
     scheduler = request.getfixturevalue(where) if where else ""
     bad = small_trial(dataset, split=Split(holdout=0.25, folds=40, fold=1))
     with pytest.raises(UsageError) as error:
-        run_trials([bad], dataset, store, scheduler=scheduler, say=[].append)
+        run_trials([bad], dataset, store, scheduler=scheduler, log=[].append)
     assert str(error.value).startswith("cannot split 24 images of 2 classes as asked")
     assert "\n" not in str(error.value)
 

@@ -41,9 +41,9 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], title: str, watched: 
     style.expect(histories, "a history", all(map(len, histories.values())))
     panels = {
         "loss": "Training loss",
-        "watched_loss": f"{watched.capitalize()} loss",
+        "val_loss": f"{watched.capitalize()} loss",
         "accuracy": "Training accuracy",
-        "watched_accuracy": f"{watched.capitalize()} accuracy",
+        "val_accuracy": f"{watched.capitalize()} accuracy",
     }
     figure = style.figure(WIDTH, 6.4)
     axes = figure.subplots(2, 2, sharex=True, sharey="row").ravel()
@@ -54,7 +54,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], title: str, watched: 
         panel.set_title(name_of_column)
     figure.suptitle(style.wrapped(title, 90))
     style.epochs(axes, histories.values())
-    style.loss_axis(axes[0], [h[c] for h in histories.values() for c in ("loss", "watched_loss")])
+    style.loss_axis(axes[0], [h[c] for h in histories.values() for c in ("loss", "val_loss")])
     axes[2].set(ylabel="Accuracy (fraction of images)", ylim=(0, 1.03))
     for panel in axes[2:]:
         panel.set_xlabel("Epoch")
@@ -87,10 +87,10 @@ def loss_curve(history: pd.DataFrame, title: str, watched: str) -> Plot:
     figure = style.figure(WIDTH, 4.2)
     axes = figure.subplots()
     colours = sns.color_palette("colorblind")
-    for i, (column, label) in enumerate({"loss": "training", "watched_loss": watched}.items()):
+    for i, (column, label) in enumerate({"loss": "training", "val_loss": watched}.items()):
         style.curve(axes, history, column, i, colours[i], label)
     style.epochs([axes], [history])
-    style.loss_axis(axes, [history["loss"], history["watched_loss"]])
+    style.loss_axis(axes, [history["loss"], history["val_loss"]])
     axes.set_xlabel("Epoch")
     axes.set_title(style.wrapped(title, 70))
     axes.legend(frameon=False)
@@ -98,7 +98,7 @@ def loss_curve(history: pd.DataFrame, title: str, watched: str) -> Plot:
     starts = "".join(f" {label}." for label in style.starts([history]).values())
     changes = "; ".join(
         f"{label} loss from {style.number(first[column])} to {style.number(last[column])}"
-        for column, label in (("loss", "training"), ("watched_loss", watched))
+        for column, label in (("loss", "training"), ("val_loss", watched))
     )
     epochs = style.plural(f"{len(history)}", "epoch")
     return Plot(figure, f"{title}, {epochs}: {changes}.{starts}")
