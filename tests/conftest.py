@@ -15,10 +15,6 @@ NO_DATA = "BRAINLIB_DATA is unset: it names the folder of real images (br35h/, n
 NO_WEIGHTS = "BRAINLIB_WEIGHTS is unset: it names the folder of pretrained Keras weight files"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "real_data: needs real images; set BRAINLIB_DATA")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not os.environ.get("BRAINLIB_DATA"):
         for item in items:
