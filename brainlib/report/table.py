@@ -1,48 +1,130 @@
-"""Tables as a reader sees them: every word of every row, escaped, with a caption."""
+"""Tables of numbers, formatted once: at display.
+
+A `Table` keeps floats in natural units (0.9583, seconds) in its `frame`, so that a reader can compute with
+them. How a column is written is said by a `Format`.
+"""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
+from numbers import Real
 
 import pandas as pd
 
-_NOTHING = ("", "–", "not run", "undefined")  # what stands where there is no number
-_UNITS = {"\N{NO-BREAK SPACE}%": "%", " points": "points"}  # behind a number, and by themselves
-_NUMBER = r"(?:< )?[+-]?(?:\d[\d.,]*|inf)(?:\s?%| points)?"
-_NUMBERS = re.compile(rf"{_NUMBER}(?: (?:to|of) {_NUMBER})?(?: \({_NUMBER} to {_NUMBER}\))?(?: of \d+|, n = \d+)?")
+NONE = "–"  # stands where a number is not defined or not given
+_SPACE = "\N{NO-BREAK SPACE}"
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a number is written.
+
+    Attributes
+    ----------
+    unit : str
+        Behind the number; in a table once, in the heading of the column.
+    scale : float
+        Printed units in one natural unit: 100 for a fraction that is written in percent.
+    digits : int or None
+        After the decimal point; None: four significant digits.
+    signed : bool
+        Whether a positive number has its sign.
+    least : float
+        Smaller numbers are written as "< least": a p value is never 0.
+    """
+
+    unit: str = ""
+    scale: float = 1.0
+    digits: int | None = 2
+    signed: bool = False
+    least: float = 0.0
+
+    def number(self, value: float | None) -> str:
+        """Write a number without its unit; an en dash for nan and None."""
+        if value is None or math.isnan(value):
+            return NONE
+        if 0 <= value < self.least:
+            return f"< {self.least:g}"
+        kind = ".4g" if self.digits is None else f".{self.digits}f"
+        return format(self.scale * value, f"{'+' if self.signed else ''}{kind}")
+
+    def interval(self, value: float | None, low: float | None, high: float | None) -> str:
+        """Write a number and, where both are known, its limits: "95.83 (93.92 to 97.16)"."""
+        written = self.number(value)
+        if NONE in (written, self.number(low), self.number(high)):
+            return written
+        return f"{written} ({self.number(low)} to {self.number(high)})"
+
+    def text(self, value: float | None, low: float | None = None, high: float | None = None) -> str:
+        """Write a number with its unit and, where they are known, its limits: "95.83 % (93.92 to 97.16)"."""
+        number, written = self.number(value), self.interval(value, low, high)
+        if number == NONE or not self.unit:
+            return written
+        return f"{number}{_SPACE}{self.unit}{written.removeprefix(number)}"
+
+
+PERCENT = Format("%", 100)
+PERCENT1 = Format("%", 100, digits=1)
+PERCENT0 = Format("%", 100, digits=0)
+POINTS = Format("points", 100, signed=True)
+COUNT = Format(digits=0)
+NUMBER = Format(digits=None)
+P_VALUE = Format(digits=4, least=0.0001)
+SECONDS = Format("s", digits=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table that shows itself whole in a notebook.
+    """A table of numbers that shows itself whole in a notebook.
 
-    Columns of numbers are aligned at their right, and a unit that all of a column have stands once, in
-    its heading.
+    Numbers are aligned at their right. Strings are shown as they are, so that a column of numbers may hold
+    "not run", or a number as a paper prints it.
 
     Attributes
     ----------
     frame : DataFrame
-        What it shows; numbers are formatted beforehand.
+        Numbers in natural units, nan where they are undefined. The limits of the interval of a column
+        "accuracy" are the columns "accuracy low" and "accuracy high"; they are shown in its cells.
     caption : str
-        One sentence that says what the table shows, and on what.
+        One sentence that says what the table shows, and of which images.
+    formats : mapping of str to Format, or to a sequence of Format
+        By column; a sequence has one format a row. Without one, floats have four significant digits.
+    intervals : mapping of str to (str, str)
+        Columns of the limits where they have other names.
+    missing : mapping of str to str
+        By column, what is shown for nan or None: an en dash where a column has a format, else nothing.
     """
 
     frame: pd.DataFrame
     caption: str
+    formats: Mapping[str, Format | Sequence[Format]] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def shown(self) -> pd.DataFrame:
+        """Return the table as it is displayed: strings, with units in the headings."""
+        columns = self._columns()
+        rows = list(zip(*(cells for _, _, cells in columns), strict=True))
+        return pd.DataFrame(rows, columns=[heading for heading, _, _ in columns])
 
     def _repr_html_(self) -> str:
         if not len(self.frame.columns):  # nothing to show but why
             return f"<p>{escape(self.caption)}</p>"
-        columns = [_column(name, self.frame.iloc[:, i]) for i, name in enumerate(self.frame.columns)]
-        head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind, _ in columns)
-        rows = [
-            "".join(f"<td{kind}>{escape(cell)}</td>" for (_, kind, _), cell in zip(columns, row, strict=True))
+        columns = self._columns()
+        # JupyterLab aligns every cell at its right, unless the cell itself says otherwise.
+        kinds = [' class="n" style="text-align: right"' if n else ' style="text-align: left"' for _, n, _ in columns]
+        head = "".join(
+            f'<th scope="col"{kind}>{escape(heading)}</th>'
+            for kind, (heading, _, _) in zip(kinds, columns, strict=True)
+        )
+        body = "\n".join(
+            "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
             for row in zip(*(cells for _, _, cells in columns), strict=True)
-        ]
-        body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-        caption = f"<caption>{escape(self.caption)}</caption>"
+        )
+        caption = f'<caption style="text-align: left">{escape(self.caption)}</caption>'
         # A table that is wider than the page scrolls by itself, with the keyboard too.
         group = f'<div class="table" role="group" tabindex="0" aria-label="{escape(self.caption)}">'
         return (
@@ -51,28 +133,54 @@ class Table:
         )
 
     def __repr__(self) -> str:
-        return f"{self.caption}\n{self.frame.to_string(index=False)}"
+        if not len(self.frame.columns):
+            return self.caption
+        return f"{self.caption}\n{self.shown().to_string(index=False)}"
+
+    def _columns(self) -> list[tuple[str, bool, list[str]]]:
+        """Heading of each column, whether it holds numbers, and its cells."""
+        limits = {name: (f"{name} low", f"{name} high") for name in self.frame.columns} | dict(self.intervals)
+        limits = {name: pair for name, pair in limits.items() if set(pair) <= set(self.frame.columns)}
+        inside = {name for pair in limits.values() for name in pair}
+        return [self._column(name, limits.get(name)) for name in self.frame.columns if name not in inside]
+
+    def _column(self, name, limits):
+        values, rows = list(self.frame[name]), len(self.frame)
+        formats = self.formats.get(name, NUMBER)
+        formats = [formats] * rows if isinstance(formats, Format) else list(formats)
+        ends = [list(self.frame[end]) for end in limits] if limits else [[math.nan] * rows] * 2
+        missing = self.missing.get(name, NONE if name in self.formats else "")
+        units = {each.unit for each, value in zip(formats, values, strict=True) if _is_number(value)}
+        unit = units.pop() if len(units) == 1 else ""
+        cells = [
+            _cell(value, low, high, each, missing, bool(unit))
+            for value, low, high, each in zip(values, *ends, formats, strict=True)
+        ]
+        numeric = name in self.formats or any(map(_is_number, values))
+        return f"{name},{_SPACE}{unit}" if unit else str(name), numeric, cells
 
 
-def _column(name, values) -> tuple[str, str, list[str]]:
-    """Heading, class and cells of a column."""
-    name, cells = str(name), ["" if pd.isna(value) else str(value) for value in values]
-    numbers = [cell for cell in cells if cell not in _NOTHING]
-    if not numbers or not all(map(_NUMBERS.fullmatch, numbers)):
-        return name, "", cells
-    for unit, alone in _UNITS.items():
-        if all(unit in cell for cell in numbers):
-            return f"{name},\N{NO-BREAK SPACE}{alone}", ' class="n"', [cell.replace(unit, "") for cell in cells]
-    return name, ' class="n"', cells
+def _cell(value, low, high, how, missing, unit_in_heading):
+    if not _is_number(value):
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return missing if pd.isna(value) else str(value)
+    if how is NUMBER and not isinstance(value, float):
+        how = COUNT
+    return how.interval(value, low, high) if unit_in_heading else how.text(value, low, high)
+
+
+def _is_number(value):
+    return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def percent(value: float, digits: int = 2) -> str:
     """Write a fraction as a percentage that no line break divides; nan is an en dash."""
-    return "–" if pd.isna(value) else f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
+    return Format("%", 100, digits).text(value)
 
 
 def with_limits(value: float | None, low: float | None, high: float | None, digits: int = 2) -> str:
-    """Write a fraction and its interval as percentages, the limits with one digit; without those that are nan or None."""
+    """Write a fraction and its interval as percentages, the limits with one digit."""
     if pd.isna(value):
         return "–"
     limits = "" if pd.isna(low) else f" ({100 * low:.1f} to {100 * high:.1f})"

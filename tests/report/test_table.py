@@ -1,13 +1,17 @@
-"""Tables show every word, and nothing of what they hold is taken for HTML."""
+"""Tables keep numbers and format them at display; nothing of what they hold is taken for HTML."""
 
 from __future__ import annotations
 
 import math
 import re
 
+import numpy as np
 import pandas as pd
+import pytest
 
-from brainlib.report.table import Table, percent, with_limits
+from brainlib.report.table import COUNT, NUMBER, P_VALUE, PERCENT, POINTS, SECONDS, Format, Table
+
+SPACE = "\N{NO-BREAK SPACE}"
 
 
 def test_hostile_text_is_shown_not_obeyed():
@@ -19,59 +23,87 @@ def test_hostile_text_is_shown_not_obeyed():
     assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 4
 
 
-def test_long_text_and_long_tables_are_not_cut():
+def test_long_text_and_long_tables_are_shown_whole():
     long = "word " * 100
     html = Table(pd.DataFrame({"a": [long] * 80}), "Long.")._repr_html_()
     assert html.count(long.strip()) == 80
 
 
-def test_what_is_missing_is_left_empty():
-    html = Table(pd.DataFrame({"a": [math.nan]}), "Empty.")._repr_html_()
-    assert "<td></td>" in html
+@pytest.mark.parametrize(
+    "how, value, written",
+    [
+        (PERCENT, 0.98765, f"98.77{SPACE}%"),
+        (Format("%", 100, digits=0), 1, f"100{SPACE}%"),
+        (POINTS, 0.001, f"+0.10{SPACE}points"),
+        (POINTS, -0.0071, f"-0.71{SPACE}points"),
+        (COUNT, 3064, "3064"),
+        (NUMBER, 0.123456, "0.1235"),
+        (NUMBER, math.inf, "inf"),
+        (P_VALUE, 0.05, "0.0500"),
+        (P_VALUE, 1e-9, "< 0.0001"),
+        (SECONDS, 12.34, f"12.3{SPACE}s"),
+        (PERCENT, math.nan, "–"),
+        (PERCENT, None, "–"),
+    ],
+)
+def test_a_number_is_written_in_its_format(how, value, written):
+    assert how.text(value) == written
 
 
-def test_numbers_are_aligned_and_a_unit_stands_once_in_its_heading():
-    one = percent(0.5)
-    html = Table(
-        pd.DataFrame(
-            {
-                "score": [one, "–", f"{one} (40.1 to 60.0) of 12"],
-                "mixed": [one, "0.25", "–"],
-                "change": ["+0.10 points", "-0.71 to +0.92 points", "not run"],
-                "count": [3, 12, 7],
-                "words": ["30 of them", "all", ""],
-                "nothing": ["–", "", "–"],
-            }
-        ),
+def test_limits_are_written_where_both_are_known():
+    assert PERCENT.text(0.9583, 0.9392, 0.9716) == f"95.83{SPACE}% (93.92 to 97.16)"
+    assert PERCENT.interval(0.9583, 0.9392, 0.9716) == "95.83 (93.92 to 97.16)"
+    assert PERCENT.text(0.5, math.nan, math.nan) == PERCENT.text(0.5) == f"50.00{SPACE}%"
+    assert PERCENT.text(math.nan, 0.1, 0.2) == "–"
+
+
+def test_a_table_shows_what_its_frame_holds_as_numbers():
+    frame = pd.DataFrame(
+        {
+            "arm": ["a", "b", "c"],
+            "accuracy": [0.5, math.nan, 0.25],
+            "accuracy low": [0.401, math.nan, math.nan],
+            "accuracy high": [0.6, math.nan, math.nan],
+            "printed": ["98%", "not run", "0,95"],
+            "change": [0.001, math.nan, -0.0071],
+            "images": [3, 12, 7],
+            "ratio": [1 / 3, 2.0, math.nan],
+            "known": [True, False, None],
+        }
+    )
+    table = Table(
+        frame,
         "All.",
-    )._repr_html_()
-    heads = re.findall(r"<th scope=\"col\"([^>]*)>([^<]*)", html.replace("\N{NO-BREAK SPACE}", " "))
-    assert heads == [
-        (' class="n"', "score, %"),
-        (' class="n"', "mixed"),
-        (' class="n"', "change, points"),
-        (' class="n"', "count"),
-        ("", "words"),
-        ("", "nothing"),
-    ]
-    rows = [re.findall(r"<td[^>]*>([^<]*)", row) for row in re.findall(r"<tr><td.*", html)]
-    assert rows[0] == ["50.00", one, "+0.10", "3", "30 of them", "–"]
-    assert rows[1][:4] == ["–", "0.25", "-0.71 to +0.92", "12"]
-    assert rows[2][:3] == ["50.00 (40.1 to 60.0) of 12", "–", "not run"]
+        formats={"accuracy": PERCENT, "change": POINTS, "printed": PERCENT},
+        missing={"change": "not run"},
+    )
+    shown = table.shown()
+    assert list(shown) == ["arm", f"accuracy,{SPACE}%", "printed", f"change,{SPACE}points", "images", "ratio", "known"]
+    assert list(shown.iloc[0]) == ["a", "50.00 (40.10 to 60.00)", "98%", "+0.10", "3", "0.3333", "yes"]
+    assert list(shown.iloc[1]) == ["b", "–", "not run", "not run", "12", "2", "no"]
+    assert list(shown.iloc[2]) == ["c", "25.00", "0,95", "-0.71", "7", "", ""]
+    assert table.frame["accuracy"].sum() == 0.75
+    html = table._repr_html_()
+    kinds = re.findall(r'<th scope="col"([^>]*)>', html)
+    assert ['class="n"' in kind for kind in kinds] == [False, True, True, True, True, True, False]
+    for name in ("accuracy", "not run"):
+        assert name in repr(table)
+
+
+def test_rows_of_different_units_carry_their_units():
+    frame = pd.DataFrame(
+        {"score": ["accuracy", "time"], "value": [0.9, 61.0], "a low": [0.8, np.nan], "b": [0.95, np.nan]}
+    )
+    table = Table(frame, "Both.", {"value": [PERCENT, SECONDS]}, intervals={"value": ("a low", "b")})
+    assert list(table.shown()) == ["score", "value"]
+    assert list(table.shown()["value"]) == [f"90.00{SPACE}% (80.00 to 95.00)", f"61.0{SPACE}s"]
+
+
+def test_a_cell_says_how_it_is_aligned_so_that_jupyterlab_agrees():
+    html = Table(pd.DataFrame({"name": ["a"], "n": [1]}), "One.")._repr_html_()
+    assert '<td style="text-align: left">a</td>' in html
+    assert '<td class="n" style="text-align: right">1</td>' in html
 
 
 def test_a_table_of_nothing_is_a_sentence():
     assert Table(pd.DataFrame(), "Nothing & why.")._repr_html_() == "<p>Nothing &amp; why.</p>"
-
-
-def test_a_percentage_has_two_digits_and_no_place_to_break():
-    assert percent(0.98765) == "98.77\N{NO-BREAK SPACE}%"
-    assert percent(1, digits=0) == "100\N{NO-BREAK SPACE}%"
-    assert percent(math.nan) == "–"
-
-
-def test_a_share_with_its_limits_and_without_those_that_are_not_known():
-    space = "\N{NO-BREAK SPACE}"
-    assert with_limits(0.98667, 0.97391, 0.99321) == f"98.67{space}% (97.4 to 99.3)"
-    assert with_limits(0.5, math.nan, math.nan, 1) == with_limits(0.5, None, None, 1) == f"50.0{space}%"
-    assert with_limits(math.nan, 0.1, 0.2) == with_limits(None, None, None) == "–"
