@@ -46,52 +46,39 @@ PROFILES = {
 class Options(BaseModel):
     """What a user may choose of a run.
 
-    Attributes
-    ----------
-    profile : {"smoke", "demo", "full"}
-        See `PROFILES`.
-    data : str
-        Folder that holds one folder a data set, "kaggle" to download, "phantoms"; "" takes the
-        folder that the environment variable BRAINLIB_DATA names, else phantoms.
-    weights : str
-        "imagenet" (downloaded by Keras), "random", or a folder of weight files; "" takes random
-        weights on phantoms and, on real images, the folder that BRAINLIB_WEIGHTS names, else
-        imagenet.
-    backbone : dict of str
-        Backbones to substitute, such as ``{"resnet50v2": "mobilenet_v2"}``.
-    arms, scenarios : list of str
-        Parts of a paper to run; [] for those that it names for the profile, ["all"] for every one.
-    seed : int
-        Of splits, initialisation and the order of the images.
-    seeds : int
-        How many runs, the first by `seed`, each next one by the following number.
-    retrain : bool
-        Train everything again with copies kept together, beside the protocol as published.
-    controls : bool
-        Train on shuffled labels, masked images and phantoms as well, and plant copies for the audit.
-    scheduler : str
-        Address of a Dask scheduler; "" trains in the notebook's own process.
-    out : str
-        Folder of the reports; the store of trained models lies in it.
-    fresh : bool
-        Train again what is in the store.
+    The text below each field is also the help of ``brainlib run``.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
     profile: Literal["smoke", "demo", "full"] = "demo"
+    """how much of a protocol is run: smoke (seconds a notebook), demo (minutes) or full (the paper's full protocol)"""
     data: str = ""
+    """folder with one folder for each data set (br35h, navoneel, ...), 'kaggle' to download them, or 'phantoms';
+    by default the folder that BRAINLIB_DATA names, else phantoms"""
     weights: str = ""
+    """'imagenet' (downloaded by Keras), 'random', or a folder of Keras' weight files; by default random on phantoms,
+    else the folder that BRAINLIB_WEIGHTS names, else imagenet"""
     backbone: dict[str, str] = {}
+    """backbones to substitute, A=B for B in place of A; tables and figures name the substitution"""
     arms: list[str] = []
+    """arms to run, or 'all'; by default those that the paper names for the profile"""
     scenarios: list[str] = []
+    """scenarios to run, or 'all'; by default those that the paper names for the profile"""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """seed of splits, initial weights, dropout and the order of the images"""
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
+    """number of seeds; the whole study is repeated for each, counting up from the seed"""
     retrain: bool = False
+    """also train everything again with duplicates kept apart from the test images"""
     controls: bool = False
+    """also train the negative controls, and plant duplicates to measure the recall of the audit"""
     scheduler: str = ""
+    """address of a Dask scheduler that trains the models; by default this machine does"""
     out: str = "reports"
+    """folder of the report and of the store of trained models"""
     fresh: bool = False
+    """retrain even if a stored result exists"""
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Options:
