@@ -61,8 +61,8 @@ def predictions(part: str, tp: int, fn: int, fp: int, tn: int) -> pd.DataFrame:
 def result(trial, counts: tuple[int, int, int, int], best=None) -> TrialResult:
     """A result with this confusion matrix at the last epoch and, if given, another at the best."""
     phase = trial.phases[-1].name
-    table = predictions(trial.watched, *counts).assign(phase=phase)
-    epochs = [table if best is None else predictions(trial.watched, *best), table]
+    table = predictions(trial.monitored, *counts).assign(phase=phase)
+    epochs = [table if best is None else predictions(trial.monitored, *best), table]
     right = [((t["p_yes"] > 0.5) == (t["label"] == "yes")).mean() for t in epochs]
     history = pd.DataFrame(
         {
@@ -110,7 +110,7 @@ def result_of_classes(trial, tables: dict[str, dict[str, dict[str, int]]]) -> Tr
             }
         )
     table = pd.concat(parts, ignore_index=True)
-    epochs = table[table["part"] == trial.watched].drop(columns=["part", "phase", "group"])
+    epochs = table[table["part"] == trial.monitored].drop(columns=["part", "phase", "group"])
     return TrialResult(trial, table, pd.DataFrame(rows), epochs.assign(epoch=1), FACTS)
 
 

@@ -36,11 +36,11 @@ def small_trial(dataset: DataSet, **changes) -> Trial:
         "batch_size": 8,
         "loss": "binary_crossentropy",
         "seed": 0,
-        "watched": "validation",
+        "monitored": "validation",
     }
     return Trial(**{**given, **changes})
 
 
 def final_trial(dataset: DataSet, **changes) -> Trial:
     """A small trial that keeps its model, in the place of the final CNN of jardim."""
-    return small_trial(dataset, paper="jardim", stage="final", watched="test", keep_model=True, **changes)
+    return small_trial(dataset, paper="jardim", stage="final", monitored="test", keep_model=True, **changes)

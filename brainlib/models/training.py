@@ -60,8 +60,8 @@ class Epoch:
     """What became of one epoch.
 
     `loss` and `accuracy` are Keras' running means over the training batches (with dropout and
-    augmentation on); `val_loss` and `val_accuracy` are of the watched images after the
-    epoch, computed from `watched`, their predictions of shape (m, outputs).
+    augmentation on); `val_loss` and `val_accuracy` are of the monitored images after the
+    epoch, computed from `monitored`, their predictions of shape (m, outputs).
     """
 
     phase: str
@@ -71,7 +71,7 @@ class Epoch:
     val_loss: float
     val_accuracy: float
     seconds: float
-    watched: np.ndarray = field(repr=False, compare=False)
+    monitored: np.ndarray = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Task:
     pixels : ndarray of uint8, shape (n, size, size, channels)
     targets : ndarray of float32, shape (n, 1) or (n, classes)
         1 for the positive class, or one-hot.
-    train, watched : ndarray of int
+    train, monitored : ndarray of int
         Rows to train on, a row that counts several times named as often; rows to predict after
         every epoch.
     content : str
@@ -93,7 +93,7 @@ class Task:
     pixels: np.ndarray
     targets: np.ndarray
     train: np.ndarray
-    watched: np.ndarray
+    monitored: np.ndarray
     content: str
 
 
@@ -170,7 +170,7 @@ def fit(
         epochs += more
         said = predict(body, inputs, np.arange(len(task.pixels)))
         # A row's last digits depend on its neighbours in a batch; keep one answer an image.
-        said[task.watched] = epochs[-1].watched
+        said[task.monitored] = epochs[-1].monitored
         predicted.append(said)
     return epochs, predicted
 
@@ -197,18 +197,18 @@ def _fit_phase(network, task, phase, batch_size, loss, order, store, report):
         batches = _batches(inputs, task.targets, order.permutation(task.train), batch_size)
         logs = trained.fit(batches, shuffle=False, verbose=0).history
         seconds = time.perf_counter() - start
-        watched = predict(body, inputs, task.watched)
-        truth = task.targets[task.watched]
+        monitored = predict(body, inputs, task.monitored)
+        truth = task.targets[task.monitored]
         epochs.append(
             Epoch(
                 phase.name,
                 number + 1,
                 logs["loss"][0],
                 logs["accuracy"][0],
-                cross_entropy(truth, watched),
-                accuracy(truth, watched),
+                cross_entropy(truth, monitored),
+                accuracy(truth, monitored),
                 seconds,
-                watched,
+                monitored,
             )
         )
         report(epochs[-1])

@@ -253,7 +253,7 @@ def _settings(trial):
         for key, value in phase.items():
             if key != "name":
                 yield f"{phase['name']}: {key.replace('_', ' ')}", value
-    for key in ("batch_size", "loss", "seed", "watched", "oversampled"):
+    for key in ("batch_size", "loss", "seed", "monitored", "oversampled"):
         if trial[key] != "":
             yield key.replace("_", " "), trial[key]
 

@@ -114,7 +114,7 @@ class Results:
             return Estimate(mean, interval.low, interval.high, 0, interval.method)
         if metric.over == "epochs":
             column = {"training_seconds": "seconds", "training_loss": "loss"}
-            column = column.get(metric.name, f"watched_{metric.name}")
+            column = column.get(metric.name, f"val_{metric.name}")
             values = self.trial(arm, stage, scenario).curve(phase)[column]
             method = "mean over the epochs of one model, no interval"
             return Estimate(float(values.mean()), math.nan, math.nan, len(values), method)

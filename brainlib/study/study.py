@@ -315,7 +315,7 @@ class Study:
             batch_size=protocol.batch_size.value,
             loss=protocol.loss.value,
             seed=self.options.seed,
-            watched="validation" if fold or protocol.validation else "test",
+            monitored="validation" if fold or protocol.validation else "test",
             scenario=scenario,
             oversampled=protocol.oversample.value if protocol.oversample else "",
             groups=groups,

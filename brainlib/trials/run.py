@@ -170,7 +170,7 @@ def _train(trial, dataset, folder, report):
         pixels,
         _targets(labels, trial.classes, outputs),
         train,
-        np.flatnonzero(parts == trial.watched),
+        np.flatnonzero(parts == trial.monitored),
         _content(table["byte_hash"].iloc[rows], trial),
     )
     with training.undisturbed(trial.seed):
@@ -199,7 +199,7 @@ def _train(trial, dataset, folder, report):
             "group": dataset.group_ids()[rows],
         }
     )
-    watched = base.iloc[task.watched][["path", "label"]].reset_index(drop=True)
+    monitored = base.iloc[task.monitored][["path", "label"]].reset_index(drop=True)
     training_seconds = sum(epoch.seconds for epoch in epochs)
     total = time.perf_counter() - started
     store.save(
@@ -223,7 +223,7 @@ def _train(trial, dataset, folder, report):
             "history": _history(epochs),
             "epochs": pd.concat(
                 [
-                    pd.concat([watched, _columns(e.watched, trial.classes)], axis=1).assign(epoch=n)
+                    pd.concat([monitored, _columns(e.monitored, trial.classes)], axis=1).assign(epoch=n)
                     for n, e in enumerate(epochs, start=1)
                 ],
                 ignore_index=True,

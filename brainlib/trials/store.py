@@ -22,6 +22,8 @@ from brainlib import progress
 from brainlib.errors import StoreError
 
 _FACTS, _MODEL = "trial.json", "model.keras"
+#: Columns of stored histories under their names of today.
+_RENAMED = {"watched_loss": "val_loss", "watched_accuracy": "val_accuracy"}
 
 
 def save(folder: Path, key: str, facts: dict, tables: dict[str, pd.DataFrame], model=None) -> None:
@@ -114,6 +116,8 @@ def facts(folder: Path, key: str) -> dict:
     found = _verified(target)
     if found is None:
         raise StoreError(f"{target}: expected a stored result, found none that verifies; run again")
+    if "watched" in (trial := found.get("trial", {})):  # stored before fields were renamed and added
+        trial |= {"monitored": trial.pop("watched"), "conditions": ["not recorded"]}
     return found
 
 
@@ -127,7 +131,8 @@ def read(folder: Path, key: str) -> tuple[dict, dict[str, pd.DataFrame]]:
     """
     found, target = facts(folder, key), folder / "trials" / key
     names = [name for name in found["sha256"] if name.endswith(".parquet")]
-    return found, {name.removesuffix(".parquet"): pd.read_parquet(target / name) for name in names}
+    tables = {name.removesuffix(".parquet"): pd.read_parquet(target / name) for name in names}
+    return found, {name: table.rename(columns=_RENAMED) for name, table in tables.items()}
 
 
 def load_model(folder: Path, key: str):

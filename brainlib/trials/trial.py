@@ -49,7 +49,7 @@ class Trial:
     loss : {"binary_crossentropy", "categorical_crossentropy"}
     seed : int
         Of initialisation, dropout, augmentation and the order of the images.
-    watched : {"validation", "test"}
+    monitored : {"validation", "test"}
         The part that is predicted after every epoch.
     scenario : str
         What a paper calls these classes; not a part of the key.
@@ -59,6 +59,8 @@ class Trial:
         Fingerprint of what a split by group keeps together; "" for a split by image.
     keep_model : bool
         Whether the trained model is stored as well. Not a part of the key.
+    conditions : tuple of str
+        Why the numbers of this model are not comparable with the paper's. Not a part of the key.
     """
 
     paper: str
@@ -74,11 +76,12 @@ class Trial:
     batch_size: int
     loss: str
     seed: int
-    watched: str
+    monitored: str
     scenario: str = ""
     oversampled: str = ""
     groups: str = ""
     keep_model: bool = False
+    conditions: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -105,8 +108,9 @@ class Trial:
     def key(self) -> str:
         """24 hexadecimal digits that change with whatever changes the result."""
         spec = dataclasses.asdict(self)
-        for name in ("paper", "arm", "stage", "scenario", "keep_model"):
+        for name in ("paper", "arm", "stage", "scenario", "keep_model", "conditions"):
             del spec[name]
+        spec["watched"] = spec.pop("monitored")  # its name in the keys of stored results
         # The bytes of a weights file matter, not where it lies; refusing a split changes none.
         del spec["weights"]["file"], spec["split"]["leakage"]
         if not self.groups:
@@ -129,7 +133,7 @@ class TrialResult:
         One row an epoch: phase, epoch (counted through all phases), loss, accuracy, val_loss,
         val_accuracy, seconds.
     epochs : DataFrame
-        What was said of the watched part after every epoch: epoch, path, label, ``p_CLASS``.
+        What was said of the monitored part after every epoch: epoch, path, label, ``p_CLASS``.
     facts : dict
         ``seconds`` (training, and everything else), ``peak_memory_mib`` of the process so far
         (on a cluster a trial has its own), ``environment``.
@@ -162,13 +166,13 @@ class TrialResult:
     def judged(self, part: str, phase: str = "", epoch: str = "last") -> pd.DataFrame:
         """Predictions of a part after the "last" epoch of a phase, or after its "best" one.
 
-        Only the watched part was predicted after every epoch, so the best one is its own.
+        Only the monitored part was predicted after every epoch, so the best one is its own.
         """
         table = self.part(part, phase)
         if epoch == "last":
             return table
-        if part != self.trial.watched:
-            raise UsageError(f"the best epoch is known of the {self.trial.watched} part alone, received '{part}'")
+        if part != self.trial.monitored:
+            raise UsageError(f"the best epoch is known of the {self.trial.monitored} part alone, received '{part}'")
         columns = [f"p_{name}" for name in self.trial.classes]
         chosen = self.epochs[self.epochs["epoch"] == self.best_epoch(phase)]
         return table.drop(columns=columns).merge(chosen[["path", *columns]], on="path", validate="one_to_one")
@@ -178,6 +182,6 @@ class TrialResult:
         return self.history[self.history["phase"] == (phase or self.trial.phases[-1].name)]
 
     def best_epoch(self, phase: str = "") -> int:
-        """The epoch of a phase with the highest accuracy on the watched part; the first of equals."""
+        """The epoch of a phase with the highest accuracy on the monitored part; the first of equals."""
         curve = self.curve(phase)
         return int(curve.loc[curve["val_accuracy"].idxmax(), "epoch"])

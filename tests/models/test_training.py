@@ -172,7 +172,7 @@ def test_phases_train_their_layers_and_leave_the_others_alone(both_ways):
     }
 
 
-def test_epochs_tell_loss_and_accuracy_of_the_watched_images(both_ways):
+def test_epochs_tell_loss_and_accuracy_of_the_monitored_images(both_ways):
     data, _, _, _, _, epochs, predicted, _ = both_ways
     assert [(e.phase, e.number) for e in epochs] == [
         ("head", 1),
@@ -181,12 +181,12 @@ def test_epochs_tell_loss_and_accuracy_of_the_watched_images(both_ways):
         ("last block", 2),
         ("head again", 1),
     ]
-    truth, said = data.targets[data.watched], predicted[data.watched].astype(float)
+    truth, said = data.targets[data.monitored], predicted[data.monitored].astype(float)
     loss = -np.log(np.where(truth == 1, said, 1 - said)).mean()
     assert epochs[-1].val_loss == pytest.approx(loss, rel=1e-6)
     assert epochs[-1].val_accuracy == ((said > 0.5) == (truth == 1)).mean()
     # The last epoch's and the final predictions of an image are one number.
-    np.testing.assert_array_equal(epochs[-1].watched, predicted[data.watched])
+    np.testing.assert_array_equal(epochs[-1].monitored, predicted[data.monitored])
 
 
 def test_a_second_phase_goes_on_from_the_first(tmp_path):
@@ -211,7 +211,7 @@ def test_the_backbone_sees_each_image_once_for_all_epochs_phases_and_folds(passe
     two_phases = (Phase("a", "head", 3, 1e-2), Phase("b", "head", 2, 1e-3))
     assert passed(data, two_phases) == N
     # Another fold: the same images, other rows to train on.
-    fold = Task(data.pixels, data.targets, data.watched, data.train, data.content)
+    fold = Task(data.pixels, data.targets, data.monitored, data.train, data.content)
     assert passed(fold, two_phases[:1]) == 0
     # Other images, or a backbone of other weights, have other activations.
     assert passed(task(seed=1), two_phases[:1]) == N
@@ -313,12 +313,12 @@ def test_batches_follow_the_order_drawn_from_the_seed(tmp_path):
             seen.append(np.array(rows))
             return np.asarray(super().__getitem__(rows))
 
-    recorded = Task(data.pixels, data.targets.view(Recorder), data.train, data.watched, "r")
+    recorded = Task(data.pixels, data.targets.view(Recorder), data.train, data.monitored, "r")
     network = built(CNN)
     fitted(network, recorded, (Phase("a", "all", 2, 1e-3),), tmp_path, seed=3)
     order = np.random.default_rng([3, 0])
     expected = [order.permutation(data.train) for _ in range(2)]
-    batches = [rows for rows in seen if not np.array_equal(rows, data.watched)]
+    batches = [rows for rows in seen if not np.array_equal(rows, data.monitored)]
     # Keras looks at the first two batches of an epoch before it trains on all three.
     epochs = [b for e in expected for b in (e[:6], e[6:12], e[:6], e[6:12], e[12:])]
     assert [b.tolist() for b in batches] == [b.tolist() for b in epochs]
@@ -406,9 +406,9 @@ def test_accuracy_by_hand():
     assert training.accuracy(four, said) == 0.5
 
 
-def test_no_watched_image_gives_no_number_instead_of_an_error(tmp_path):
+def test_no_monitored_image_gives_no_number_instead_of_an_error(tmp_path):
     data = task()
-    none = Task(data.pixels, data.targets, data.train, data.watched[:0], data.content)
+    none = Task(data.pixels, data.targets, data.train, data.monitored[:0], data.content)
     network = built(CNN)
     epochs, (predicted,) = fitted(network, none, (Phase("a", "all", 1, 1e-3),), tmp_path)
     assert math.isnan(epochs[0].val_loss) and math.isnan(epochs[0].val_accuracy)

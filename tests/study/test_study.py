@@ -59,8 +59,8 @@ def test_jardim_trains_each_arm_in_three_folds_and_once_more(full):
         (arm, stage) for arm in ("cnn", "transfer") for stage in ("fold 1", "fold 2", "fold 3", "final")
     ]
     assert [t.keep_model for t in trials] == [False, False, False, True] * 2
-    assert {t.watched for t in trials if t.split.fold} == {"validation"}
-    assert {t.watched for t in trials if not t.split.fold} == {"test"}
+    assert {t.monitored for t in trials if t.split.fold} == {"validation"}
+    assert {t.monitored for t in trials if not t.split.fold} == {"test"}
     assert len({t.key for t in trials}) == 8
     cnn = trials[0]
     assert (cnn.size, cnn.batch_size, cnn.loss, cnn.epochs) == (240, 32, "binary_crossentropy", 30)
@@ -76,7 +76,7 @@ def test_hajhashem_trains_one_model(monkeypatch, tmp_path):
     (trial,) = study_of("hajhashem", monkeypatch, tmp_path, images=253).trials()
     assert (trial.size, trial.loss, trial.epochs) == (224, "categorical_crossentropy", 10)
     assert dict(trial.phases[0].augmentation) == {"flip": "horizontal", "rotation": 15}
-    assert (trial.split.folds, trial.watched, trial.keep_model) == (0, "test", True)
+    assert (trial.split.folds, trial.monitored, trial.keep_model) == (0, "test", True)
 
 
 def test_a_substitute_is_scaled_as_its_own_weights_expect(monkeypatch, tmp_path):

@@ -94,7 +94,7 @@ def test_an_error_that_cannot_travel_is_told_with_its_traceback():
 
 def test_a_process_ends_when_the_one_that_asked_for_it_is_killed(tmp_path):
     program = (
-        "import os, time\nfrom brainlib import processes\n"
+        "import os, time\nfrom brainlib.trials import processes\n"
         "def wait(path, report):\n"
         "    with open(path + '.new', 'w') as file:\n"
         "        file.write(str(os.getpid()))\n"

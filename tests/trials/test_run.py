@@ -35,7 +35,7 @@ def shared(tmp_path_factory):
     """A store with phantoms in it and one trained trial that keeps its model."""
     folder = tmp_path_factory.mktemp("shared")
     dataset = phantoms(folder)
-    trial = small_trial(dataset, keep_model=True)
+    trial = small_trial(dataset, keep_model=True, conditions=("other images",))
     lines = []
     (result,) = run_trials([trial], dataset, folder, log=lines.append)
     return folder, dataset, result, lines
@@ -94,7 +94,7 @@ BASE = Trial(
     batch_size=8,
     loss="binary_crossentropy",
     seed=0,
-    watched="validation",
+    monitored="validation",
 )
 OTHER = {
     "paper": "yim",
@@ -106,13 +106,14 @@ OTHER = {
     "batch_size": 9,
     "loss": "categorical_crossentropy",
     "seed": 1,
-    "watched": "test",
+    "monitored": "test",
     "scenario": "glioma",
     "oversampled": "yes",
     "groups": "00112233",
     "keep_model": True,
+    "conditions": ("other images",),
 }
-NO_PART_OF_THE_KEY = {"paper", "arm", "stage", "scenario", "keep_model"}
+NO_PART_OF_THE_KEY = {"paper", "arm", "stage", "scenario", "keep_model", "conditions"}
 
 
 def other_value(value):
@@ -175,9 +176,9 @@ def test_every_field_of_a_trial_was_changed():
 
 def test_a_key_is_the_same_in_another_process():
     code = (
-        "from brainlib.trial import Trial\nfrom brainlib.models import ModelSpec\n"
-        "from brainlib.splits import Split\nfrom brainlib.training import Phase\n"
-        f"from brainlib.weights import Weights\nprint({BASE!r}.key)"
+        "from brainlib.trials.trial import Trial\nfrom brainlib.models.build import ModelSpec\n"
+        "from brainlib.data.splits import Split\nfrom brainlib.models.training import Phase\n"
+        f"from brainlib.models.backbones import Weights\nprint({BASE!r}.key)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code],
@@ -187,6 +188,15 @@ def test_a_key_is_the_same_in_another_process():
         env={**os.environ, "PYTHONHASHSEED": "77"},
     )
     assert ran.stdout.strip() == BASE.key
+
+
+def test_keys_are_those_of_results_that_were_stored_before_fields_were_renamed_and_added(monkeypatch):
+    # Computed by version 56078bb.
+    monkeypatch.setattr(trial, "version", lambda name: "1.0")
+    assert BASE.key == "4b26eee82e079e5d687db9b0"
+    split = Split(holdout=0.25, folds=3, fold=1, by="group")
+    other = dataclasses.replace(BASE, monitored="test", groups="00112233", oversampled="yes", split=split)
+    assert other.key == "4b60e7aa7143159895958cae"
 
 
 @pytest.mark.parametrize("name", ["TensorFlow", "Keras"])
@@ -224,11 +234,11 @@ def test_the_positive_probability_is_the_stored_models_output(shared):
 def test_history_and_epochs_agree_with_the_predictions(shared):
     *_, result, _ = shared
     assert result.history["epoch"].tolist() == [1, 2]
-    watched = result.part("validation")
+    monitored = result.part("validation")
     last = result.epochs[result.epochs["epoch"] == 2]
-    assert last["path"].tolist() == watched["path"].tolist()
-    np.testing.assert_array_equal(last["p_yes"], watched["p_yes"])
-    right = ((watched["p_yes"] > 0.5) == (watched["label"] == "yes")).mean()
+    assert last["path"].tolist() == monitored["path"].tolist()
+    np.testing.assert_array_equal(last["p_yes"], monitored["p_yes"])
+    right = ((monitored["p_yes"] > 0.5) == (monitored["label"] == "yes")).mean()
     assert result.history["val_accuracy"].iloc[-1] == pytest.approx(right)
 
 
@@ -273,7 +283,7 @@ def test_several_classes_are_columns_in_the_order_of_the_paper(shared, store):
 def test_images_of_other_classes_play_no_part(tmp_path):
     dataset = datasets.load("nickparvar", "phantoms", tmp_path, phantoms=40)
     trial = small_trial(
-        dataset, classes=("notumor", "glioma"), split=Split(published=True, leakage="as_published"), watched="test"
+        dataset, classes=("notumor", "glioma"), split=Split(published=True, leakage="as_published"), monitored="test"
     )
     (result,) = run_trials([trial], dataset, tmp_path, log=[].append)
     table = result.predictions.merge(dataset.table[["path", "part"]], on="path")
@@ -297,7 +307,7 @@ def test_every_phase_leaves_its_predictions(shared, store):
     assert result.best_epoch("first") == 1 and result.best_epoch() in (2, 3)
 
 
-def test_the_best_epoch_of_images_that_were_not_watched_is_refused(shared):
+def test_the_best_epoch_of_images_that_were_not_monitored_is_refused(shared):
     with pytest.raises(UsageError, match="known of the validation part alone, received 'test'"):
         shared[2].judged("test", epoch="best")
 
@@ -520,3 +530,4 @@ def test_a_trial_is_stored_as_json_that_says_what_was_asked(shared):
     stored = json.loads((folder / "trials" / result.trial.key / "trial.json").read_text())
     assert stored["trial"]["phases"][0]["learning_rate"] == 1e-3
     assert stored["trial"]["split"]["folds"] == 3
+    assert stored["trial"]["conditions"] == ["other images"]

@@ -53,6 +53,14 @@ def test_a_result_comes_back_as_it_was(store, kept):
         pd.testing.assert_frame_equal(found[name], table)
 
 
+def test_a_result_that_was_stored_under_earlier_names_is_read_under_those_of_today(store):
+    history = pd.DataFrame({"epoch": [1], "watched_loss": [0.5], "watched_accuracy": [0.75]})
+    save(store, "key", {"trial": {"watched": "test", "seed": 1}}, {"history": history})
+    facts, found = read(store, "key")
+    assert facts["trial"] == {"seed": 1, "monitored": "test", "conditions": ["not recorded"]}
+    assert found["history"].columns.tolist() == ["epoch", "val_loss", "val_accuracy"]
+
+
 def test_only_json_and_parquet_are_written(kept):
     assert {file.name for file in kept.iterdir()} == {
         "trial.json",
@@ -210,7 +218,7 @@ def test_two_processes_that_save_the_same_results_do_no_harm(store):
         save(store, key, {"by": 0}, {})
     code = (
         "import pathlib, sys, time\n"
-        "from brainlib.store import save\n"
+        "from brainlib.trials.store import save\n"
         "import pandas\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         f"for key in {keys}:\n"

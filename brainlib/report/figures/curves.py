@@ -31,7 +31,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], title: str, watched: 
     title : str
         What was trained.
     watched : str
-        The part that was predicted after every epoch (`Trial.watched`).
+        The part that was predicted after every epoch (`Trial.monitored`).
 
     Raises
     ------
@@ -76,7 +76,7 @@ def loss_curve(history: pd.DataFrame, title: str, watched: str) -> Plot:
         `TrialResult.history`.
     title : str
     watched : str
-        The part that was predicted after every epoch (`Trial.watched`).
+        The part that was predicted after every epoch (`Trial.monitored`).
 
     Raises
     ------

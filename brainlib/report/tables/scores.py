@@ -218,7 +218,7 @@ def best_epochs(results: Results) -> Table:
                 {
                     "arm": results.study.title(arm, scenario),
                     "trained": f"{stage}, {phase.name}" if len(result.trial.phases) > 1 else stage,
-                    "judged on": result.trial.watched,
+                    "judged on": result.trial.monitored,
                     "last epoch": percent(curve["val_accuracy"].iloc[-1]),
                     "best epoch": percent(flattered["val_accuracy"]),
                     "which": best,
