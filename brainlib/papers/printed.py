@@ -73,6 +73,19 @@ class Printed:
         """Half a unit of the last printed digit, in natural units: how far rounding reaches."""
         return 0.5 * 10.0**-self.decimals * self.scale
 
+    def text(self, unit: str | None = None) -> str:
+        """Write the number with the digits that were printed, no more: "98" for "98%", ">97" for ">97%".
+
+        Parameters
+        ----------
+        unit : str, optional
+            A key of `UNITS`, in which the number is written without its sign; by default the one that
+            was printed. "0,95" is "0.95" by itself and "95" in "%".
+        """
+        scale = self.scale if unit is None else UNITS[unit]
+        decimals = max(0, self.decimals + round(math.log10(scale / self.scale)))
+        return f"{'' if self.operator == '=' else self.operator}{self.value / scale:.{decimals}f}"
+
 
 @dataclass(frozen=True)
 class Verdict:

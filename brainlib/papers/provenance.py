@@ -243,3 +243,21 @@ class Arm(Frozen):
         if len(set(names)) < len(names):
             raise ValueError(f"phases: expected different names, received {names}")
         return self
+
+
+def values(part: Any) -> Any:
+    """Strip the provenance: a part of a paper with each setting's value in place of the setting.
+
+    Parameters
+    ----------
+    part
+        A model of settings (`Protocol`, `ModelSettings`, `Phase`, ...), which becomes a dict by the
+        names of its fields, or anything within one. Dicts and tuples keep their kind.
+    """
+    if isinstance(part, Setting):
+        return part.value
+    if isinstance(part, BaseModel):
+        return {key: values(value) for key, value in part}
+    if isinstance(part, dict):
+        return {key: values(value) for key, value in part.items()}
+    return tuple(map(values, part)) if isinstance(part, tuple) else part

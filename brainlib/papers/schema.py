@@ -8,6 +8,7 @@ here is interpreted: what a claim means as a number is the business of `brainlib
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,6 +25,7 @@ from pydantic import (
 from brainlib.errors import PaperError
 from brainlib.papers.cross_checks import order_problems, problems
 from brainlib.papers.plain_yaml import read_plain_yaml, shorten
+from brainlib.papers.printed import Printed, printed_number
 from brainlib.papers.provenance import (
     Arm,
     Count,
@@ -38,6 +40,7 @@ from brainlib.papers.provenance import (
 if TYPE_CHECKING:
     import pandas as pd
 
+_parsed = lru_cache(maxsize=None)(printed_number)
 Stage = Annotated[str, StringConstraints(pattern=r"^(fold [1-9][0-9]?|folds|validation|test)$")]
 
 
@@ -196,6 +199,16 @@ class Claim(Frozen):
     phase: str | None = None
     metric: Metric | None = None
     why_not: Text | None = None
+
+    @property
+    def number(self) -> Printed:
+        """The number in `printed`, parsed once; `PaperError` where there is not exactly one."""
+        return _parsed(self.printed, self.unit)
+
+    @property
+    def value(self) -> float:
+        """The printed number in natural units: a fraction for "97.94%", seconds for a time."""
+        return self.number.value
 
 
 class Paper(Frozen):

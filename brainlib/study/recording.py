@@ -13,7 +13,7 @@ from dataclasses import asdict
 from brainlib.data.datasets import info_of
 from brainlib.io import writing
 from brainlib.papers.consistency.checks import Check
-from brainlib.papers.printed import Verdict, printed_number
+from brainlib.papers.printed import Verdict
 from brainlib.papers.schema import Claim
 from brainlib.stats import intervals
 from brainlib.stats.estimates import Estimate
@@ -132,7 +132,7 @@ def printed_interval(claim: Claim) -> intervals.Interval | None:
     share = metric.name == "accuracy" or (metric.name, metric.average) == ("sensitivity", "weighted")
     if not (share and claim.n and metric.over == "value"):
         return None
-    printed = printed_number(claim.printed, claim.unit)
+    printed = claim.number
     return intervals.wilson_interval(round(printed.value * claim.n), claim.n)
 
 

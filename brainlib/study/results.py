@@ -13,7 +13,7 @@ import pandas as pd
 
 from brainlib import progress
 from brainlib.errors import DataError
-from brainlib.papers.printed import Printed, printed_number
+from brainlib.papers.printed import Printed
 from brainlib.papers.schema import Metric
 from brainlib.report.table import Table, percent
 from brainlib.stats import estimates, intervals, metrics
@@ -233,7 +233,7 @@ class Results:
         metric = _metric(metric)
         last = self.study.paper.arms[arm].phases[-1].name
         found = [
-            (not claim.where.startswith("Table"), printed_number(claim.printed, claim.unit))
+            (not claim.where.startswith("Table"), claim.number)
             for claim in self.study.paper.claims
             if claim.metric == metric
             and (claim.arm, claim.stage, claim.scenario or "") == (arm, stage, scenario)

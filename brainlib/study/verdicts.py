@@ -13,7 +13,7 @@ import pandas as pd
 from brainlib.papers import printed as printing
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.consistency.checks import Check
-from brainlib.papers.printed import INCONSISTENT, Verdict, printed_number
+from brainlib.papers.printed import INCONSISTENT, Verdict
 from brainlib.papers.schema import Claim
 from brainlib.report.table import Table, percent
 from brainlib.stats import intervals
@@ -80,7 +80,7 @@ class Verdicts:
         return self._judged(claim, self.results, impossible)
 
     def _judged(self, claim, results, impossible):
-        printed = printed_number(claim.printed, claim.unit)
+        printed = claim.number
         estimate, notes = self._reproduce(claim, results)
         margin = self.margin(claim, estimate)
         verdict = printing.verdict(printed, estimate.value, estimate.low, estimate.high, margin, notes, impossible)
@@ -159,7 +159,7 @@ class Verdicts:
         for claim, estimate, verdict in self.claims:
             if estimate is None and verdict.verdict != INCONSISTENT:
                 continue
-            printed = printed_number(claim.printed, claim.unit)
+            printed = claim.number
             key = (
                 claim.metric,
                 claim.arm,
@@ -222,7 +222,7 @@ class Verdicts:
             name = claim.metric and claim_name(claim)
             if not values or name in rows or not np.isfinite(values).all():
                 continue
-            printed = printed_number(claim.printed, claim.unit)
+            printed = claim.number
             shown = partial(_number, printed=printed, unit=claim.unit)
 
             low, high = min(values), max(values)

@@ -5,7 +5,6 @@ from fractions import Fraction
 
 import pytest
 
-from brainlib.papers.printed import printed_number
 from brainlib.papers.schema import load_paper
 
 PAPER = load_paper("lu")
@@ -69,7 +68,7 @@ def test_figures_of_the_text_are_kept_as_printed():
 
 def test_every_figure_that_can_be_computed_is_one_number_of_its_unit():
     for claim in (c for c in CLAIMS.values() if c.metric):
-        printed = printed_number(claim.printed, claim.unit)
+        printed = claim.number
         assert printed.value <= 1 if claim.unit == "%" else printed.value > 100, claim.id
 
 

@@ -72,6 +72,20 @@ def test_a_number_formatted_as_a_percentage_is_read_back():
         assert abs(printed.value - value) <= printed.tolerance * (1 + 1e-9)
 
 
+@pytest.mark.parametrize(
+    ("text", "unit", "shown"),
+    [
+        ("98%", None, "98"), ("98%", "%", "98"), ("97.94%", "%", "97.94"), ("0,95", None, "0.95"),
+        ("0,95", "%", "95"), ("0.9", "%", "90"), ("0.8431", "%", "84.31"), (">97%", None, ">97"),
+        ("T ≈ 0.3977", None, "≈0.3977"), ("3,264 images", None, "3264"), ("0.092%", "percent^2", "0.092"),
+        ("20 per fold", "s", "1200"),
+    ],
+)  # fmt: skip
+def test_a_printed_number_is_shown_with_the_digits_that_were_printed(text, unit, shown):
+    own = {"3,264 images": "images", "20 per fold": "min", "0.092%": "percent^2"}.get(text)
+    assert printed_number(text, own).text(unit) == shown
+
+
 PRINTED = Printed(0.95, 2, 0.01)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from brainlib.papers.printed import Printed, printed_number
+from brainlib.papers.printed import Printed
 from brainlib.papers.schema import Claim, Paper
 
 CONSISTENT, CONDITIONAL, IMPOSSIBLE = FINDINGS = ("consistent", "conditional", "impossible")
@@ -75,11 +75,7 @@ class Number:
 
 def numbers(paper: Paper, *over: str) -> list[Number]:
     """The claims of a paper that are one exact number, of a metric taken over one of these."""
-    found = [
-        Number(claim, printed_number(claim.printed, claim.unit))
-        for claim in paper.claims
-        if claim.metric and claim.metric.over in over
-    ]
+    found = [Number(claim, claim.number) for claim in paper.claims if claim.metric and claim.metric.over in over]
     return [number for number in found if number.printed.operator in "=≈"]
 
 

@@ -25,7 +25,6 @@ from brainlib.papers.consistency.checks import (
     numbers,
     overlap,
 )
-from brainlib.papers.printed import printed_number
 from brainlib.papers.schema import Metric, Paper
 from brainlib.stats.intervals import corrected_resampled_t, paired_t, unpaired_t
 
@@ -149,7 +148,7 @@ def p_values(paper: Paper) -> Iterator[Check]:
         if not claim.metric or claim.metric.name != "t_test.p":
             continue
         pair = [rows.get((arm, Metric(name="accuracy"))) for arm in claim.arms]
-        printed = printed_number(claim.printed, claim.unit)
+        printed = claim.number
         if not all(pair) or printed.operator not in "<>":
             continue
         a, b = ([each.printed.value for each in row] for row in pair)

@@ -20,7 +20,6 @@ from brainlib.papers.consistency.checks import (
     listed,
     numbers,
 )
-from brainlib.papers.printed import printed_number
 from brainlib.papers.schema import Paper
 
 AROUND = 0.2  # sizes are tried within a fifth of what the protocol draws: beyond, multiples fit too
@@ -70,7 +69,7 @@ def part_sizes(paper: Paper) -> Iterator[Check]:
             drawn = drawn_size(paper, scenario, part)
             if not claims or not drawn:
                 continue
-            printed = {printed_number(claim.printed, claim.unit) for claim in claims}
+            printed = {claim.number for claim in claims}
             values = len({round(number.value, 9) for number in printed})
             sizes = implied.fitting_sizes(
                 list(printed), round(drawn * (1 + AROUND)), max(1, round(drawn * (1 - AROUND)))

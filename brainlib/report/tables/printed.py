@@ -9,7 +9,6 @@ import pandas as pd
 
 from brainlib.data import splits
 from brainlib.papers.consistency import implied, sizes
-from brainlib.papers.printed import printed_number
 from brainlib.report.table import Table, percent
 from brainlib.study.study import Study
 
@@ -28,7 +27,7 @@ def split_sizes(study: Study) -> Table:
             drawn = sizes.drawn_size(study.paper, scenario, part)
             if not claims or not drawn:
                 continue
-            printed = [printed_number(claim.printed, claim.unit) for claim in claims]
+            printed = [claim.number for claim in claims]
             fitting = implied.fitting_sizes(
                 printed,
                 round(drawn * (1 + sizes.AROUND)),
@@ -59,7 +58,7 @@ def averaging(study: Study) -> Table:
     """
     rows = []
     for (arm, phase, scenario), row in _test_rows(study.paper).items():
-        printed = [printed_number(row[name].printed, row[name].unit) for name in _FOUR]
+        printed = [row[name].number for name in _FOUR]
         if not implied.is_collapsed(*printed):
             continue
         classes = study.paper.scenario(scenario).classes
