@@ -1,13 +1,14 @@
-"""Copies of a picture that are no longer the same pixels: found by neighbours, proved by correlation.
+"""Near-duplicates: the same slice, re-encoded, resized, brightened, mirrored, or turned or cropped a little.
 
-Each picture becomes a small grey one, cut to the head. A few low frequencies of its DCT find the
-nearest others in a k-d tree (a perceptual hash with distances); each candidate is then laid over the
-picture by an affine map and must agree with it in detail. Slices of one patient look alike too; it
-is the detail that tells them from copies. Nothing here compares every picture with every other.
+Each image is reduced to a grey thumbnail of the head. Low frequencies of its discrete cosine transform select
+candidates in a k-d tree, as a perceptual hash would. Each candidate is then registered to the image by an affine
+map, and the pair is accepted if the fine detail correlates. Neighbouring slices of one patient look alike too; the
+detail distinguishes them from duplicates. The number of comparisons grows with the number of images, not its square.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,43 +20,45 @@ from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
 from brainlib import progress
-from brainlib.audit.alignment import aligned, laid_over
+from brainlib.audit.alignment import register, warp
 from brainlib.data.grouping import connected
 
 SIDE = 96  # pixels of a thumbnail: enough detail to tell two slices a few millimetres apart
 COARSE, MIDDLE = 32, 48  # pixels at which most candidates are ruled out
 DEGREE = 5  # highest sum of the two frequencies of the DCT: 20 coefficients
-NEIGHBOURS = 12  # candidates of each picture, and of its mirror image
-REACH = 0.45  # distance of two unit vectors of coefficients, the farthest candidate
-DETAIL = 2.5  # pixels: the standard deviation of the blur that is taken away before comparing
-REGION = 5.0  # pixels: that of the area within which all detail counts the same
-#: Correlation of the detail from which two pictures are copies: above that of neighbouring slices
-#: of one patient, below that of planted copies. `benchmarks/near_copies.py` draws both.
+NEIGHBOURS = 12  # candidates of each image, and of its mirror image
+MAX_DISTANCE = 0.45  # between the unit vectors of coefficients of two candidates
+DETAIL = 2.5  # pixels: standard deviation of the blur that is subtracted to leave the detail
+REGION = 5.0  # pixels: standard deviation of the neighbourhood in which the detail is normalised
+#: Correlation of the detail from which two images are near-duplicates: above that of neighbouring slices of
+#: one patient, below that of planted duplicates. `benchmarks/near_duplicates.py` draws both.
 THRESHOLD = 0.89
-#: Part of the key under which pairs are kept: raise it when `near_copies` finds others.
-VERSION = "2"
-_LEAST_DETAIL = 0.03  # of the ranks: what is flatter than this has no detail, only noise
-_LEAST_ALIKE = 0.70  # correlation of two pictures as they lie below which nothing is aligned
-# Below which a pair is not compared any closer: at COARSE pixels as a whole and in detail, then, aligned
-# at MIDDLE pixels, in detail. Of the real sets' copies the least have 0.90, 0.64 and 0.86.
-_COARSE_LEAST, _COARSE_DETAIL_LEAST, _MIDDLE_LEAST = 0.90, 0.60, 0.75
+#: Part of the key of stored pairs: raise it when `find_near_duplicates` gives others.
+VERSION = "3"
+_MIN_DETAIL = 0.03  # in ranks: anything flatter is noise
+_MIN_SIMILARITY = 0.70  # correlation before registration, below which a pair is not registered
+# A pair is compared no further below these correlations: at COARSE pixels, of the whole and of the detail;
+# then, registered at MIDDLE pixels, of the detail. The lowest of true pairs in the real sets are 0.90, 0.64 and 0.86.
+_COARSE_MIN, _COARSE_DETAIL_MIN, _MIDDLE_MIN = 0.90, 0.60, 0.75
 _ROUND = 2048  # pairs after which those that are connected by now are left out
-_BATCH = 128  # pairs at a time: about 40 MB
-_THREADS = 2
+_BATCH = 128  # pairs compared at a time by a thread, in about 40 MB
+_THREADS = min(8, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Pairs of pictures that are copies; copies of one another are connected, if not by a pair of theirs.
+    """Pairs of near-duplicates. All images of a group are connected, not necessarily by a pair of their own.
 
     Attributes
     ----------
     pairs : (m, 2) array of int
-        Positions, the smaller first; no pair twice.
+        Positions, the smaller first; no pair occurs twice.
     mirrored : (m,) array of bool
+        Whether one is the mirror image of the other; of an image that is symmetric, the orientation
+        that correlates better.
     correlation : (m,) array of float
-        Of the detail after alignment, one laid over the other in the way that was tried first or, if that
-        is below the threshold, the other way; the threshold or more.
+        Of the detail after registration, at least the threshold. The images are registered in one
+        direction and, if that is below the threshold, in the other.
     """
 
     pairs: np.ndarray
@@ -115,59 +118,69 @@ def otsu(values: np.ndarray) -> int:
 
 
 def find_near_duplicates(
-    thumbnails: np.ndarray, threshold: float = THRESHOLD, neighbours: int = NEIGHBOURS
+    thumbnails: np.ndarray,
+    threshold: float = THRESHOLD,
+    neighbours: int = NEIGHBOURS,
+    on_progress: progress.OnProgress = progress.ignore,
 ) -> NearDuplicates:
-    """Find the pairs that are copies: re-encoded, resized, brighter, mirrored, turned or cropped a little.
+    """Find the pairs of near-duplicates among images.
 
     Parameters
     ----------
     thumbnails : (n, SIDE, SIDE) array of uint8
-        As `thumbnail` gives them, each picture once: many equal ones would crowd out the others.
+        As `thumbnail` gives them, without exact duplicates, which would crowd out other candidates.
     threshold : float
         Least correlation, up to 1.
     neighbours : int
-        Candidates of each picture.
+        Candidates of each image.
+    on_progress : OnProgress
 
     Returns
     -------
     NearDuplicates
-        As many pairs as connect all copies, and a few more: two pictures that others connect
-        already are not compared. The same whatever the order of the threads.
+        Enough pairs to connect all near-duplicates: two images that others connect already are not
+        compared. The result does not depend on the number of threads.
     """
     n = len(thumbnails)
-    with progress.shown(f"{n} images to compare") as on_progress:
-        pairs, mirrored = _candidates(thumbnails, neighbours)
-        coarse = _shrunk(thumbnails, COARSE)
-        group, kept, correlation = np.arange(n), [], []
-        # Likely copies come first, so that most of the others are connected before their turn.
-        for start in range(0, len(pairs), _ROUND):
-            end = min(start + _ROUND, len(pairs))
-            # Near the threshold it matters which of two pictures is moved over the other.
-            for way in (pairs, pairs[:, ::-1]):
-                rows = np.arange(start, end)
-                rows = rows[group[pairs[rows, 0]] != group[pairs[rows, 1]]]
-                found = _correlations(thumbnails, coarse, way[rows], mirrored[rows])
-                kept.append(rows[found >= threshold])
-                correlation.append(found[found >= threshold])
-                group = connected(n, pairs[np.concatenate(kept)])
-            on_progress(end / len(pairs), f"{end} of {len(pairs)} pairs of {n} pictures")
-    if not kept:
-        return NearDuplicates(pairs, mirrored, np.zeros(0))
+    pairs, mirrored = _candidates(thumbnails, neighbours)
+    coarse = _shrunk(thumbnails, COARSE)
+    group, kept, correlation = np.arange(n), [np.empty(0, np.intp)], [np.empty(0)]
+    # The most similar pairs come first, so that most of the others are connected before their turn.
+    for start in range(0, len(pairs), _ROUND):
+        end = min(start + _ROUND, len(pairs))
+        # Near the threshold it matters which of the two images is fixed.
+        for direction in (pairs, pairs[:, ::-1]):
+            rows = np.arange(start, end)
+            rows = rows[group[pairs[rows, 0]] != group[pairs[rows, 1]]]
+            values = _correlations(thumbnails, coarse, direction[rows], mirrored[rows])
+            rows, values = rows[values >= threshold], values[values >= threshold]
+            best = _best_of_each(pairs[rows], values)
+            kept.append(rows[best])
+            correlation.append(values[best])
+            group = connected(n, pairs[np.concatenate(kept)])
+        on_progress(end / len(pairs), f"{end} of {len(pairs)} candidate pairs of {n} images")
     keep = np.concatenate(kept)
     return NearDuplicates(pairs[keep], mirrored[keep], np.concatenate(correlation))
 
 
-def correlations(thumbnails: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-    """Correlation of the detail of each pair once aligned, -1 to 1; 0 where they are clearly different.
+def _best_of_each(pairs, values):
+    """Rows with the highest value of each pair: a symmetric image is a candidate in both orientations."""
+    order = np.argsort(-values, kind="stable")
+    _, first = np.unique(pairs[order], axis=0, return_index=True)
+    return np.sort(order[first])
 
-    The higher of two: with the second picture laid over the first, and the first over the second.
+
+def correlations(thumbnails: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+    """Correlation of the detail of each pair after registration, -1 to 1; 0 where they clearly differ.
+
+    The images are registered in both directions, and the higher correlation counts.
 
     Parameters
     ----------
     thumbnails : (n, SIDE, SIDE) array of uint8
     pairs : (m, 2) array of int
     mirrored : (m,) array of bool
-        Whether the second picture is mirrored first.
+        Whether the second image is mirrored first.
     """
     rows, own = np.unique(pairs, return_inverse=True)
     few = thumbnails[rows]
@@ -177,20 +190,24 @@ def correlations(thumbnails: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray
 
 def _correlations(thumbnails, coarse, pairs, mirrored):
     parts = [slice(start, start + _BATCH) for start in range(0, len(pairs), _BATCH)]
-    # Each thread multiplies small matrices: BLAS with threads of its own would only be in the way.
+    # Each thread multiplies small matrices, for which BLAS needs no threads of its own.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda part: _compare(thumbnails, coarse, pairs[part], mirrored[part]), parts)
         return np.concatenate([np.zeros(0), *found])
 
 
 def coefficients(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Low frequencies of each picture's DCT, as unit vectors.
+    """Low frequencies of the discrete cosine transform of each image, as unit vectors.
+
+    Parameters
+    ----------
+    thumbnails : (n, SIDE, SIDE) array of uint8
 
     Returns
     -------
     (n, 20) array of float32
     (20,) array of int
-        1, or -1 for the coefficients that change their sign when a picture is mirrored.
+        1, or -1 for the coefficients that change sign when the image is mirrored.
     """
     down, across = np.mgrid[: DEGREE + 1, : DEGREE + 1]
     keep = (down + across <= DEGREE) & (down + across > 0)
@@ -204,101 +221,103 @@ def coefficients(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def equalised(thumbnails: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """Replace each grey value by its rank in its picture, 0 to 1: whatever the contrast was."""
+    """Replace each grey value (uint8) by its rank within its image, 0 to 1, which removes differences of contrast."""
     out = np.empty(np.shape(thumbnails), np.float32)
-    for row, picture in zip(out, thumbnails, strict=True):
-        counts = np.bincount(picture.ravel(), minlength=256)
-        row[...] = ((np.cumsum(counts) - 0.5 * counts) / picture.size)[picture]
+    for row, image in zip(out, thumbnails, strict=True):
+        counts = np.bincount(image.ravel(), minlength=256)
+        row[...] = ((np.cumsum(counts) - 0.5 * counts) / image.size)[image]
     return out
 
 
 def _shrunk(thumbnails, side):
-    """Equalised pictures at a smaller size: float32 (n, side, side)."""
+    """Equalised images at a smaller size: float32 (n, side, side)."""
     out = np.empty((len(thumbnails), side, side), np.float32)
     for start in range(0, len(thumbnails), 1024):
         out[start : start + 1024] = averaged(equalised(thumbnails[start : start + 1024]), side)
     return out
 
 
-def averaged(pictures, side):
-    """Means of squares of pixels: (n, side, side), where `side` divides that of the pictures."""
-    factor = pictures.shape[1] // side
-    return pictures.reshape(-1, side, factor, side, factor).mean((2, 4))
+def averaged(images: np.ndarray, side: int) -> np.ndarray:
+    """Average square blocks of pixels: (n, side, side), where `side` divides the images' own."""
+    factor = images.shape[1] // side
+    return images.reshape(-1, side, factor, side, factor).mean((2, 4))
 
 
 def _candidates(thumbnails, neighbours):
-    """Pairs of pictures with near coefficients, the most alike first; which second ones to mirror."""
+    """Pairs of images with close coefficients, the most similar first, and whether to mirror the second."""
     if len(thumbnails) < 2:
         return np.empty((0, 2), np.intp), np.empty(0, bool)
     vectors, sign = coefficients(thumbnails)
     n, tree = len(vectors), cKDTree(vectors)
     rows = []
     for mirrored, queries in ((0, vectors), (1, vectors * sign)):
-        distance, near = tree.query(queries, k=min(neighbours + 1, n), distance_upper_bound=REACH, workers=_THREADS)
+        distance, near = tree.query(
+            queries, k=min(neighbours + 1, n), distance_upper_bound=MAX_DISTANCE, workers=_THREADS
+        )
         first, near = np.repeat(np.arange(n), np.shape(near)[-1]), near.ravel()
         keep = np.isfinite(distance.ravel()) & (first != near)
         low, high = np.minimum(first, near)[keep], np.maximum(first, near)[keep]
         rows.append(np.stack([low, high, np.full(len(low), mirrored)], axis=1))
-    found = np.unique(np.concatenate(rows), axis=0)
-    pairs, mirrored = found[:, :2].astype(np.intp), found[:, 2].astype(bool)
-    alike = _alike(thumbnails, pairs, mirrored)
-    order = np.argsort(-alike, kind="stable")
-    order = order[alike[order] >= _LEAST_ALIKE]
+    rows = np.unique(np.concatenate(rows), axis=0)
+    pairs, mirrored = rows[:, :2].astype(np.intp), rows[:, 2].astype(bool)
+    similarity = _similarity(thumbnails, pairs, mirrored)
+    order = np.argsort(-similarity, kind="stable")
+    order = order[similarity[order] >= _MIN_SIMILARITY]
     return pairs[order], mirrored[order]
 
 
-def _alike(thumbnails, pairs, mirrored):
-    """Correlation of each pair as it lies, at 16 by 16 pixels."""
+def _similarity(thumbnails, pairs, mirrored):
+    """Correlation of each pair before registration, at 16 by 16 pixels."""
     small = _shrunk(thumbnails, 16)
     small -= small.mean((1, 2), keepdims=True)
     small /= np.maximum(np.sqrt((small**2).sum((1, 2), keepdims=True)), 1e-9)
-    turned, out = small[:, :, ::-1], np.empty(len(pairs), np.float32)
+    flipped, out = small[:, :, ::-1], np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), 4096):
         part = slice(start, start + 4096)
         first, second = pairs[part].T
-        other = np.where(mirrored[part, None, None], turned[second], small[second])
+        other = np.where(mirrored[part, None, None], flipped[second], small[second])
         out[part] = (small[first] * other).sum((1, 2))
     return out
 
 
 def _compare(thumbnails, coarse, pairs, mirrored):
-    """Correlation of the detail of each pair, laid over each other; 0 where one at fewer pixels is low."""
+    """Correlation of the detail of each pair after registration; 0 where it is low at fewer pixels already."""
     first, second = _sides(coarse, pairs, mirrored)
-    maps = aligned(first, second, np.tile(np.eye(2, 3, dtype=np.float32), (len(pairs), 1, 1)), 6)
-    laid, inside = laid_over(second, maps)
+    maps = register(first, second, np.tile(np.eye(2, 3, dtype=np.float32), (len(pairs), 1, 1)), 6)
+    warped, inside = warp(second, maps)
     out = np.zeros(len(pairs))
-    rows = np.flatnonzero(_correlation(first, laid, inside) >= _COARSE_LEAST)
-    fine = [_detail(each[rows], 1.0, 2.0) for each in (first, laid)]
-    rows = rows[_correlation(*fine, inside[rows]) >= _COARSE_DETAIL_LEAST]
+    rows = np.flatnonzero(_correlation(first, warped, inside) >= _COARSE_MIN)
+    fine = [_detail(each[rows], 1.0, 2.0) for each in (first, warped)]
+    rows = rows[_correlation(*fine, inside[rows]) >= _COARSE_DETAIL_MIN]
     if not len(rows):
         return out
     first, second = map(equalised, _sides(thumbnails, pairs[rows], mirrored[rows]))
     small = [averaged(each, MIDDLE) for each in (first, second)]
-    laid, inside = laid_over(small[1], aligned(*small, maps[rows], 3))
-    near = _correlation(_detail(small[0], 1.25, 2.5), _detail(laid, 1.25, 2.5), inside) >= _MIDDLE_LEAST
+    warped, inside = warp(small[1], register(*small, maps[rows], 3))
+    near = _correlation(_detail(small[0], 1.25, 2.5), _detail(warped, 1.25, 2.5), inside) >= _MIDDLE_MIN
     if near.any():
         first, second, rows = first[near], second[near], rows[near]
-        laid, inside = laid_over(second, aligned(first, second, maps[rows], 5))
-        out[rows] = _correlation(_detail(first), _detail(laid), inside)
+        warped, inside = warp(second, register(first, second, maps[rows], 5))
+        out[rows] = _correlation(_detail(first), _detail(warped), inside)
     return out
 
 
-def _sides(pictures, pairs, mirrored):
-    """The pictures of each pair, the second one mirrored where it must be."""
-    first, second = pictures[pairs[:, 0]], pictures[pairs[:, 1]]
+def _sides(images, pairs, mirrored):
+    """Both images of each pair, the second mirrored where it must be."""
+    first, second = images[pairs[:, 0]], images[pairs[:, 1]]
     second[mirrored] = second[mirrored][:, :, ::-1]
     return first, second
 
 
-def _detail(pictures, blur=DETAIL, region=REGION):
-    """What a blur takes away, at the same strength everywhere: the skull's edge would outweigh the brain."""
-    fine = pictures - ndimage.gaussian_filter(pictures, (0, blur, blur))
+def _detail(images, blur=DETAIL, region=REGION):
+    """Subtract a blur and normalise the local strength, so that the edge of the skull does not outweigh the brain."""
+    fine = images - ndimage.gaussian_filter(images, (0, blur, blur))
     strength = np.sqrt(ndimage.gaussian_filter(fine * fine, (0, region, region)))
-    return fine / (strength + np.float32(_LEAST_DETAIL))
+    return fine / (strength + np.float32(_MIN_DETAIL))
 
 
 def _correlation(a, b, inside):
-    """Pearson's correlation of each pair over the pixels that both have; 0 without variation."""
+    """Pearson's correlation of each pair over the pixels inside both images; 0 without variation."""
     weight = inside / np.maximum(inside.sum((1, 2), keepdims=True), 1)
     a = a - (weight * a).sum((1, 2), keepdims=True)
     b = b - (weight * b).sum((1, 2), keepdims=True)

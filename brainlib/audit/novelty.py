@@ -128,7 +128,7 @@ class NoveltyDetector:
         for turned, wanted in ((False, vector), (True, vector * self._sign)):
             distance = np.linalg.norm(self._vectors - wanted, axis=1)
             near = np.argsort(distance, kind="stable")[: near_duplicates.NEIGHBOURS]
-            near = near[distance[near] <= near_duplicates.REACH]
+            near = near[distance[near] <= near_duplicates.MAX_DISTANCE]
             rows += near.tolist()
             mirrored += [turned] * len(near)
         # The picture becomes the last of the few.

@@ -1,4 +1,4 @@
-"""Near copies: planted ones are found, neighbouring slices and other patients are not."""
+"""Near-duplicates: planted ones are found, neighbouring slices and other patients are not."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from brainlib.data import grouping, images
 from brainlib.data.phantoms.draw import ALTERATIONS, make_phantoms
 
 
-def thumbnails(pictures):
-    return np.stack([near_duplicates.thumbnail(Image.fromarray(picture)) for picture in pictures])
+def thumbnails(slices):
+    return np.stack([near_duplicates.thumbnail(Image.fromarray(each)) for each in slices])
 
 
 @pytest.fixture(scope="module")
 def planted():
-    """Sixty slices of twenty patients, and 36 copies of them: six of each alteration."""
+    """Sixty slices of twenty patients, and 36 altered duplicates of them: six of each alteration."""
     made = make_phantoms(96, altered_copies=36, seed=11)
     return made.table, near_duplicates.find_near_duplicates(thumbnails(made.images))
 
 
 @pytest.mark.parametrize("alteration", ALTERATIONS)
-def test_each_kind_of_copy_is_in_one_group_with_its_original(planted, alteration):
+def test_each_kind_of_duplicate_is_in_one_group_with_its_original(planted, alteration):
     table, found = planted
     group = grouping.connected(len(table), found.pairs)
-    copies = table[table["alteration"] == alteration]
-    together = group[copies.index] == group[copies["copy_of"]]
-    assert together.mean() >= 5 / 6  # benchmarks/near_copies.py measures it of many more
+    altered = table[table["alteration"] == alteration]
+    together = group[altered.index] == group[altered["copy_of"]]
+    assert together.mean() >= 5 / 6  # benchmarks/near_duplicates.py measures it of many more
 
 
-def test_no_two_patients_are_taken_for_copies_and_few_neighbouring_slices(planted):
+def test_no_slices_of_two_patients_are_paired_and_few_neighbouring_slices(planted):
     table, found = planted
     first, second = found.pairs.T
     original = np.where(table["copy_of"] < 0, table.index, table["copy_of"])
-    copies = original[first] == original[second]
+    duplicates = original[first] == original[second]
     patient = table["patient"].to_numpy()
     assert (patient[first] == patient[second]).all()
     # The three slices of a patient lie 1.6 to 4.3 mm apart, closer than those of the real sets.
-    assert copies.mean() > 0.9
+    assert duplicates.mean() > 0.9
 
 
-def test_a_mirrored_copy_is_said_to_be_mirrored(planted):
+def test_a_mirrored_duplicate_is_marked_as_mirrored(planted):
     table, found = planted
     mirrored = table.index[table["alteration"] == "mirrored"]
     direct = {frozenset(pair): flag for pair, flag in zip(found.pairs.tolist(), found.mirrored, strict=True)}
@@ -52,45 +52,57 @@ def test_a_mirrored_copy_is_said_to_be_mirrored(planted):
     assert flags.count(True) >= 5 and False not in flags
 
 
-def test_aligned_copies_agree_though_they_were_turned_and_moved():
-    picture = make_phantoms(1, seed=3).images[0]
-    turned = np.asarray(Image.fromarray(picture).rotate(5, Image.Resampling.BILINEAR, translate=(6, -4)))
-    both, pair = thumbnails([picture, turned]), np.array([[0, 1]])
+def test_a_pair_of_symmetric_images_is_returned_once():
+    # In both orientations it is a candidate, and in both the detail correlates by 0.99.
+    phantom = make_phantoms(1, seed=0).images[0]
+    symmetric = np.maximum(phantom, phantom[:, ::-1])
+    smaller = np.asarray(Image.fromarray(symmetric).resize((200, 200), Image.Resampling.BILINEAR))
+    found = near_duplicates.find_near_duplicates(thumbnails([symmetric, smaller]))
+    assert found.pairs.tolist() == [[0, 1]]
+    assert len(found.mirrored) == 1 and found.correlation == pytest.approx([0.993], abs=1e-3)
+
+
+def test_registered_duplicates_correlate_though_one_was_rotated_and_shifted():
+    phantom = make_phantoms(1, seed=3).images[0]
+    rotated = np.asarray(Image.fromarray(phantom).rotate(5, Image.Resampling.BILINEAR, translate=(6, -4)))
+    both, pair = thumbnails([phantom, rotated]), np.array([[0, 1]])
     assert near_duplicates.correlations(both, pair, np.array([False]))[0] > near_duplicates.THRESHOLD
     assert near_duplicates.correlations(both, pair, np.array([True]))[0] < near_duplicates.THRESHOLD
 
 
 def test_a_thumbnail_shows_the_head_whatever_the_margin_and_the_scale():
-    picture = make_phantoms(1, seed=4).images[0]
-    wide = np.pad(picture, ((30, 90), (120, 10)))
-    large = Image.fromarray(picture).resize((512, 512), Image.Resampling.BILINEAR)
-    plain, padded = thumbnails([picture, wide]).astype(float)
+    phantom = make_phantoms(1, seed=4).images[0]
+    wide = np.pad(phantom, ((30, 90), (120, 10)))
+    large = Image.fromarray(phantom).resize((512, 512), Image.Resampling.BILINEAR)
+    plain, padded = thumbnails([phantom, wide]).astype(float)
     # A shift by 3 of the 96 pixels makes 38 grey values; this is less than one pixel.
     assert abs(plain - padded).mean() < 10
     assert abs(plain - near_duplicates.thumbnail(large)).mean() < 3
 
 
 @pytest.mark.parametrize("value", [0, 7, 255])
-def test_pictures_without_anything_in_them_are_compared_without_harm(value):
+def test_uniform_images_are_not_duplicates(value):
     flat = np.full((3, near_duplicates.SIDE, near_duplicates.SIDE), value, np.uint8)
-    assert near_duplicates.thumbnail(Image.fromarray(flat[0])).shape == flat[0].shape
     assert len(near_duplicates.find_near_duplicates(flat).pairs) == 0  # nothing shows that they are the same slice
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
-def test_few_pictures_have_no_pairs(n):
+def test_few_images_have_no_pairs(n):
     found = near_duplicates.find_near_duplicates(thumbnails(make_phantoms(2, seed=1).images)[:n])
-    assert found.pairs.shape == (0, 2) and len(found.correlation) == 0
+    assert found.pairs.shape == (0, 2) and len(found.mirrored) == len(found.correlation) == 0
 
 
-def test_the_same_pictures_give_the_same_pairs_again(planted):
-    made = make_phantoms(96, altered_copies=36, seed=11)
-    again = near_duplicates.find_near_duplicates(thumbnails(made.images))
+def test_the_search_is_deterministic_and_reports_its_progress(planted):
+    made, shares = make_phantoms(96, altered_copies=36, seed=11), []
+    again = near_duplicates.find_near_duplicates(
+        thumbnails(made.images), on_progress=lambda share, line: shares.append(share)
+    )
     assert np.array_equal(again.pairs, planted[1].pairs)
     assert np.array_equal(again.correlation, planted[1].correlation)
+    assert shares == sorted(shares) and shares[-1] == 1
 
 
-def test_a_pair_has_one_correlation_whichever_of_the_two_comes_first():
+def test_the_correlation_of_a_pair_does_not_depend_on_the_order_of_the_two():
     small = thumbnails(make_phantoms(24, altered_copies=12, seed=5).images)
     pairs = np.array(list(itertools.combinations(range(24), 2)))
     for mirrored in (np.zeros(len(pairs), bool), np.ones(len(pairs), bool)):
@@ -101,8 +113,8 @@ def test_a_pair_has_one_correlation_whichever_of_the_two_comes_first():
 
 
 @pytest.mark.real_data
-def test_a_real_copy_is_found_whichever_of_the_two_comes_first(data_dir):
-    # One slice, once sharpened. The detail correlates by 0.93 if the sharp one is moved, else by 0.85.
+def test_a_real_duplicate_is_found_whichever_of_the_two_comes_first(data_dir):
+    # One slice, once sharpened. The detail correlates by 0.93 if the sharp one is the moving image, else by 0.85.
     pair = [near_duplicates.thumbnail(images.decode(data_dir / "br35h" / "yes" / f"y{n}.jpg")) for n in (826, 1103)]
     for both in (pair, pair[::-1]):
         found = near_duplicates.find_near_duplicates(np.stack(both))
@@ -110,11 +122,10 @@ def test_a_real_copy_is_found_whichever_of_the_two_comes_first(data_dir):
 
 
 @pytest.mark.real_data
-def test_real_copies_that_were_sharpened_and_mirrored_are_found(data_dir):
-    # Scan at by eye: one slice, re-encoded, brightened, sharpened or mirrored; and two others.
-    names = ["yes/y10.jpg", "no/no100.jpg"]
-    pictures = [images.decode(data_dir / "br35h" / name).convert("L") for name in names]
-    sharp = Image.fromarray(np.clip(2.2 * np.asarray(pictures[0], float), 0, 255).astype(np.uint8)[:, ::-1])
-    both = np.stack([near_duplicates.thumbnail(each) for each in [*pictures, sharp]])
-    found = near_duplicates.find_near_duplicates(both)
+def test_a_real_slice_that_was_sharpened_and_mirrored_is_found(data_dir):
+    slices = [images.decode(data_dir / "br35h" / name).convert("L") for name in ("yes/y10.jpg", "no/no100.jpg")]
+    sharp = Image.fromarray(np.clip(2.2 * np.asarray(slices[0], float), 0, 255).astype(np.uint8)[:, ::-1])
+    found = near_duplicates.find_near_duplicates(
+        np.stack([near_duplicates.thumbnail(each) for each in [*slices, sharp]])
+    )
     assert found.pairs.tolist() == [[0, 2]] and found.mirrored.tolist() == [True]
