@@ -22,6 +22,7 @@ from PIL import Image
 from brainlib.audit import findings, near_duplicates
 from brainlib.data import datasets, grouping, scan
 from brainlib.data.phantoms.draw import ALTERATIONS, make_phantoms
+from brainlib.data.thumbnails import thumbnail
 
 THRESHOLDS = (0.80, 0.85, 0.87, 0.89, 0.91, 0.93)
 HASH_SIDE, HASH_DISTANCE = 16, 20  # bits of 256 in which two pictures of the second method may differ
@@ -49,7 +50,7 @@ def main() -> None:
 
 def thumbnails(pictures):
     """Thumbnails of grey pictures."""
-    return np.stack([near_duplicates.thumbnail(Image.fromarray(picture)) for picture in pictures])
+    return np.stack([thumbnail(Image.fromarray(picture)) for picture in pictures])
 
 
 def find_known(n: int, figure: str) -> None:

@@ -22,6 +22,7 @@ from brainlib.audit import findings, near_duplicates
 from brainlib.audit.novelty import NoveltyDetector
 from brainlib.data import datasets, grouping
 from brainlib.data.scan import files_of, scan_files
+from brainlib.data.thumbnails import thumbnail
 from brainlib.errors import DataError
 from brainlib.stats.intervals import wilson_interval
 
@@ -61,7 +62,7 @@ def measure(data: str, store: Path, phantoms: int) -> None:
     across = grouping.connected(len(every), near_duplicates.find_near_duplicates(every).pairs)
     ends = np.cumsum([len(thumbnails) for thumbnails, _ in seen.values()])
     across = dict(zip(seen, np.split(across, ends[:-1]), strict=True))
-    odd = {name: np.stack([near_duplicates.thumbnail(image) for image in images]) for name, images in made_up().items()}
+    odd = {name: np.stack([thumbnail(image) for image in images]) for name, images in made_up().items()}
     print("| trained on | held out | " + " | ".join([*seen, *odd]) + " |")
     print("|---" * (2 + len(seen) + len(odd)) + "|")
     for name, (thumbnails, groups) in seen.items():

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from brainlib.audit import near_duplicates
-from brainlib.audit.novelty import NoveltyDetector, Neighbour
+from brainlib.audit.novelty import Neighbour, NoveltyDetector
 from brainlib.data import datasets, images
 from brainlib.data.registry import REGISTRY, info_of
-from brainlib.data.scan import File, doubt, files_of, scan_files
+from brainlib.data.scan import File, files_of, scan_files
+from brainlib.data.thumbnails import quality_flag, thumbnail
 from brainlib.errors import BrainlibError, DataError, ModelError, StoreError
 from brainlib.papers.schema import load_paper
 from brainlib.report import model_cards
@@ -73,7 +73,7 @@ def open_upload(name: str, data: bytes) -> Picture:
             notes.append("It is nearly black then; save it with the window that you see on your screen, in 8 bits.")
     if max(width, height) > _STRETCHED * min(width, height):
         notes.append(f"{width} by {height} pixels are stretched to a square, as the papers' code does.")
-    if why := doubt(image):
+    if why := quality_flag(image):
         notes.append(f"This may be no MRI slice: {why}.")
     return Picture(name, image, tuple(notes))
 
@@ -329,7 +329,7 @@ class Viewer:
             File and class of each; needs `familiar`.
         """
         table, _ = self._training
-        found = self.familiar.nearest(near_duplicates.thumbnail(picture.image), len(table))
+        found = self.familiar.nearest(thumbnail(picture.image), len(table))
         shown = [
             (self.dataset.root / table["path"].iloc[each.row], table["label"].iloc[each.row], each)
             for each in found[:count]

@@ -89,7 +89,7 @@ class Audit:
             "contradictions": [list(pair) for pair in self.contradictions],
             "doubtful": [
                 {"path": path, "reason": doubt}
-                for path, doubt in zip(self.table["path"], self.table["doubt"], strict=True)
+                for path, doubt in zip(self.table["path"], self.table["quality_flag"], strict=True)
                 if doubt
             ],
         }
@@ -106,9 +106,9 @@ class Audit:
                 line += f"; {len(self.leaked_test_images(kind))} published test images have one in training"
             lines.append(line)
         lines += [f"  contradiction: {a} and {b}" for a, b in self.contradictions]
-        doubtful = table[table["doubt"] != ""]
+        doubtful = table[table["quality_flag"] != ""]
         return lines + [
-            f"  perhaps no slice: {path}: {why}" for path, why in zip(doubtful["path"], doubtful["doubt"], strict=True)
+            f"  perhaps no slice: {path}: {why}" for path, why in zip(doubtful["path"], doubtful["quality_flag"], strict=True)
         ]
 
 

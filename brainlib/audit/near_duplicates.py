@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 from scipy import fft, ndimage
 from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
@@ -23,7 +22,6 @@ from brainlib import progress
 from brainlib.audit.alignment import register, warp
 from brainlib.data.grouping import connected
 
-SIDE = 96  # pixels of a thumbnail: enough detail to tell two slices a few millimetres apart
 COARSE, MIDDLE = 32, 48  # pixels at which most candidates are ruled out
 DEGREE = 5  # highest sum of the two frequencies of the DCT: 20 coefficients
 NEIGHBOURS = 12  # candidates of each image, and of its mirror image
@@ -66,57 +64,6 @@ class NearDuplicates:
     correlation: np.ndarray
 
 
-def thumbnail(image: Image.Image) -> np.ndarray:
-    """Cut a picture to its head and shrink it: uint8 (SIDE, SIDE).
-
-    The head is the largest connected area brighter than half of Otsu's threshold (IEEE Trans. Syst.
-    Man Cybern. 1979, 9:62), so that margins, letters and a moderate crop change little.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        As `images.decode` returns it.
-    """
-    grey = image.convert("L")
-    whole = (0.0, 0.0, float(grey.width), float(grey.height))
-    box = _head(grey, whole)
-    # Once more at the scale of the head, so that a margin does not change what its edge is.
-    across, down = 0.1 * (box[2] - box[0]), 0.1 * (box[3] - box[1])
-    near = (box[0] - across, box[1] - down, box[2] + across, box[3] + down)
-    box = _head(grey, (*np.maximum(near[:2], whole[:2]), *np.minimum(near[2:], whole[2:])))
-    return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=box))
-
-
-def _head(grey, box):
-    """The box, in pixels, of the largest bright area within a box; all of it where none is large."""
-    side = 128
-    small = np.asarray(grey.resize((side, side), Image.Resampling.BILINEAR, box=box))
-    smooth = ndimage.uniform_filter(small, 5)
-    areas, found = ndimage.label(smooth > 0.5 * otsu(smooth))
-    if not found:
-        return box
-    largest = int(np.argmax(np.bincount(areas.ravel())[1:]))
-    rows, columns = ndimage.find_objects(areas)[largest]
-    if min(rows.stop - rows.start, columns.stop - columns.start) < side // 8:
-        return box
-    across, down = (box[2] - box[0]) / side, (box[3] - box[1]) / side
-    return (
-        box[0] + columns.start * across,
-        box[1] + rows.start * down,
-        box[0] + columns.stop * across,
-        box[1] + rows.stop * down,
-    )
-
-
-def otsu(values: np.ndarray) -> int:
-    """Otsu's threshold of grey values (uint8); that of a picture of one value is the value."""
-    counts = np.bincount(values.ravel(), minlength=256).astype(float)
-    below, sums = np.cumsum(counts), np.cumsum(counts * np.arange(256))
-    rest = below[-1] - below
-    between = (sums[-1] * below / below[-1] - sums) ** 2
-    return int(np.argmax(np.divide(between, below * rest, out=np.zeros(256), where=below * rest > 0)))
-
-
 def find_near_duplicates(
     thumbnails: np.ndarray,
     threshold: float = THRESHOLD,
@@ -128,7 +75,7 @@ def find_near_duplicates(
     Parameters
     ----------
     thumbnails : (n, SIDE, SIDE) array of uint8
-        As `thumbnail` gives them, without exact duplicates, which would crowd out other candidates.
+        As `data.thumbnails.thumbnail` gives them, without exact duplicates, which would crowd out other candidates.
     threshold : float
         Least correlation, up to 1.
     neighbours : int

@@ -42,7 +42,7 @@ def signatures(thumbnails: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     thumbnails : (n, SIDE, SIDE) array of uint8
-        As `near_duplicates.thumbnail` gives them.
+        As `data.thumbnails.thumbnail` gives them.
     """
     out = np.empty((len(thumbnails), _ARRANGEMENT**2 + _FIELDS**2), np.float32)
     for start in range(0, len(thumbnails), _ROWS):

@@ -116,7 +116,7 @@ class SetAudits:
                     else "–"
                 )
             row["contradictory pairs"] = len(each.contradictions)
-            row["perhaps no slice"] = int((each.table["doubt"] != "").sum())
+            row["perhaps no slice"] = int((each.table["quality_flag"] != "").sum())
             rows.append(row)
         caption = (
             f"{self._what()}Images that have a copy in the same set. Near copies are the same picture "
@@ -154,10 +154,10 @@ class SetAudits:
         rows = []
         for name, each in self.audits.items():
             rows += [{"set": name, "file": p, "why": f"unreadable: {w}"} for p, w in each.unreadable]
-            doubted = each.table[each.table["doubt"] != ""]
+            doubted = each.table[each.table["quality_flag"] != ""]
             rows += [
                 {"set": name, "file": path, "why": f"perhaps no slice: {why}"}
-                for path, why in zip(doubted["path"], doubted["doubt"], strict=True)
+                for path, why in zip(doubted["path"], doubted["quality_flag"], strict=True)
             ]
         caption = f"{self._what()}{len(rows)} files."
         return Table(pd.DataFrame(rows, columns=["set", "file", "why"]), caption)

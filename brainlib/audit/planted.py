@@ -19,6 +19,7 @@ from brainlib.data import images
 from brainlib.data.grouping import connected
 from brainlib.data.phantoms.draw import ALTERATIONS, alter, make_phantoms
 from brainlib.data.scan import Scan
+from brainlib.data.thumbnails import thumbnail
 from brainlib.report.table import Table, with_limits
 from brainlib.stats import intervals
 
@@ -71,7 +72,7 @@ def plant(looked: Scan, root: Path, seed: int = 0) -> tuple[Planted, ...]:
             grey = images.decode(Path(root) / table["path"].iat[row]).convert("L")
             square = np.asarray(grey.resize((_SIZE, _SIZE), Image.Resampling.BILINEAR))
             altered, _ = alter(kind, square, np.zeros(square.shape, bool), rng)
-            small.append(near_duplicates.thumbnail(Image.fromarray(altered)))
+            small.append(thumbnail(Image.fromarray(altered)))
             origin.append(int(np.flatnonzero(different == row)[0]))
             kinds.append(kind)
     every = np.concatenate([looked.thumbnails[different], np.stack(small)])
@@ -103,7 +104,7 @@ class Truth:
 def truth(seed: int = 0) -> Truth:
     """Draw phantoms, three slices a patient and a quarter of them altered copies, and audit them."""
     made = make_phantoms(_PHANTOMS, altered_copies=_PHANTOMS // 4, seed=seed)
-    small = np.stack([near_duplicates.thumbnail(Image.fromarray(picture)) for picture in made.images])
+    small = np.stack([thumbnail(Image.fromarray(picture)) for picture in made.images])
     pairs = near_duplicates.find_near_duplicates(small).pairs
     group = connected(_PHANTOMS, pairs)
     table = made.table

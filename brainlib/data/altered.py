@@ -15,9 +15,9 @@ import pandas as pd
 from PIL import Image
 from scipy import ndimage
 
-from brainlib.audit.near_duplicates import otsu
 from brainlib.data import datasets, images
 from brainlib.data.datasets import DataSet
+from brainlib.data.thumbnails import otsu
 from brainlib.io import built_folder, sha256_of
 
 BACKGROUND, NO_BRAIN = "background alone", "brain masked out"

@@ -16,18 +16,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from brainlib import progress
-from brainlib.audit import near_duplicates
 from brainlib.data import images
 from brainlib.data.registry import info_of
+from brainlib.data.thumbnails import SIDE, quality_flag, thumbnail
 from brainlib.errors import DataError
 from brainlib.io import open_array, save_array, sha256_of, writing
 
 _THREADS = 2
 _PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-#: Part of the key under which thumbnails are kept: raise it when `look` gives others.
+#: Part of the key under which thumbnails are kept: raise it when `thumbnail` or `quality_flag` gives others.
 VERSION = "1"
 
 
@@ -146,9 +145,9 @@ def scan_files(
         if "error" in fact:
             bad[files[n].path] = fact["error"]
             continue
-        rows.append((*files[n], hashes[n], fact["pixel_hash"], fact["doubt"]))
+        rows.append((*files[n], hashes[n], fact["pixel_hash"], fact["quality_flag"]))
         kept.append(fact["row"])
-    columns = ["path", "label", "part", "byte_hash", "pixel_hash", "doubt"]
+    columns = ["path", "label", "part", "byte_hash", "pixel_hash", "quality_flag"]
     said = tuple(sorted([*unreadable, *bad.items()]))
     return Scan(name, pd.DataFrame(rows, columns=columns), said, seen.thumbnails[kept])
 
@@ -160,7 +159,7 @@ class _Seen(NamedTuple):
 
 def _seen(hashes, where, store, log):
     """Facts by byte hash, and thumbnails; from the store if it has them whole."""
-    shape = (len(hashes), near_duplicates.SIDE, near_duplicates.SIDE)
+    shape = (len(hashes), SIDE, SIDE)
     key = hashlib.sha256("\n".join([VERSION, images.VERSION, str(shape), *hashes]).encode()).hexdigest()
     target = Path(store) / "audit" / f"{key[:32]}.json" if store else None
     if target:
@@ -178,8 +177,8 @@ def _seen(hashes, where, store, log):
             if isinstance(found, _Unreadable):
                 facts[hash_] = {"error": found.reason}
                 continue
-            pixel_hash, doubt, thumbnails[row] = found
-            facts[hash_] = {"pixel_hash": pixel_hash, "doubt": doubt, "row": row}
+            pixel_hash, flag, thumbnails[row] = found
+            facts[hash_] = {"pixel_hash": pixel_hash, "quality_flag": flag, "row": row}
             on_progress((row + 1) / n, f"{row + 1} of {n} images")
             if log and (row + 1) % 1000 == 0:
                 log(f"{row + 1} of {n} images decoded")
@@ -203,31 +202,4 @@ def _tried(function, path):
 
 def _described(path):
     image = images.decode(path)
-    return images.pixel_hash(image), doubt(image), near_duplicates.thumbnail(image)
-
-
-def doubt(image: Image.Image) -> str:
-    """Why a picture may be no MRI slice, as far as simple statistics tell; "" if nothing speaks for it.
-
-    A slice is grey, mostly dark around the head and not of one value. The limits are choices: few
-    pictures should be doubted, and each is for a person to look at.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        As `images.decode` returns it.
-    """
-    small = image.resize((64, 64), Image.Resampling.BILINEAR)
-    grey = np.asarray(small.convert("L"), dtype=float)
-    if min(image.size) < 32:
-        return f"only {image.width} by {image.height} pixels"
-    if grey.std() < 8:
-        return "hardly any contrast"
-    if image.mode == "RGB":
-        colour = np.ptp(np.asarray(small, dtype=float), axis=2).mean()
-        if colour > 20:
-            return "coloured"
-    corners = np.concatenate([grey[:6, :6], grey[:6, -6:], grey[-6:, :6], grey[-6:, -6:]])
-    if np.median(corners) > 128:
-        return "a bright background"
-    return ""
+    return images.pixel_hash(image), quality_flag(image), thumbnail(image)

@@ -14,6 +14,7 @@ from brainlib import cli
 from brainlib.audit import findings
 from brainlib.data import scan
 from brainlib.data.phantoms.draw import make_phantoms
+from brainlib.data.thumbnails import quality_flag
 from brainlib.errors import DataError, UsageError
 
 
@@ -158,7 +159,7 @@ def test_a_huge_file_is_not_read(tmp_path):
     ],
 )
 def test_a_picture_that_is_no_slice_is_doubted_with_a_reason(picture, why):
-    assert scan.doubt(Image.fromarray(np.ascontiguousarray(picture))) == why
+    assert quality_flag(Image.fromarray(np.ascontiguousarray(picture))) == why
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from PIL import Image
 from brainlib.audit import near_duplicates
 from brainlib.data import grouping, images
 from brainlib.data.phantoms.draw import ALTERATIONS, make_phantoms
+from brainlib.data.thumbnails import SIDE, thumbnail
 
 
 def thumbnails(slices):
-    return np.stack([near_duplicates.thumbnail(Image.fromarray(each)) for each in slices])
+    return np.stack([thumbnail(Image.fromarray(each)) for each in slices])
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +78,12 @@ def test_a_thumbnail_shows_the_head_whatever_the_margin_and_the_scale():
     plain, padded = thumbnails([phantom, wide]).astype(float)
     # A shift by 3 of the 96 pixels makes 38 grey values; this is less than one pixel.
     assert abs(plain - padded).mean() < 10
-    assert abs(plain - near_duplicates.thumbnail(large)).mean() < 3
+    assert abs(plain - thumbnail(large)).mean() < 3
 
 
 @pytest.mark.parametrize("value", [0, 7, 255])
 def test_uniform_images_are_not_duplicates(value):
-    flat = np.full((3, near_duplicates.SIDE, near_duplicates.SIDE), value, np.uint8)
+    flat = np.full((3, SIDE, SIDE), value, np.uint8)
     assert len(near_duplicates.find_near_duplicates(flat).pairs) == 0  # nothing shows that they are the same slice
 
 
@@ -115,7 +116,7 @@ def test_the_correlation_of_a_pair_does_not_depend_on_the_order_of_the_two():
 @pytest.mark.real_data
 def test_a_real_duplicate_is_found_whichever_of_the_two_comes_first(data_dir):
     # One slice, once sharpened. The detail correlates by 0.93 if the sharp one is the moving image, else by 0.85.
-    pair = [near_duplicates.thumbnail(images.decode(data_dir / "br35h" / "yes" / f"y{n}.jpg")) for n in (826, 1103)]
+    pair = [thumbnail(images.decode(data_dir / "br35h" / "yes" / f"y{n}.jpg")) for n in (826, 1103)]
     for both in (pair, pair[::-1]):
         found = near_duplicates.find_near_duplicates(np.stack(both))
         assert found.pairs.tolist() == [[0, 1]] and found.correlation[0] == pytest.approx(0.93, abs=0.02)
@@ -126,6 +127,6 @@ def test_a_real_slice_that_was_sharpened_and_mirrored_is_found(data_dir):
     slices = [images.decode(data_dir / "br35h" / name).convert("L") for name in ("yes/y10.jpg", "no/no100.jpg")]
     sharp = Image.fromarray(np.clip(2.2 * np.asarray(slices[0], float), 0, 255).astype(np.uint8)[:, ::-1])
     found = near_duplicates.find_near_duplicates(
-        np.stack([near_duplicates.thumbnail(each) for each in [*slices, sharp]])
+        np.stack([thumbnail(each) for each in [*slices, sharp]])
     )
     assert found.pairs.tolist() == [[0, 2]] and found.mirrored.tolist() == [True]

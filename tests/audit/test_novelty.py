@@ -9,6 +9,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from brainlib.audit import findings, near_duplicates, novelty
 from brainlib.data import datasets, images
 from brainlib.data.scan import files_of, scan_files
+from brainlib.data.thumbnails import thumbnail
 
 
 def apart(name, root, store):
@@ -30,10 +31,6 @@ def phantoms(tmp_path_factory):
     thumbnails, groups, other, paths = apart("br35h", root, store)
     known = novelty.NoveltyDetector(thumbnails[~other], groups[~other])
     return known, thumbnails, groups, other, [path for path, out in zip(paths, other, strict=True) if not out]
-
-
-def thumbnail(image):
-    return near_duplicates.thumbnail(image)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from made_up import FACTS
 
 from brainlib.audit import near_duplicates
 from brainlib.data import altered, datasets, images, splits
+from brainlib.data.thumbnails import thumbnail
 from brainlib.study import controls, study
 from brainlib.study.results import Results
 from brainlib.study.study import Study
@@ -74,7 +75,7 @@ def test_a_picture_without_a_head_is_masked_whole_and_one_without_a_border_has_a
 def remembering(planned, dataset, folder, **_):
     """In the place of training: each image is given the label of the training image most like it."""
     table = dataset.table
-    small = np.stack([near_duplicates.thumbnail(images.decode(dataset.root / p)) for p in table["path"]])
+    small = np.stack([thumbnail(images.decode(dataset.root / p)) for p in table["path"]])
     vectors, _ = near_duplicates.coefficients(small)
     results = []
     for trial in planned:
