@@ -195,7 +195,7 @@ def _contradictions(table, thumbnails, threshold):
 
 
 def copies(dataset: datasets.DataSet, store: Path, rows: np.ndarray | None = None) -> np.ndarray:
-    """Number the groups of copies among images of a data set: int array (n,), as in `DataSet.copies`.
+    """Number the groups of copies among images of a data set: int array (n,), as in `DataSet.duplicates`.
 
     Parameters
     ----------

@@ -128,5 +128,7 @@ def _head(grey):
     return ndimage.binary_fill_holes(closed)
 
 
-def _renewed(data, table, root, copies):
-    return dataclasses.replace(data, root=root, table=table, copies=copies, fingerprint=datasets.fingerprint(table))
+def _renewed(data, table, root, duplicates):
+    return dataclasses.replace(
+        data, root=root, table=table, duplicates=duplicates, fingerprint=datasets.fingerprint(table)
+    )

@@ -50,8 +50,8 @@ class DataSet:
         A sentence for each folder whose number of images is not the published one.
     phantom : bool
         Whether the images are synthetic.
-    copies : ndarray of int, shape (n,), optional
-        Group of copies of each image, near copies too, as `audit.copies` finds them.
+    duplicates : ndarray of int, shape (n,), optional
+        Duplicate group of each image, near-duplicates included, as an audit finds them.
     """
 
     name: str
@@ -61,7 +61,7 @@ class DataSet:
     fingerprint: str
     differences: tuple[str, ...]
     phantom: bool
-    copies: np.ndarray | None = None
+    duplicates: np.ndarray | None = None
 
     def group_ids(self, patients: bool = False) -> np.ndarray:
         """Duplicate group of each image: int array, shape (n,), from 0.
@@ -74,12 +74,17 @@ class DataSet:
             Whether images of one patient, where patients are known, are joined as well: the groups that a
             split without leakage must not divide.
         """
-        groups = pd.factorize(self.table["pixel_hash"])[0] if self.copies is None else self.copies
+        groups = pd.factorize(self.table["pixel_hash"])[0] if self.duplicates is None else self.duplicates
         known = self.table["patient"]
         if not patients or known.isna().all():
             return groups
         own = pd.Series([f"image {n}" for n in range(len(known))], index=known.index)
         return grouping.joined(groups, pd.factorize(known.fillna(own))[0])
+
+    def files(self, rows: Sequence[int] | np.ndarray) -> tuple[list[Path], list[str]]:
+        """Paths and byte hashes of the images at some positions, as `images.load_images` takes them."""
+        chosen = self.table.iloc[np.asarray(rows, dtype=np.intp)]
+        return [self.root / path for path in chosen["path"]], chosen["byte_hash"].tolist()
 
     def together(self, paths: Sequence[str], groups: np.ndarray) -> np.ndarray:
         """Join a grouping of some images, by their paths, with `group_ids`: int array (m,)."""

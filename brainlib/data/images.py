@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from brainlib.errors import DataError, StoreError
 from brainlib.io import open_array, save_array
-
-if TYPE_CHECKING:
-    from brainlib.data.datasets import DataSet
 
 #: Part of every cache key: raise it when decoding, hashing or resizing gives other pixels.
 VERSION = "1"
@@ -72,7 +70,6 @@ def decode(path: Path) -> Image.Image:
         The file cannot be read, is empty, is not an image, is cut short, or announces more pixels
         than ``PIL.Image.MAX_IMAGE_PIXELS`` (found out before any pixel is decoded).
     """
-    path = Path(path)
     return decode_bytes(read(path), path)[0]
 
 
@@ -134,7 +131,7 @@ def describe(path: Path, byte_hash: str) -> ImageFacts:
     path : Path
         An image file.
     byte_hash : str
-        The `file_hash` that the file must still have.
+        The SHA-256 that the file must still have.
 
     Returns
     -------
@@ -169,19 +166,8 @@ def pixel_hash(image: Image.Image) -> str:
     return digest.hexdigest()
 
 
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read.
-    """
-    return hashlib.sha256(read(Path(path))).hexdigest()
-
-
-def load_images(dataset: DataSet, rows: np.ndarray, size: int, channels: int, store: Path) -> np.ndarray:
-    """Return images of a data set as one array on disk, decoding them at most once ever.
+def load_images(paths: Sequence[Path], byte_hashes: Sequence[str], size: int, channels: int, store: Path) -> np.ndarray:
+    """Return image files as one array on disk, decoding them at most once ever.
 
     The resizing is bilinear without antialiasing, the default of Keras'
     ``image_dataset_from_directory``. The array lies in ``store/images/`` under a name made of the
@@ -190,10 +176,10 @@ def load_images(dataset: DataSet, rows: np.ndarray, size: int, channels: int, st
 
     Parameters
     ----------
-    dataset : DataSet
-        Its ``root`` and the columns ``path`` and ``byte_hash`` of its ``table`` are used.
-    rows : ndarray of int, shape (n,)
-        Positions in the table, in the order wanted.
+    paths : sequence of Path, n
+        In the order wanted.
+    byte_hashes : sequence of str, n
+        The SHA-256 that each file must still have, as `DataSet.files` gives them with the paths.
     size : int
         Width and height in pixels.
     channels : int
@@ -215,11 +201,8 @@ def load_images(dataset: DataSet, rows: np.ndarray, size: int, channels: int, st
     """
     if size < 1 or channels not in (1, 3):
         raise ValueError(f"expected size >= 1 and channels 1 or 3, received {size} and {channels}")
-    wanted = dataset.table.iloc[np.asarray(rows, dtype=np.intp)]
-    hashes = [str(value) for value in wanted["byte_hash"]]
-    paths = [Path(dataset.root) / relative for relative in wanted["path"]]
     shape = (len(paths), size, size, channels)
-    key = hashlib.sha256("\n".join(["bilinear", VERSION, str(shape), *hashes]).encode())
+    key = hashlib.sha256("\n".join(["bilinear", VERSION, str(shape), *byte_hashes]).encode())
     target = Path(store) / "images" / f"{key.hexdigest()[:32]}.npy"
     cached = open_array(target, shape, np.uint8)
     if cached is not None:
@@ -233,7 +216,7 @@ def load_images(dataset: DataSet, rows: np.ndarray, size: int, channels: int, st
         with ThreadPoolExecutor(_THREADS) as pool:
             for start in range(0, len(paths), _CHUNK):
                 part = slice(start, start + _CHUNK)
-                yield from pool.map(one, paths[part], hashes[part])
+                yield from pool.map(one, paths[part], byte_hashes[part])
 
     save_array(target, shape, np.uint8, decoded())
     built = open_array(target, shape, np.uint8)
@@ -244,6 +227,7 @@ def load_images(dataset: DataSet, rows: np.ndarray, size: int, channels: int, st
 
 def read(path: Path) -> bytes:
     """Return the bytes of an image file; DataError where it cannot be read or is far too large."""
+    path = Path(path)
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:

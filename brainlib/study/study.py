@@ -91,7 +91,7 @@ class Study:
         """The paper's data set with the groups of copies among the images that are used."""
         data = self.indexed
         rows = self.used_rows() if self.profile.images else None
-        return dataclasses.replace(data, copies=findings.copies(data, self.options.store, rows))
+        return dataclasses.replace(data, duplicates=findings.copies(data, self.options.store, rows))
 
     def used_rows(self) -> np.ndarray:
         """Positions in the table of the data set of the images that some scenario uses, ascending."""

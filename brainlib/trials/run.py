@@ -160,7 +160,7 @@ def _train(trial, dataset, folder, report):
         table["part"].to_numpy()[ours],
     )
     rows, parts = ours[drawn != splits.UNUSED], drawn[drawn != splits.UNUSED]
-    pixels = images.load_images(dataset, rows, trial.size, trial.model.channels, folder)
+    pixels = images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder)
     labels = table["label"].to_numpy()[rows]
     train = np.flatnonzero(parts == splits.TRAIN)
     if trial.oversampled:
@@ -256,7 +256,7 @@ def _explain_permuted(trial, dataset, paths, folder, report):
 def _stored(trial, dataset, paths, folder):
     """A stored model, and images as it takes them."""
     rows = pd.Index(dataset.table["path"]).get_indexer(list(paths))
-    pixels = images.load_images(dataset, rows, trial.size, trial.model.channels, folder)
+    pixels = images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder)
     return store.load_model(folder, trial.key), np.asarray(pixels)
 
 

@@ -6,10 +6,8 @@ import hashlib
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -36,20 +34,15 @@ def noise(height: int, width: int, seed: int = 0, channels: int = 3) -> np.ndarr
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def as_dataset(root: Path) -> SimpleNamespace:
-    paths = sorted(path.name for path in root.iterdir() if path.is_file())
-    hashes = [sha256_of(root / path) for path in paths]
-    return SimpleNamespace(root=root, table=pd.DataFrame({"path": paths, "byte_hash": hashes}))
+def files(*paths: Path) -> tuple[list[Path], list[str]]:
+    return list(paths), [sha256_of(path) for path in paths]
 
 
 @pytest.fixture
-def three(tmp_path: Path) -> SimpleNamespace:
-    root = tmp_path / "three"
-    root.mkdir()
-    saved(root / "a.png", noise(6, 6, 1))
-    saved(root / "b.png", noise(9, 5, 2))
-    saved(root / "c.png", noise(6, 6, 3, channels=1))
-    return as_dataset(root)
+def three(tmp_path: Path) -> tuple[list[Path], list[str]]:
+    a = saved(tmp_path / "a.png", noise(6, 6, 1))
+    b = saved(tmp_path / "b.png", noise(9, 5, 2))
+    return files(a, b, saved(tmp_path / "c.png", noise(6, 6, 3, channels=1)))
 
 
 def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,45 +243,40 @@ def test_resizing_is_bilinear_at_pixel_centres_without_antialiasing(tmp_path, st
     down = np.tile(np.array([9, 50, 9, 9, 200, 9], dtype=np.uint8), (6, 1)).T
     # From 2 to 4, centres fall at -0.25 (the edge), 0.25, 0.75 and 1.25 (the edge).
     up = np.array([[0, 100], [0, 100]], dtype=np.uint8)
-    root = tmp_path / "set"
-    root.mkdir()
-    saved(root / "a.png", down)
-    saved(root / "b.png", up)
-    dataset = as_dataset(root)
-    shrunk = images.load_images(dataset, np.array([0]), 2, 1, store)
-    grown = images.load_images(dataset, np.array([1]), 4, 1, store)
+    shrunk = images.load_images(*files(saved(tmp_path / "a.png", down)), 2, 1, store)
+    grown = images.load_images(*files(saved(tmp_path / "b.png", up)), 4, 1, store)
     np.testing.assert_array_equal(shrunk[0, :, :, 0], [[50, 50], [200, 200]])
     np.testing.assert_array_equal(grown[0, :, :, 0], [[0, 25, 75, 100]] * 4)
 
 
-def test_rows_come_in_the_order_asked_for_with_grey_repeated(three, store):
-    array = images.load_images(three, np.array([2, 0, 2]), 6, 3, store)
+def test_images_come_in_the_order_asked_for_with_grey_repeated(three, store):
+    (a, _, c), _ = three
+    array = images.load_images(*files(c, a, c), 6, 3, store)
     grey, colour = noise(6, 6, 3, channels=1), noise(6, 6, 1)
     np.testing.assert_array_equal(array, [np.stack([grey] * 3, axis=-1), colour, np.stack([grey] * 3, axis=-1)])
 
 
 def test_one_channel_of_a_colour_image_is_its_luma(tmp_path, store):
-    saved(tmp_path / "a.png", np.full((2, 2, 3), (255, 0, 0), dtype=np.uint8))
-    array = images.load_images(as_dataset(tmp_path), np.array([0]), 2, 1, store)
+    red = saved(tmp_path / "a.png", np.full((2, 2, 3), (255, 0, 0), dtype=np.uint8))
+    array = images.load_images(*files(red), 2, 1, store)
     np.testing.assert_array_equal(array, 76)  # ITU-R 601: 0.299 * 255 = 76.2
 
 
 def test_more_images_than_a_chunk_come_out_whole_and_in_order(tmp_path, store, monkeypatch):
     monkeypatch.setattr(images, "_CHUNK", 3)
     values = range(10, 20)
-    for value in values:
-        saved(tmp_path / f"{value}.png", np.full((3, 3), value, dtype=np.uint8))
-    array = images.load_images(as_dataset(tmp_path), np.arange(10), 3, 1, store)
+    paths = [saved(tmp_path / f"{value}.png", np.full((3, 3), value, dtype=np.uint8)) for value in values]
+    array = images.load_images(*files(*paths), 3, 1, store)
     np.testing.assert_array_equal(array[:, 0, 0, 0], list(values))
 
 
-def test_no_rows_give_an_empty_array(three, store):
+def test_no_files_give_an_empty_array(store):
     for _ in range(2):
-        assert images.load_images(three, np.array([], dtype=int), 8, 3, store).shape == (0, 8, 8, 3)
+        assert images.load_images([], [], 8, 3, store).shape == (0, 8, 8, 3)
 
 
 def test_the_array_is_a_read_only_map_of_a_file_in_the_store(three, store):
-    array = images.load_images(three, np.arange(3), 8, 3, store)
+    array = images.load_images(*three, 8, 3, store)
     assert isinstance(array, np.memmap)
     assert Path(array.filename).parent == store / "images"
     with pytest.raises(ValueError, match="read-only"):
@@ -296,83 +284,76 @@ def test_the_array_is_a_read_only_map_of_a_file_in_the_store(three, store):
 
 
 def test_a_second_call_decodes_nothing(three, store, monkeypatch):
-    first = images.load_images(three, np.arange(3), 8, 3, store)
+    first = images.load_images(*three, 8, 3, store)
     no_decoding(monkeypatch)
-    np.testing.assert_array_equal(images.load_images(three, np.arange(3), 8, 3, store), first)
+    np.testing.assert_array_equal(images.load_images(*three, 8, 3, store), first)
 
 
 def test_another_order_size_or_number_of_channels_is_another_array(three, store):
-    for rows, size, channels in [([0, 1], 8, 3), ([1, 0], 8, 3), ([0, 1], 9, 3), ([0, 1], 8, 1)]:
-        images.load_images(three, np.array(rows), size, channels, store)
+    (a, b, _), _ = three
+    for paths, size, channels in [((a, b), 8, 3), ((b, a), 8, 3), ((a, b), 9, 3), ((a, b), 8, 1)]:
+        images.load_images(*files(*paths), size, channels, store)
     assert len(list((store / "images").iterdir())) == 4
 
 
 @pytest.mark.parametrize("damage", ["cut", "grown", "empty", "garbage", "other shape"])
 def test_a_damaged_array_in_the_store_is_rebuilt(three, store, damage):
-    first = np.array(images.load_images(three, np.arange(3), 8, 3, store))
+    first = np.array(images.load_images(*three, 8, 3, store))
     (path,) = (store / "images").iterdir()
     whole = path.read_bytes()
     if damage == "other shape":
         np.save(path, np.zeros((3, 8, 8, 1), np.uint8))
     else:
         path.write_bytes({"cut": whole[:-1], "grown": whole + b"x", "empty": b"", "garbage": b"x" * len(whole)}[damage])
-    np.testing.assert_array_equal(images.load_images(three, np.arange(3), 8, 3, store), first)
+    np.testing.assert_array_equal(images.load_images(*three, 8, 3, store), first)
     assert path.read_bytes() == whole
 
 
 def test_a_file_that_changed_since_it_was_indexed_is_refused(three, store):
-    saved(three.root / "b.png", noise(9, 5, 99))
+    saved(three[0][1], noise(9, 5, 99))
     with pytest.raises(DataError, match=r"b\.png.*the file changed"):
-        images.load_images(three, np.arange(3), 8, 3, store)
+        images.load_images(*three, 8, 3, store)
 
 
 def test_a_failure_leaves_no_file_in_the_store(three, store):
-    (three.root / "b.png").write_bytes(b"")
+    three[0][1].write_bytes(b"")
     with pytest.raises(DataError):
-        images.load_images(three, np.arange(3), 8, 3, store)
+        images.load_images(*three, 8, 3, store)
     assert list((store / "images").iterdir()) == []
 
 
 def test_a_store_that_is_a_file_is_named_in_one_line(three, store):
     store.write_text("")
     with pytest.raises(StoreError, match=r"store.*expected to write.*received"):
-        images.load_images(three, np.arange(3), 8, 3, store)
+        images.load_images(*three, 8, 3, store)
 
 
 def test_two_processes_that_build_the_same_array_agree(three, store):
+    paths, hashes = three
     code = f"""
-import numpy as np, pandas as pd
 from pathlib import Path
-from types import SimpleNamespace
 from brainlib.data import images
-table = pd.DataFrame({three.table.to_dict("list")!r})
-dataset = SimpleNamespace(root=Path({str(three.root)!r}), table=table)
 for size in range(8, 40):
-    print(images.load_images(dataset, np.arange(3), size, 3, Path({str(store)!r})).sum())
+    print(images.load_images({[str(path) for path in paths]}, {hashes}, size, 3, Path({str(store)!r})).sum())
 """
     running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     answers = [process.communicate()[0].split() for process in running]
-    alone = [images.load_images(three, np.arange(3), size, 3, store / "alone").sum() for size in range(8, 40)]
+    alone = [images.load_images(*three, size, 3, store / "alone").sum() for size in range(8, 40)]
     assert answers == [[str(total) for total in alone]] * 2
     assert {path.suffix for path in (store / "images").iterdir()} == {".npy"}
 
 
 def test_building_needs_memory_for_a_chunk_and_not_for_the_array(tmp_path, store):
-    saved(tmp_path / "a.png", noise(240, 240))
+    (path,), (byte_hash,) = files(saved(tmp_path / "a.png", noise(240, 240)))
     code = f"""
 import resource
-import numpy as np, pandas as pd
 from pathlib import Path
-from types import SimpleNamespace
 from brainlib.data import images
-from brainlib.io import sha256_of
-root, store = Path({str(tmp_path)!r}), Path({str(store)!r})
-table = pd.DataFrame({{"path": ["a.png"], "byte_hash": [sha256_of(root / "a.png")]}})
-dataset = SimpleNamespace(root=root, table=table)
+path, byte_hash, store = Path({str(path)!r}), {byte_hash!r}, Path({str(store)!r})
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-images.load_images(dataset, np.zeros(64, int), 240, 3, store)
+images.load_images([path] * 64, [byte_hash] * 64, 240, 3, store)
 before = peak()
-array = images.load_images(dataset, np.zeros(1500, int), 240, 3, store)
+array = images.load_images([path] * 1500, [byte_hash] * 1500, 240, 3, store)
 print(array.nbytes, peak() - before)
 """
     answer = subprocess.check_output([sys.executable, "-c", code], text=True)

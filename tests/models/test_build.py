@@ -484,7 +484,7 @@ def test_pretrained_features_tell_tumours_better_than_random_ones(file, weights_
     start = find_weights(name, str(weights_dir))
     assert start.file.endswith(file)
     dataset = datasets.load("navoneel", data_dir, tmp_path)
-    pixels = images.load_images(dataset, np.arange(len(dataset.table)), 96, 3, tmp_path)
+    pixels = images.load_images(*dataset.files(np.arange(len(dataset.table))), 96, 3, tmp_path)
 
     def score(given):
         training.prepare(0)

@@ -41,7 +41,7 @@ def test_an_exported_model_says_the_same(trained, tmp_path, capsys):
 
     model = keras.models.load_model(target / "model.keras", compile=False)
     rows = dataset.table.set_index("path").index.get_indexer(result.predictions["path"])
-    pixels = np.asarray(images.load_images(dataset, rows, trial.size, trial.model.channels, folder))
+    pixels = np.asarray(images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder))
     said = model.predict(pixels, batch_size=8, verbose=0)[:, 0]
     assert np.abs(said - result.predictions["p_yes"]).max() < 1e-6
 

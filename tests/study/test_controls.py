@@ -113,7 +113,7 @@ def leaking(phantoms, monkeypatch, tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((phantoms.root / source).read_bytes())
     plain.indexed = plain.dataset = dataclasses.replace(
-        phantoms, root=tmp_path / "images", table=table, copies=np.tile(phantoms.group_ids(), 4)
+        phantoms, root=tmp_path / "images", table=table, duplicates=np.tile(phantoms.group_ids(), 4)
     )
     return Results(plain)
 

@@ -225,7 +225,7 @@ def test_the_positive_probability_is_the_stored_models_output(shared):
     folder, dataset, result, _ = shared
     from brainlib.trials import store
 
-    pixels = images.load_images(dataset, np.arange(24), 16, 1, folder)
+    pixels = images.load_images(*dataset.files(np.arange(24)), 16, 1, folder)
     said = store.load_model(folder, result.trial.key).predict(np.float32(pixels), verbose=0)
     assert result.trial.classes == ("no", "yes")
     np.testing.assert_allclose(result.predictions["p_yes"], said[:, 0], atol=1e-6)
@@ -510,7 +510,7 @@ def test_heat_maps_explain_the_images_asked_for_in_their_order(shared):
 
     paths = dataset.table["path"].iloc[[7, 2]].tolist()
     pixels, maps = heat_maps(result, dataset, paths, folder)
-    expected = images.load_images(dataset, np.array([7, 2]), 16, 1, folder)
+    expected = images.load_images(*dataset.files(np.array([7, 2])), 16, 1, folder)
     np.testing.assert_array_equal(pixels, expected)
     model = store.load_model(folder, result.trial.key)
     np.testing.assert_allclose(maps, gradcam.grad_cam(model, np.asarray(expected)), atol=1e-6)
