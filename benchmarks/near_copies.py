@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image
 
 from brainlib.audit import findings, near_duplicates
-from brainlib.data import datasets, grouping, scan
+from brainlib.data import datasets, scan
+from brainlib.data.groups import connected
 from brainlib.data.phantoms.draw import ALTERATIONS, make_phantoms
 from brainlib.data.thumbnails import thumbnail
 
@@ -74,7 +75,7 @@ def find_known(n: int, figure: str) -> None:
     print("threshold  precision  pairs of neighbours  other pairs  " + "  ".join(ALTERATIONS))
     for threshold in THRESHOLDS:
         kept = value >= threshold
-        group = grouping.connected(n, candidates[kept & copies])
+        group = connected(n, candidates[kept & copies])
         recall = []
         for kind in ALTERATIONS:
             rows = table[table["alteration"] == kind]
@@ -158,7 +159,7 @@ def compare(data: str, sets) -> None:
         bits = difference_hash(looked.thumbnails)
         near = hash_pairs(bits)
         same = groups[near[:, 0]] == groups[near[:, 1]]
-        hashed = grouping.connected(len(groups), near)
+        hashed = connected(len(groups), near)
         position = dict(zip(found.table["path"], range(len(groups)), strict=True))
         ends = found.pairs[["first", "second"]].map(position.__getitem__).to_numpy()
         both = hashed[ends[:, 0]] == hashed[ends[:, 1]]

@@ -20,7 +20,8 @@ from sklearn.datasets import load_sample_images
 
 from brainlib.audit import findings, near_duplicates
 from brainlib.audit.novelty import NoveltyDetector
-from brainlib.data import datasets, grouping
+from brainlib.data import datasets
+from brainlib.data.groups import connected
 from brainlib.data.scan import files_of, scan_files
 from brainlib.data.thumbnails import thumbnail
 from brainlib.errors import DataError
@@ -59,7 +60,7 @@ def measure(data: str, store: Path, phantoms: int) -> None:
         seen[name] = looked.thumbnails, groups
     # The sets hold each other's pictures: what is a copy of another set's shares a group with it.
     every = np.concatenate([thumbnails for thumbnails, _ in seen.values()])
-    across = grouping.connected(len(every), near_duplicates.find_near_duplicates(every).pairs)
+    across = connected(len(every), near_duplicates.find_near_duplicates(every).pairs)
     ends = np.cumsum([len(thumbnails) for thumbnails, _ in seen.values()])
     across = dict(zip(seen, np.split(across, ends[:-1]), strict=True))
     odd = {name: np.stack([thumbnail(image) for image in images]) for name, images in made_up().items()}

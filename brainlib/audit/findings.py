@@ -21,7 +21,7 @@ import pandas as pd
 from brainlib import progress
 from brainlib.audit import near_duplicates
 from brainlib.data import datasets, images
-from brainlib.data.grouping import connected
+from brainlib.data.groups import connected
 from brainlib.data.registry import REGISTRY
 from brainlib.data.scan import VERSION, File, Scan, files_in, files_of, scan_files
 from brainlib.errors import DataError, UsageError

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from brainlib import progress
 from brainlib.audit.alignment import register, warp
-from brainlib.data.grouping import connected
+from brainlib.data.groups import connected
 
 COARSE, MIDDLE = 32, 48  # pixels at which most candidates are ruled out
 DEGREE = 5  # highest sum of the two frequencies of the DCT: 20 coefficients

@@ -16,7 +16,7 @@ from PIL import Image
 
 from brainlib.audit import near_duplicates
 from brainlib.data import images
-from brainlib.data.grouping import connected
+from brainlib.data.groups import connected
 from brainlib.data.phantoms.draw import ALTERATIONS, alter, make_phantoms
 from brainlib.data.scan import Scan
 from brainlib.data.thumbnails import thumbnail

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brainlib.data import grouping, images
+from brainlib.data import images
+from brainlib.data.groups import joined
 from brainlib.data.phantoms.dataset import TRUTH, TRUTH_COLUMNS, phantom_root
 from brainlib.data.registry import DataSetInfo, info_of
 from brainlib.errors import DataError
@@ -79,7 +80,7 @@ class DataSet:
         if not patients or known.isna().all():
             return groups
         own = pd.Series([f"image {n}" for n in range(len(known))], index=known.index)
-        return grouping.joined(groups, pd.factorize(known.fillna(own))[0])
+        return joined(groups, pd.factorize(known.fillna(own))[0])
 
     def files(self, rows: Sequence[int] | np.ndarray) -> tuple[list[Path], list[str]]:
         """Paths and byte hashes of the images at some positions, as `images.load_images` takes them."""
@@ -89,7 +90,7 @@ class DataSet:
     def together(self, paths: Sequence[str], groups: np.ndarray) -> np.ndarray:
         """Join a grouping of some images, by their paths, with `group_ids`: int array (m,)."""
         known = pd.Series(self.group_ids(patients=True), index=self.table["path"])
-        return grouping.joined(groups, known[paths].to_numpy())
+        return joined(groups, known[paths].to_numpy())
 
 
 def locate(name: str, data: Path) -> Path:

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from brainlib.audit import near_duplicates
-from brainlib.data import grouping, images
+from brainlib.data import images
+from brainlib.data.groups import connected
 from brainlib.data.phantoms.draw import ALTERATIONS, make_phantoms
 from brainlib.data.thumbnails import SIDE, thumbnail
 
@@ -28,7 +29,7 @@ def planted():
 @pytest.mark.parametrize("alteration", ALTERATIONS)
 def test_each_kind_of_duplicate_is_in_one_group_with_its_original(planted, alteration):
     table, found = planted
-    group = grouping.connected(len(table), found.pairs)
+    group = connected(len(table), found.pairs)
     altered = table[table["alteration"] == alteration]
     together = group[altered.index] == group[altered["copy_of"]]
     assert together.mean() >= 5 / 6  # benchmarks/near_duplicates.py measures it of many more

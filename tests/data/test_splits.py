@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from brainlib.data import splits
-from brainlib.data.grouping import joined
+from brainlib.data.groups import joined
 from brainlib.data.splits import assign, choose_images, oversampled
 from brainlib.errors import UsageError
 
