@@ -18,6 +18,7 @@ from PIL import Image
 from brainlib import cli
 from brainlib.errors import UsageError
 from brainlib.papers.schema import load_paper, paper_ids
+from brainlib.study.options import Options
 from brainlib.trials import workers
 
 
@@ -73,6 +74,8 @@ def refused(capsys, tmp_path, *arguments) -> str:
         (["--backbone", "resnet50v2=resnet51"], ["unknown backbone 'resnet51'", "resnet50v2"]),
         (["--weights", "nowhere"], ["nowhere", "imagenet", "random"]),
         (["--epochs", "3"], ["--epochs", "--help"]),
+        (["--profil", "smoke"], ["--profil", "--help"]),  # no abbreviations
+        (["--papers", "jardim.yaml"], ["jardim.yaml", "hajhashem, jardim"]),
         (["--data", "nowhere"], ["nowhere", "data folder", "nothing"]),
     ],
 )
@@ -198,42 +201,41 @@ def test_no_command_is_refused_in_one_line(capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_help_names_every_option(capsys):
+def test_help_names_and_describes_every_option(capsys):
     with pytest.raises(SystemExit) as left:
         cli.main(["run", "--help"])
     assert left.value.code == 0
-    said = capsys.readouterr().out
-    options = [
-        "papers",
-        "profile",
-        "data",
-        "weights",
-        "backbone",
-        "arms",
-        "scenarios",
-        "seed",
-        "retrain",
-        "controls",
-        "jobs",
-        "scheduler",
-        "out",
-        "fresh",
-    ]
-    assert [name for name in options if f"--{name}" not in said] == []
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, field in Options.model_fields.items():
+        assert f"--{name} " in shown
+        assert " ".join(field.description.split()) in shown
+
+
+@pytest.mark.parametrize("arguments", [["export", "--ou", "x", "a", "b"], ["check", "--js", "x"], ["app", "--no-b"]])
+def test_no_command_takes_abbreviations(capsys, arguments):
+    assert cli.main(arguments) == 2
+    assert arguments[1] in capsys.readouterr().err
+
+
+def test_the_documentation_of_the_command_line_lists_every_command(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
+    assert commands == re.findall(r"``brainlib (\w+)", cli.__doc__) and len(commands) == 6
 
 
 # A notebook of the data that finds no set.
 AUDITED = """from pathlib import Path
 Path(out, "results").mkdir(parents=True, exist_ok=True)
+Path(out, "sets").write_text(" ".join(sets))
 Path(out, "results", "00_data_audit.json").write_text('{"phantoms": true, "most": 60, "sets": {}, "planted": []}')"""
 
 
 def notebook(path: Path, code: str) -> Path:
     """A notebook with the parameters of a run, a header and one cell of code."""
     parameters = "\n".join(
-        ['profile = ""', 'data = ""', 'weights = ""', "backbone = {}", "arms = []"]
-        + ["scenarios = []", "seed = 0", "seeds = 1", "retrain = False", "controls = False"]
-        + ['scheduler = ""', 'out = ""', "fresh = False"]
+        [f"{name} = {field.get_default()!r}" for name, field in Options.model_fields.items()]
+        + (["sets = []"] if path.stem == "00_data_audit" else [])
     )
     cells = [
         nbformat.v4.new_markdown_cell("# A paper"),
@@ -257,6 +259,7 @@ def test_a_notebook_that_fails_does_not_stop_the_others(capsys, tmp_path, monkey
     out = tmp_path / "reports"
     assert cli.main(["run", "--papers", "hajhashem,jardim", "--out", str(out)]) == 1
     assert (out / "ran").read_text() == "yes"
+    assert (out / "sets").read_text() == "navoneel br35h"  # the audit is of these papers' sets
     assert "hajhashem: FAILED: ValueError: no such luck" in capsys.readouterr().out
     assert "no such luck" in (out / "index.html").read_text()
     papers = json.loads((out / "results.json").read_text())["papers"]
