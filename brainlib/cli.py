@@ -179,7 +179,7 @@ def _run(arguments):
 
 
 def _papers(arguments):
-    from brainlib.papers.schema import paper_ids
+    from brainlib.papers.loading import paper_ids
     from brainlib.study.selection import papers_with
 
     unknown = [paper for paper in arguments.papers if paper not in paper_ids()]
@@ -239,7 +239,7 @@ def _leaving_nothing(out):
 
 def _check_printed(arguments):
     from brainlib.papers import consistency
-    from brainlib.papers.schema import load_paper, paper_ids
+    from brainlib.papers.loading import load_paper, paper_ids
 
     papers = [arguments.paper] if arguments.paper else paper_ids()
     loaded = {paper: load_paper(paper) for paper in papers}
@@ -288,7 +288,7 @@ def _app(arguments):
 
 
 def _claims(arguments):
-    from brainlib.papers.schema import load_paper, paper_ids
+    from brainlib.papers.loading import load_paper, paper_ids
 
     papers = [arguments.paper] if arguments.paper else paper_ids()
     rows = []

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from brainlib.data.datasets import info_of
-from brainlib.papers.schema import load_paper
+from brainlib.papers.loading import load_paper
 from brainlib.study.study import Study
 from brainlib.trials.trial import TrialResult
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from brainlib import cli
 from brainlib.errors import UsageError
-from brainlib.papers.schema import load_paper, paper_ids
+from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.study.options import Options
 from brainlib.trials import workers
 

@@ -13,7 +13,7 @@ from browsing import Watched, violations
 
 from brainlib import cli
 from brainlib.errors import UsageError
-from brainlib.papers.schema import paper_ids
+from brainlib.papers.loading import paper_ids
 from brainlib.report import anchors, notebook
 from brainlib.study import records
 from brainlib.study.options import Options

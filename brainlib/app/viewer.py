@@ -21,7 +21,7 @@ from brainlib.data.registry import REGISTRY, info_of
 from brainlib.data.scan import File, files_of, scan_files
 from brainlib.data.thumbnails import quality_flag, thumbnail
 from brainlib.errors import BrainlibError, DataError, ModelError, StoreError
-from brainlib.papers.schema import load_paper
+from brainlib.papers.loading import load_paper
 from brainlib.report import model_cards
 from brainlib.report.exporting import Stored
 from brainlib.study.options import KAGGLE, PHANTOMS

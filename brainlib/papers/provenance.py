@@ -7,6 +7,7 @@ of stated and assumed values is printed, not typed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
@@ -19,18 +20,23 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from brainlib.papers.plain_yaml import shorten
-
 if TYPE_CHECKING:
     from brainlib.data.splits import Split
 
 T = TypeVar("T")
+KeyPath = tuple[str | int, ...]  # from a paper to a part of it: ("arms", "cnn", "phases", 0, "epochs")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Words = Annotated[str, StringConstraints(pattern=r"\S\s+\S")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+def shorten(value: Any) -> str:
+    """Return a value as one short line, for a message."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 class FrozenDict(dict):
@@ -261,3 +267,40 @@ def values(part: Any) -> Any:
     if isinstance(part, dict):
         return {key: values(value) for key, value in part.items()}
     return tuple(map(values, part)) if isinstance(part, tuple) else part
+
+
+def settings_of(part: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Setting]]:
+    """Yield every setting below a part of a paper with its key path, in the order of the schema.
+
+    Of an arm that is like another one, only what it does not share.
+    """
+    if isinstance(part, Setting):
+        yield path, part
+    elif isinstance(part, Arm) and part.like is not None:
+        yield (*path, "model", "backbone"), part.model.backbone
+    elif isinstance(part, BaseModel | dict | tuple):
+        items = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, tuple) else part
+        for key, value in items:
+            yield from settings_of(value, (*path, key))
+
+
+def key_of(path: KeyPath) -> str:
+    """Write a key path as text: "arms.cnn.phases[0].epochs"."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+
+
+def name_of(path: KeyPath) -> str:
+    """Write the key path of a setting in words: "cnn, phase 1: epochs"."""
+    place = [path[1]] if path[0] == "arms" else []
+    place += [f"phase {key + 1}" for key in path if isinstance(key, int)]
+    name = str(path[-1]).replace("_", " ")
+    return f"{', '.join(place)}: {name}" if place else name
+
+
+def in_words(value: object) -> str:
+    """Write the value of a setting in words: "yes" for True, "32, 64" for (32, 64), "none" for ()."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {each}" for key, each in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return {"True": "yes", "False": "no"}.get(str(value), str(value))

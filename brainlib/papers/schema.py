@@ -9,22 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     Field,
     StringConstraints,
-    ValidationError,
     model_validator,
 )
 
-from brainlib.errors import PaperError
-from brainlib.papers.cross_checks import order_problems, problems
-from brainlib.papers.plain_yaml import read_plain_yaml, shorten
 from brainlib.papers.printed import Printed, printed_number
 from brainlib.papers.provenance import (
     Arm,
@@ -35,6 +28,8 @@ from brainlib.papers.provenance import (
     Protocol,
     Setting,
     Text,
+    key_of,
+    settings_of,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +37,16 @@ if TYPE_CHECKING:
 
 _parsed = lru_cache(maxsize=None)(printed_number)
 Stage = Annotated[str, StringConstraints(pattern=r"^(fold [1-9][0-9]?|folds|validation|test)$")]
+
+
+def order_problems(classes: tuple[str, ...], normal: str) -> Iterator[str]:
+    """Yield what is wrong with classes in label order of which one is the normal one."""
+    if len(set(classes)) < len(classes):
+        yield f"expected different classes, received {list(classes)}"
+    if normal not in classes:
+        yield f"normal: expected one of {list(classes)}, received {normal!r}"
+    if len(classes) == 2 and normal != classes[0]:
+        yield f"normal: expected {classes[0]!r}, the first of two classes, received {normal!r}"
 
 
 class Citation(Frozen):
@@ -230,23 +235,8 @@ class Paper(Frozen):
             return self.scenarios[name]
         return Scenario(title="all classes", classes=self.data.classes)
 
-    def _repr_html_(self) -> str:
-        import pandas as pd
-
-        from brainlib.report.table import Table
-
-        given = [setting for _, setting in settings_of(self)]
-        assumed = sum(setting.assumed is not None for setting in given)
-        rows = {
-            "authors": ", ".join(self.citation.authors),
-            "data set": f"{self.data.set.value}: {', '.join(self.data.classes)}",
-            "arms": ", ".join(self.arms),
-            "scenarios": ", ".join(self.scenarios) or "none",
-            "protocol": f"{len(given) - assumed} values stated, {assumed} assumed",
-            "printed numbers": str(len(self.claims)),
-        }
-        frame = pd.DataFrame({"what": rows.keys(), "in the paper": rows.values()})
-        return Table(frame, f"{self.id}: {self.citation.title}")._repr_html_()
+    def __repr__(self) -> str:
+        return f"<Paper {self.id}: {self.citation.title}; {len(self.arms)} arms, {len(self.claims)} printed numbers>"
 
     def settings_table(self) -> pd.DataFrame:
         """All settings: columns setting (key path), value, provenance, why, alternatives.
@@ -256,138 +246,8 @@ class Paper(Frozen):
         import pandas as pd
 
         rows = [
-            (path, s.value, "assumed" if s.assumed else "stated", s.assumed or s.stated, s.alternatives)
+            (key_of(path), s.value, "assumed" if s.assumed else "stated", s.assumed or s.stated, s.alternatives)
             for path, s in settings_of(self)
         ]
         columns = ["setting", "value", "provenance", "why", "alternatives"]
         return pd.DataFrame(rows, columns=columns)
-
-    def claims_table(self) -> pd.DataFrame:
-        """All claims, one row each in the order of the paper: the columns of `Claim`.
-
-        `metric` is split into the columns metric (its name), over and label. What a claim lacks is
-        None.
-        """
-        import pandas as pd
-
-        rows = []
-        for claim in self.claims:
-            parts = dict(claim.metric or dict.fromkeys(Metric.model_fields))
-            rows.append(dict(claim) | {"metric": parts.pop("name")} | parts)
-        return pd.DataFrame(rows, dtype=object)
-
-
-def paper_ids() -> list[str]:
-    """Return the ids of the papers that brainlib holds, sorted."""
-    return sorted(f.name.removesuffix(".yaml") for f in _folder().iterdir() if f.name.endswith(".yaml"))
-
-
-def load_paper(id_or_path: str | Path) -> Paper:
-    """Read and check a paper.
-
-    Parameters
-    ----------
-    id_or_path
-        An id of `paper_ids()`, or the path of a YAML file (a `Path`, or text that ends in
-        ".yaml" or ".yml").
-
-    Raises
-    ------
-    PaperError
-        In one line: an unknown id; a file that cannot be read, is over 1 MB or is no plain YAML;
-        a key that is missing, unknown or of the wrong type; claims that contradict the paper.
-    """
-    name = str(id_or_path)
-    if isinstance(id_or_path, Path) or name.endswith((".yaml", ".yml")):
-        path = Path(id_or_path)
-    elif name in paper_ids():
-        path = _folder() / f"{name}.yaml"
-    else:
-        raise PaperError(
-            f"unknown paper {shorten(name)}: expected one of {', '.join(paper_ids())}, or the path of a .yaml file"
-        )
-    content = read_plain_yaml(path)
-    try:
-        content = _spelled_out(content, path.name)
-        paper = Paper.model_validate(content)
-    except ValidationError as error:
-        raise PaperError(f"{path.name}: {_first(error, content)}") from None
-    for problem in problems(paper, path.name):
-        raise PaperError(f"{path.name}: {problem}")
-    return paper
-
-
-def _spelled_out(content: dict[str, Any], file_name: str) -> dict[str, Any]:
-    """Give every arm that is ``{title, like, backbone}`` the model and the phases of its like."""
-    arms = content.get("arms")
-    if not isinstance(arms, dict):
-        return content
-    written_out = {name for name, arm in arms.items() if isinstance(arm, dict) and "like" not in arm}
-    spelled = dict(arms)
-    for name, arm in arms.items():
-        if name in written_out or not isinstance(arm, dict):
-            continue
-        like = arm["like"]
-        if set(arm) != {"title", "like", "backbone"} or str(like) not in written_out:
-            raise PaperError(
-                f"{file_name}: arms.{name}: expected title, backbone and like, which names an arm that is "
-                f"written out ({', '.join(sorted(written_out))}), received {shorten(arm)}"
-            )
-        other = arms[like]
-        model = other.get("model")
-        if isinstance(model, dict):  # else the type of the other arm complains
-            model = {**model, "backbone": arm["backbone"]}
-        spelled[name] = {**other, "title": arm["title"], "like": like, "model": model}
-    return {**content, "arms": spelled}
-
-
-def _folder() -> Any:
-    return resources.files("brainlib") / "papers"
-
-
-def settings_of(paper: Paper) -> Iterator[tuple[str, Setting]]:
-    """Every setting of a paper with its key path, such as "protocol.batch_size"."""
-    return _settings("", paper)
-
-
-def _settings(path: str, part: Any) -> Iterator[tuple[str, Setting]]:
-    """Yield every setting below `part` with its key path, in the order of the schema.
-
-    Of an arm that is like another one, only what it does not share.
-    """
-    if isinstance(part, Setting):
-        yield path, part
-    elif isinstance(part, Arm) and part.like is not None:
-        yield f"{path}.model.backbone", part.model.backbone
-    elif isinstance(part, BaseModel):
-        for key, value in part:
-            yield from _settings(f"{path}.{key}".lstrip("."), value)
-    elif isinstance(part, dict):
-        for key, value in part.items():
-            yield from _settings(f"{path}.{key}", value)
-    elif isinstance(part, tuple):
-        for i, value in enumerate(part):
-            yield from _settings(f"{path}[{i}]", value)
-
-
-def _first(error: ValidationError, content: dict[str, Any]) -> str:
-    """Return the first of pydantic's complaints as a key path of the file and what is wrong."""
-    errors = error.errors(include_url=False)
-    kind, location, message = (errors[0][key] for key in ("type", "loc", "msg"))
-    path, here = "", content
-    for i, key in enumerate(location):
-        held = key in here if isinstance(here, dict) else isinstance(here, tuple) and key in range(len(here))
-        if held or (kind == "missing" and i == len(location) - 1):
-            path += f"[{key}]" if isinstance(key, int) else f".{key}"
-            here = here[key] if held else None
-        # else pydantic's name for a branch of a union, which is no key of the file
-    if kind == "missing":
-        message = "expected this key, received none"
-    elif kind == "extra_forbidden":
-        message = "expected no key of this name here; check its spelling and its place"
-    elif kind == "value_error":
-        message = str(errors[0]["ctx"]["error"])
-    else:
-        message += f", received {shorten(errors[0]['input'])}"
-    others = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{path.lstrip('.')}: {message}{others}"

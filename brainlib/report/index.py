@@ -19,8 +19,8 @@ from pydantic import ValidationError
 import brainlib
 from brainlib import io
 from brainlib.papers import consistency
+from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.printed import UNITS, printed_number
-from brainlib.papers.schema import load_paper, paper_ids
 from brainlib.progress import duration
 from brainlib.report import pages
 from brainlib.report.anchors import sections

@@ -16,9 +16,11 @@ import pandas as pd
 import brainlib
 from brainlib.data.registry import info_of
 from brainlib.errors import DataError
-from brainlib.papers.schema import Paper, load_paper
+from brainlib.papers.loading import load_paper
+from brainlib.papers.provenance import in_words
+from brainlib.papers.schema import Paper
 from brainlib.report.table import with_limits
-from brainlib.report.tables.protocol import plain, protocol_table
+from brainlib.report.tables.paper import protocol as protocol_table
 from brainlib.stats import estimates
 
 MODEL = "model.keras"
@@ -261,7 +263,7 @@ def _settings(trial):
 def _setting(value):
     if isinstance(value, list) and value and isinstance(value[0], list):
         value = dict(value)
-    return plain(value)
+    return in_words(value)
 
 
 def _score(found):

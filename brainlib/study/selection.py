@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from brainlib.errors import UsageError
-from brainlib.papers.schema import Paper, load_paper, paper_ids
+from brainlib.papers.loading import load_paper, paper_ids
+from brainlib.papers.schema import Paper
 
 EVERY = "all"
 

@@ -20,12 +20,14 @@ from brainlib.errors import UsageError
 from brainlib.models import backbones
 from brainlib.models.build import ModelSpec
 from brainlib.models.training import Phase
-from brainlib.papers.schema import Paper, load_paper, paper_ids, settings_of
+from brainlib.papers.loading import load_paper, paper_ids
+from brainlib.papers.provenance import in_words, name_of
+from brainlib.papers.schema import Paper
 from brainlib.report.table import Table
-from brainlib.report.tables.protocol import plain, protocol_table, setting_name
+from brainlib.report.tables.paper import protocol as protocol_table
 from brainlib.study.options import KAGGLE, PHANTOMS, PROFILES, Options
 from brainlib.study.selection import select
-from brainlib.study.variation import varied
+from brainlib.study.variation import setting_at, varied
 from brainlib.trials import run
 from brainlib.trials.trial import Trial, TrialResult
 
@@ -281,9 +283,8 @@ class Study:
         """The same study with another value of one setting of the protocol: see `variation.varied`."""
         paper = varied(self.paper, setting, value)
         other = self._other(paper)
-        old = dict(settings_of(self.paper))[setting].value
-        name = setting_name(setting)
-        other.changed = (*self.changed, f"{name} {plain(value)} in place of {plain(old)}")
+        path, old = setting_at(self.paper, setting)
+        other.changed = (*self.changed, f"{name_of(path)} {in_words(value)} in place of {in_words(old.value)}")
         return other
 
     def _other(self, paper, **options):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from brainlib.errors import UsageError
-from brainlib.papers.provenance import FrozenDict, Setting
-from brainlib.papers.schema import Paper, settings_of
+from brainlib.papers.provenance import FrozenDict, KeyPath, Setting, key_of, settings_of
+from brainlib.papers.schema import Paper
 
 WHY = "Changed to see what it does."
 
@@ -30,14 +31,7 @@ def varied(paper: Paper, setting: str, value: object) -> Paper:
     UsageError
         There is no such setting, it has this value already, or it cannot have it.
     """
-    known = dict(settings_of(paper))
-    if setting not in known:
-        near = difflib.get_close_matches(setting, known, n=3, cutoff=0.3)
-        raise UsageError(
-            f"{paper.id} has no setting '{setting}'; near it are {', '.join(near) or 'none'}, and "
-            "settings_table() lists all"
-        )
-    old = known[setting]
+    path, old = setting_at(paper, setting)
     if old.value == value:
         raise UsageError(f"{setting}: expected another value than the paper's, received {value!r} too")
     try:
@@ -45,30 +39,33 @@ def varied(paper: Paper, setting: str, value: object) -> Paper:
     except ValidationError as error:
         message = error.errors(include_url=False)[0]["msg"].removeprefix("Input should be ")
         raise UsageError(f"{setting}: expected {message}; received {value!r}") from None
-    return _replaced("", paper, setting, new)
+    return _replaced(paper, path, new)
 
 
-def _replaced(path, part, target, new):
-    """A copy of a part of the paper in which the setting at `target` is another."""
-    if path == target:
-        return new
-    if isinstance(part, BaseModel) and not isinstance(part, Setting):
-        for key, value in part:
-            below = f"{path}.{key}".lstrip(".")
-            if _leads_to(below, target):
-                return part.model_copy(update={key: _replaced(below, value, target, new)})
-    if isinstance(part, dict):
-        return FrozenDict(
-            {
-                key: _replaced(f"{path}.{key}", value, target, new) if _leads_to(f"{path}.{key}", target) else value
-                for key, value in part.items()
-            }
+def setting_at(paper: Paper, setting: str) -> tuple[KeyPath, Setting]:
+    """Return the key path and the setting of a paper that `Paper.settings_table` names so.
+
+    Raises
+    ------
+    UsageError
+        There is no such setting.
+    """
+    known = {key_of(path): (path, each) for path, each in settings_of(paper)}
+    if setting not in known:
+        near = difflib.get_close_matches(setting, known, n=3, cutoff=0.3)
+        raise UsageError(
+            f"{paper.id} has no setting '{setting}'; near it are {', '.join(near) or 'none'}, and "
+            "settings_table() lists all"
         )
-    return tuple(
-        _replaced(f"{path}[{n}]", value, target, new) if _leads_to(f"{path}[{n}]", target) else value
-        for n, value in enumerate(part)
-    )
+    return known[setting]
 
 
-def _leads_to(path, target):
-    return target == path or target.startswith((f"{path}.", f"{path}["))
+def _replaced(part: Any, path: KeyPath, new: Setting) -> Any:
+    """Copy a part of a paper with another setting at the end of a path."""
+    if not path:
+        return new
+    key, *below = path
+    if isinstance(part, BaseModel):
+        return part.model_copy(update={key: _replaced(getattr(part, key), below, new)})
+    replaced = _replaced(part[key], below, new)
+    return FrozenDict(part | {key: replaced}) if isinstance(part, dict) else (*part[:key], replaced, *part[key + 1 :])

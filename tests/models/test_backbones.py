@@ -14,7 +14,7 @@ from networks import awaken
 
 from brainlib.models import build, training
 from brainlib.models.backbones import backbone_named
-from brainlib.papers.schema import load_paper, paper_ids
+from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.study.study import Study
 
 # Keras takes no smaller image for these; 32 pixels do for the others.

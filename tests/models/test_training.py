@@ -16,7 +16,7 @@ from brainlib.models.backbones import Weights
 from brainlib.models.build import ModelSpec
 from brainlib.models.layers import InputScaling
 from brainlib.models.training import Phase, Task
-from brainlib.papers.schema import load_paper
+from brainlib.papers.loading import load_paper
 
 N, SIZE = 24, 32
 RANDOM = Weights("random")

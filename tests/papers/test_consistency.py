@@ -11,8 +11,8 @@ import sklearn.metrics
 
 from brainlib.papers.consistency import check_paper, confusion, folds, sizes
 from brainlib.papers.consistency.checks import Number
+from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.printed import printed_number
-from brainlib.papers.schema import load_paper, paper_ids
 
 
 def changed(paper, **printed):

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from brainlib.data.registry import REGISTRY
 from brainlib.errors import PaperError
-from brainlib.papers.schema import Claim, load_paper, paper_ids
+from brainlib.papers.loading import load_paper, paper_ids
+from brainlib.papers.schema import Claim
 
 
 @pytest.fixture
@@ -304,16 +305,6 @@ def test_the_settings_table_lists_key_paths_in_the_order_of_the_schema(content, 
     assert batch["alternatives"] == (16, "whole set")
 
 
-def test_the_claims_table_has_a_row_per_claim_and_none_for_what_is_lacking(content, tmp_path):
-    path = tmp_path / "small.yaml"
-    path.write_text(yaml.safe_dump(content))
-    rows = load_paper(path).claims_table().to_dict("records")
-    assert [row["id"] for row in rows] == ["a", "b"]
-    assert (rows[0]["metric"], rows[0]["over"], rows[0]["label"]) == ("accuracy", "value", None)
-    assert (rows[1]["metric"], rows[1]["over"], rows[1]["n"]) == (None, None, None)
-    assert rows[1]["why_not"] == "a setting" and rows[0]["why_not"] is None
-
-
 # Reading safely
 
 
@@ -351,7 +342,7 @@ def test_equal_papers_have_equal_hashes_and_copies_stay_equal():
 
 def test_loading_a_paper_imports_no_tensorflow_and_no_pandas():
     code = (
-        "import sys; from brainlib.paper import load_paper; load_paper('jardim');"
+        "import sys; from brainlib.papers.loading import load_paper; load_paper('jardim');"
         "print([m for m in ('tensorflow', 'keras', 'pandas') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

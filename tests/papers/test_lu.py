@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from brainlib.papers.schema import load_paper
+from brainlib.papers.loading import load_paper
 
 PAPER = load_paper("lu")
 CLAIMS = {claim.id: claim for claim in PAPER.claims}

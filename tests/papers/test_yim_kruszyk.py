@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from brainlib.data.datasets import info_of
-from brainlib.papers.schema import load_paper
+from brainlib.papers.loading import load_paper
 
 YIM, KRUSZYK = load_paper("yim"), load_paper("kruszyk")
 

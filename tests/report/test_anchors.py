@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from brainlib.papers.schema import paper_ids
+from brainlib.papers.loading import paper_ids
 from brainlib.report.anchors import SECTIONS, anchor, anchored, sections
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"

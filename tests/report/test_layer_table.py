@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from brainlib.papers.schema import load_paper
+from brainlib.papers.loading import load_paper
 from brainlib.report.tables import layers
 from brainlib.report.tables.layers import compare
 from brainlib.trials import workers

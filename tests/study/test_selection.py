@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from brainlib.errors import UsageError
-from brainlib.papers.schema import load_paper
+from brainlib.papers.loading import load_paper
 from brainlib.study.selection import papers_with, select
 
 LU = load_paper("lu")

@@ -8,8 +8,9 @@ import pytest
 from made_up import study_of
 
 from brainlib.errors import UsageError
-from brainlib.papers.schema import load_paper
-from brainlib.study.variation import WHY, varied
+from brainlib.papers.loading import load_paper
+from brainlib.papers.provenance import FrozenDict, name_of
+from brainlib.study.variation import WHY, setting_at, varied
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,16 @@ def test_one_value_changes_and_all_others_stay(paper, setting, value):
     changed = [name for name in rows[0].index if rows[0].loc[name, "value"] != rows[1].loc[name, "value"]]
     assert changed == [setting]
     assert before == load_paper(paper)
+
+
+def test_an_arm_whose_id_holds_a_dot_can_be_varied():
+    paper = load_paper("jardim")
+    paper = paper.model_copy(update={"arms": FrozenDict({"cnn.v1.5": paper.arms["cnn"]})})
+    setting = "arms.cnn.v1.5.phases[0].epochs"
+    after = varied(paper, setting, 7)
+    assert after.arms["cnn.v1.5"].phases[0].epochs.value == 7
+    assert paper.arms["cnn.v1.5"].phases[0].epochs.value != 7
+    assert name_of(setting_at(paper, setting)[0]) == "cnn.v1.5, phase 1: epochs"
 
 
 @pytest.mark.parametrize(

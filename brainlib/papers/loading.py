@@ -1,0 +1,273 @@
+"""Reads a paper's YAML: plain data only, checked against the schema, then part against part.
+
+Each refusal is one line that begins with the file's name and, where it can, the key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from brainlib.errors import PaperError
+from brainlib.papers.provenance import shorten
+from brainlib.papers.schema import Claim, Metric, Paper, order_problems
+
+MAX_BYTES = 1_000_000
+_FOLDER = resources.files("brainlib") / "papers"
+_COMPARES = re.compile(r"[<>≤≥]|\b(above|over|below|under|more than|less than)\b", re.IGNORECASE)
+
+
+def paper_ids() -> list[str]:
+    """Return the ids of the papers that brainlib holds, sorted."""
+    return sorted(f.name.removesuffix(".yaml") for f in _FOLDER.iterdir() if f.name.endswith(".yaml"))
+
+
+def load_paper(id_or_path: str | Path) -> Paper:
+    """Read and check a paper.
+
+    Parameters
+    ----------
+    id_or_path
+        An id of `paper_ids()`, or the path of a YAML file (a `Path`, or text that ends in
+        ".yaml" or ".yml").
+
+    Raises
+    ------
+    PaperError
+        In one line: an unknown id; a file that cannot be read, is over 1 MB or is no plain YAML;
+        a key that is missing, unknown or of the wrong type; claims that contradict the paper.
+    """
+    name = str(id_or_path)
+    if isinstance(id_or_path, Path) or name.endswith((".yaml", ".yml")):
+        path = Path(id_or_path)
+    elif name in paper_ids():
+        path = _FOLDER / f"{name}.yaml"
+    else:
+        raise PaperError(
+            f"unknown paper {shorten(name)}: expected one of {', '.join(paper_ids())}, or the path of a .yaml file"
+        )
+    content = _read(path)
+    try:
+        content = _spelled_out(content, path.name)
+        paper = Paper.model_validate(content)
+    except ValidationError as error:
+        raise PaperError(f"{path.name}: {_first(error, content)}") from None
+    for problem in _problems(paper, path.name):
+        raise PaperError(f"{path.name}: {problem}")
+    return paper
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML's safe loader without anchors, aliases (which can grow without limit) and duplicate keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()
+        if getattr(event, "anchor", None) is not None:
+            self._refuse(f"expected no anchors or aliases, received {event.anchor!r}", event)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
+        keys: set[str] = set()
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():  # super refuses others
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                self._refuse(f"expected text as a key, received {shorten(key)}", key_node)
+            if key in keys:
+                self._refuse(f"expected each key once, received {shorten(key)}", key_node)
+            keys.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+    def _refuse(self, problem: str, place: Any) -> None:
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
+
+
+_PlainLoader.add_constructor(
+    "tag:yaml.org,2002:seq", lambda loader, node: tuple(loader.construct_sequence(node, deep=True))
+)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the mapping that a YAML file holds, with a tuple for every list.
+
+    In YAML 1.1 a bare `no` or `yes` is a truth value and `1e-4` is text, so write `"no"` and `0.0001`.
+    """
+    try:
+        if not path.is_file():
+            raise PaperError(f"{shorten(str(path))}: expected a YAML file, found none")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise PaperError(f"{path.name}: expected at most {MAX_BYTES} bytes, received more")
+        data = yaml.load(content.decode("utf-8"), Loader=_PlainLoader)
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+    except UnicodeDecodeError:
+        problem = "expected text in UTF-8, received other bytes"
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = (f"line {mark.line + 1}: " if mark else "") + (getattr(error, "problem", None) or str(error))
+    except RecursionError:
+        problem = "expected a few levels of keys, received too many"
+    except ValueError as error:  # such as a number with 5000 digits, or a date in month 13
+        problem = str(error)
+    else:
+        if isinstance(data, dict):
+            return data
+        problem = f"expected a mapping of keys, received {shorten(data)}"
+    raise PaperError(f"{path.name}: {' '.join(problem.split())}")
+
+
+def _spelled_out(content: dict[str, Any], file_name: str) -> dict[str, Any]:
+    """Give every arm that is ``{title, like, backbone}`` the model and the phases of its like."""
+    arms = content.get("arms")
+    if not isinstance(arms, dict):
+        return content
+    written_out = {name for name, arm in arms.items() if isinstance(arm, dict) and "like" not in arm}
+    spelled = dict(arms)
+    for name, arm in arms.items():
+        if name in written_out or not isinstance(arm, dict):
+            continue
+        like = arm["like"]
+        if set(arm) != {"title", "like", "backbone"} or str(like) not in written_out:
+            raise PaperError(
+                f"{file_name}: arms.{name}: expected title, backbone and like, which names an arm that is "
+                f"written out ({', '.join(sorted(written_out))}), received {shorten(arm)}"
+            )
+        other = arms[like]
+        model = other.get("model")
+        if isinstance(model, dict):  # else the type of the other arm complains
+            model = {**model, "backbone": arm["backbone"]}
+        spelled[name] = {**other, "title": arm["title"], "like": like, "model": model}
+    return {**content, "arms": spelled}
+
+
+def _first(error: ValidationError, content: dict[str, Any]) -> str:
+    """Return the first of pydantic's complaints as a key path of the file and what is wrong."""
+    errors = error.errors(include_url=False)
+    kind, location, message = (errors[0][key] for key in ("type", "loc", "msg"))
+    path, here = "", content
+    for i, key in enumerate(location):
+        held = key in here if isinstance(here, dict) else isinstance(here, tuple) and key in range(len(here))
+        if held or (kind == "missing" and i == len(location) - 1):
+            path += f"[{key}]" if isinstance(key, int) else f".{key}"
+            here = here[key] if held else None
+        # else pydantic's name for a branch of a union, which is no key of the file
+    if kind == "missing":
+        message = "expected this key, received none"
+    elif kind == "extra_forbidden":
+        message = "expected no key of this name here; check its spelling and its place"
+    elif kind == "value_error":
+        message = str(errors[0]["ctx"]["error"])
+    else:
+        message += f", received {shorten(errors[0]['input'])}"
+    others = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{path.lstrip('.')}: {message}{others}"
+
+
+def _problems(paper: Paper, file_name: str) -> Iterator[str]:
+    """Yield what is wrong between parts of a paper that are right by themselves."""
+    if paper.id != Path(file_name).stem:
+        yield f"id: expected the file's stem {Path(file_name).stem!r}, received {paper.id!r}"
+    classes, protocol = paper.data.classes, paper.protocol
+    if protocol.loss.value == "binary_crossentropy" and len(classes) != 2:
+        yield (
+            "protocol.loss.value: expected categorical_crossentropy for "
+            f"{len(classes)} classes, received binary_crossentropy"
+        )
+    if protocol.folds and protocol.validation:
+        yield "protocol.validation: expected null in a protocol with folds, received a share"
+    if protocol.oversample and protocol.oversample.value not in classes:
+        yield (
+            f"protocol.oversample.value: expected one of {', '.join(classes)}, "
+            f"received {shorten(protocol.oversample.value)}"
+        )
+    for name, scenario in paper.scenarios.items():
+        strangers = set(scenario.classes) - set(classes)
+        for problem in order_problems(scenario.classes, paper.data.normal):
+            yield f"scenarios.{name}.classes: {problem}"
+        if strangers:
+            yield (
+                f"scenarios.{name}.classes: expected some of {', '.join(classes)}, received {shorten(min(strangers))}"
+            )
+    for profile, chosen in paper.profiles.items():
+        for key, known in (("arms", paper.arms), ("scenarios", paper.scenarios)):
+            for stranger in set(getattr(chosen, key)) - set(known):
+                yield (
+                    f"profiles.{profile}.{key}: expected some of {', '.join(known) or 'none'}, "
+                    f"received {shorten(stranger)}"
+                )
+    seen: set[str] = set()
+    for i, claim in enumerate(paper.claims):
+        if claim.id in seen:
+            yield f"claims[{i}].id: expected a new id, received {claim.id!r} a second time"
+        seen.add(claim.id)
+        for problem in _claim_problems(claim, paper):
+            yield f"claims[{i}] ({claim.id}).{problem}"
+
+
+def _claim_problems(claim: Claim, paper: Paper) -> Iterator[str]:
+    """Yield what is wrong with one claim of a paper, each beginning with the key."""
+    named = (claim.arm, *claim.arms) if claim.arm is not None else claim.arms
+    for arm in named:
+        if arm not in paper.arms:
+            yield f"arm: expected one of {', '.join(paper.arms)}, received {shorten(arm)}"
+            return
+    if claim.scenario is not None and claim.scenario not in paper.scenarios:
+        known = ", ".join(paper.scenarios) or "none"
+        yield f"scenario: expected one of {known}, received {shorten(claim.scenario)}"
+        return
+    phases = [phase.name for arm in named for phase in paper.arms[arm].phases]
+    if claim.phase is not None and claim.phase not in phases:
+        yield f"phase: expected one of {', '.join(phases)}, received {shorten(claim.phase)}"
+    folds = paper.protocol.folds.value if paper.protocol.folds else 0
+    if claim.stage and claim.stage.startswith("fold") and not folds:
+        yield f"stage: expected no fold in a protocol without folds, received {claim.stage!r}"
+    elif claim.stage and claim.stage.startswith("fold ") and int(claim.stage[5:]) > folds:
+        yield f"stage: expected fold 1 to {folds}, received {claim.stage!r}"
+    elif claim.stage == "validation" and not paper.protocol.validation:
+        yield "stage: expected no 'validation' in a protocol without a validation part"
+    if (claim.n is None) != (claim.n_why is None):
+        yield "n_why: expected n and n_why together, received only one"
+    if (claim.metric is None) == (claim.why_not is None):
+        both = "both" if claim.metric else "neither"
+        yield f"metric: expected either metric or why_not, received {both}"
+    if claim.metric is not None:
+        yield from _metric_problems(claim, claim.metric, paper)
+
+
+def _metric_problems(claim: Claim, metric: Metric, paper: Paper) -> Iterator[str]:
+    """Yield what is wrong with how a claim is computed."""
+    classes = paper.scenario(claim.scenario or "").classes
+    for key in ("label", "predicted"):
+        if (name := getattr(metric, key)) not in (None, *classes):
+            yield f"metric.{key}: expected one of {', '.join(classes)}, received {shorten(name)}"
+    of_two = metric.name.startswith("t_test")
+    if of_two != (len(claim.arms) == 2) or (claim.arm and claim.arms):
+        yield "arms: expected two arms for a t_test alone, with arm null"
+    elif metric.name != "images" and not of_two:
+        if not (claim.arm and claim.stage):
+            yield f"metric: expected an arm and a stage for {metric.name}, received none"
+        elif paper.scenarios and claim.scenario is None:
+            yield f"scenario: expected one of {', '.join(paper.scenarios)}, received none"
+    if metric.label is not None and metric.average is not None:
+        yield "metric.average: expected a label or an average, received both"
+    one_class = metric.name in ("sensitivity", "specificity", "precision", "f1", "auc")
+    if one_class and len(classes) > 2 and not (metric.label or metric.average):
+        yield f"metric: expected a label or an average for {metric.name} of {len(classes)} classes"
+    if metric.name in ("count", "errors") and metric.label is None:
+        yield f"metric.label: expected the class of the images for {metric.name}, received none"
+    if metric.over in ("mean", "variance", "sd") and claim.stage != "folds":
+        yield f"stage: expected 'folds' for a {metric.over}, received {claim.stage!r}"
+    if metric.name == "training_loss" and metric.over != "epochs":
+        yield f"metric.over: expected 'epochs' for training_loss, received {metric.over!r}"
+    if (metric.over == "comparison") != bool(_COMPARES.search(claim.printed)):
+        yield (
+            "metric.over: expected 'comparison' if and only if printed compares, received "
+            f"{metric.over!r} for {shorten(claim.printed)}"
+        )
