@@ -16,7 +16,7 @@ from brainlib.report.table import Table, percent, with_limits
 from brainlib.stats import intervals
 from brainlib.stats.estimates import Estimate
 from brainlib.stats.metrics import decide
-from brainlib.study.results import WithoutDuplicates, Results
+from brainlib.study.results import Results, WithoutDuplicates
 
 FOLDS = "mean accuracy of the folds"
 SCORES = ("accuracy", "sensitivity", "specificity", "auc")  # of two classes; else the accuracy

@@ -13,7 +13,6 @@ from dataclasses import asdict
 from brainlib.data.datasets import info_of
 from brainlib.io import writing
 from brainlib.papers.consistency.checks import Check
-from brainlib.papers.printed import Verdict
 from brainlib.papers.schema import Claim
 from brainlib.stats import intervals
 from brainlib.stats.estimates import Estimate
@@ -23,6 +22,7 @@ from brainlib.study.options import KAGGLE, PHANTOMS
 from brainlib.study.pairs import compared
 from brainlib.study.results import Results
 from brainlib.study.saliency import HeatMapScore
+from brainlib.study.verdicts import Verdict
 
 
 def write(
@@ -168,7 +168,7 @@ def claim_as_dict(
         "by_seed": list(by_seed),
         "mean_over_seeds": over_seeds and [sum(by_seed) / len(by_seed), over_seeds.low, over_seeds.high],
         "verdict": verdict.verdict,
-        "reason": verdict.reason,
+        "reason": "; ".join(verdict.reasons),
         "clean": clean and asdict(clean[0]),
         "clean_verdict": clean and clean[1].verdict,
     }

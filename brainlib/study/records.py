@@ -10,20 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, JsonValue, StringConstraints
 
-from brainlib.papers import printed
 from brainlib.papers.consistency.checks import FINDINGS
 from brainlib.papers.provenance import Frozen
+from brainlib.study.verdicts import VERDICTS
 
-#: All that a claim can end as.
-VERDICTS = (
-    printed.REPRODUCED,
-    printed.NOT_REPRODUCED,
-    printed.INCONCLUSIVE,
-    printed.INCONSISTENT,
-    printed.NOT_COMPARABLE,
-    "not run",
-    "not computed",
-)
 LEFT = VERDICTS[-2:]  # without a reproduced number
 
 # A folder of the user is said to be one, and no more.

@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
 
-from brainlib.papers import printed as printing
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.consistency.checks import Check
-from brainlib.papers.printed import INCONSISTENT, Verdict
+from brainlib.papers.printed import UNITS, Printed
 from brainlib.papers.schema import Claim
 from brainlib.report.table import Table, percent
 from brainlib.stats import intervals
 from brainlib.stats.estimates import Estimate
-from brainlib.study import recording
 from brainlib.study.controls import Control
-from brainlib.study.results import WithoutDuplicates, Results, metric_name
+from brainlib.study.results import Results, WithoutDuplicates, metric_name
 from brainlib.study.saliency import HeatMapScore
 
+REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+INCONCLUSIVE, NOT_COMPARABLE = "inconclusive", "not comparable"
+INCONSISTENT = "inconsistent as printed"
+NOT_RUN, NOT_COMPUTED = "not run", "not computed"
+#: All that a claim can end as; the last two have no reproduced number.
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, INCONSISTENT, NOT_COMPARABLE, NOT_RUN, NOT_COMPUTED)
+
+# A choice, not a finding: two percentage points either way count as the same accuracy,
+# sensitivity, F1 ... In both directions: a much better result is no reproduction either.
+MARGIN = 0.02
 #: How far a reproduced number may lie from the printed one, in natural units; choices, not
 #: findings. A spread of folds within half a percentage point counts as the same spread.
 MARGINS = {
-    "value": printing.MARGIN,
-    "mean": printing.MARGIN,
-    "epochs": printing.MARGIN,
+    "value": MARGIN,
+    "mean": MARGIN,
+    "epochs": MARGIN,
     "sd": 0.005,
     "variance": 0.005**2,
     "comparison": 0.0,
@@ -36,7 +46,107 @@ MARGINS = {
 MOST_SEEDS = 5  # with a column of their own
 #: Metrics that copies in the test set do not touch, or that count its images.
 UNTOUCHED = ("images", "training_seconds", "training_loss", "count", "errors")
-NOT_COMPUTED, NOT_RUN = "not computed", "not run"
+_COMPARISONS = {">": operator.gt, "<": operator.lt, "≥": operator.ge, "≤": operator.le}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim.
+
+    Attributes
+    ----------
+    verdict : str
+        One of `VERDICTS`.
+    reasons : tuple of str
+    """
+
+    verdict: str
+    reasons: tuple[str, ...]
+
+
+def verdict(
+    printed: Printed,
+    reproduced: float | None,
+    low: float | None,
+    high: float | None,
+    margin: float = MARGIN,
+    not_comparable: Sequence[str] = (),
+    impossible: Sequence[str] = (),
+) -> Verdict:
+    """Judge a reproduced number against the printed one.
+
+    The rule, the first that applies, with p the printed value and m the margin:
+
+    1. inconsistent as printed: there is any finding in ``impossible``. Nothing can reproduce it.
+    2. not comparable: there is any reason in ``not_comparable``.
+    3. inconclusive: the reproduced value is missing, or undefined on these images.
+    4. A comparison ("p > 0.05"): reproduced if the reproduced value satisfies it, else not
+       reproduced. No margin and no interval enter: this is the paper's own rule of decision.
+    5. inconclusive: there is no interval.
+    6. reproduced: the whole interval lies within p - m to p + m, the ends included.
+    7. not reproduced: the whole interval lies outside it, above as well as below.
+    8. inconclusive: anything else.
+
+    This is a test of equivalence by interval (as in Schuirmann 1987, with a 95 % interval where
+    his would be 90 %): a small study cannot confirm anything by being vague.
+
+    Parameters
+    ----------
+    reproduced, low, high : float or None
+        The reproduced value and its 95 % interval, in natural units, as ``printed`` is.
+    margin : float
+        m, in natural units, the same in both directions. The default suits proportions only.
+    not_comparable : sequence of str
+        Conditions of the run that forbid a comparison: phantoms, random weights, a subset ...
+    impossible : sequence of str
+        Why no number can be printed so; see `brainlib.papers.consistency.checks`.
+
+    Raises
+    ------
+    ValueError
+        A margin below 0 or nan, or low above high.
+    """
+    if not margin >= 0:
+        raise ValueError(f"expected a margin of 0 or more, received {margin!r}")
+    if impossible:
+        return Verdict(INCONSISTENT, tuple(impossible))
+    if not_comparable:
+        return Verdict(NOT_COMPARABLE, tuple(not_comparable))
+    if reproduced is None or math.isnan(reproduced):
+        return Verdict(INCONCLUSIVE, ("no reproduced value: not computed, or undefined here",))
+    claim = _as_printed(printed.value, printed)
+    value = _as_printed(reproduced, printed)
+    if printed.operator in _COMPARISONS:
+        holds = _COMPARISONS[printed.operator](reproduced, printed.value)
+        reason = f"{value} is {'' if holds else 'not '}{printed.operator} {claim}"
+        return Verdict(REPRODUCED if holds else NOT_REPRODUCED, (reason,))
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return Verdict(INCONCLUSIVE, (f"{value} has no interval, so its uncertainty is unknown",))
+    if low > high:
+        raise ValueError(f"expected low <= high, received {low!r} and {high!r}")
+    interval = f"the interval {_as_printed(low, printed)} to {_as_printed(high, printed)}"
+    ends = [_as_printed(printed.value + step, printed) for step in (-margin, margin)]
+    band = f"{ends[0]} to {ends[1]}, the margin around {claim}"
+    # The rounding of decimal fractions must not decide, so the ends have a tolerance.
+    tolerance = 1e-9 * max(1.0, abs(printed.value))
+    above, below = high - printed.value, printed.value - low
+    if max(above, below) <= margin + tolerance:
+        return Verdict(REPRODUCED, (f"{interval} lies within {band}",))
+    if max(-above, -below) > margin + tolerance:
+        return Verdict(NOT_REPRODUCED, (f"{interval} lies wholly outside {band}",))
+    needed = abs(margin - abs(reproduced - printed.value))
+    reason = f"{interval}, {_as_printed(high - low, printed)} wide, extends past an end of {band}"
+    if needed <= tolerance:
+        return Verdict(INCONCLUSIVE, (f"{reason}; no amount of data decides a value at the very end",))
+    # An interval shrinks with the square root of the data behind it.
+    more = (max(high - reproduced, reproduced - low) / needed) ** 2
+    needs = f"it would have to keep within {_as_printed(needed, printed)} of {value}"
+    return Verdict(INCONCLUSIVE, (f"{reason}; {needs}, which takes about {more:.2g} times the data",))
+
+
+def _as_printed(value: float, printed: Printed) -> str:
+    """A number in natural units, as the paper's reader sees it."""
+    return f"{value / printed.scale:.4g}{' %' if printed.scale == UNITS['%'] else ''}"
 
 
 class Verdicts:
@@ -72,19 +182,18 @@ class Verdicts:
 
     def _judge(self, claim):
         if claim.metric is None:
-            return None, Verdict(NOT_COMPUTED, claim.why_not)
+            return None, Verdict(NOT_COMPUTED, (claim.why_not,))
         impossible = [check.sentence for check in self.checks if claim.id in check.suspect]
         left_out = self.study.why_not_run(_arms(claim), claim.scenario)
         if left_out:
-            return None, Verdict(INCONSISTENT, " ".join(impossible)) if impossible else Verdict(NOT_RUN, left_out)
+            return None, Verdict(INCONSISTENT, tuple(impossible)) if impossible else Verdict(NOT_RUN, (left_out,))
         return self._judged(claim, self.results, impossible)
 
     def _judged(self, claim, results, impossible):
         printed = claim.number
         estimate, notes = self._reproduce(claim, results)
         margin = self.margin(claim, estimate)
-        verdict = printing.verdict(printed, estimate.value, estimate.low, estimate.high, margin, notes, impossible)
-        return estimate, verdict
+        return estimate, verdict(printed, estimate.value, estimate.low, estimate.high, margin, notes, impossible)
 
     @cached_property
     def clean(self) -> dict[str, tuple[Estimate, Verdict]]:
@@ -92,9 +201,9 @@ class Verdicts:
 
         Scores and what follows from them; counts of images are other counts then, and times the same.
         """
-        impossible = {c.id: v.reason for c, _, v in self.claims if v.verdict == INCONSISTENT}
+        impossible = {c.id: v.reasons for c, _, v in self.claims if v.verdict == INCONSISTENT}
         return {
-            claim.id: self._judged(claim, self.without_copies, list(filter(None, [impossible.get(claim.id)])))
+            claim.id: self._judged(claim, self.without_copies, impossible.get(claim.id, ()))
             for claim, estimate, _ in self.claims
             if estimate and claim.metric.name not in UNTOUCHED and claim.metric.over != "epochs"
         }
@@ -264,11 +373,13 @@ class Verdicts:
             When it cannot be written.
         """
         repeats = [one.results for one in self.repeats]
+        from brainlib.study.recording import claim_as_dict, write
+
         written = [
-            recording.claim_as_dict(*row, self.margin(row[0], row[1]), self.repeated(row[0]), self.clean.get(row[0].id))
+            claim_as_dict(*row, self.margin(row[0], row[1]), self.repeated(row[0]), self.clean.get(row[0].id))
             for row in self.claims
         ]
-        recording.write(self.results, repeats, self.retrained, written, self.checks, controls, heat_maps)
+        write(self.results, repeats, self.retrained, written, self.checks, controls, heat_maps)
 
 
 def _arms(claim):
@@ -304,17 +415,16 @@ def _mean_over_seeds(values, shown):
 
 
 def _own(claim, printed):
-    interval = recording.printed_interval(claim)
+    from brainlib.study.recording import printed_interval
+
+    interval = printed_interval(claim)
     if interval is None:
         return "–"
     return " to ".join(f"{limit / printed.scale:.4g}" for limit in (interval.low, interval.high))
 
 
 def _with_numbers(verdict, numbers):
-    if verdict.verdict != printing.NOT_COMPARABLE:
-        return verdict.reason
-    notes = verdict.reason.split("; ")
-    known = [str(numbers[note]) for note in notes if note in numbers]
-    other = [note for note in notes if note not in numbers]
+    known = [str(numbers[note]) for note in verdict.reasons if note in numbers]
+    other = [note for note in verdict.reasons if note not in numbers]
     word = "conditions" if len(known) > 1 else "condition"
     return "; ".join(([f"{word} {', '.join(known)}"] if known else []) + other)

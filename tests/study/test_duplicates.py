@@ -10,7 +10,7 @@ import pytest
 from made_up import predictions, result, study_of
 
 from brainlib.study import duplicates
-from brainlib.study.results import WithoutDuplicates, Results
+from brainlib.study.results import Results, WithoutDuplicates
 from brainlib.study.verdicts import Verdicts
 
 

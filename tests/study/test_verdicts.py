@@ -54,15 +54,15 @@ def test_each_claim_of_jardim_is_judged_by_its_own_rule(jardim):  # noqa: F811
     assert said("dataset.images.yes").verdict == "reproduced"
     assert said("dataset.test_images").verdict == "reproduced"
     assert said("text.t").verdict == "inconclusive"
-    assert "no interval" in said("text.t").reason
+    assert "no interval" in said("text.t").reasons[0]
     # Unpaired t of 0.6124 on 4 degrees of freedom: p = 0.573.
     estimate, verdict = verdict_of(verdicts, "text.p")
     assert estimate.value == pytest.approx(0.5733, abs=1e-3)
     assert verdict.verdict == "reproduced"
     assert said("text.cnn.training_time").verdict == "not comparable"
-    assert "another machine" in said("text.cnn.training_time").reason
+    assert "another machine" in said("text.cnn.training_time").reasons[0]
     assert said("methods.epochs").verdict == "not computed"
-    assert "protocol.loss" in said("methods.output_units").reason
+    assert "protocol.loss" in said("methods.output_units").reasons[0]
 
 
 def test_what_no_folds_can_give_is_inconsistent_whatever_was_run(jardim):  # noqa: F811
@@ -70,7 +70,7 @@ def test_what_no_folds_can_give_is_inconsistent_whatever_was_run(jardim):  # noq
     for name in ("text.cnn.sd.accuracy", "table1.cnn.fold1.accuracy"):
         estimate, verdict = verdict_of(verdicts, name)
         assert verdict.verdict == "inconsistent as printed" and math.isfinite(estimate.value)
-    assert "0.2967 to 0.3073 %" in verdict_of(verdicts, "text.cnn.sd.accuracy")[1].reason
+    assert "0.2967 to 0.3073 %" in verdict_of(verdicts, "text.cnn.sd.accuracy")[1].reasons[0]
     # Its folds were only what the deviation was held against, and that of the transfer arm fits 800.
     assert verdict_of(verdicts, "table1.cnn.mean.accuracy")[1].verdict != "inconsistent as printed"
 
@@ -88,7 +88,7 @@ def test_a_condition_of_one_arm_does_not_touch_the_other(jardim):  # noqa: F811
     for name in ("abstract.en.transfer.accuracy", "text.p", "text.t"):
         verdict = verdict_of(verdicts, name)[1]
         assert verdict.verdict == "not comparable"
-        assert "transfer: random weights" in verdict.reason
+        assert "transfer: random weights" in verdict.reasons
 
 
 def test_a_number_printed_in_several_places_has_one_row(jardim):  # noqa: F811
