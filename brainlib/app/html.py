@@ -110,7 +110,7 @@ def neighbours(viewer: Viewer, picture: Picture) -> tuple[str, str]:
     if viewer.familiar is None:
         return "", f"{title}<p>That cannot be said: all training images are copies of one.</p>"
     unlike, found = viewer.neighbours(picture, _NEAREST)
-    copied, audited = found[0][2].copy is not None, "trained on" in picture.kind
+    copied, audited = found[0][2].duplicate is not None, "trained on" in picture.kind
     if copied or audited:
         said, why = "A copy of a training image.", "The model has seen this picture: its answer tests memory only."
     elif unlike > 1:
@@ -176,7 +176,7 @@ def _near_figure(path, label, neighbour):
         pixels = np.asarray(images.decode(path).convert("RGB").resize((_SMALL, _SMALL)))
     except DataError:
         pixels = np.zeros((_SMALL, _SMALL, 3), np.uint8)
-    copy = f"<b>copy</b>, correlation {neighbour.copy:.2f}<br>" if neighbour.copy is not None else ""
+    copy = f"<b>copy</b>, correlation {neighbour.duplicate:.2f}<br>" if neighbour.duplicate is not None else ""
     return _figure(
         pixels, f"training image {name}", f"{copy}{escape(label)}, {neighbour.novelty:.2f}<br>{escape(name)}"
     )

@@ -108,7 +108,8 @@ class Audit:
         lines += [f"  contradiction: {a} and {b}" for a, b in self.contradictions]
         doubtful = table[table["quality_flag"] != ""]
         return lines + [
-            f"  perhaps no slice: {path}: {why}" for path, why in zip(doubtful["path"], doubtful["quality_flag"], strict=True)
+            f"  perhaps no slice: {path}: {why}"
+            for path, why in zip(doubtful["path"], doubtful["quality_flag"], strict=True)
         ]
 
 

@@ -131,7 +131,7 @@ def test_a_training_image_is_its_own_copy_and_the_nearest(stored):
     assert unlike < 0.01 and len(found) == 4
     file, label, nearest = found[0]
     assert file == viewer.dataset.root / path and label == result.part("train")["label"].iloc[0]
-    assert nearest.copy == pytest.approx(1, abs=1e-6)
+    assert nearest.duplicate == pytest.approx(1, abs=1e-6)
 
 
 def test_the_heat_map_is_of_the_class_that_is_asked_for(stored):

@@ -127,7 +127,5 @@ def test_a_real_duplicate_is_found_whichever_of_the_two_comes_first(data_dir):
 def test_a_real_slice_that_was_sharpened_and_mirrored_is_found(data_dir):
     slices = [images.decode(data_dir / "br35h" / name).convert("L") for name in ("yes/y10.jpg", "no/no100.jpg")]
     sharp = Image.fromarray(np.clip(2.2 * np.asarray(slices[0], float), 0, 255).astype(np.uint8)[:, ::-1])
-    found = near_duplicates.find_near_duplicates(
-        np.stack([thumbnail(each) for each in [*slices, sharp]])
-    )
+    found = near_duplicates.find_near_duplicates(np.stack([thumbnail(each) for each in [*slices, sharp]]))
     assert found.pairs.tolist() == [[0, 2]] and found.mirrored.tolist() == [True]
