@@ -14,7 +14,7 @@ import numpy as np
 from scipy import optimize
 from scipy import stats as distributions
 
-from brainlib.stats.intervals import CONFIDENCE
+from brainlib.stats.intervals import CONFIDENCE, Number
 
 ALPHA = 0.05  # level of every test, by custom
 POWER = 0.8  # chance to find a difference that is there, by custom
@@ -38,10 +38,10 @@ class PairedTest:
     """
 
     name: str
-    p: float
-    difference: float
-    low: float
-    high: float
+    p: Number
+    difference: Number
+    low: Number
+    high: Number
     n: int
     assumes: str
 
@@ -160,11 +160,11 @@ class Equivalence:
     df : int
     """
 
-    p: float
-    difference: float
-    low: float
-    high: float
-    margin: float
+    p: Number
+    difference: Number
+    low: Number
+    high: Number
+    margin: Number
     df: int
 
 

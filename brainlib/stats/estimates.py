@@ -11,6 +11,7 @@ import pandas as pd
 
 from brainlib.errors import UsageError
 from brainlib.stats import intervals
+from brainlib.stats.intervals import Number
 from brainlib.stats.metrics import decide
 
 
@@ -26,9 +27,9 @@ class Estimate:
         Method of the interval, with anything that a reader must know of it.
     """
 
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
     n: int
     method: str
 

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import nan
+from typing import Annotated
 
 import numpy as np
+from pydantic import AllowInfNan, BeforeValidator
 from scipy import optimize, stats
 
 CONFIDENCE = 0.95
@@ -19,13 +22,16 @@ N_RESAMPLES = 2000
 # A choice: below this share of defined resamples, what remains describes lucky resamples only.
 MIN_DEFINED = 0.5
 
+#: A float of a record: what is not defined is nan here and null in JSON.
+Number = Annotated[float, AllowInfNan(True), BeforeValidator(lambda value: nan if value is None else value)]
+
 
 @dataclass(frozen=True)
 class Interval:
     """Limits in the units of the estimated value (nan where none can be given), and the method."""
 
-    low: float
-    high: float
+    low: Number
+    high: Number
     method: str
 
 
@@ -54,12 +60,12 @@ class TTest:
     """
 
     name: str
-    t: float
-    df: float
-    p: float
-    difference: float
-    low: float
-    high: float
+    t: Number
+    df: Number
+    p: Number
+    difference: Number
+    low: Number
+    high: Number
     assumes: str
 
 
