@@ -6,6 +6,7 @@ what became of each notebook (both as in `schema`). The index is made of ``resul
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections import Counter, defaultdict
@@ -24,7 +25,7 @@ from brainlib.papers.printed import UNITS, printed_number
 from brainlib.progress import duration
 from brainlib.report import pages
 from brainlib.report.anchors import sections
-from brainlib.report.figures.forest import forest, printed_value
+from brainlib.report.figures.accuracies import forest, headlines, printed_value
 from brainlib.report.notebook import Outcome
 from brainlib.study.records import LEFT, VERDICTS, Answers, AuditEntry, Entry, PaperResult, SetAuditsResult
 
@@ -113,6 +114,7 @@ def write_index(out: Path, answers: Answers) -> Path:
     titles = {name: ran[name].title if name in ran else known[name].citation.title for name in checks}
     consistency.write_page(out / consistency.PAGE, checks, titles)
     path = out / "index.html"
+    accuracies = headlines(ran)
     there = {name: page for name, page in _reports(answers) if page and (out / page).is_file()}
     pages.write(
         path,
@@ -131,7 +133,8 @@ def write_index(out: Path, answers: Answers) -> Path:
         total=Counter(c.verdict for r in ran.values() for c in r.claims),
         run=_run_facts(ran.values()),
         conditions=_conditions(ran),
-        forest=forest(ran),
+        accuracies=accuracies,
+        forest=_embedded(forest(accuracies)) if accuracies else None,
         controlled=[
             (name, result.arms[each.arm], each)
             for name, result in ran.items()
@@ -142,6 +145,12 @@ def write_index(out: Path, answers: Answers) -> Path:
         parts={name: _parts(r, out / there[name] if name in there else None) for name, r in ran.items()},
     )
     return path
+
+
+def _embedded(plot):
+    """A figure as the attributes of an `img`."""
+    source = f"data:image/svg+xml;base64,{base64.b64encode(plot.svg()).decode()}"
+    return {"alt": plot.alt, "width": plot.width, "src": source}
 
 
 def _reports(answers):

@@ -1,4 +1,4 @@
-"""What is drawn is what was given, and what is said is what was drawn."""
+"""Figures draw the numbers they are given, and their alternative texts state them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 
 from brainlib.errors import DataError, UsageError
-from brainlib.report.figures import curves, style
+from brainlib.report import figures
+from brainlib.report.figures import style
 from brainlib.stats.estimates import Estimate
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 LONG = "ResNet50V2 with transfer learning [mobilenet_v2 in place of resnet50v2]"
 
 
-def history(losses, watched, accuracies, watched_accuracies, phases=None) -> pd.DataFrame:
+def history(losses, val_losses, accuracies, val_accuracies, phases=None) -> pd.DataFrame:
     n = len(losses)
     return pd.DataFrame(
         {
@@ -32,8 +33,8 @@ def history(losses, watched, accuracies, watched_accuracies, phases=None) -> pd.
             "epoch": np.arange(1, n + 1),
             "loss": losses,
             "accuracy": accuracies,
-            "val_loss": watched,
-            "val_accuracy": watched_accuracies,
+            "val_loss": val_losses,
+            "val_accuracy": val_accuracies,
             "seconds": 1.0,
         }
     )
@@ -71,16 +72,16 @@ def overlays(shade) -> np.ndarray:
     return np.full((4, 4, 3), shade, dtype=np.uint8)
 
 
-def every_plot() -> dict[str, curves.Plot]:
+def every_plot() -> dict[str, figures.Plot]:
     estimate = Estimate(0.9, 0.8, 0.95, 60, "Wilson")
     rows = [("true positive, 0.98", overlays(7)[..., :1], {LONG: overlays(9)})]
     return {
-        "learning_curves": curves.learning_curves({**FOLDS, LONG: FOLDS["fold 1"]}, "CNN"),
-        "loss_curve": curves.loss_curve(FOLDS["fold 1"], LONG, "test"),
-        "roc": curves.roc({LONG: THREE_OF_FOUR}, ("no", "yes"), "yes"),
-        "metric_bars": curves.metric_bars({LONG: {"auc": estimate}}, {LONG: {"auc": 0.99}}),
-        "confusion": curves.confusion(table([[3, 1], [0, 0]], ["no", "yes"]), LONG),
-        "grad_cam_panel": curves.grad_cam_panel(rows),
+        "learning_curves": figures.learning_curves({**FOLDS, LONG: FOLDS["fold 1"]}, "CNN"),
+        "history": figures.history(FOLDS["fold 1"], LONG, "test"),
+        "roc": figures.roc({LONG: THREE_OF_FOUR}, ("no", "yes"), "yes"),
+        "metric_bars": figures.metric_bars({LONG: {"auc": estimate}}, {LONG: {"auc": 0.99}}),
+        "confusion": figures.confusion(table([[3, 1], [0, 0]], ["no", "yes"]), LONG),
+        "grad_cam_panel": figures.grad_cam_panel(rows),
     }
 
 
@@ -93,7 +94,7 @@ def legend(figure: Figure) -> list[str]:
 
 
 def test_learning_curves_draw_each_column_of_each_fold_in_its_own_panel():
-    figure = curves.learning_curves(FOLDS, "CNN").figure
+    figure = figures.learning_curves(FOLDS, "CNN").figure
     assert [axes.get_title() for axes in figure.axes] == [
         "Training loss",
         "Validation loss",
@@ -108,7 +109,7 @@ def test_learning_curves_draw_each_column_of_each_fold_in_its_own_panel():
 
 
 def test_learning_curves_say_the_range_over_the_folds_after_the_last_epoch():
-    assert curves.learning_curves(FOLDS, "CNN", "test").alt == (
+    assert figures.learning_curves(FOLDS, "CNN", "test").alt == (
         "Learning curves of CNN, fold 1, fold 2, over 3 epochs. After the last epoch: training loss "
         "0.200 to 0.300; test loss 0.400 to 0.500; training accuracy 0.900 to 0.950; "
         "test accuracy 0.750 to 0.875."
@@ -118,14 +119,14 @@ def test_learning_curves_say_the_range_over_the_folds_after_the_last_epoch():
 @pytest.mark.parametrize("scale", [10.0, 1.0, 1e-6, 0.0])
 def test_no_loss_lies_outside_its_panel(scale):
     given = history([0.6 * scale], [0.9 * scale], [0.5], [0.5])
-    for plot in (curves.learning_curves({"only": given}, "CNN"), curves.loss_curve(given, "A", "test")):
+    for plot in (figures.learning_curves({"only": given}, "CNN"), figures.history(given, "A", "test")):
         low, high = plot.figure.axes[0].get_ylim()
         assert low <= 0.6 * scale
         assert 0.9 * scale < high
 
 
 def test_a_single_epoch_is_drawn_as_a_marker_and_said_in_the_singular():
-    plot = curves.learning_curves({"fold 1": history([0.6], [0.9], [0.5], [0.5])}, "CNN")
+    plot = figures.learning_curves({"fold 1": history([0.6], [0.9], [0.5], [0.5])}, "CNN")
     for axes in plot.figure.axes:
         assert line(axes, "fold 1").get_marker() not in ("", "None", None)
         assert [t for t in axes.get_xticks() if 0.5 <= t <= 1.5] == [1]
@@ -136,17 +137,17 @@ def test_a_second_phase_is_marked_where_it_begins_and_a_single_one_is_not():
     phases = ["head", "head", "fine-tuning"]
     given = history([0.7, 0.4, 0.2], [0.8, 0.6, 0.5], [0.5] * 3, [0.5] * 3, phases)
     begins = "Phase 'fine-tuning' begins at epoch 3"
-    for plot in (curves.learning_curves({"a": given}, "CNN"), curves.loss_curve(given, "A", "test")):
+    for plot in (figures.learning_curves({"a": given}, "CNN"), figures.history(given, "A", "test")):
         assert line(plot.figure.axes[0], begins).get_xdata() == [2.5, 2.5]
         assert f" {begins}." in plot.alt
-    one_phase = curves.learning_curves(FOLDS, "CNN")
+    one_phase = figures.learning_curves(FOLDS, "CNN")
     assert legend(one_phase.figure) == ["fold 1", "fold 2"]
     assert "Phase" not in one_phase.alt
 
 
 def test_a_loss_of_nan_leaves_a_gap_and_is_called_undefined_at_the_end():
     given = history([0.7, math.nan, math.nan], [0.8, 0.6, math.nan], [0.5] * 3, [0.5] * 3)
-    plot = curves.learning_curves({"a": given}, "CNN")
+    plot = figures.learning_curves({"a": given}, "CNN")
     assert np.isnan(line(plot.figure.axes[0], "a").get_ydata()).tolist() == [False, True, True]
     assert "training loss undefined; validation loss undefined" in plot.alt
 
@@ -154,13 +155,13 @@ def test_a_loss_of_nan_leaves_a_gap_and_is_called_undefined_at_the_end():
 @pytest.mark.parametrize(("smallest", "scale"), [(0.5, "linear"), (0.0, "linear"), (1e-3, "log")])
 def test_losses_more_than_a_thousandfold_apart_get_an_axis_that_says_it_is_logarithmic(smallest, scale):
     given = history([5.0, smallest], [5.0, 0.9], [0.5, 0.5], [0.5, 0.5])
-    axes = curves.loss_curve(given, "A", "test").figure.axes[0]
+    axes = figures.history(given, "A", "test").figure.axes[0]
     assert axes.get_yscale() == scale
     assert axes.get_ylabel().endswith("log scale") == (scale == "log")
 
 
-def test_the_loss_curve_draws_training_and_watched_loss_and_says_where_they_began_and_ended():
-    plot = curves.loss_curve(FOLDS["fold 1"], "ResNet18", "test")
+def test_the_loss_curve_draws_training_and_monitored_loss_and_states_where_they_began_and_ended():
+    plot = figures.history(FOLDS["fold 1"], "ResNet18", "test")
     axes = plot.figure.axes[0]
     assert line(axes, "training").get_ydata().tolist() == [0.7, 0.4, 0.2]
     assert line(axes, "test").get_ydata().tolist() == [0.8, 0.6, 0.5]
@@ -168,7 +169,7 @@ def test_the_loss_curve_draws_training_and_watched_loss_and_says_where_they_bega
 
 
 def test_the_roc_curve_of_four_images_is_the_one_drawn_by_hand():
-    plot = curves.roc({"CNN": THREE_OF_FOUR}, ("no", "yes"), "yes")
+    plot = figures.roc({"CNN": THREE_OF_FOUR}, ("no", "yes"), "yes")
     drawn = line(plot.figure.axes[0], "CNN\nAUC 0.750")
     assert drawn.get_xdata().tolist() == [0, 0, 0.5, 0.5, 1]
     assert drawn.get_ydata().tolist() == [0, 0.5, 0.5, 1, 1]
@@ -179,14 +180,14 @@ def test_the_roc_curve_belongs_to_the_class_named_positive():
     # Two classes' scores mirror each other: only the label can tell, so use a third.
     given = THREE_OF_FOUR.assign(p_other=0.0)
     given.loc[3, ["p_no", "p_other"]] = [0.0, 0.9]
-    plot = curves.roc({"CNN": given}, ("no", "yes", "other"), "no")
+    plot = figures.roc({"CNN": given}, ("no", "yes", "other"), "no")
     # p_no is 0.1, 0.6 for the two others and 0.4, 0.0 for the two "no": one pair of four.
     assert "positive class no. CNN: AUC 0.250" in plot.alt
 
 
 def test_a_roc_curve_without_a_negative_image_is_undefined_not_drawn():
     given = {"CNN": THREE_OF_FOUR, LONG: THREE_OF_FOUR[THREE_OF_FOUR["label"] == "yes"]}
-    plot = curves.roc(given, ("no", "yes"), "yes")
+    plot = figures.roc(given, ("no", "yes"), "yes")
     undefined = plot.figure.axes[0].get_lines()[1]
     assert undefined.get_label().endswith("AUC undefined")
     assert len(undefined.get_xdata()) == 0
@@ -196,7 +197,7 @@ def test_a_roc_curve_without_a_negative_image_is_undefined_not_drawn():
 def test_predictions_that_cannot_be_scored_are_refused():
     mixed = THREE_OF_FOUR.assign(part=["train", "test", "test", "test"])
     with pytest.raises(DataError, match="one part"):
-        curves.roc({"CNN": mixed}, ("no", "yes"), "yes")
+        figures.roc({"CNN": mixed}, ("no", "yes"), "yes")
 
 
 def test_bars_whiskers_and_diamonds_stand_at_the_numbers_given():
@@ -207,7 +208,7 @@ def test_bars_whiskers_and_diamonds_stand_at_the_numbers_given():
         },
         "ResNet": {"accuracy": Estimate(0.8, 0.7, 0.88, 60, "Wilson")},
     }
-    plot = curves.metric_bars(estimates, {"CNN": {"accuracy": 0.9794}})
+    plot = figures.metric_bars(estimates, {"CNN": {"accuracy": 0.9794}})
     axes = plot.figure.axes[0]
     assert [bar.get_height() for bar in axes.patches] == [0.9, 0.95, 0.8]
     whiskers = [w.get_ydata().tolist() for w in axes.get_lines() if w.get_marker() == "_"]
@@ -229,7 +230,7 @@ def test_a_printed_value_without_an_estimate_is_shown_and_the_arm_keeps_its_lege
         "ResNet": {"accuracy": Estimate(0.8, 0.7, 0.88, 60, "Wilson")},
     }
     printed = {"CNN": {"auc": 0.96}, "ResNet": {"auc": 0.97, "accuracy": 0.85}}
-    plot = curves.metric_bars(estimates, printed)
+    plot = figures.metric_bars(estimates, printed)
     assert legend(plot.figure) == ["CNN", "ResNet", "printed in the paper"]
     said = "ResNet: AUC printed 0.970; accuracy 0.800 (0.700 to 0.880), printed 0.850."
     assert plot.alt.endswith(said)
@@ -237,7 +238,7 @@ def test_a_printed_value_without_an_estimate_is_shown_and_the_arm_keeps_its_lege
 
 def test_the_axis_of_bars_always_begins_at_zero():
     high = {"CNN": {"accuracy": Estimate(0.99, 0.98, 1.0, 60, "Wilson")}}
-    low, top = curves.metric_bars(high).figure.axes[0].get_ylim()
+    low, top = figures.metric_bars(high).figure.axes[0].get_ylim()
     assert low == 0
     assert 1 <= top < 1.1
 
@@ -250,7 +251,7 @@ def test_an_undefined_score_is_said_so_and_not_shown_as_zero():
             "auc": Estimate(1.0, nan, nan, 3, "all agree"),
         }
     }
-    plot = curves.metric_bars(estimates)
+    plot = figures.metric_bars(estimates)
     axes = plot.figure.axes[0]
     assert [text.get_text() for text in axes.texts] == ["undefined"]
     assert not [w for w in axes.get_lines() if w.get_marker() == "_"]
@@ -258,24 +259,24 @@ def test_an_undefined_score_is_said_so_and_not_shown_as_zero():
 
 
 def test_an_interval_that_does_not_hold_the_value_is_drawn_as_it_is():
-    plot = curves.metric_bars({"CNN": {"f1": Estimate(1.0, 0.9, 0.98, 60, "bootstrap")}})
+    plot = figures.metric_bars({"CNN": {"f1": Estimate(1.0, 0.9, 0.98, 60, "bootstrap")}})
     assert [w.get_ydata().tolist() for w in plot.figure.axes[0].get_lines()] == [[0.9, 0.98]]
 
 
 def test_percentages_among_the_scores_are_refused():
     estimates = {"CNN": {"accuracy": Estimate(0.9, 0.85, 0.93, 60, "Wilson")}}
     with pytest.raises(UsageError, match="received 97.94; give fractions"):
-        curves.metric_bars(estimates, {"CNN": {"accuracy": 97.94}})
+        figures.metric_bars(estimates, {"CNN": {"accuracy": 97.94}})
 
 
 def test_printed_values_of_an_unknown_arm_are_refused_rather_than_lost():
     estimates = {"CNN": {"accuracy": Estimate(0.9, 0.85, 0.93, 60, "Wilson")}}
     with pytest.raises(UsageError, match="expected arms of CNN, received cnn"):
-        curves.metric_bars(estimates, {"cnn": {"accuracy": 0.9}})
+        figures.metric_bars(estimates, {"cnn": {"accuracy": 0.9}})
 
 
 def test_the_confusion_matrix_shows_counts_and_shares_of_each_true_class():
-    plot = curves.confusion(table([[3, 1], [0, 5]], ["no", "yes"]), "CNN")
+    plot = figures.confusion(table([[3, 1], [0, 5]], ["no", "yes"]), "CNN")
     axes = plot.figure.axes[0]
     assert [text.get_text() for text in axes.texts] == [
         "3\n75.0 %",
@@ -294,7 +295,7 @@ def test_the_confusion_matrix_shows_counts_and_shares_of_each_true_class():
 def test_a_class_without_an_image_has_counts_but_no_shares():
     classes = ["glioma", "meningioma", "none", "pituitary"]
     cells = [[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 2]]
-    plot = curves.confusion(table(cells, classes), "CNN")
+    plot = figures.confusion(table(cells, classes), "CNN")
     texts = [text.get_text() for text in plot.figure.axes[0].texts]
     assert texts[4:8] == ["0\n-"] * 4
     assert texts[8:] == ["0\n0.0 %"] * 2 + ["1\n50.0 %"] * 2 + ["0\n0.0 %"] * 3 + ["2\n100.0 %"]
@@ -303,7 +304,7 @@ def test_a_class_without_an_image_has_counts_but_no_shares():
 
 def test_the_grad_cam_panel_puts_each_overlay_under_its_model_beside_its_image():
     image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
-    plot = curves.grad_cam_panel(
+    plot = figures.grad_cam_panel(
         [
             ("true positive\nCNN 0.98", image, {"CNN": overlays(1), "ResNet": overlays(2)}),
             ("true negative\nCNN 0.02", 9 + image, {"ResNet": overlays(3)}),
@@ -341,13 +342,13 @@ def test_nothing_that_is_written_runs_over_the_edge_of_the_figure(name):
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: curves.learning_curves({}, "CNN"),
-        lambda: curves.learning_curves({"fold 1": FOLDS["fold 1"].iloc[:0]}, "CNN"),
-        lambda: curves.loss_curve(FOLDS["fold 1"].iloc[:0], "CNN", "test"),
-        lambda: curves.roc({}, ("no", "yes"), "yes"),
-        lambda: curves.metric_bars({}),
-        lambda: curves.metric_bars({"CNN": {}}),
-        lambda: curves.grad_cam_panel([]),
+        lambda: figures.learning_curves({}, "CNN"),
+        lambda: figures.learning_curves({"fold 1": FOLDS["fold 1"].iloc[:0]}, "CNN"),
+        lambda: figures.history(FOLDS["fold 1"].iloc[:0], "CNN", "test"),
+        lambda: figures.roc({}, ("no", "yes"), "yes"),
+        lambda: figures.metric_bars({}),
+        lambda: figures.metric_bars({"CNN": {}}),
+        lambda: figures.grad_cam_panel([]),
     ],
 )
 def test_nothing_to_draw_is_an_error_not_an_empty_figure(draw):
@@ -358,7 +359,7 @@ def test_nothing_to_draw_is_an_error_not_an_empty_figure(draw):
 @pytest.mark.parametrize("alt", ["", " \n"])
 def test_a_figure_without_alternative_text_is_refused(alt):
     with pytest.raises(UsageError, match="alternative text"):
-        curves.Plot(Figure(), alt)
+        figures.Plot(Figure(), alt)
 
 
 def test_drawing_and_showing_leave_no_open_figure_and_no_changed_style():
@@ -382,7 +383,7 @@ def shown(plot):
 
 
 def test_a_figure_of_lines_is_also_a_drawing_that_repeats_and_names_no_font_or_date():
-    plot = curves.confusion(table([[3, 1], [0, 5]], ["no", "yes"]), 'CNN "small" <1 MB> & fast')
+    plot = figures.confusion(table([[3, 1], [0, 5]], ["no", "yes"]), 'CNN "small" <1 MB> & fast')
     picture, drawn, described = shown(plot)
     assert set(described) == {"image/png", "image/svg+xml"}
     for each in described.values():
@@ -392,7 +393,7 @@ def test_a_figure_of_lines_is_also_a_drawing_that_repeats_and_names_no_font_or_d
 
 
 def test_a_picture_is_twice_as_dense_as_the_page():
-    plot = curves.roc({"CNN": THREE_OF_FOUR}, ("no", "yes"), "yes")
+    plot = figures.roc({"CNN": THREE_OF_FOUR}, ("no", "yes"), "yes")
     picture, _, described = shown(plot)
     assert picture.width == 2 * described["image/png"]["width"]
 
@@ -404,6 +405,6 @@ def test_a_figure_of_pictures_stays_one_and_a_grey_one_has_no_colours():
     for axes in figure.subplots(4, 5).ravel():
         axes.axis("off")
         axes.imshow(noise, cmap="gray", interpolation="none")
-    picture, drawn, _ = shown(curves.Plot(figure, "Noise."))
+    picture, drawn, _ = shown(figures.Plot(figure, "Noise."))
     assert drawn is None and picture.mode == "L"
     assert np.asarray(picture).std() > 30

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss
 
-from brainlib.report.figures.reliability import reliability
+from brainlib.report.figures import reliability
 from brainlib.stats.calibration import calibration
 
 
@@ -65,4 +65,4 @@ def test_the_curve_is_described_by_its_numbers():
     found = calibration(table([1, 1, 1, 0] + [1, 1, 1, 0, 0, 0], [0.85] * 4 + [0.65] * 6), ("no", "yes"))
     plot = reliability({"a model": found}, "a paper")
     assert "a model: expected calibration error 13.0 %" in plot.alt
-    assert "of 4 images called with a mean confidence of 0.85, 75 % right" in plot.alt
+    assert "of 4 images predicted with a mean confidence of 0.85, 75 % are correct" in plot.alt

@@ -1,0 +1,290 @@
+"""Scores of predictions: ROC curves, metrics with intervals, confusion matrices, reliability and rankings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from sklearn.metrics import roc_curve
+
+from brainlib.errors import UsageError
+from brainlib.report.figures import style
+from brainlib.report.figures.style import WIDTH, Plot
+from brainlib.stats.calibration import Calibration
+from brainlib.stats.estimates import Estimate
+from brainlib.stats.metrics import area_under_roc, decide
+
+_NAMES = {"auc": "AUC", "f1": "F1"}
+
+
+def roc(predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], positive: str) -> Plot:
+    """Draw the ROC curves of several arms, with the area under each.
+
+    Parameters
+    ----------
+    predictions : mapping of str to DataFrame
+        Predictions of one split by the title of the arm; see `metrics.decide`.
+    classes : sequence of str
+    positive : str
+        The class whose probability is the score.
+
+    Raises
+    ------
+    DataError
+        Predictions that cannot be scored; see `metrics.decide`.
+    UsageError
+        No predictions, or an unknown positive class.
+    """
+    style.expect(predictions, "an arm")
+    figure = style.figure(WIDTH, 5.0)
+    axes = figure.subplots()
+    colours = sns.color_palette("colorblind", len(predictions))
+    described = []
+    for i, (title, table) in enumerate(predictions.items()):
+        decisions = decide(table, classes, positive)
+        truth, score = decisions.truth == decisions.positive, decisions.probabilities
+        score = score[:, decisions.positive]
+        area = area_under_roc(truth, score)
+        # Without an image of either class there is no rate to draw: only the legend says so.
+        x, y = ([], []) if math.isnan(area) else roc_curve(truth, score)[:2]
+        line = {"ls": style.dashes(i), "color": colours[i], "lw": 2, "clip_on": False}
+        axes.plot(x, y, label=style.wrapped(f"{title}\nAUC {style.number(area)}", 38), **line)
+        images = f"{truth.sum()} of {len(truth)} images positive"
+        described.append(f"{title}: AUC {style.number(area)} ({images})")
+    axes.plot([0, 1], [0, 1], ":", color="0.45", lw=1.5, label="chance\nAUC 0.5", zorder=1)
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, 1),
+        aspect="equal",
+        xlabel="False positive rate (1 - specificity)",
+        ylabel="True positive rate (sensitivity)",
+        title=f"ROC, positive class: {positive}",
+    )
+    style.tidy(axes)
+    # The figure's, not the axes': beside axes of fixed aspect the layout would not make room.
+    figure.legend(loc="outside right upper", frameon=False, labelspacing=0.9)
+    return Plot(figure, f"ROC curves for the positive class {positive}. {'; '.join(described)}.")
+
+
+def metric_bars(
+    estimates: Mapping[str, Mapping[str, Estimate]],
+    printed: Mapping[str, Mapping[str, float]] | None = None,
+) -> Plot:
+    """Draw scores of several arms with their 95 % intervals, beside the printed ones.
+
+    Parameters
+    ----------
+    estimates : mapping of str to mapping of str to Estimate
+        By the title of the arm and the metric. An interval that exceeds the axis from 0 to 1 (the
+        t interval of few folds may) has no cap there.
+    printed : mapping of str to mapping of str to float, optional
+        What the paper prints, as fractions, under the same titles.
+
+    Raises
+    ------
+    UsageError
+        No estimate, a value outside [0, 1], or a printed value of an arm that has no estimates.
+    """
+    printed = printed or {}
+    style.expect(estimates, "an arm", all(estimates.values()))
+    if unknown := printed.keys() - estimates.keys():
+        raise UsageError(
+            f"printed values: expected arms of {', '.join(estimates)}, received {', '.join(sorted(unknown))}"
+        )
+    metrics = list(dict.fromkeys(m for d in (estimates, printed) for a in d.values() for m in a))
+    figure = style.figure(WIDTH, 4.8)
+    axes = figure.subplots()
+    width = min(0.4, 0.8 / len(estimates))
+    described = []
+    colours = sns.color_palette("colorblind", len(estimates))
+    for i, title in enumerate(estimates):
+        of_arm = []
+        for j, metric in enumerate(metrics):
+            x = j + width * (i - (len(estimates) - 1) / 2)
+            values = []
+            if estimate := estimates[title].get(metric):
+                values.append(style.limits(estimate.value, estimate.low, estimate.high))
+                _bar(axes, x, width, colours[i], estimate, title)
+            if metric in printed.get(title, {}):
+                value = printed[title][metric]
+                values.append(f"printed {value:.3f}")
+                diamond = {"mfc": "white", "mec": "black", "ms": 7, "zorder": 3, "clip_on": False}
+                axes.plot(x, _fraction(value), "D", label="printed in the paper", **diamond)
+            if values:
+                of_arm.append(f"{_NAMES.get(metric, metric)} {', '.join(values)}")
+        described.append(f"{title}: {'; '.join(of_arm)}")
+    axes.set(
+        xticks=range(len(metrics)),
+        xticklabels=[style.wrapped(_NAMES.get(m, m.capitalize()), 14) for m in metrics],
+        xlim=(-0.5, len(metrics) - 0.5),
+        ylim=(0, 1.03),
+        ylabel="Score (0 to 1)",
+        title="Scores with 95 % intervals",
+    )
+    style.tidy(axes)
+    axes.grid(visible=False, axis="x")
+    style.legend_below(figure, axes)
+    return Plot(figure, f"Scores with 95 % intervals. {'. '.join(described)}.")
+
+
+def confusion(table: pd.DataFrame, title: str) -> Plot:
+    """Draw a confusion matrix as a heat map: counts, and shares of each true class.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Counts, rows the true and columns the predicted classes; see `metrics.confusion`.
+    title : str
+    """
+    counts = table.to_numpy()
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
+    texts = [
+        [f"{n}\n{'-' if math.isnan(share) else f'{100 * share:.1f} %'}" for n, share in zip(*row, strict=True)]
+        for row in zip(counts, shares, strict=True)
+    ]
+    c = len(table)
+    figure = style.figure(3.2 + 1.4 * c, 1.9 + 0.9 * c)
+    axes = figure.subplots()
+    sns.heatmap(
+        # A class without an image has no shares: its row is left as light as 0 %.
+        pd.DataFrame(np.nan_to_num(100 * shares), table.index, table.columns),
+        annot=np.array(texts),
+        fmt="",
+        cmap="Blues",
+        vmin=0,
+        vmax=100,
+        linewidths=1,
+        cbar_kws={"label": "Share of the true class (%)"},
+        annot_kws={"fontsize": 11},
+        ax=axes,
+    )
+    axes.set(xlabel="Predicted class", ylabel="True class", title=style.wrapped(title, 14 * c + 16))
+    axes.tick_params(length=0, rotation=0)
+    rows = "; ".join(
+        f"of {total} {true}, {', '.join(f'{n} predicted {name}' for name, n in row.items())}"
+        for (true, row), total in zip(table.iterrows(), totals[:, 0], strict=True)
+    )
+    return Plot(figure, f"Confusion matrix, {title}: {rows}.")
+
+
+def reliability(calibrations: Mapping[str, Calibration], title: str) -> Plot:
+    """Draw accuracy against confidence, with Wilson's 95 % interval of each bin.
+
+    Parameters
+    ----------
+    calibrations : mapping of str to Calibration
+        By the title of the arm.
+    title : str
+
+    Raises
+    ------
+    UsageError
+        No arm.
+    """
+    style.expect(calibrations, "an arm")
+    figure = style.figure(WIDTH, 4.6)
+    axes = figure.subplots()
+    colours = sns.color_palette("colorblind", len(calibrations))
+    axes.plot([0, 1], [0, 1], ":", color="0.45", lw=1.5, label="confidence = accuracy", zorder=1)
+    described = []
+    for i, (name, each) in enumerate(calibrations.items()):
+        curve = each.curve
+        shift = 0.006 * (i - (len(calibrations) - 1) / 2)  # so that intervals do not hide each other
+        axes.errorbar(
+            curve["confidence"] + shift,
+            curve["accuracy"],
+            yerr=np.abs(curve[["low", "high"]].to_numpy().T - curve["accuracy"].to_numpy()),
+            color=colours[i],
+            marker=style.marker(i),
+            lw=1.5,
+            capsize=2,
+            label=style.wrapped(f"{name}\nerror {100 * each.error:.1f} %", 38),
+        )
+        top = curve.iloc[-1]
+        described.append(
+            f"{name}: expected calibration error {100 * each.error:.1f} %; of {top['images']:.0f} images "
+            f"predicted with a mean confidence of {top['confidence']:.2f}, {100 * top['accuracy']:.0f} % are correct"
+        )
+    axes.set(
+        xlim=(0, 1.02),
+        ylim=(0, 1.03),
+        xlabel="Confidence (probability of the predicted class)",
+        ylabel="Accuracy (fraction of images)",
+    )
+    axes.set_title(style.wrapped(title, 70))
+    style.tidy(axes)
+    figure.legend(loc="outside right upper", frameon=False, labelspacing=0.9)
+    return Plot(figure, f"Reliability curves, {title}. {'; '.join(described)}.")
+
+
+def ranking(estimates: Mapping[str, Estimate], metric: str, title: str, not_run: Sequence[str] = ()) -> Plot:
+    """Draw one score of many models, the best at the top, each with its 95 % interval.
+
+    Parameters
+    ----------
+    estimates : mapping of str to Estimate
+        By the name of the model.
+    metric : str
+        Name of the score, which lies in [0, 1].
+    title : str
+    not_run : sequence of str
+        Models that get a row without a score.
+
+    Raises
+    ------
+    UsageError
+        No estimate.
+    """
+    style.expect(estimates, "a model")
+    ranked = sorted(estimates, key=lambda name: estimates[name].value)
+    rows = [*reversed(not_run), *ranked]
+    figure = style.figure(WIDTH, 1.4 + 0.36 * len(rows))
+    axes = figure.subplots()
+    colour = sns.color_palette("colorblind")[0]
+    for y, name in enumerate(rows):
+        if name not in estimates:
+            axes.text(0.01, y, "not run", va="center", color="0.35", fontsize=9)
+            continue
+        value, low, high = estimates[name].value, estimates[name].low, estimates[name].high
+        axes.plot([low, high], [y, y], color=colour, lw=2, solid_capstyle="butt")
+        axes.plot(value, y, "o", color=colour, ms=7)
+        end = high if math.isfinite(high) else value
+        axes.annotate(style.number(value), (end, y), (6, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.set(
+        yticks=range(len(rows)),
+        yticklabels=rows,
+        ylim=(-0.6, len(rows) - 0.4),
+        xlim=(0, 1.08),
+        xticks=np.linspace(0, 1, 6),
+        xlabel=f"{_NAMES.get(metric, metric.capitalize())} (0 to 1) with 95 % interval",
+    )
+    axes.set_title(style.wrapped(title, 80))
+    style.tidy(axes)
+    axes.grid(visible=False, axis="y")
+    described = "; ".join(
+        f"{name} {style.limits(estimates[name].value, estimates[name].low, estimates[name].high)}"
+        for name in reversed(ranked)
+    )
+    left = f" Not run: {', '.join(not_run)}." if not_run else ""
+    return Plot(figure, f"{title}. {_NAMES.get(metric, metric.capitalize())}, from best to worst: {described}.{left}")
+
+
+def _bar(axes: Axes, x: float, width: float, colour, estimate: Estimate, label: str) -> None:
+    value, low, high = estimate.value, estimate.low, estimate.high
+    axes.bar(x, np.nan_to_num(_fraction(value)), 0.9 * width, color=colour, label=label)
+    if math.isnan(value):
+        axes.text(x, 0.02, "undefined", rotation=90, ha="center", va="bottom", fontsize=9)
+    elif not math.isnan(low) and not math.isnan(high):
+        # Not errorbar: a bootstrap interval need not contain the value.
+        axes.plot([x, x], [low, high], color="0.15", marker="_", markersize=7, lw=1.3)
+
+
+def _fraction(value: float) -> float:
+    if not math.isnan(value) and not 0 <= value <= 1:
+        raise UsageError(f"expected a score between 0 and 1, received {value!r}; give fractions")
+    return value
