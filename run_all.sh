@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
-# Sets up if needed, then runs the notebooks (options: ./run_all.sh --help); as ./run_all.sh test the tests, as
-# ./run_all.sh app the program that shows images to trained models.
+# Sets up if needed, then runs the notebooks on phantoms and writes the report (options: ./run_all.sh --help).
+#   ./run_all.sh test [--fast]   the tests; --fast leaves out those that train, run notebooks or start a browser
+#   ./run_all.sh app             the program that shows images to trained models
+#   ./run_all.sh lab             JupyterLab on a working copy of the notebooks, my_notebooks/, which git ignores
+#   ./run_all.sh docs            the API pages, in build/api
 # An active environment that has brainlib is used as it is; otherwise .venv is made here from requirements.txt.
 set -euo pipefail
 
@@ -63,10 +66,22 @@ if ! python=$(active_python); then
 fi
 
 export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2} # errors, without TensorFlow's start-up notes
-if [ "${1:-}" = test ]; then
-    cd -- "$here" && exec "$python" -m pytest "${@:2}"
-fi
-if [ "${1:-}" = app ]; then
-    exec "$python" -P -m brainlib "$@"
-fi
-exec "$python" -P -m brainlib run "$@"
+case ${1:-} in
+test)
+    cd -- "$here"
+    if [ "${2:-}" = --fast ]; then set -- test -m 'not slow' "${@:3}"; fi
+    exec "$python" -m pytest "${@:2}"
+    ;;
+lab)
+    mkdir -p -- "$here/my_notebooks" && cd -- "$here/my_notebooks"
+    for notebook in "$here"/notebooks/*.ipynb; do # a copy that the user may have changed stays
+        [ -e "${notebook##*/}" ] || cp -- "$notebook" .
+    done
+    exec "$python" -m jupyter lab "${@:2}"
+    ;;
+docs)
+    cd -- "$here" && exec "$python" -m pdoc --docformat numpy --output-directory build/api "${@:2}" brainlib
+    ;;
+app) exec "$python" -P -m brainlib "$@" ;;
+*) exec "$python" -P -m brainlib run "$@" ;;
+esac

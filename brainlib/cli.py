@@ -77,29 +77,25 @@ def _parser():
     run.add_argument("--jobs", default=1, type=int, metavar="N", help="number of models trained at a time")
 
     claims = command("claims", _claims, "list every printed number of a paper")
-    claims.add_argument("--json", default="", metavar="FILE", help="write JSON instead of a table")
-
     check = command("check", _check_printed, "check, without training, whether the printed numbers are possible")
-    check.add_argument("--json", default="", metavar="FILE", help="write every check as JSON")
-    check.add_argument("--html", default="", metavar="FILE", help="write every check as a page")
-    for each in (claims, check):
-        each.add_argument("paper", nargs="?", default="", metavar="PAPER", help="id of a paper; all by default")
-
     audit = command("audit", _audit, "find duplicates, leaks and contradictory labels in images")
-    audit.add_argument("target", metavar="SET|DIR", help="a registered set, or a folder with one folder for each class")
-    audit.add_argument("--data", default="", metavar="DIR", help="folder with one folder for each data set")
-    audit.add_argument("--json", default="", metavar="FILE", help="write every finding as JSON")
-
     export = command("export", _export, "write a trained model and its card to a folder")
+    app = command("app", _app, "show images to trained models, in a browser")
+
+    audit.add_argument("target", metavar="SET|DIR", help="a registered set, or a folder with one folder for each class")
     export.add_argument("trial", metavar="TRIAL", help="key of a stored model, its first digits, or its name")
     export.add_argument("folder", metavar="DIR", help="a new or empty folder")
-
-    app = command("app", _app, "show images to trained models, in a browser")
-    app.add_argument("--data", default="", metavar="DIR", help="folder with one folder for each data set")
-    app.add_argument("--port", default=8866, type=int, metavar="N", help="8866 by default, or the next that is free")
-    app.add_argument("--no-browser", action="store_true", help="only print the address")
+    for each in (claims, check):
+        each.add_argument("paper", nargs="?", default="", metavar="PAPER", help="id of a paper; all by default")
+    for each in (claims, check, audit):
+        each.add_argument("--json", default="", metavar="FILE", help="write the result as JSON")
+    check.add_argument("--html", default="", metavar="FILE", help="write the result as a page")
+    for each in (audit, app):
+        each.add_argument("--data", default="", metavar="DIR", help=Options.model_fields["data"].description)
     for each in (export, app):
         each.add_argument("--out", default="reports", metavar="DIR", help="folder of the report whose models are used")
+    app.add_argument("--port", default=8866, type=int, metavar="N", help="8866 by default, or the next that is free")
+    app.add_argument("--no-browser", action="store_true", help="only print the address")
     return parser
 
 
@@ -257,8 +253,7 @@ def _check_printed(arguments):
 def _audit(arguments):
     from brainlib.audit import findings
 
-    data = arguments.data or os.environ.get("BRAINLIB_DATA", "")
-    found = findings.audit(arguments.target, data, log=progress.log)
+    found = findings.audit(arguments.target, arguments.data or os.environ.get("BRAINLIB_DATA", ""), log=progress.log)
     if arguments.json:
         _write_json(arguments.json, found.as_dict())
     return _printed(found.lines())

@@ -66,7 +66,7 @@ class Box:
         (self.project / "pyproject.toml").write_text("[project]\n")
         self.bin = folder / "bin"
         self.bin.mkdir()
-        for tool in ("bash", "cat", "cksum", "dirname", "flock", "mkdir", "mv", "rm", "tail"):
+        for tool in ("bash", "cat", "cksum", "cp", "dirname", "flock", "mkdir", "mv", "rm", "tail"):
             if found := shutil.which(tool):
                 (self.bin / tool).symlink_to(found)
         self.set("stand_in.py", STAND_IN)
@@ -271,6 +271,35 @@ def test_tests_run_in_the_folder_of_the_project(box):
     box.run("test", "-k", "a or b", cwd=box.folder)
     last = box.calls()[-1]
     assert last["args"] == ["-m", "pytest", "-k", "a or b"]
+    assert last["cwd"] == str(box.project)
+
+
+def test_the_quick_lane_leaves_out_what_is_slow(box):
+    box.run("test", "--fast", "-x")
+    assert box.calls()[-1]["args"] == ["-m", "pytest", "-m", "not slow", "-x"]
+
+
+def test_jupyterlab_opens_a_working_copy_of_the_notebooks(box):
+    original = box.project / "notebooks" / "a.ipynb"
+    original.parent.mkdir()
+    original.write_text("as published")
+    box.run("lab", "--no-browser", cwd=box.folder)
+    copy = box.project / "my_notebooks" / "a.ipynb"
+    assert copy.read_text() == "as published"
+    copy.write_text("with outputs")
+    (original.parent / "b.ipynb").write_text("new")
+    box.run("lab", "--no-browser")
+    assert (copy.read_text(), original.read_text()) == ("with outputs", "as published")
+    assert (copy.parent / "b.ipynb").read_text() == "new"
+    last = box.calls()[-1]
+    assert (last["args"], last["cwd"]) == (["-m", "jupyter", "lab", "--no-browser"], str(copy.parent))
+    assert "my_notebooks/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_api_pages_are_built_in_the_folder_of_the_project(box):
+    box.run("docs", cwd=box.folder)
+    last = box.calls()[-1]
+    assert last["args"] == "-m pdoc --docformat numpy --output-directory build/api brainlib".split()
     assert last["cwd"] == str(box.project)
 
 

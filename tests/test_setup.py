@@ -1,4 +1,4 @@
-"""The project's frame: pins, packaging, layers, the network guard and the notebook contract."""
+"""The project's frame: pins, packaging, habits, layers, the network guard and the notebook contract."""
 
 from __future__ import annotations
 
@@ -117,10 +117,49 @@ def test_the_version_is_the_same_everywhere():
     assert PROJECT["project"]["version"] == brainlib.__version__ == citation["version"]
 
 
-def test_the_workflow_runs_the_two_commands_of_the_readme():
+def test_the_workflow_runs_the_study_the_tests_and_the_api_pages():
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     steps = [step.get("run") for job in workflow["jobs"].values() for step in job["steps"]]
-    assert [run for run in steps if run] == ["./run_all.sh --profile smoke", "./run_all.sh test"]
+    assert [run for run in steps if run] == [
+        "./run_all.sh --profile smoke",
+        "./run_all.sh test",
+        "./run_all.sh docs",
+    ]
+
+
+# Habits
+
+
+def tool(*command: str) -> subprocess.CompletedProcess:
+    """Run a tool of this environment in the project's folder."""
+    command = (sys.executable, "-m", *command)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", ["check --no-cache", "format --check --no-cache"])
+def test_ruff_finds_nothing(arguments):
+    done = tool("ruff", *arguments.split())
+    assert done.returncode == 0, done.stdout
+
+
+def test_nbstripout_finds_nothing_to_remove():
+    done = tool("nbstripout", "--keep-id", "--verify", *map(str, NOTEBOOKS))
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_commit_makes_the_same_checks():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    assert [hook["id"] for hook in hooks] == ["ruff-check", "ruff-format", "nbstripout"]
+    assert {hook["language"] for hook in hooks} == {"system"}
+
+
+@pytest.mark.slow
+def test_the_api_pages_can_be_built(tmp_path):
+    done = tool("pdoc", "--docformat", "numpy", "--output-directory", str(tmp_path), "brainlib")
+    assert done.returncode == 0, done.stderr
+    assert "Warn" not in done.stderr
+    pages = {path.name for path in (tmp_path / "brainlib").glob("*.html")}
+    assert pages >= {f"{wing}.html" for wing in ("data", "stats", "papers", "models", "audit", "trials", "study")}
 
 
 # Layers
@@ -182,11 +221,6 @@ def code_of(cells: list[dict]) -> list[str]:
 def test_every_paper_has_one_notebook():
     of_papers = [path.stem for path in NOTEBOOKS if path.stem not in ("00_data_audit", "app", "explore")]
     assert of_papers == [path.stem for path in PAPERS]
-
-
-def test_a_notebook_stores_no_output(cells):
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
-    assert [cell for cell in code if cell["outputs"] or cell["execution_count"] is not None] == []
 
 
 def test_a_notebook_begins_with_its_header(cells):
