@@ -14,6 +14,8 @@ from numbers import Real
 
 import pandas as pd
 
+from brainlib.papers.printed import UNITS, Printed
+
 NONE = "–"  # stands where a number is not defined or not given
 _SPACE = "\N{NO-BREAK SPACE}"
 
@@ -34,6 +36,8 @@ class Format:
         Whether a positive number has its sign.
     least : float
         Smaller numbers are written as "< least": a p value is never 0.
+    before : str
+        Before the number: "> ".
     """
 
     unit: str = ""
@@ -41,6 +45,25 @@ class Format:
     digits: int | None = 2
     signed: bool = False
     least: float = 0.0
+    before: str = ""
+
+    @classmethod
+    def of(cls, printed: Printed | None, unit: str) -> Format:
+        """Return the format that writes a printed number as it was printed, with no digit more.
+
+        Parameters
+        ----------
+        printed : Printed or None
+            None: a format for any other number of this unit.
+        unit : str
+            A key of `papers.printed.UNITS`, or the name of what is counted.
+        """
+        scale = 1 / UNITS.get(unit, 1.0)
+        written = {"1": "", "percent^2": "points²", "percentage points": "points"}.get(unit, unit)
+        if printed is None:
+            return cls(written, scale, digits=2 if unit == "%" else None)
+        digits = max(0, printed.decimals - round(math.log10(scale * printed.scale)))
+        return cls(written, scale, digits, before="" if printed.operator == "=" else f"{printed.operator} ")
 
     def number(self, value: float | None) -> str:
         """Write a number without its unit; an en dash for nan and None."""
@@ -49,7 +72,7 @@ class Format:
         if 0 <= value < self.least:
             return f"< {self.least:g}"
         kind = ".4g" if self.digits is None else f".{self.digits}f"
-        return format(self.scale * value, f"{'+' if self.signed else ''}{kind}")
+        return self.before + format(self.scale * value, f"{'+' if self.signed else ''}{kind}")
 
     def interval(self, value: float | None, low: float | None, high: float | None) -> str:
         """Write a number and, where both are known, its limits: "95.83 (93.92 to 97.16)"."""
@@ -94,15 +117,16 @@ class Table:
         By column; a sequence has one format a row. Without one, floats have four significant digits.
     intervals : mapping of str to (str, str)
         Columns of the limits where they have other names.
-    missing : mapping of str to str
-        By column, what is shown for nan or None: an en dash where a column has a format, else nothing.
+    missing : mapping of str to str, or to a sequence of str
+        By column, what is shown for nan or None; a sequence has one text a row. By default an en dash where a column
+        has a format, else nothing.
     """
 
     frame: pd.DataFrame
     caption: str
     formats: Mapping[str, Format | Sequence[Format]] = field(default_factory=dict)
     intervals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    missing: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
     def shown(self) -> pd.DataFrame:
         """Return the table as it is displayed: strings, with units in the headings."""
@@ -148,13 +172,14 @@ class Table:
         values, rows = list(self.frame[name]), len(self.frame)
         formats = self.formats.get(name, NUMBER)
         formats = [formats] * rows if isinstance(formats, Format) else list(formats)
-        ends = [list(self.frame[end]) for end in limits] if limits else [[math.nan] * rows] * 2
         missing = self.missing.get(name, NONE if name in self.formats else "")
+        missing = [missing] * rows if isinstance(missing, str) else list(missing)
+        ends = [list(self.frame[end]) for end in limits] if limits else [[math.nan] * rows] * 2
         units = {each.unit for each, value in zip(formats, values, strict=True) if _is_number(value)}
         unit = units.pop() if len(units) == 1 else ""
         cells = [
-            _cell(value, low, high, each, missing, bool(unit))
-            for value, low, high, each in zip(values, *ends, formats, strict=True)
+            _cell(value, low, high, how, absent, bool(unit))
+            for value, low, high, how, absent in zip(values, *ends, formats, missing, strict=True)
         ]
         numeric = name in self.formats or any(map(_is_number, values))
         return f"{name},{_SPACE}{unit}" if unit else str(name), numeric, cells

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from made_up import GLIOMA, MENINGIOMA, NORMAL, PITUITARY, plain, result_of_classes, study_of
+import pytest
+from made_up import GLIOMA, MENINGIOMA, NORMAL, PITUITARY, plain, result, result_of_classes, study_of
 
 from brainlib.report.tables import scores
 from brainlib.study import explain
@@ -26,31 +27,31 @@ def test_an_arm_that_was_not_run_is_a_sentence_and_no_empty_table(lu):
 
 def test_printed_and_reproduced_stand_below_each_other(lu):
     table = scores.comparison(lu, COLUMNS, "four", "fine-tuning")
-    rows = table.frame.map(plain)
-    assert list(rows["arm"][:2]) == ['MobileNet ("Ours")', ""] and list(rows["numbers"][:2]) == [
-        "printed",
-        "reproduced",
-    ]
-    assert list(rows.loc[0, list(COLUMNS)]) == ["97.24 %", "97.86 %", "97.91 %", "97.86 %", "97.86 %"]
+    rows = table.frame
+    assert list(rows["arm"][:2]) == ['MobileNet ("Ours")', ""]
+    assert list(rows["numbers"][:2]) == ["printed", "this run"]
+    assert list(rows.loc[0, list(COLUMNS)]) == [0.9724, 0.9786, 0.9791, 0.9786, 0.9786]
     # 300 / 327; precision is 93 * 85/94 + 94 * 80/89 + 50 * 48/55 + 90 * 87/89 over 327.
-    assert rows.loc[1, "accuracy"] == "91.74 % (88.25 to 94.26 %)"
-    assert rows.loc[1, "precision"].startswith("91.81 %")
+    assert rows.loc[1, "accuracy"] == 300 / 327
+    assert rows.loc[1, "precision"] == pytest.approx(0.9181, abs=1e-4)
+    assert table.shown().map(plain).loc[1, "accuracy,\N{NO-BREAK SPACE}%"] == "91.74 (88.25 to 94.26)"
     assert "327 test images" in table.caption and "fine-tuning" in table.caption
 
 
 def test_a_collapsed_model_is_named_beside_its_scores(lu):
-    rows = scores.comparison(lu, COLUMNS, "four", "transfer learning").frame.map(plain)
-    assert rows.loc[1, "arm"] == "collapsed: calls every image no_tumor"
+    rows = scores.comparison(lu, COLUMNS, "four", "transfer learning").frame
+    assert rows.loc[1, "arm"] == "collapsed: predicts no_tumor for every image"
     # The row that lu prints of VGG16: 50 of 327, by averages weighted with the support.
-    shown = [rows.loc[1, name].split(" (")[0] for name in list(COLUMNS)[1:]]
-    assert shown == ["15.29 %", "2.34 %", "15.29 %", "4.06 %"]
+    shown = [round(100 * rows.loc[1, name], 2) for name in list(COLUMNS)[1:]]
+    assert shown == [15.29, 2.34, 15.29, 4.06]
 
 
 def test_an_arm_and_a_scenario_that_were_not_run_say_so_beside_the_printed_numbers(lu):
-    rows = scores.comparison(lu, COLUMNS, "four", "fine-tuning").frame.map(plain)
+    table = scores.comparison(lu, COLUMNS, "four", "fine-tuning")
+    rows, shown = table.frame, table.shown()
     at = rows.index[rows["arm"] == "VGG16"][0]
-    assert rows.loc[at, "accuracy"] == "15.29 %" and rows.loc[at + 1, "numbers"] == "not run"
-    assert rows.loc[at + 1, "accuracy"] == ""
+    assert rows.loc[at, "accuracy"] == 0.1529 and rows.loc[at + 1, "numbers"] == "not run"
+    assert shown.loc[at + 1, "accuracy,\N{NO-BREAK SPACE}%"] == ""
     other = scores.comparison(lu, COLUMNS, "glioma", "fine-tuning").frame
     assert set(other["numbers"]) == {"printed", "not run"}
 
@@ -64,43 +65,44 @@ def test_an_arm_of_which_nothing_is_printed_has_the_row_of_what_was_run(monkeypa
     }
     columns = {"accuracy": ("test", "accuracy"), "loss": ("test", "loss")}
     table = scores.comparison(Results(study, trained), columns, "", "transfer learning")
-    rows = table.frame.map(plain)
+    rows, shown = table.frame, table.shown().map(plain)
     assert "40 test images" in table.caption  # of an arm that has this phase: the first has not
     assert list(rows["arm"][:3]) == ["ResNet50V2", "", "MobileNetV2"]
-    assert list(rows["numbers"][:4]) == ["printed", "not run", "reproduced", "not run"]
-    assert rows.loc[0, "accuracy"] == "97.00 %" and rows.loc[0, "loss"] == "–"
-    assert rows.loc[2, "accuracy"] == "97.50 % (87.12 to 99.56 %)"
+    assert list(rows["numbers"][:4]) == ["printed", "not run", "this run", "not run"]
+    # 97% is printed, without digits.
+    assert shown.iloc[0, 2] == "97" and shown.loc[0, "loss"] == "–"
+    assert shown.iloc[2, 2] == "97.50 (87.12 to 99.56)"
     # 39 times -log 0.7 and once -log 0.1, over 40; a loss is no percentage.
-    assert re.fullmatch(r"0\.4053 \(0\.3\d+ to 0\.\d+\)", rows.loc[2, "loss"])
+    assert re.fullmatch(r"0\.4053 \(0\.3\d+ to 0\.\d+\)", shown.loc[2, "loss"])
 
 
 def test_each_class_then_macro_and_weighted_averages(lu):
-    rows = scores.per_class(lu, "mobilenet", "four").frame.set_index("class").map(plain)
+    rows = scores.per_class(lu, "mobilenet", "four").frame.set_index("class")
     assert list(rows.index) == [GLIOMA, MENINGIOMA, NORMAL, PITUITARY, "macro average", "weighted average"]
-    # Glioma: 85 of 93 found, 85 of 94 calls right, so F1 = 170 / 187.
-    assert list(rows.loc[GLIOMA, ["precision", "sensitivity", "f1"]]) == ["90.43 %", "91.40 %", "90.91 %"]
-    assert rows.loc[NORMAL, "sensitivity"] == "96.00 %"
-    # (91.40 + 85.11 + 96.00 + 96.67) / 4, and 300 / 327.
-    assert rows.loc["macro average", "sensitivity"] == "92.29 %"
-    assert rows.loc["weighted average", "sensitivity"] == "91.74 %"
-    assert list(rows["support"]) == ["93", "94", "50", "90", "327", "327"]
+    # Glioma: 85 of 93 are found, 85 of 94 predictions are right, so F1 = 170 / 187.
+    assert list(rows.loc[GLIOMA, ["precision", "sensitivity", "f1"]]) == pytest.approx([85 / 94, 85 / 93, 170 / 187])
+    assert rows.loc[NORMAL, "sensitivity"] == pytest.approx(0.96)
+    assert rows.loc["macro average", "sensitivity"] == pytest.approx((85 / 93 + 80 / 94 + 48 / 50 + 87 / 90) / 4)
+    assert rows.loc["weighted average", "sensitivity"] == pytest.approx(300 / 327)
+    assert list(rows["support"]) == [93, 94, 50, 90, 327, 327]
 
 
-def test_tumours_read_as_normal_are_counted_after_each_phase(lu):
-    rows = scores.tumours_read_as_normal(lu, "four").frame.map(plain)
+def test_missed_tumours_are_counted_after_each_phase(lu):
+    table = scores.missed_tumours(lu, "four")
+    rows = table.frame
     assert list(rows["after"]) == ["transfer learning", "fine-tuning"]
-    assert rows.loc[0, "called no_tumor"].startswith("277 (100.0 %")
+    assert (list(rows["tumours"]), list(rows["missed"]), list(rows["false alarms"])) == ([277, 277], [277, 7], [0, 2])
     # 7 of 277: Wilson 1.2 to 5.1 %.
-    assert rows.loc[1, "called no_tumor"] == "7 (2.5 %; 1.2 to 5.1 %)"
-    assert rows.loc[1, "called a tumour"].startswith("2 (4.0 %")
-    assert list(rows["tumours"]) == ["277", "277"]
+    assert plain(table.shown().iloc[1]["share missed,\N{NO-BREAK SPACE}%"]) == "2.5 (1.2 to 5.1)"
 
 
 def test_other_work_ends_with_this_paper_and_this_run(lu):
-    rows = scores.other_work(lu, "mobilenet", "four").frame.map(plain)
-    assert rows["accuracy"].iloc[0] == "94.74%"
-    assert list(rows["reference"])[-2:] == ["this paper, as printed", "this run"]
-    assert list(rows["accuracy"])[-2:] == ["97.86 %", "91.74 % (88.25 to 94.26 %)"]
+    table = scores.other_work(lu, "mobilenet", "four")
+    assert list(table.frame["reference"])[-2:] == ["this paper, as printed", "this run"]
+    assert table.frame["accuracy"].iloc[0] == 0.9474
+    shown = list(table.shown().map(plain).iloc[:, 2])
+    assert {"> 95", "96"} <= set(shown)  # as printed
+    assert shown[-2:] == ["97.86", "91.74 (88.25 to 94.26)"]
 
 
 def test_counts_of_the_confusion_matrix_stand_beside_those_of_the_text(monkeypatch, tmp_path):
@@ -110,16 +112,57 @@ def test_counts_of_the_confusion_matrix_stand_beside_those_of_the_text(monkeypat
     counts = {name: {name: 100 + n, classes[n - 1]: 5 + n} for n, name in enumerate(classes)}
     trained = result_of_classes(trial, {phase.name: counts for phase in trial.phases})
     results = Results(study, {("", trial.arm, trial.stage): trained})
-    rows = scores.counts(results).frame.map(plain)
-    own = rows[rows["arm"] == "ResNet-50"]
-    for _, row in own.iterrows():
-        label, called = row["images"].split(" called ")
+    table = scores.counts(results)
+    rows = table.frame
+    own = rows["arm"] == "ResNet-50"
+    for _, row in rows[own].iterrows():
+        label, predicted = row["images"].split(" called ")
         wrong = sum(k for other, k in counts[label].items() if other != label)
-        expected = wrong if called == "otherwise" else counts[label].get(called, 0)
-        assert int(row["reproduced"]) == expected
-        assert int(row["of our images"]) == sum(counts[label].values())
-    assert len(own) > 1
-    assert set(rows[rows["arm"] != "ResNet-50"]["reproduced"]) == {"not run"}
+        expected = wrong if predicted == "otherwise" else counts[label].get(predicted, 0)
+        assert row["this run"] == expected
+        assert row["of images"] == sum(counts[label].values())
+    assert own.sum() > 1
+    assert set(table.shown()[~own]["this run"]) == {"not run"}
+
+
+def test_the_fold_table_holds_scores_mean_and_variance_beside_the_printed_ones(jardim):
+    table = scores.folds(jardim, "cnn")
+    rows, shown = table.frame.set_index("fold"), table.shown().map(plain).set_index("fold")
+    assert list(rows["accuracy"]) == pytest.approx([0.98, 0.975, 0.97, 0.975, 2.5e-5])
+    assert list(rows["accuracy, printed"])[-2:] == pytest.approx([0.9766, 9.2e-6])
+    assert list(shown["accuracy"])[-2:] == ["97.50 %", "0.250 points²"]
+    assert list(shown["accuracy, printed"])[-2:] == ["97.66 %", "0.092 points²"]
+    assert rows.loc["fold 1", "specificity, printed"] == 0.9634
+    assert "2400 validation images" in table.caption
+
+
+def test_scores_on_the_test_images_have_intervals_and_their_method(jardim):
+    first, second = (row for _, row in scores.scores(jardim, ("accuracy", "sensitivity")).frame.iloc[:2].iterrows())
+    assert (first["printed"], first["this run"]) == (0.9967, 598 / 600)
+    # Wilson for 598 of 600.
+    assert (first["this run low"], first["this run high"]) == pytest.approx((0.9879, 0.9991), abs=1e-4)
+    assert (first["n"], second["n"]) == (600, 297)
+    assert first["interval by"] == "Wilson 95 %"
+
+
+def test_the_best_epoch_is_shown_beside_the_last_one_with_the_effect_of_selecting_it(jardim):
+    trial = jardim.trials["", "cnn", "final"].trial
+    jardim.trials["", "cnn", "final"] = result(trial, (290, 7, 2, 301), best=(297, 0, 0, 303))
+    rows = scores.best_epochs(jardim).frame.set_index("trained")
+    row = rows[rows["monitored"] == "test"].iloc[0]
+    assert list(row[["last epoch", "best epoch", "effect"]]) == pytest.approx([0.985, 1.0, 0.015])
+    assert row["best epoch is"] == 1
+
+
+def test_times_are_shown_with_the_machine(jardim):
+    table = scores.times(jardim)
+    assert "a processor, 2 cores, no GPU" in table.caption
+    assert set(table.frame["training"]) == {12.0}
+
+
+def test_a_printed_score_is_shown_with_the_digits_that_were_printed(jardim):
+    shown = scores.scores(jardim, ["accuracy"]).shown().map(plain).set_index("arm")
+    assert list(shown.iloc[:, 1]) == ["99.67", "98"]
 
 
 def test_of_many_classes_grad_cam_takes_an_image_of_each_that_was_got_right(lu, monkeypatch):
