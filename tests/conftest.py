@@ -58,8 +58,8 @@ def browser():
 
 
 @pytest.fixture
-def jardim(monkeypatch, tmp_path):
-    study = study_of("jardim", monkeypatch, tmp_path, images=3000)
+def jardim(tmp_path):
+    study = study_of("jardim", tmp_path)
     trained = {}
     for trial in study.trials():
         fold = trial.split.fold
@@ -73,8 +73,8 @@ def jardim(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def lu(monkeypatch, tmp_path):
-    study = study_of("lu", monkeypatch, tmp_path, arms=["mobilenet"], scenarios=["four"])
+def lu(tmp_path):
+    study = study_of("lu", tmp_path, arms=["mobilenet"], scenarios=["four"])
     (trial,) = study.trials()
     tables = {"transfer learning": ALL_NORMAL, "fine-tuning": TUNED}
     return Results(study, {("four", "mobilenet", "final"): result_of_classes(trial, tables)})

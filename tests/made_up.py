@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from brainlib.data.datasets import info_of
+from brainlib.data.datasets import DataSet
+from brainlib.data.registry import info_of
 from brainlib.papers.loading import load_paper
+from brainlib.study.results import Results
 from brainlib.study.study import Study
 from brainlib.trials.trial import TrialResult
 
@@ -114,24 +118,28 @@ def result_of_classes(trial, tables: dict[str, dict[str, dict[str, int]]]) -> Tr
     return TrialResult(trial, table, pd.DataFrame(rows), epochs.assign(epoch=1), FACTS)
 
 
-def study_of(paper: str, monkeypatch, tmp_path, *, images: int = 0, **options) -> Study:
-    """A study of real images in full, without the images: nothing keeps it from being compared.
+def dataset_of(name: str, duplicates: Sequence[int] | None = None) -> DataSet:
+    """A data set of the registry with as many images as were published, none of which exists.
 
-    Of `images`, half are of each class; by default there are as many as were published.
+    Each image is a duplicate group by itself, unless `duplicates` gives the group of each.
     """
-    info = info_of(load_paper(paper).data.set.value)
-    labels = [folder.label for folder in info.folders for _ in range(folder.count)]
-    if images:
-        labels = ["no"] * (images // 2) + ["yes"] * (images - images // 2)
-    dataset = SimpleNamespace(
-        name=load_paper(paper).data.set.value,
-        table=pd.DataFrame({"path": [f"{n}.png" for n in range(len(labels))], "label": labels}),
-        classes=tuple(sorted(set(labels))),
-        fingerprint="0123456789abcdef",
-        differences=(),
-        phantom=False,
-    )
-    monkeypatch.setattr(Study, "dataset", dataset)
-    monkeypatch.setattr(Study, "groups", {})  # each prediction keeps the group that it was made with
+    info = info_of(name)
+    rows = [(folder.label, folder.part) for folder in info.folders for _ in range(folder.count)]
+    table = pd.DataFrame(rows, columns=["label", "part"])
+    table = table.assign(path=[f"{n}.png" for n in range(len(table))], mode="L", patient=None)
+    groups = np.arange(len(table)) if duplicates is None else np.asarray(duplicates)
+    classes = tuple(sorted(set(table["label"])))
+    return DataSet(name, Path("nowhere"), table, classes, "0123456789abcdef", (), False, groups)
+
+
+def study_of(paper: str, out: Path, dataset: DataSet | None = None, **options) -> Study:
+    """A study of the paper's own images in full, without the images: nothing keeps it from being compared."""
+    data = dataset or dataset_of(load_paper(paper).data.set.value)
     given = {"profile": "full", "data": "elsewhere", "weights": "imagenet", **options}
-    return Study(paper, out=str(tmp_path / "reports"), **given)
+    return Study(paper, dataset=data, out=str(out / "reports"), **given)
+
+
+def with_images(results: Results, **changes) -> Results:
+    """The same predictions in a study of another data set: with changes of `DataSet`'s attributes."""
+    study = results.study
+    return Results(study.on(dataclasses.replace(study.dataset, **changes), study.split_by), results.trials)

@@ -7,6 +7,7 @@ final models of the study again, by the paper's own protocol, on an altered set 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,6 +89,8 @@ def run_controls(results: Results) -> tuple[Control, ...]:
     ]
     if not given.phantom:
         phantoms = datasets.load(given.name, PHANTOMS, store, phantoms=len(rows))
+        # Kept apart are those with the same pixels.
+        phantoms = dataclasses.replace(phantoms, duplicates=phantoms.group_ids())
         planned.append((DRAWN, phantoms, "group", ABOVE))
     found = []
     with progress.shown(f"{len(planned)} controls") as on_progress:
@@ -97,7 +100,7 @@ def run_controls(results: Results) -> tuple[Control, ...]:
             on_progress(number / len(planned), f"control, {control}, {split}")
             if not progress.in_notebook():
                 progress.log(f"{study.paper.id}: control, {control}, {split}")
-            judged = Results(other, other.run(folds=False))
+            judged = other.run(folds=False)
             found += [
                 _judge(judged, arm, scenario, control, split, expected)
                 for scenario in study.scenarios

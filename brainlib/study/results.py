@@ -8,6 +8,9 @@ its reproduction cannot be about different things.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
@@ -15,12 +18,15 @@ from brainlib import progress
 from brainlib.errors import DataError
 from brainlib.papers.printed import Printed
 from brainlib.papers.schema import Metric
-from brainlib.report.table import Table, percent
 from brainlib.stats import estimates, intervals, metrics
 from brainlib.stats.calibration import Calibration, calibration
 from brainlib.stats.estimates import Estimate
-from brainlib.study.study import Study
 from brainlib.trials.trial import TrialResult
+
+if TYPE_CHECKING:
+    from brainlib.study.study import Study
+
+T = TypeVar("T")
 
 
 class Results:
@@ -33,42 +39,37 @@ class Results:
     ----------
     study : Study
     trials : dict of TrialResult
-        As `Study.run` returns them; by default it is called.
+        By (scenario, arm, stage), stages being "fold 1" ... and "final".
     """
 
-    def __init__(self, study: Study, trials: dict[tuple[str, str, str], TrialResult] | None = None):
+    def __init__(self, study: Study, trials: dict[tuple[str, str, str], TrialResult]):
         self.study = study
-        self.trials = study.run() if trials is None else trials
+        self.trials = trials
         self.folds = sorted({stage for _, _, stage in self.trials if stage.startswith("fold")})
-        self._estimates: dict[tuple, Estimate] = {}
-        self._calibrations: dict[tuple[str, str], Calibration] = {}
+        self._known: dict[Hashable, object] = {}
 
-    def _repr_html_(self) -> str:
-        study = self.study
-        rows = []
-        for scenario in study.scenarios:
-            for arm in study.arms:
-                found = self.estimate(arm, "test", "accuracy", scenario)
-                limits = f"{percent(found.low)} to {percent(found.high)}"
-                row = {"arm": study.title(arm, scenario), "accuracy": percent(found.value)}
-                rows.append(row | {"95 % interval": limits, "n": found.n})
-        caption = f"{study.paper.id}: {len(self.trials)} trained models, judged on the images held out."
-        return Table(pd.DataFrame(rows), caption)._repr_html_()
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return what `compute` returns, called at the first request for a key and kept with these results."""
+        if key not in self._known:
+            self._known[key] = compute()
+        return self._known[key]
 
+    @cached_property
     def repeats(self) -> list[Results]:
-        """Results of the study's other seeds, trained now or before; [] if it has one seed."""
+        """Results of the study's other seeds, trained where they are not stored yet; [] if it has one seed."""
         options = self.study.options
         found = []
         with progress.shown(f"{options.seeds - 1} more seeds") as on_progress:
             for number in range(1, options.seeds):
                 seed = options.seed + number
                 on_progress((number - 1) / (options.seeds - 1), f"seed {seed}")
-                found.append(Results(self.study.at_seed(seed)))
+                found.append(self.study.at_seed(seed).run())
         return found
 
+    @cached_property
     def retrained(self) -> Results | None:
-        """Results of the study's clean version, trained now or before; None if that was not asked for."""
-        return Results(self.study.duplicates_apart()) if self.study.options.retrain else None
+        """Results with duplicates kept apart, trained where they are not stored yet; None unless `retrain` is chosen."""
+        return self.study.duplicates_apart().run() if self.study.options.retrain else None
 
     def trial(self, arm: str, stage: str = "test", scenario: str = "") -> TrialResult:
         """The trained model whose predictions are judged in a stage."""
@@ -99,10 +100,8 @@ class Results:
         Estimate
         """
         metric = _metric(metric)
-        key = (arm, stage, metric, scenario, phase)
-        if key not in self._estimates:
-            self._estimates[key] = self._estimate(*key)
-        return self._estimates[key]
+        place = (arm, stage, metric, scenario, phase)
+        return self.once(("estimate", *place), lambda: self._estimate(*place))
 
     def _estimate(self, arm, stage, metric, scenario, phase):
         stages = self.folds if stage == "folds" else [stage]
@@ -187,13 +186,11 @@ class Results:
 
     def calibration(self, arm: str, scenario: str = "") -> Calibration:
         """How far an arm's probabilities of the images held out are from frequencies."""
-        if (arm, scenario) not in self._calibrations:
-            self._calibrations[arm, scenario] = calibration(
-                self.predictions(arm, "test", scenario),
-                self.study.paper.scenario(scenario).classes,
-                seed=self.study.options.seed,
-            )
-        return self._calibrations[arm, scenario]
+        classes, seed = self.study.paper.scenario(scenario).classes, self.study.options.seed
+        return self.once(
+            ("calibration", arm, scenario),
+            lambda: calibration(self.predictions(arm, "test", scenario), classes, seed=seed),
+        )
 
     def histories(self, arm: str) -> dict[str, pd.DataFrame]:
         """Learning curves of an arm's folds, by name."""

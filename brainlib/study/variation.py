@@ -1,71 +1,64 @@
-"""What if one value of a protocol were another: the same paper with one setting changed."""
+"""One setting of a protocol changed: the same paper with another value."""
 
 from __future__ import annotations
 
 import difflib
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from brainlib.errors import UsageError
-from brainlib.papers.provenance import FrozenDict, KeyPath, Setting, key_of, settings_of
+from brainlib.papers.provenance import in_words, key_of, name_of, settings_of
 from brainlib.papers.schema import Paper
 
 WHY = "Changed to see what it does."
+#: Settings that are shown and cannot be varied, with the reason.
+FIXED = {"protocol.optimizer": "every model is trained with Adam, the one optimizer that brainlib has"}
 
 
-def varied(paper: Paper, setting: str, value: object) -> Paper:
+def varied(paper: Paper, setting: str, value: object) -> tuple[Paper, str]:
     """Copy a paper with another value of one setting.
 
     Parameters
     ----------
     paper : Paper
     setting : str
-        As `Paper.settings_table` names it, such as "protocol.batch_size" or "arms.cnn.phases[0].epochs". Of
-        arms that are like another one, those of the other stay as they are.
+        As the table of the protocol names it, such as "protocol.batch_size" or "arms.cnn.phases[0].epochs". Of arms
+        that are like another one, those of the other stay as they are.
     value
         Of the setting's own type.
+
+    Returns
+    -------
+    paper : Paper
+    change : str
+        Such as "batch size 16 in place of 32".
 
     Raises
     ------
     UsageError
         There is no such setting, it has this value already, or it cannot have it.
     """
-    path, old = setting_at(paper, setting)
-    if old.value == value:
-        raise UsageError(f"{setting}: expected another value than the paper's, received {value!r} too")
-    try:
-        new = type(old).model_validate({"value": value, "assumed": WHY, "alternatives": (old.value,)})
-    except ValidationError as error:
-        message = error.errors(include_url=False)[0]["msg"].removeprefix("Input should be ")
-        raise UsageError(f"{setting}: expected {message}; received {value!r}") from None
-    return _replaced(paper, path, new)
-
-
-def setting_at(paper: Paper, setting: str) -> tuple[KeyPath, Setting]:
-    """Return the key path and the setting of a paper that `Paper.settings_table` names so.
-
-    Raises
-    ------
-    UsageError
-        There is no such setting.
-    """
-    known = {key_of(path): (path, each) for path, each in settings_of(paper)}
+    known = {key_of(path): (path, each.value) for path, each in settings_of(paper)}
     if setting not in known:
         near = difflib.get_close_matches(setting, known, n=3, cutoff=0.3)
         raise UsageError(
             f"{paper.id} has no setting '{setting}'; near it are {', '.join(near) or 'none'}, and "
-            "settings_table() lists all"
+            "the table of the protocol lists all"
         )
-    return known[setting]
-
-
-def _replaced(part: Any, path: KeyPath, new: Setting) -> Any:
-    """Copy a part of a paper with another setting at the end of a path."""
-    if not path:
-        return new
-    key, *below = path
-    if isinstance(part, BaseModel):
-        return part.model_copy(update={key: _replaced(getattr(part, key), below, new)})
-    replaced = _replaced(part[key], below, new)
-    return FrozenDict(part | {key: replaced}) if isinstance(part, dict) else (*part[:key], replaced, *part[key + 1 :])
+    if setting in FIXED:
+        raise UsageError(f"{setting} cannot be varied: {FIXED[setting]}; received {value!r}")
+    path, old = known[setting]
+    if old == value:
+        raise UsageError(f"{setting}: expected another value than the paper's, received {value!r} too")
+    content = paper.model_dump(exclude_defaults=True)
+    part: Any = content
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = {"value": value, "assumed": WHY, "alternatives": (old,)}
+    try:
+        new = Paper.model_validate(content)
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"].removeprefix("Input should be ")
+        raise UsageError(f"{setting}: expected {message}; received {value!r}") from None
+    return new, f"{name_of(path)} {in_words(value)} in place of {in_words(old)}"

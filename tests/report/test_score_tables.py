@@ -56,8 +56,8 @@ def test_an_arm_and_a_scenario_that_were_not_run_say_so_beside_the_printed_numbe
     assert set(other["numbers"]) == {"printed", "not run"}
 
 
-def test_an_arm_of_which_nothing_is_printed_has_the_row_of_what_was_run(monkeypatch, tmp_path):
-    study = study_of("yim", monkeypatch, tmp_path, arms=["cnn", "mobilenet_v2"])
+def test_an_arm_of_which_nothing_is_printed_has_the_row_of_what_was_run(tmp_path):
+    study = study_of("yim", tmp_path, arms=["cnn", "mobilenet_v2"])
     counts = {"glioma": {"glioma": 9, "notumor": 1}, "notumor": {"notumor": 30}}
     trained = {
         ("", trial.arm, "final"): result_of_classes(trial, {p.name: counts for p in trial.phases})
@@ -105,8 +105,8 @@ def test_other_work_ends_with_this_paper_and_this_run(lu):
     assert shown[-2:] == ["97.86", "91.74 (88.25 to 94.26)"]
 
 
-def test_counts_of_the_confusion_matrix_stand_beside_those_of_the_text(monkeypatch, tmp_path):
-    study = study_of("kruszyk", monkeypatch, tmp_path, arms=["resnet50"])
+def test_counts_of_the_confusion_matrix_stand_beside_those_of_the_text(tmp_path):
+    study = study_of("kruszyk", tmp_path, arms=["resnet50"])
     (trial,) = study.trials()
     classes = study.paper.data.classes
     counts = {name: {name: 100 + n, classes[n - 1]: 5 + n} for n, name in enumerate(classes)}

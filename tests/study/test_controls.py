@@ -105,17 +105,16 @@ def leaking(phantoms, monkeypatch, tmp_path):
     """jardim's transfer arm on phantoms of which each has three copies, by a model that remembers."""
     monkeypatch.setattr(study.run, "run_trials", remembering)
     options = dict(profile="full", data="phantoms", out=str(tmp_path), arms=["transfer"], controls=True)
-    plain = Study("jardim", **options)
     table = pd.concat([phantoms.table] * 4, ignore_index=True)
     table["path"] = [f"{n}-{path}" for n, path in enumerate(table["path"])]
     for source, path in zip([*phantoms.table["path"]] * 4, table["path"], strict=True):
         target = tmp_path / "images" / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((phantoms.root / source).read_bytes())
-    plain.indexed = plain.dataset = dataclasses.replace(
+    data = dataclasses.replace(
         phantoms, root=tmp_path / "images", table=table, duplicates=np.tile(phantoms.group_ids(), 4)
     )
-    return Results(plain)
+    return Study("jardim", dataset=data, **options).run()
 
 
 def test_a_model_that_remembers_scores_on_shuffled_labels_as_long_as_copies_leak(leaking):
@@ -140,10 +139,10 @@ def test_a_model_that_remembers_scores_on_shuffled_labels_as_long_as_copies_leak
 
 
 def test_controls_run_only_when_asked_for(leaking):
-    plain = leaking.study.options.model_copy(update={"controls": False})
-    leaking.study.options = plain
-    assert controls.run_controls(leaking) == ()
-    assert "--controls" in controls.control_table((), leaking.study).caption
+    options = leaking.study.options.model_dump() | {"controls": False}
+    plain = Study("jardim", dataset=leaking.study.dataset, **options)
+    assert controls.run_controls(Results(plain, leaking.trials)) == ()
+    assert "--controls" in controls.control_table((), plain).caption
 
 
 def control(value, low, high, expected):

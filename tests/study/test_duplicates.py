@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import predictions, result, study_of
+from made_up import predictions, result, study_of, with_images
 
 from brainlib.study import duplicates
 from brainlib.study.results import Results, WithoutDuplicates
@@ -25,9 +25,9 @@ def with_copies(trial, *, copies, **changes):
 
 
 @pytest.fixture
-def hajhashem(monkeypatch, tmp_path):
+def hajhashem(tmp_path):
     def of(copies):
-        study = study_of("hajhashem", monkeypatch, tmp_path)
+        study = study_of("hajhashem", tmp_path)
         (trial,) = study.trials()
         return Results(study, {("", "resnet18", "final"): with_copies(trial, copies=copies)})
 
@@ -118,7 +118,8 @@ def test_a_retrained_model_that_is_always_right_has_an_interval(hajhashem):
 def test_the_groups_of_the_audit_replace_those_that_were_stored(hajhashem):
     results = hajhashem(0)
     paths = results.trials["", "resnet18", "final"].predictions["path"]
-    results.study.groups = {path: number % 150 for number, path in enumerate(paths)}
+    table = pd.DataFrame({"path": paths, "patient": None})
+    results = with_images(results, table=table, duplicates=np.arange(len(paths)) % 150)
     clean = WithoutDuplicates(results).predictions("resnet18", "test")
     # Of 100 test and 200 training images, numbers 0 to 99 come again at 150 to 249.
     assert clean.empty

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_up import with_images
 from PIL import Image
 
 from brainlib.study import saliency
@@ -46,7 +47,6 @@ def test_a_map_of_zeros_says_nothing():
 @pytest.fixture
 def lesions(jardim, monkeypatch, tmp_path):  # noqa: F811
     """Ten positives have a lesion in the upper left quarter; the CNN marks it, the other arm does not."""
-    jardim.study.dataset.root = tmp_path
     (tmp_path / "masks" / "test").mkdir(parents=True)
     size = jardim.study.size
     lesion = np.zeros((size, size), np.uint8)
@@ -68,7 +68,7 @@ def lesions(jardim, monkeypatch, tmp_path):  # noqa: F811
 
     monkeypatch.setattr(saliency, "heat_maps", maps)
     monkeypatch.setattr(saliency, "permuted_maps", permuted)
-    return jardim
+    return with_images(jardim, root=tmp_path)
 
 
 def test_hits_of_each_arm_are_counted(lesions):
@@ -91,8 +91,7 @@ def test_a_map_that_stays_when_the_weights_are_permuted_is_seen(lesions):
 
 
 def test_a_set_without_masks_is_not_scored(lesions, tmp_path):
-    lesions.study.dataset.root = tmp_path / "elsewhere"
-    found = saliency.measure(lesions)
+    found = saliency.measure(with_images(lesions, root=tmp_path / "elsewhere"))
     table = saliency.lesion_table(found, lesions.study)
     assert table.frame.empty and "No lesion" in table.caption
     assert {each.score for each in found} == set(saliency.SANITY_SCORES)

@@ -1,25 +1,32 @@
-"""A paper under the conditions of a run: which trials, and what keeps them from the paper's."""
+"""A paper under the options of a run: its trials, its variations, and what keeps it from being the paper's."""
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
-import pandas as pd
+import numpy as np
 import pytest
-from made_up import study_of
+from made_up import dataset_of, study_of
 
 from brainlib.errors import UsageError
 from brainlib.study.study import Study
 
 
 @pytest.fixture
-def full(monkeypatch, tmp_path):
-    return study_of("jardim", monkeypatch, tmp_path, images=3000)
+def full(tmp_path):
+    return study_of("jardim", tmp_path)
 
 
-def changed(full, monkeypatch, **options):
-    """The same study with other options."""
-    return Study("jardim", **{**full.options.model_dump(), **options})
+def with_options(study, **options):
+    return Study(study.paper, dataset=study.dataset, **{**study.options.model_dump(), **options})
+
+
+def test_a_study_cannot_be_changed(full):
+    with pytest.raises(AttributeError, match="split_by"):
+        full.split_by = "group"
+    with pytest.raises(AttributeError, match="dataset"):
+        full.dataset = None
 
 
 def test_the_papers_own_protocol_on_its_own_images_has_no_condition(full):
@@ -28,8 +35,8 @@ def test_the_papers_own_protocol_on_its_own_images_has_no_condition(full):
     assert full.title("transfer") == "ResNet50V2 with transfer learning"
 
 
-def test_every_departure_is_a_condition_and_stands_in_the_title(full, monkeypatch):
-    study = changed(full, monkeypatch, profile="smoke", weights="random", backbone={"resnet50v2": "vgg16"})
+def test_every_departure_is_a_condition_and_stands_in_the_title(full):
+    study = with_options(full, profile="smoke", weights="random", backbone={"resnet50v2": "vgg16"})
     assert study.conditions("cnn") == (
         "60 of 3000 images",
         "images of 80 instead of 240 pixels",
@@ -46,11 +53,79 @@ def test_every_departure_is_a_condition_and_stands_in_the_title(full, monkeypatc
     )
 
 
-def test_phantoms_and_differing_counts_are_conditions(full):
-    full.dataset.differences = ("no: 1500 images were published, 1499 are here.",)
-    assert full.data_conditions() == full.dataset.differences
-    full.dataset.phantom = True
-    assert full.conditions()[0] == "3000 phantoms"
+def test_each_trial_knows_the_conditions_of_its_arm(full):
+    study = with_options(full, weights="random").varied("protocol.batch_size", 16)
+    conditions = {trial.arm: trial.conditions for trial in study.trials()}
+    assert conditions == {
+        "cnn": ("batch size 16 in place of 32",),
+        "transfer": ("batch size 16 in place of 32", "transfer: random weights"),
+    }
+
+
+def test_phantoms_and_differing_counts_are_conditions(full, tmp_path):
+    sentence = ("no: 1500 images were published, 1499 are here.",)
+    table = full.dataset.table.iloc[1:]
+    fewer = dataclasses.replace(full.dataset, table=table, differences=sentence)
+    assert study_of("jardim", tmp_path, fewer).data_conditions() == sentence
+    phantoms = dataclasses.replace(fewer, phantom=True)
+    assert study_of("jardim", tmp_path, phantoms).conditions()[0] == "2999 phantoms"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "navoneel"},
+        {"table": dataset_of("br35h").table.iloc[:1000]},
+    ],
+)
+def test_images_that_are_not_the_papers_are_a_condition(full, tmp_path, changes):
+    data = dataclasses.replace(full.dataset, **changes)
+    given = study_of("jardim", tmp_path, data)
+    assert given.conditions() == full.on(data, "image").conditions() == ("other images than the paper's",)
+    assert "other images" in given.title("cnn")
+
+
+def test_a_set_of_other_bytes_under_the_papers_name_is_a_condition(full):
+    other = full.on(dataclasses.replace(full.dataset, fingerprint="fedcba9876543210"), "image")
+    assert other.conditions() == ("other images than the paper's",)
+    assert full.on(full.dataset, "image").conditions() == ()
+
+
+def test_duplicates_stay_apart_by_another_seed_and_with_another_setting(full):
+    apart = full.duplicates_apart()
+    varied = apart.varied("protocol.batch_size", 16)
+    for study in (apart, apart.at_seed(1), varied, varied.at_seed(2), full.at_seed(1).duplicates_apart()):
+        assert study.split_by == "group"
+        assert {(t.split.by, t.split.leakage) for t in study.trials()} == {("group", "refused")}
+        assert "duplicates kept apart" in study.conditions()
+    assert full.split_by == "image" and full.conditions() == ()
+
+
+def test_a_variation_keeps_images_options_and_changes(full, tmp_path):
+    data = dataclasses.replace(dataset_of("br35h"), fingerprint="fedcba9876543210")
+    start = with_options(full, seeds=3, retrain=True).on(data, "image")
+    other = start.varied("protocol.batch_size", 16).duplicates_apart()
+    assert other.dataset is data and other.options == start.options
+    seed = other.at_seed(4)
+    assert seed.dataset is data and (seed.options.seed, seed.options.seeds, seed.options.retrain) == (4, 1, True)
+    assert seed.changed == other.changed == ("batch size 16 in place of 32",)
+
+
+def test_the_duplicates_of_a_subset_are_searched_among_the_images_that_a_study_uses(tmp_path, monkeypatch):
+    asked = []
+
+    def copies(data, store, rows):
+        asked.append(rows)
+        return np.arange(len(data.table))
+
+    monkeypatch.setattr("brainlib.study.study.findings.copies", copies)
+    data = dataclasses.replace(dataset_of("br35h"), duplicates=None)
+    study = study_of("jardim", tmp_path, data, profile="smoke")
+    for each in (study, study.at_seed(1), study.duplicates_apart()):
+        assert each.dataset.duplicates is not None
+    first, second, third = asked
+    assert len(first) == len(second) == 60 and set(first) != set(second)
+    assert list(third) == list(first)
 
 
 def test_jardim_trains_each_arm_in_three_folds_and_once_more(full):
@@ -72,27 +147,27 @@ def test_jardim_trains_each_arm_in_three_folds_and_once_more(full):
     assert transfer.phases[0].trainable == "head" and transfer.weights.source == "imagenet"
 
 
-def test_hajhashem_trains_one_model(monkeypatch, tmp_path):
-    (trial,) = study_of("hajhashem", monkeypatch, tmp_path, images=253).trials()
+def test_hajhashem_trains_one_model(tmp_path):
+    (trial,) = study_of("hajhashem", tmp_path).trials()
     assert (trial.size, trial.loss, trial.epochs) == (224, "categorical_crossentropy", 10)
     assert dict(trial.phases[0].augmentation) == {"flip": "horizontal", "rotation": 15}
     assert (trial.split.folds, trial.monitored, trial.keep_model) == (0, "test", True)
 
 
-def test_a_substitute_is_scaled_as_its_own_weights_expect(monkeypatch, tmp_path):
-    study = study_of("hajhashem", monkeypatch, tmp_path, images=253)
+def test_a_substitute_is_scaled_as_its_own_weights_expect(tmp_path):
+    study = study_of("hajhashem", tmp_path)
     assert study.trials()[0].model.scaling == "imagenet_mean_std"
-    options = {**study.options.model_dump(), "backbone": {"resnet18": "mobilenet_v2"}}
-    assert Study("hajhashem", **options).trials()[0].model.scaling == "backbone"
+    other = with_options(study, backbone={"resnet18": "mobilenet_v2"})
+    assert other.trials()[0].model.scaling == "backbone"
 
 
-def test_a_profile_uses_fewer_images_and_epochs_and_smaller_ones(full, monkeypatch):
-    trial = changed(full, monkeypatch, profile="smoke").trials()[0]
+def test_a_profile_uses_fewer_images_and_epochs_and_smaller_ones(full):
+    trial = with_options(full, profile="smoke").trials()[0]
     assert (trial.split.images, trial.size, trial.epochs) == (60, 80, 2)
 
 
-def test_another_seed_is_another_split_and_another_training(full, monkeypatch):
-    one, other = full.trials()[0], changed(full, monkeypatch, seed=7).trials()[0]
+def test_another_seed_is_another_split_and_another_training(full):
+    one, other = full.trials()[0], full.at_seed(7).trials()[0]
     assert (other.seed, other.split.seed) == (7, 7)
     assert one.key != other.key
 
@@ -102,29 +177,5 @@ def test_classes_that_are_not_the_papers_are_refused(monkeypatch, tmp_path):
     monkeypatch.setattr("brainlib.study.study.datasets.load", lambda *_, **__: four)
     with pytest.raises(UsageError, match="needs classes no, yes; br35h has a, b, c, d"):
         _ = Study("jardim", out=str(tmp_path), data="phantoms").dataset
-
-
-def test_the_protocol_is_shown_in_words_with_its_provenance(full):
-    table = full.protocol_table()
-    rows = table.frame.set_index("setting")
-    assert rows.loc["image size", "provenance"] == "stated"
-    assert rows.loc["cnn: kernel size", ["value", "alternatives"]].tolist() == ["3", "5"]
-    assert rows.loc["cnn, phase 1: learning rate", "value"] == "0.0001"
-    assert rows.loc["cnn, phase 1: augmentation", "value"] == "none"
-    assumed = (table.frame["provenance"] == "assumed").sum()
-    assert f"{assumed} assumed" in table.caption
-
-
-def test_copies_are_counted_for_each_folder(full):
-    full.dataset.table = pd.DataFrame({"label": ["no", "no", "no", "yes"], "part": "", "mode": ["L", "RGB", "L", "L"]})
-    full.dataset.group_ids = lambda: [0, 0, 0, 1]
-    rows = full.data_table().frame.set_index("folder")
-    assert rows.loc["no", "copies"] == 2
-    assert rows.loc["no", ["images", "published", "modes"]].tolist() == [3, 1500, "L, RGB"]
-
-
-def test_the_summary_names_no_folder_of_this_machine(full):
-    shown = dict(full.summary().frame.itertuples(index=False, name=None))
-    assert shown["data set"].endswith("from a folder of this machine")
-    assert shown["images"] == "3000 of 3000, at 240 x 240 pixels"
-    assert "elsewhere" not in " ".join(shown.values())
+    with pytest.raises(UsageError, match="needs classes no, yes; sartaj has glioma_tumor"):
+        study_of("jardim", tmp_path, dataset_of("sartaj")).trials()

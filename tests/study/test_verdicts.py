@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
-from made_up import result, study_of
+from made_up import result, study_of, with_images
 
 from brainlib.study.records import PaperResult
 from brainlib.study.results import Results
@@ -14,8 +15,8 @@ from brainlib.study.verdicts import Verdicts
 
 
 @pytest.fixture
-def hajhashem(monkeypatch, tmp_path):
-    study = study_of("hajhashem", monkeypatch, tmp_path, images=253)
+def hajhashem(tmp_path):
+    study = study_of("hajhashem", tmp_path)
     (trial,) = study.trials()
     # The only confusion matrix of 51 images that gives the four printed figures.
     trained = {("", "resnet18", "final"): result(trial, (23, 2, 6, 20))}
@@ -75,10 +76,11 @@ def test_what_no_folds_can_give_is_inconsistent_whatever_was_run(jardim):  # noq
     assert verdict_of(verdicts, "table1.cnn.mean.accuracy")[1].verdict != "inconsistent as printed"
 
 
-def test_a_wrong_count_of_images_is_not_reproduced(jardim):  # noqa: F811
-    jardim.study.dataset.table = jardim.study.dataset.table.iloc[:-1]
-    estimate, verdict = verdict_of(Verdicts(jardim), "dataset.images")
-    assert (estimate.value, verdict.verdict) == (2999, "not reproduced")
+def test_a_count_of_other_images_is_not_comparable(jardim):
+    other = with_images(jardim, table=jardim.study.dataset.table.iloc[:-1], duplicates=np.arange(2999))
+    estimate, verdict = verdict_of(Verdicts(other), "dataset.images")
+    assert (estimate.value, verdict.verdict) == (2999, "not comparable")
+    assert verdict.reasons == ("other images than the paper's",)
 
 
 def test_a_condition_of_one_arm_does_not_touch_the_other(jardim):  # noqa: F811
@@ -100,8 +102,7 @@ def test_a_number_printed_in_several_places_has_one_row(jardim):  # noqa: F811
 
 
 def test_conditions_are_named_by_their_numbers(jardim):  # noqa: F811
-    jardim.study.dataset.phantom = True
-    verdicts = Verdicts(jardim)
+    verdicts = Verdicts(with_images(jardim, phantom=True))
     listed = verdicts.conditions_table().frame
     assert list(listed["number"]) == list(range(1, len(listed) + 1))
     assert list(listed["condition"]) == ["3000 phantoms"]

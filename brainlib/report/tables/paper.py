@@ -7,12 +7,13 @@ import pandas as pd
 from brainlib.papers.provenance import in_words, key_of, name_of, settings_of
 from brainlib.papers.schema import Paper
 from brainlib.report.table import Table
+from brainlib.study.variation import FIXED
 
 
 def protocol(paper: Paper) -> Table:
     """Every value of a paper's protocol, stated or assumed, with its place or reason.
 
-    The column "key" is what `Study.varied` takes.
+    The column "key" is what `Study.varied` takes, "fixed" where nothing else is possible.
     """
     rows = [
         {
@@ -21,7 +22,7 @@ def protocol(paper: Paper) -> Table:
             "provenance": "assumed" if setting.assumed else "stated",
             "why": setting.assumed or setting.stated,
             "alternatives": "; ".join(map(in_words, setting.alternatives)),
-            "key": key_of(path),
+            "key": "fixed" if key_of(path) in FIXED else key_of(path),
         }
         for path, setting in settings_of(paper)
     ]

@@ -1,0 +1,70 @@
+"""Tables of what a run does: its options and its images."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from brainlib.data.registry import info_of
+from brainlib.report.table import PERCENT, Table
+from brainlib.study.options import KAGGLE, PHANTOMS
+from brainlib.study.results import Results
+from brainlib.study.study import Study
+
+
+def summary(study: Study) -> Table:
+    """What a run does, in a few rows."""
+    data, options = study.dataset, study.options
+    used = min(study.profile.images or len(data.table), len(data.table))
+    source = options.source if options.source in (KAGGLE, PHANTOMS) else "a folder of this machine"
+    last = options.seed + options.seeds - 1
+    rows = {
+        "profile": options.profile,
+        "data set": f"{info_of(data.name).title}, from {source}",
+        "images": f"{used} of {len(data.table)}, at {study.size} x {study.size} pixels",
+        "fingerprint": data.fingerprint,
+        **{f"arm {arm}": study.title(arm) for arm in study.arms},
+        **{f"weights of {arm}": study.weights[arm].label for arm in study.arms},
+        **({"changed": "; ".join(study.changed)} if study.changed else {}),
+        "not run": ", ".join(study.not_run()) or "nothing: every arm of the paper is run",
+        "seed": options.seed if options.seeds == 1 else f"{options.seed} to {last}, each with every arm",
+    }
+    frame = pd.DataFrame({"what": rows.keys(), "this run": map(str, rows.values())})
+    return Table(frame, f"What this run of {study.paper.id} does.")
+
+
+def data(study: Study) -> Table:
+    """Images of each published folder, with the published number and the duplicates among those that are used."""
+    table = study.dataset.table.assign(group=study.dataset.group_ids())
+    used = table.iloc[study.used_rows()]
+    rows = []
+    for folder in info_of(study.dataset.name).folders:
+        own, own_used = (
+            each[(each["label"] == folder.label) & (each["part"] == folder.part)] for each in (table, used)
+        )
+        rows.append(
+            {
+                "folder": folder.path,
+                "class": folder.label,
+                "images": len(own),
+                "published": folder.count,
+                "used": len(own_used),
+                "duplicates among those used": len(own_used) - own_used["group"].nunique(),
+                "modes": ", ".join(sorted(own["mode"].unique())),
+            }
+        )
+    kind = "phantoms in the layout of " if study.dataset.phantom else ""
+    sentences = [f"Images: {kind}{info_of(study.dataset.name).title}.", *study.dataset.differences]
+    return Table(pd.DataFrame(rows), " ".join(sentences))
+
+
+def overview(results: Results) -> Table:
+    """Accuracy of each final model on the images held out: what a notebook shows of `Results`."""
+    study = results.study
+    rows = []
+    for scenario in study.scenarios:
+        for arm in study.arms:
+            found = results.estimate(arm, "test", "accuracy", scenario)
+            limits = {"accuracy low": found.low, "accuracy high": found.high}
+            rows.append({"arm": study.title(arm, scenario), "accuracy": found.value, **limits, "n": found.n})
+    caption = f"{study.paper.id}: {len(results.trials)} trained models, evaluated on the images held out."
+    return Table(pd.DataFrame(rows), caption, {"accuracy": PERCENT})

@@ -1,0 +1,71 @@
+"""Tables of what a run does: its options, the protocol, and the images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from made_up import dataset_of, study_of
+
+from brainlib.report.tables import paper as paper_tables
+from brainlib.report.tables import study as tables
+
+
+@pytest.fixture
+def full(tmp_path):
+    return study_of("jardim", tmp_path)
+
+
+def test_the_protocol_is_shown_in_words_with_its_provenance_and_keys(full):
+    table = paper_tables.protocol(full.paper)
+    rows = table.frame.set_index("setting")
+    assert rows.loc["image size", "provenance"] == "stated"
+    assert rows.loc["cnn: kernel size", ["value", "alternatives"]].tolist() == ["3", "5"]
+    assert rows.loc["cnn, phase 1: learning rate", "value"] == "0.0001"
+    assert rows.loc["cnn, phase 1: augmentation", "value"] == "none"
+    assert rows.loc["cnn, phase 1: learning rate", "key"] == "arms.cnn.phases[0].learning_rate"
+    assert rows.loc["optimizer", "key"] == "fixed"
+    assumed = (table.frame["provenance"] == "assumed").sum()
+    assert f"{assumed} assumed" in table.caption
+
+
+def test_duplicates_are_counted_in_each_folder(tmp_path):
+    groups = np.arange(3000)
+    groups[:3] = 0
+    rows = tables.data(study_of("jardim", tmp_path, dataset_of("br35h", groups))).frame.set_index("folder")
+    assert rows.loc["no", ["images", "published", "used", "duplicates among those used"]].tolist() == [
+        1500,
+        1500,
+        1500,
+        2,
+    ]
+    assert rows.loc["yes", ["images", "duplicates among those used"]].tolist() == [1500, 0]
+
+
+def test_duplicates_of_a_subset_are_counted_among_the_images_that_are_used(tmp_path):
+    # Every image of "no" is a duplicate of the others; 30 of the 1500 are used.
+    data = dataset_of("br35h", [0] * 1500 + list(range(1, 1501)))
+    study = study_of("jardim", tmp_path, data, profile="smoke")
+    rows = tables.data(study).frame.set_index("folder")
+    assert rows.loc["no", ["images", "used", "duplicates among those used"]].tolist() == [1500, 30, 29]
+    assert rows.loc["yes", ["images", "used", "duplicates among those used"]].tolist() == [1500, 30, 0]
+
+
+def test_the_summary_names_no_folder_of_this_machine(full):
+    shown = dict(tables.summary(full).frame.itertuples(index=False, name=None))
+    assert shown["data set"].endswith("from a folder of this machine")
+    assert shown["images"] == "3000 of 3000, at 240 x 240 pixels"
+    assert "elsewhere" not in " ".join(shown.values())
+
+
+def test_the_summary_names_what_was_changed(full):
+    assert "changed" not in set(tables.summary(full).frame["what"])
+    changed = full.varied("protocol.batch_size", 16)
+    assert "batch size 16 in place of 32" in repr(tables.summary(changed))
+
+
+def test_results_are_shown_by_the_accuracy_of_their_final_models(jardim):
+    table = tables.overview(jardim)
+    assert "jardim: 8 trained models" in table.caption
+    # 598 and 588 of 600 are right.
+    assert list(table.frame["accuracy"]) == [598 / 600, 588 / 600]
+    assert "99.67 (98.79 to 99.91)" in repr(table)
