@@ -13,6 +13,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +25,21 @@ from brainlib.errors import StoreError
 _MANIFEST = "manifest.json"
 _DIGEST_BYTES = 32  # of the SHA-256 that follows the data of a stored array
 _BLOCK_BYTES = 2**20
+
+
+#: Threads of a pool: the processors that this process may use, at most eight.
+THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+@contextmanager
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """Pool of `THREADS` threads; when the block fails, work that has not begun is dropped."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def sha256_of(path: Path) -> str:

@@ -276,4 +276,4 @@ def audit(target: str, data: str = "", store: Path | None = None, log: Callable[
                 f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "
                 "received none; give the folder that holds the folders of the classes"
             )
-    return find(scan_files(name, root, files, failed, store, log), store=store)
+    return find(scan_files(name, root, files, failed, store), store=store)

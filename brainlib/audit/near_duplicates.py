@@ -8,9 +8,7 @@ detail distinguishes them from duplicates. The number of comparisons grows with 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from brainlib import progress
 from brainlib.audit.alignment import register, warp
 from brainlib.data.groups import connected
+from brainlib.io import THREADS, threads
 
 COARSE, MIDDLE = 32, 48  # pixels at which most candidates are ruled out
 DEGREE = 5  # highest sum of the two frequencies of the DCT: 20 coefficients
@@ -40,7 +39,6 @@ _MIN_SIMILARITY = 0.70  # correlation before registration, below which a pair is
 _COARSE_MIN, _COARSE_DETAIL_MIN, _MIDDLE_MIN = 0.90, 0.60, 0.75
 _ROUND = 2048  # pairs after which those that are connected by now are left out
 _BATCH = 128  # pairs compared at a time by a thread, in about 40 MB
-_THREADS = min(8, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def correlations(thumbnails: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray
 def _correlations(thumbnails, coarse, pairs, mirrored):
     parts = [slice(start, start + _BATCH) for start in range(0, len(pairs), _BATCH)]
     # Each thread multiplies small matrices, for which BLAS needs no threads of its own.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(_THREADS) as pool:
+    with threadpool_limits(1, "blas"), threads() as pool:
         found = pool.map(lambda part: _compare(thumbnails, coarse, pairs[part], mirrored[part]), parts)
         return np.concatenate([np.zeros(0), *found])
 
@@ -199,7 +197,7 @@ def _candidates(thumbnails, neighbours):
     rows = []
     for mirrored, queries in ((0, vectors), (1, vectors * sign)):
         distance, near = tree.query(
-            queries, k=min(neighbours + 1, n), distance_upper_bound=MAX_DISTANCE, workers=_THREADS
+            queries, k=min(neighbours + 1, n), distance_upper_bound=MAX_DISTANCE, workers=THREADS
         )
         first, near = np.repeat(np.arange(n), np.shape(near)[-1]), near.ravel()
         keep = np.isfinite(distance.ravel()) & (first != near)

@@ -7,26 +7,23 @@ published, and indexed into a table with one row an image. This module never kno
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-import unicodedata
+from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from brainlib import progress
 from brainlib.data import images
 from brainlib.data.groups import joined
 from brainlib.data.phantoms.dataset import TRUTH, TRUTH_COLUMNS, phantom_root
 from brainlib.data.registry import DataSetInfo, info_of
+from brainlib.data.scan import File, Scan, files_of, scan_files
 from brainlib.errors import DataError
-from brainlib.io import sha256_of, writing
-
-_THREADS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +83,15 @@ class DataSet:
         """Paths and byte hashes of the images at some positions, as `images.load_images` takes them."""
         chosen = self.table.iloc[np.asarray(rows, dtype=np.intp)]
         return [self.root / path for path in chosen["path"]], chosen["byte_hash"].tolist()
+
+    def scan(
+        self, rows: Sequence[int] | np.ndarray, store: Path, on_progress: progress.OnProgress = progress.ignore
+    ) -> Scan:
+        """Scan of the images at some positions; no file is read that the store knows."""
+        chosen = self.table.iloc[np.asarray(rows, dtype=np.intp)]
+        files = [File(*row) for row in chosen[["path", "label", "part"]].itertuples(index=False)]
+        hashes = dict(zip(chosen["path"], chosen["byte_hash"], strict=True))
+        return scan_files(self.name, self.root, files, (), store, on_progress, hashes)
 
     def together(self, paths: Sequence[str], groups: np.ndarray) -> np.ndarray:
         """Join a grouping of some images, by their paths, with `group_ids`: int array (m,)."""
@@ -163,11 +169,11 @@ def download(name: str) -> Path:
     return _root_of(info, base)
 
 
-def index(name: str, root: Path, store: Path) -> DataSet:
-    """Read every image of a set once and tabulate it.
+def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress = progress.ignore) -> DataSet:
+    """Scan every image of a set and tabulate it.
 
-    All files are hashed on every call, so a changed file is always noticed; they are decoded only
-    if ``store/index/`` does not know these bytes yet.
+    All files are read on every call, so that a changed file is always noticed; those alone are decoded that the
+    store does not know (see `scan.scan_files`).
 
     Parameters
     ----------
@@ -177,6 +183,7 @@ def index(name: str, root: Path, store: Path) -> DataSet:
         As `locate` returns it. A ``truth.csv`` in it marks a phantom and gives the patients.
     store : Path
         Folder of everything that is kept between runs.
+    on_progress : callable
 
     Returns
     -------
@@ -187,32 +194,20 @@ def index(name: str, root: Path, store: Path) -> DataSet:
     DataError
         A folder lacks or an image cannot be decoded; the message names it.
     StoreError
-        The index cannot be written.
+        The store cannot be written.
     """
     info, root = info_of(name), Path(root)
-    rows, differences = [], []
-    for folder in info.folders:
-        files = _image_files(root / folder.path)
-        if not files:
-            raise _no_image(root / folder.path)
-        rows += [(f"{folder.path}/{file}", folder.label, folder.part) for file in files]
-        if len(files) != folder.count:
-            differences.append(f"{folder.path}: {folder.count} images were published, {len(files)} are here.")
-    rows.sort(key=lambda row: (row[2], row[1], _natural(row[0])))
-    table = pd.DataFrame(rows, columns=["path", "label", "part"])
-    paths = [root / path for path in table["path"]]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        hashes = list(pool.map(sha256_of, paths))
-    table["bytes"] = [path.stat().st_size for path in paths]
-    facts = _facts(paths, hashes, Path(store))
-    for column in ("width", "height", "mode", "format"):
-        table[column] = [getattr(facts[key], column) for key in hashes]
-    table["byte_hash"] = hashes
-    table["pixel_hash"] = [facts[key].pixel_hash for key in hashes]
+    files, failed = _files(info, root)
+    found = scan_files(name, root, files, failed, store, on_progress)
+    if found.unreadable:
+        path, reason = found.unreadable[0]
+        raise DataError(f"{root / path}: {reason}")
+    rows = sorted(found.table.to_dict("records"), key=lambda row: (row["part"], row["label"], _natural(row["path"])))
+    table = pd.DataFrame(rows).drop(columns="quality_flag")
     patients = _patients(root)
     known = patients or {}
     table["patient"] = pd.Series([known.get(path) for path in table["path"]], dtype=object)
-
+    here = Counter(file.path.rpartition("/")[0] for file in files)
     phantom = patients is not None or name == "phantom"
     return DataSet(
         name=name,
@@ -220,7 +215,13 @@ def index(name: str, root: Path, store: Path) -> DataSet:
         table=table,
         classes=info.classes,
         fingerprint=fingerprint(table),
-        differences=() if phantom else tuple(differences),
+        differences=()
+        if phantom
+        else tuple(
+            f"{folder.path}: {folder.count} images were published, {here[folder.path]} are here."
+            for folder in info.folders
+            if here[folder.path] != folder.count
+        ),
         phantom=phantom,
     )
 
@@ -231,7 +232,14 @@ def fingerprint(table: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join("\t".join(line) for line in lines).encode()).hexdigest()[:16]
 
 
-def load(name: str, data: str | Path, store: Path, *, phantoms: int | None = None) -> DataSet:
+def load(
+    name: str,
+    data: str | Path,
+    store: Path,
+    *,
+    phantoms: int | None = None,
+    on_progress: progress.OnProgress = progress.ignore,
+) -> DataSet:
     """Find, check and index a data set, wherever it is to come from.
 
     Parameters
@@ -263,9 +271,9 @@ def load(name: str, data: str | Path, store: Path, *, phantoms: int | None = Non
         Something cannot be written to the store.
     """
     if str(data) == "phantoms":
-        return index(name, phantom_root(info_of(name), phantoms, Path(store)), store)
+        return index(name, phantom_root(info_of(name), phantoms, Path(store)), store, on_progress)
     root = download(name) if str(data) == "kaggle" else locate(name, Path(data))
-    return index(name, root, store)
+    return index(name, root, store, on_progress)
 
 
 def _root_of(info: DataSetInfo, base: Path) -> Path:
@@ -275,80 +283,38 @@ def _root_of(info: DataSetInfo, base: Path) -> Path:
     advice = f"unpack {info.url} there" if info.url else "write phantoms there"
     if not os.path.isdir(base):
         raise DataError(f"{base}: expected a folder with the {layout}, received nothing; {advice}")
-    inside = sorted(entry for entry in _entries(base) if os.path.isdir(entry))
+    try:
+        inside = sorted(entry for entry in base.iterdir() if os.path.isdir(entry))
+    except OSError as error:
+        raise DataError(
+            f"{base}: expected a folder that can be listed, received "
+            f"{error.strerror or error}; check that it exists and its permissions"
+        ) from error
     for root in (base, *inside):
         if all(os.path.isdir(root / path) for path in wanted):
-            for path in wanted:
-                if not _image_files(root / path):
-                    raise _no_image(root / path)
+            _files(info, root)
             return root
     missing = ", ".join(path for path in wanted if not os.path.isdir(base / path))
     received = f"no {missing}" if inside else "no folder at all"
     raise DataError(f"{base}: expected the {layout}, received {received}; {advice}")
 
 
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError as error:
-        raise DataError(
-            f"{folder}: expected a folder that can be listed, received "
-            f"{error.strerror or error}; check that it exists and its permissions"
-        ) from error
-
-
-def _image_files(folder: Path) -> list[str]:
-    """Names of the images that lie in a folder itself: no link is followed into another folder."""
-    names = [
-        entry.name
-        for entry in _entries(folder)
-        if not entry.name.startswith(".") and entry.suffix.lower() in images.SUFFIXES and os.path.isfile(entry)
-    ]
-    for name in names:
-        # Python reads bytes that are not UTF-8 as surrogates (Cs), which no table can store.
-        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+def _files(info: DataSetInfo, root: Path) -> tuple[list[File], list[tuple[str, str]]]:
+    """As `scan.files_of`, where every folder must hold an image or something that cannot be listed."""
+    files, failed = files_of(info.name, root)
+    for folder in info.folders:
+        if not any(path.startswith(folder.path) for path, *_ in (*files, *failed)):
             raise DataError(
-                f"{folder}: expected file names in UTF-8 without control characters, received "
-                f"{name!a}; rename that file"
+                f"{root / folder.path}: expected images ({', '.join(sorted(images.SUFFIXES))}), received a folder "
+                "without one; fill it or unpack the data set again"
             )
-    return names
-
-
-def _no_image(folder: Path) -> DataError:
-    return DataError(
-        f"{folder}: expected images ({', '.join(sorted(images.SUFFIXES))}), received a folder "
-        "without one; fill it or unpack the data set again"
-    )
+    return files, failed
 
 
 def _natural(path: str) -> tuple[list[str | int], str]:
     """Sort key that puts y2 before y10, whatever the case of the letters."""
     parts = re.split("([0-9]+)", path.casefold())
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], path
-
-
-def _facts(paths: list[Path], hashes: list[str], store: Path) -> dict[str, images.ImageFacts]:
-    """Return byte hash -> facts: from the store if it has them whole, else by decoding."""
-    unique = dict(zip(hashes, paths, strict=True))
-    key = hashlib.sha256("\n".join([images.VERSION, *sorted(unique)]).encode()).hexdigest()
-    target = store / "index" / f"{key[:32]}.json"
-    try:
-        check, content = target.read_text("utf-8").split("\n", 1)
-        if check == hashlib.sha256(content.encode()).hexdigest():
-            return {hash_: images.ImageFacts(*row) for hash_, row in json.loads(content).items()}
-    except (OSError, ValueError):  # not there, or damaged: both are mended by decoding
-        pass
-    with ThreadPoolExecutor(_THREADS) as pool:
-        try:
-            found = list(pool.map(images.describe, unique.values(), unique))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # do not decode thousands more to say what is known
-            raise
-    facts = dict(zip(unique, found, strict=True))
-    content = json.dumps(facts)
-    with writing(target) as file:
-        file.write(f"{hashlib.sha256(content.encode()).hexdigest()}\n{content}".encode())
-    return facts
 
 
 def _patients(root: Path) -> dict[str, str] | None:

@@ -10,15 +10,13 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from brainlib.errors import DataError, StoreError
-from brainlib.io import open_array, save_array
+from brainlib.io import open_array, save_array, threads
 
 #: Part of every cache key: raise it when decoding, hashing or resizing gives other pixels.
 VERSION = "1"
@@ -32,18 +30,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 # A slice has less than a megabyte; reading a file of any size would fill the memory.
 MAX_FILE_BYTES = 256 * 2**20
 
-_THREADS = 2
 _CHUNK = 64  # images in memory at once while the memory map is written: 11 MB at 240 by 240 by 3
-
-
-class ImageFacts(NamedTuple):
-    """What an index keeps of an image file: its header as stored, and the hash of its pixels."""
-
-    width: int
-    height: int
-    mode: str
-    format: str
-    pixel_hash: str
 
 
 def decode(path: Path) -> Image.Image:
@@ -123,30 +110,6 @@ def decode_bytes(
         ) from error
 
 
-def describe(path: Path, byte_hash: str) -> ImageFacts:
-    """Decode a file once and keep what an index needs of it.
-
-    Parameters
-    ----------
-    path : Path
-        An image file.
-    byte_hash : str
-        The SHA-256 that the file must still have.
-
-    Returns
-    -------
-    ImageFacts
-        Width, height (pixels), mode and format as stored, and the `pixel_hash` once decoded.
-
-    Raises
-    ------
-    DataError
-        As `decode`, or the file has changed since it was hashed.
-    """
-    image, stored = decode_bytes(_read_unchanged(path, byte_hash), path)
-    return ImageFacts(*stored, pixel_hash(image))
-
-
 def pixel_hash(image: Image.Image) -> str:
     """Hash the grey picture, so that copies stored in other formats are recognised.
 
@@ -213,7 +176,7 @@ def load_images(paths: Sequence[Path], byte_hashes: Sequence[str], size: int, ch
         return to_array(image, size, channels)
 
     def decoded():
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with threads() as pool:
             for start in range(0, len(paths), _CHUNK):
                 part = slice(start, start + _CHUNK)
                 yield from pool.map(one, paths[part], byte_hashes[part])

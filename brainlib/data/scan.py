@@ -1,15 +1,16 @@
-"""Images of a folder, looked at once: what they are, their hashes, a thumbnail, and doubts about them.
+"""One scan of a folder of images: which files there are, what each one is, its thumbnail and quality flag.
 
-Whatever cannot be read is listed with its reason, and the rest is looked at all the same.
+The index of a data set, the audit and training start from this scan, so that all see the same files. The bytes
+of a file are read once. What they hold is kept in the store under their SHA-256, so that only new and changed
+files are decoded. A file that cannot be read is listed with the reason, and the others are scanned all the same.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,45 +19,85 @@ import numpy as np
 import pandas as pd
 
 from brainlib import progress
-from brainlib.data import images
-from brainlib.data.registry import info_of
-from brainlib.data.thumbnails import SIDE, quality_flag, thumbnail
+from brainlib.data import images, thumbnails
+from brainlib.data.registry import REGISTRY, info_of
+from brainlib.data.thumbnails import SIDE
 from brainlib.errors import DataError
-from brainlib.io import open_array, save_array, sha256_of, writing
+from brainlib.io import threads, writing
 
-_THREADS = 2
 _PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-#: Part of the key under which thumbnails are kept: raise it when `thumbnail` or `quality_flag` gives others.
-VERSION = "1"
+#: Of everything that an entry of the store depends on: raise the first number when its fields change.
+VERSION = f"1-{thumbnails.VERSION}-{images.VERSION}"
+
+# An image as the store keeps it. The sum, of all other fields, comes last.
+_ENTRY = np.dtype(
+    [
+        ("bytes", "i8"),
+        ("width", "i8"),
+        ("height", "i8"),
+        ("mode", "S8"),
+        ("format", "S8"),
+        ("byte_hash", "S64"),
+        ("pixel_hash", "S64"),
+        ("quality_flag", "S64"),
+        ("thumbnail", "u1", (SIDE, SIDE)),
+        ("sum", "S64"),
+    ]
+)
+_COLUMNS = [name for name in _ENTRY.names if name not in ("thumbnail", "sum")]
 
 
 class File(NamedTuple):
-    """An image to be audited: its path from the root, its class, and "train", "test" or ""."""
+    """An image file: its path from the root, its class, and "train", "test" or ""."""
 
     path: str
     label: str
     part: str
 
 
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Images of a folder, each decoded once.
+
+    Attributes
+    ----------
+    name : str
+        Of the data set or the folder.
+    table : DataFrame
+        One row a readable image, sorted by path: ``path`` (posix, from the root), ``label``, ``part`` ("train",
+        "test" or ""), ``bytes``, ``width``, ``height``, ``mode`` and ``format`` as stored, ``byte_hash``,
+        ``pixel_hash`` (see `images.pixel_hash`) and ``quality_flag`` (why it may be no slice, or "").
+    unreadable : tuple of (str, str)
+        Path and reason, in one line, of what cannot be listed, read or decoded.
+    thumbnails : uint8 array (n, SIDE, SIDE)
+        See `thumbnails.thumbnail`.
+    """
+
+    name: str
+    table: pd.DataFrame
+    unreadable: tuple[tuple[str, str], ...]
+    thumbnails: np.ndarray
+
+
 def files_of(name: str, root: Path) -> tuple[list[File], list[tuple[str, str]]]:
-    """Images of a registered set, in the folders that it was published in.
+    """List the images of a registered set: those in its published folders, and none in folders below.
 
     Returns
     -------
     list of File
     list of (str, str)
-        Folders that cannot be listed, with the reason.
+        Paths of files and folders that cannot be listed, with the reason.
     """
-    found, unreadable = [], []
+    files, failed = [], []
     for folder in info_of(name).folders:
-        paths, failed = _walk(Path(root) / folder.path)
-        found += [File(f"{folder.path}/{path}", folder.label, folder.part) for path in paths]
-        unreadable += [(f"{folder.path}/{path}".rstrip("/"), reason) for path, reason in failed]
-    return found, unreadable
+        paths, unlisted = _walk(Path(root) / folder.path, deep=False)
+        files += [File(f"{folder.path}/{path}", folder.label, folder.part) for path in paths]
+        failed += [(f"{folder.path}/{path}".rstrip("/"), reason) for path, reason in unlisted]
+    return files, failed
 
 
 def files_in(root: Path) -> tuple[list[File], list[tuple[str, str]]]:
-    """Images below any folder: the folder around an image is its class.
+    """List the images below any folder: the folder around an image is its class.
 
     A folder called train, training, test or testing, in any case, makes what is below it that part.
     Links to folders are not followed, so that no loop is walked.
@@ -65,48 +106,59 @@ def files_in(root: Path) -> tuple[list[File], list[tuple[str, str]]]:
     -------
     As `files_of`.
     """
-    paths, unreadable = _walk(Path(root))
-    found = []
+    paths, failed = _walk(Path(root), deep=True)
+    files = []
     for path in paths:
         *folders, _ = path.split("/")
         parts = [_PARTS[name.lower()] for name in folders if name.lower() in _PARTS]
         classes = [name for name in folders if name.lower() not in _PARTS]
-        found.append(File(path, classes[-1] if classes else "", parts[-1] if parts else ""))
-    return found, unreadable
+        files.append(File(path, classes[-1] if classes else "", parts[-1] if parts else ""))
+    return files, failed
 
 
-def _walk(root):
-    """Paths of images below a folder, in order; and what cannot be listed."""
+def _walk(root: Path, deep: bool) -> tuple[list[str], list[tuple[str, str]]]:
+    """Paths of the images in a folder, or also below it, in order; and what cannot be listed."""
     found, failed = [], []
 
-    def note(error):
+    def note(error: OSError) -> None:
         where = os.path.relpath(error.filename or root, root)
-        failed.append(("" if where == "." else Path(where).as_posix(), error.strerror or str(error)))
+        reason = f"expected a folder that can be listed, received {error.strerror or error}; check its permissions"
+        failed.append(("" if where == "." else Path(where).as_posix(), reason))
 
     for folder, below, names in os.walk(root, onerror=note):
-        below[:] = sorted(name for name in below if not name.startswith("."))
+        below[:] = sorted(name for name in below if deep and not name.startswith("."))
         for name in sorted(names):
             path = os.path.join(folder, name)
             if name.startswith(".") or Path(name).suffix.lower() not in images.SUFFIXES:
                 continue
             relative = Path(os.path.relpath(path, root)).as_posix()
-            if not os.path.isfile(path):
-                failed.append((relative, "not a file, or a link to nothing"))
-            elif any(not letter.isprintable() for letter in relative):
-                failed.append((ascii(relative), "a name that is not UTF-8 or has control characters"))
+            # Python reads bytes that are not UTF-8 as surrogates (Cs), which no table can store.
+            if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in relative):
+                reason = "expected a name in UTF-8 without control characters, received another; rename the file"
+                failed.append((ascii(relative)[1:-1], reason))
+            elif not os.path.isfile(path):
+                failed.append((relative, "expected a file, received a link to nothing or a device; remove it"))
             else:
                 found.append(relative)
     return found, failed
 
 
-@dataclass(frozen=True, eq=False)
-class Scan:
-    """Images that were decoded once: a table as that of `Audit` without groups, and thumbnails."""
+def scan_folder(
+    root: Path, name: str = "", store: Path | None = None, on_progress: progress.OnProgress = progress.ignore
+) -> Scan:
+    """Scan a folder: the published folders of a registered set, or all class folders of any other.
 
-    name: str
-    table: pd.DataFrame
-    unreadable: tuple[tuple[str, str], ...]
-    thumbnails: np.ndarray
+    Parameters
+    ----------
+    root : Path
+    name : str
+        That of a registered set, whose files are then those of `files_of`; else the name of the result, by default
+        that of the folder, and the files are those of `files_in`.
+    store, on_progress
+        See `scan_files`.
+    """
+    files, failed = files_of(name, root) if name in REGISTRY else files_in(root)
+    return scan_files(name or Path(root).resolve().name, root, files, failed, store, on_progress)
 
 
 def scan_files(
@@ -115,91 +167,124 @@ def scan_files(
     files: Sequence[File],
     unreadable: Iterable[tuple[str, str]] = (),
     store: Path | None = None,
-    log: Callable[[str], None] | None = None,
+    on_progress: progress.OnProgress = progress.ignore,
+    byte_hashes: Mapping[str, str] | None = None,
 ) -> Scan:
-    """Decode every image once and keep its hashes, a thumbnail and doubts about it.
+    """Read each file once, and decode those that the store does not know.
 
     Parameters
     ----------
     name : str
+        Of the result.
     root : Path
+        The folder that the files' paths start from.
     files : sequence of File
     unreadable : iterable of (str, str)
-        What could not even be listed.
+        What could not be listed: goes into the result.
     store : Path, optional
-        Keeps what was seen under the files' bytes, so that nothing is decoded twice.
-    log : callable, optional
-        Called with lines of progress.
+        Keeps what files hold in ``store/scan/``, under the hash of their bytes. An entry whose sum is wrong is
+        made anew. That a file is unreadable is not kept: the reason may lie in this machine.
+    on_progress : callable
+    byte_hashes : mapping of str to str, optional
+        Paths and hashes of files that were scanned before in the same run: they are not read again if the store
+        knows them.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be written.
     """
     root, files = Path(root), sorted(files)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        hashes = list(pool.map(lambda file: _tried(sha256_of, root / file.path), files))
-    whole = [n for n, value in enumerate(hashes) if isinstance(value, str)]
-    bad = {file.path: value.reason for file, value in zip(files, hashes, strict=True) if isinstance(value, _Unreadable)}
-    unique = dict.fromkeys(hashes[n] for n in whole)
-    where = {hashes[n]: root / files[n].path for n in reversed(whole)}
-    seen = _seen(list(unique), where, store, log)
-    rows, kept = [], []
-    for n in whole:
-        fact = seen.facts[hashes[n]]
-        if "error" in fact:
-            bad[files[n].path] = fact["error"]
-            continue
-        rows.append((*files[n], hashes[n], fact["pixel_hash"], fact["quality_flag"]))
-        kept.append(fact["row"])
-    columns = ["path", "label", "part", "byte_hash", "pixel_hash", "quality_flag"]
-    said = tuple(sorted([*unreadable, *bad.items()]))
-    return Scan(name, pd.DataFrame(rows, columns=columns), said, seen.thumbnails[kept])
+    known = _Known(Path(store) / "scan" / VERSION if store else None)
+    hashes, bad = {}, {}
 
-
-class _Seen(NamedTuple):
-    facts: dict[str, dict]
-    thumbnails: np.ndarray
-
-
-def _seen(hashes, where, store, log):
-    """Facts by byte hash, and thumbnails; from the store if it has them whole."""
-    shape = (len(hashes), SIDE, SIDE)
-    key = hashlib.sha256("\n".join([VERSION, images.VERSION, str(shape), *hashes]).encode()).hexdigest()
-    target = Path(store) / "audit" / f"{key[:32]}.json" if store else None
-    if target:
-        cached = open_array(target.with_suffix(".npy"), shape, np.uint8)
+    def scan_one(file: File) -> None:
+        path, byte_hash = root / file.path, (byte_hashes or {}).get(file.path, "")
         try:
-            facts = json.loads(target.read_bytes())
-            if cached is not None and list(facts) == hashes:
-                return _Seen(facts, cached)
-        except (OSError, ValueError):  # not there, or damaged: looked at again
-            pass
-    thumbnails, facts, n = np.zeros(shape, np.uint8), {}, len(hashes)
-    with progress.shown(f"{n} images to scan") as on_progress, ThreadPoolExecutor(_THREADS) as pool:
-        looked = pool.map(lambda hash_: _tried(_described, where[hash_]), hashes)
-        for row, (hash_, found) in enumerate(zip(hashes, looked, strict=True)):
-            if isinstance(found, _Unreadable):
-                facts[hash_] = {"error": found.reason}
-                continue
-            pixel_hash, flag, thumbnails[row] = found
-            facts[hash_] = {"pixel_hash": pixel_hash, "quality_flag": flag, "row": row}
-            on_progress((row + 1) / n, f"{row + 1} of {n} images")
-            if log and (row + 1) % 1000 == 0:
-                log(f"{row + 1} of {n} images decoded")
-    if target:
-        save_array(target.with_suffix(".npy"), shape, np.uint8, [thumbnails])
-        with writing(target) as file:
-            file.write(json.dumps(facts).encode())
-    return _Seen(facts, thumbnails)
+            if byte_hash not in known:
+                data = images.read(path)
+                byte_hash = hashlib.sha256(data).hexdigest()
+                if byte_hash not in known:
+                    known.add(byte_hash, _entry(data, byte_hash, path))
+            hashes[file.path] = byte_hash
+        except DataError as error:  # it names the whole path, which the result holds apart
+            bad[file.path] = str(error).removeprefix(f"{path}: ")
 
-
-class _Unreadable(NamedTuple):
-    reason: str
-
-
-def _tried(function, path):
     try:
-        return function(path)
-    except DataError as error:  # its line names the whole path: the finding has its own
-        return _Unreadable(str(error).removeprefix(f"{path}: "))
+        with threads() as pool:
+            for done, _ in enumerate(pool.map(scan_one, files), start=1):
+                on_progress(done / len(files), f"{done} of {len(files)} images")
+    finally:
+        known.save()
+    readable = [file for file in files if file.path in hashes]
+    entries = np.array([known.entries[hashes[file.path]] for file in readable], _ENTRY)
+    table = pd.DataFrame(readable, columns=File._fields)
+    for column in _COLUMNS:
+        text = _ENTRY[column].kind == "S"
+        table[column] = (entries[column].astype(str) if text else entries[column]).tolist()
+    return Scan(name, table, tuple(sorted([*unreadable, *bad.items()])), entries["thumbnail"])
 
 
-def _described(path):
-    image = images.decode(path)
-    return images.pixel_hash(image), quality_flag(image), thumbnail(image)
+def _entry(data: bytes, byte_hash: str, path: Path) -> np.void:
+    """What the store keeps of the bytes of an image."""
+    image, (width, height, mode, format_) = images.decode_bytes(data, path)
+    entry = np.zeros(1, _ENTRY)[0]
+    for name, value in {
+        "bytes": len(data),
+        "width": width,
+        "height": height,
+        "mode": mode,
+        "format": format_,
+        "byte_hash": byte_hash,
+        "pixel_hash": images.pixel_hash(image),
+        "quality_flag": thumbnails.quality_flag(image),
+        "thumbnail": thumbnails.thumbnail(image),
+    }.items():
+        entry[name] = value
+    entry["sum"] = _sum(entry)
+    return entry
+
+
+def _sum(entry: np.void) -> bytes:
+    return hashlib.sha256(entry.tobytes()[: -_ENTRY["sum"].itemsize]).hexdigest().encode()
+
+
+class _Known:
+    """Entries by byte hash; those of a store lie in one file for each first digit of the hash.
+
+    The sum of an entry is compared before it is used. A file is replaced whole. Of two processes that write the
+    same file at once, one loses its new entries, which are made again when they are needed.
+    """
+
+    def __init__(self, folder: Path | None):
+        self.folder, self.entries, self.new = folder, {}, set()
+        shards = [self._shard(digit, "r") for digit in "0123456789abcdef"] if folder else []
+        self.stored = {name: (shard, row) for shard in shards for row, name in enumerate(shard["byte_hash"])}
+
+    def __contains__(self, byte_hash: str) -> bool:
+        if byte_hash not in self.entries and byte_hash.encode() in self.stored:
+            shard, row = self.stored[byte_hash.encode()]
+            entry = shard[row].copy()
+            if entry["sum"] == _sum(entry):
+                self.entries[byte_hash] = entry
+        return byte_hash in self.entries
+
+    def add(self, byte_hash: str, entry: np.void) -> None:
+        self.entries[byte_hash] = entry
+        self.new.add(byte_hash)
+
+    def save(self) -> None:
+        """Add the new entries to their files, from which damaged ones are removed."""
+        self.stored = {}
+        for digit in sorted({byte_hash[0] for byte_hash in self.new}) if self.folder else ():
+            entries = {entry["byte_hash"]: entry for entry in self._shard(digit) if entry["sum"] == _sum(entry)}
+            entries |= {name.encode(): self.entries[name] for name in self.new if name[0] == digit}
+            with writing(self.folder / f"{digit}.npy") as file:
+                np.save(file, np.array([entries[name] for name in sorted(entries)], _ENTRY), allow_pickle=False)
+
+    def _shard(self, digit: str, mmap_mode: str | None = None) -> np.ndarray:
+        try:
+            shard = np.load(self.folder / f"{digit}.npy", mmap_mode, allow_pickle=False)
+            return shard if shard.dtype == _ENTRY and shard.ndim == 1 else np.empty(0, _ENTRY)
+        except Exception:  # a damaged header makes NumPy raise nearly any kind of exception
+            return np.empty(0, _ENTRY)

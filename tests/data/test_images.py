@@ -226,15 +226,6 @@ def test_pictures_of_the_same_bytes_and_another_shape_have_other_hashes():
     assert len(hashes) == 2
 
 
-def test_describe_gives_the_header_as_stored(tmp_path):
-    exif = Image.Exif()
-    exif[ORIENTATION] = ROTATE_90_CW
-    path = saved(tmp_path / "a.jpg", noise(2, 3), "RGBA", format="PNG", exif=exif)
-    facts = images.describe(path, sha256_of(path))
-    assert facts[:4] == (3, 2, "RGBA", "PNG")
-    assert facts.pixel_hash == images.pixel_hash(images.decode(path))
-
-
 # --- load_images ------------------------------------------------------------------------------
 
 
