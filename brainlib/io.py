@@ -218,7 +218,7 @@ def open_array(path: Path, shape: tuple[int, ...], dtype) -> np.ndarray | None:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         state = path.stat()
-        if array.shape != shape or array.dtype != dtype:
+        if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
             return None
         if state.st_size != array.offset + array.nbytes + _DIGEST_BYTES:
             return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pickle
+import shutil
 import threading
 import zipfile
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from brainlib.errors import StoreError
-from brainlib.io import open_array, writing
+from brainlib.io import built_folder, open_array, save_array, sweep, writing, writing_folder
 
 ARRAY = np.arange(12, dtype=np.float32).reshape(3, 4)
 
@@ -32,67 +34,173 @@ def test_a_file_appears_with_its_last_byte(tmp_path):
     assert names(target.parent) == ["file"]
 
 
-@pytest.mark.parametrize("interruption", [KeyboardInterrupt, ValueError, SystemExit])
-def test_an_interrupt_leaves_the_old_file_and_nothing_else(tmp_path, interruption):
-    target = tmp_path / "file"
-    target.write_bytes(b"old")
-    with pytest.raises(interruption), writing(target) as file:
+def write_file(target, fail):
+    with writing(target) as file:
         file.write(b"new")
-        raise interruption
-    assert target.read_bytes() == b"old"
-    assert names(tmp_path) == ["file"]
+        fail()
 
 
-def test_a_full_disk_is_said_in_one_line_and_leaves_the_old_file(tmp_path):
-    target = tmp_path / "file"
-    target.write_bytes(b"old")
-    with pytest.raises(StoreError, match="No space left on device") as error, writing(target):
-        raise OSError(28, "No space left on device")
+def write_array(target, fail):
+    def blocks():
+        yield ARRAY
+        fail()
+
+    save_array(target, (3, 4), np.float32, blocks())
+
+
+def fill_folder(target, fail):
+    def fill(folder):
+        (folder / "file").write_bytes(b"new")
+        fail()
+
+    built_folder(target, fill)
+
+
+def replace_folder(target, fail):
+    with writing_folder(target, shutil.rmtree) as folder:
+        (folder / "file").write_bytes(b"new")
+        fail()
+
+
+FILES = [write_file, write_array]
+FOLDERS = [fill_folder, replace_folder]
+
+
+def raising(error):
+    def fail():
+        raise error
+
+    return fail
+
+
+def old(target, write):
+    """Put something at the target, and return how to read it."""
+    if write in FILES:
+        target.write_bytes(b"old")
+        return target.read_bytes
+    target.mkdir()
+    (target / "file").write_bytes(b"old")
+    return (target / "file").read_bytes
+
+
+@pytest.mark.parametrize("write", FILES + FOLDERS)
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, ValueError, SystemExit])
+@pytest.mark.parametrize("there", [True, False])
+def test_an_interrupt_leaves_what_was_there_and_nothing_else(tmp_path, write, interruption, there):
+    target = tmp_path / "target"
+    content = old(target, write) if there else None
+    with pytest.raises(interruption):
+        write(target, raising(interruption))
+    assert names(tmp_path) == (["target"] if there else [])
+    assert content is None or content() == b"old"
+
+
+@pytest.mark.parametrize("write", [*FILES, fill_folder])
+def test_a_full_disk_is_named_in_one_line_and_leaves_what_was_there(tmp_path, write):
+    target = tmp_path / "target"
+    content = old(target, write)
+    with pytest.raises(StoreError, match="No space left on device") as error:
+        write(target, raising(OSError(28, "No space left on device")))
     assert "\n" not in str(error.value) and str(target) in str(error.value)
-    assert target.read_bytes() == b"old"
-    assert names(tmp_path) == ["file"]
+    assert content() == b"old" and names(tmp_path) == ["target"]
 
 
-def test_a_folder_that_is_a_file_is_said_in_one_line(tmp_path):
+@pytest.mark.parametrize("write", [*FILES, fill_folder])
+def test_a_folder_that_is_a_file_is_named_in_one_line(tmp_path, write):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StoreError) as error, writing(tmp_path / "file" / "inside"):
-        pass
+    with pytest.raises(StoreError) as error:
+        write(tmp_path / "file" / "inside", lambda: None)
     assert "\n" not in str(error.value)
 
 
-def test_writers_of_the_same_file_do_not_mix(tmp_path):
-    target = tmp_path / "file"
+@pytest.mark.parametrize("write", ["file", "folder"])
+def test_writers_of_the_same_target_do_not_mix(tmp_path, write):
+    target = tmp_path / "target"
     barrier = threading.Barrier(4)
 
-    def write(letter):
+    def write_file(letter):
+        with writing(target) as file:
+            for _ in range(100):
+                file.write(letter)
+
+    def fill_folder(letter):
+        # A name stands for one content, so that every writer fills the folder alike.
+        built_folder(target, lambda folder: (folder / "file").write_bytes(b"a" * 100))
+
+    def run(letter):
         barrier.wait()
         for _ in range(20):
-            with writing(target) as file:
-                for _ in range(100):
-                    file.write(letter)
+            (write_file if write == "file" else fill_folder)(letter)
 
-    threads = [threading.Thread(target=write, args=(letter,)) for letter in (b"a", b"b", b"c")]
+    threads = [threading.Thread(target=run, args=(letter,)) for letter in (b"a", b"b", b"c")]
     for thread in threads:
         thread.start()
     barrier.wait()
+    file = target if write == "file" else target / "file"
     while any(thread.is_alive() for thread in threads):
-        if target.exists():
-            content = target.read_bytes()
-            assert content in (b"a" * 100, b"b" * 100, b"c" * 100)
-    assert names(tmp_path) == ["file"]
+        if file.exists():
+            assert file.read_bytes() in (b"a" * 100, b"b" * 100, b"c" * 100)
+    assert names(tmp_path) == ["target"]
+
+
+@pytest.mark.parametrize("damage", ["changed", "deleted", "added", "no manifest", "manifest cut"])
+def test_a_built_folder_is_kept_while_whole_and_built_again_when_damaged(tmp_path, damage):
+    target, built = tmp_path / "target", []
+
+    def fill(folder):
+        built.append(folder)
+        (folder / "below").mkdir()
+        (folder / "below" / "file").write_bytes(b"content")
+
+    for _ in range(2):
+        assert built_folder(target, fill) == target
+    assert len(built) == 1
+    file, manifest = target / "below" / "file", target / "manifest.json"
+    if damage == "changed":
+        file.write_bytes(b"contenT")
+    elif damage == "deleted":
+        file.unlink()
+    elif damage == "added":
+        (target / "more").write_bytes(b"")
+    else:
+        manifest.write_bytes(manifest.read_bytes()[:10]) if damage == "manifest cut" else manifest.unlink()
+    built_folder(target, fill)
+    assert len(built) == 2
+    assert file.read_bytes() == b"content" and names(target) == ["below", "manifest.json"]
+
+
+def test_old_leftovers_of_killed_processes_are_removed_and_young_ones_are_not(tmp_path):
+    old, young, folder = (tmp_path / f".{name}.1-2.tmp" for name in ("old", "young", "folder"))
+    old.write_bytes(b"")
+    young.write_bytes(b"")
+    (folder / "inside").mkdir(parents=True)
+    for path in (old, folder):
+        os.utime(path, (0, 0))
+    sweep(tmp_path)
+    assert names(tmp_path) == [young.name]
 
 
 @pytest.fixture
 def stored(tmp_path):
     path = tmp_path / "array.npy"
-    np.save(path, ARRAY)
+    save_array(path, (3, 4), np.float32, [ARRAY[:2], ARRAY[2:]])
     return path
 
 
-def test_an_array_is_mapped_read_only(stored):
+def test_an_array_comes_back_as_a_read_only_map(stored):
     array = open_array(stored, (3, 4), np.float32)
     np.testing.assert_array_equal(array, ARRAY)
     assert isinstance(array, np.memmap) and not array.flags.writeable
+
+
+def test_the_sum_of_the_data_lies_behind_it_and_numpy_reads_the_file(stored):
+    assert stored.read_bytes()[-32:] == hashlib.sha256(ARRAY.tobytes()).digest()
+    np.testing.assert_array_equal(np.load(stored), ARRAY)
+
+
+def test_an_array_without_a_sum_is_none(tmp_path):
+    np.save(tmp_path / "array.npy", ARRAY)
+    assert open_array(tmp_path / "array.npy", (3, 4), np.float32) is None
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [((4, 3), "f4"), ((12,), "f4"), ((3, 4), "f8"), ((3, 4), ">f4")])
@@ -114,13 +222,29 @@ def test_every_shorter_and_every_longer_file_is_none(stored):
     assert open_array(stored, (3, 4), np.float32) is None
 
 
+def test_an_array_with_any_byte_of_data_or_sum_changed_is_none(stored):
+    whole = stored.read_bytes()
+    assert open_array(stored, (3, 4), np.float32) is not None  # the sum of this state is remembered
+    for place in range(128, len(whole)):
+        stored.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert open_array(stored, (3, 4), np.float32) is None
+    stored.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+    assert open_array(stored, (3, 4), np.float32) is None
+
+
+def test_the_sum_of_a_file_is_compared_once(stored, monkeypatch):
+    assert open_array(stored, (3, 4), np.float32) is not None
+    monkeypatch.setattr(hashlib, "sha256", lambda *_: pytest.fail("compared again"))
+    assert open_array(stored, (3, 4), np.float32) is not None
+
+
 def test_a_header_with_any_byte_changed_gives_the_array_or_none(stored):
     whole = stored.read_bytes()
     for place in range(128):
         for value in (0, 0x28, 0x39, 0x7B, 0xFF, whole[place] ^ 1):
             stored.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
             array = open_array(stored, (3, 4), np.float32)
-            assert array is None or array.shape == (3, 4)
+            assert array is None or np.array_equal(array, ARRAY)
 
 
 def header(text: bytes) -> bytes:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from brainlib.data import datasets, images, registry
 from brainlib.data.phantoms import dataset
-from brainlib.errors import DataError, StoreError, UsageError
+from brainlib.errors import DataError, UsageError
 from brainlib.io import sha256_of
 
 FOUR = [name for name in registry.REGISTRY if len(registry.REGISTRY[name].classes) == 4]
@@ -410,23 +410,6 @@ def test_phantoms_are_written_once(shared_store, monkeypatch):
     assert datasets.load("br35h", "phantoms", shared_store, phantoms=36).root == first.root
 
 
-def test_an_interrupted_write_is_never_taken_as_whole(store, monkeypatch):
-    real, saved = Image.Image.save, []
-
-    def interrupted(self, file, *args, **options):
-        saved.append(file)
-        if len(saved) == 5:
-            raise KeyboardInterrupt
-        real(self, file, *args, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Image.Image, "save", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            datasets.load("navoneel", "phantoms", store, phantoms=4)
-    assert list((store / "phantoms").iterdir()) == []
-    assert len(datasets.load("navoneel", "phantoms", store, phantoms=4).table) == 4
-
-
 @pytest.mark.parametrize("damage", ["image", "mask", "truth", "deleted", "added"])
 def test_a_damaged_folder_of_phantoms_is_written_again(store, damage):
     first = datasets.load("navoneel", "phantoms", store, phantoms=4)
@@ -461,13 +444,6 @@ def test_too_few_phantoms_for_the_folders_are_refused(store, name, number, least
 def test_as_few_phantoms_as_there_are_folders_fill_each(store):
     found = datasets.load("sartaj", "phantoms", store, phantoms=8)
     assert found.table.groupby(["part", "label"]).size().tolist() == [1] * 8
-
-
-def test_phantoms_that_cannot_be_written_are_named_in_one_line(store):
-    store.write_text("")
-    with pytest.raises(StoreError, match="expected to write images") as caught:
-        datasets.load("br35h", "phantoms", store, phantoms=2)
-    one_line(caught)
 
 
 # --- real sets --------------------------------------------------------------------------------

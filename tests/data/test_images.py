@@ -287,7 +287,7 @@ def test_another_order_size_or_number_of_channels_is_another_array(three, store)
     assert len(list((store / "images").iterdir())) == 4
 
 
-@pytest.mark.parametrize("damage", ["cut", "grown", "empty", "garbage", "other shape"])
+@pytest.mark.parametrize("damage", ["cut", "grown", "empty", "garbage", "one byte", "half zero", "other shape"])
 def test_a_damaged_array_in_the_store_is_rebuilt(three, store, damage):
     first = np.array(images.load_images(*three, 8, 3, store))
     (path,) = (store / "images").iterdir()
@@ -295,7 +295,15 @@ def test_a_damaged_array_in_the_store_is_rebuilt(three, store, damage):
     if damage == "other shape":
         np.save(path, np.zeros((3, 8, 8, 1), np.uint8))
     else:
-        path.write_bytes({"cut": whole[:-1], "grown": whole + b"x", "empty": b"", "garbage": b"x" * len(whole)}[damage])
+        damaged = {
+            "cut": whole[:-1],
+            "grown": whole + b"x",
+            "empty": b"",
+            "garbage": b"x" * len(whole),
+            "one byte": whole[:300] + bytes([whole[300] ^ 1]) + whole[301:],
+            "half zero": whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2),
+        }
+        path.write_bytes(damaged[damage])
     np.testing.assert_array_equal(images.load_images(*three, 8, 3, store), first)
     assert path.read_bytes() == whole
 
