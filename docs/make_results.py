@@ -1,0 +1,283 @@
+"""Write the tables of README.md, docs/results.md and docs/options.md, and docs/img/forest.svg.
+
+Run ``python docs/make_results.py`` after a reference run (reports/reference/*.json) was added or changed. A table
+stands between the comments ``<!-- table: NAME -->`` and ``<!-- end -->``; NAME is a function of this file. A test
+compares the committed tables with what this command writes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import matplotlib
+
+from brainlib.papers.consistency import check_paper
+from brainlib.papers.loading import load_paper, paper_ids
+from brainlib.papers.printed import printed_number
+from brainlib.report.figures import accuracies
+from brainlib.report.table import NONE, PERCENT, PERCENT0, POINTS, Format
+from brainlib.study.options import Options
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "options.md")
+FIGURE = ROOT / "docs" / "img" / "forest.svg"
+TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+SETS = {"br35h": "Br35H", "navoneel": "Navoneel", "sartaj": "Sartaj", "dubail": "Dubail"}
+JARDIM, HAJHASHEM, KRUSZYK = "jardim-mobilenet_025-5_seeds", "hajhashem-mobilenet_v2", "kruszyk-mobilenet_025"
+LU, RETRAINED, FIRST = "lu-mobilenet", "lu-mobilenet-retrained", "full-mobilenet_v2"
+SCENARIOS = {
+    "glioma": ("glioma or normal", 1),
+    "meningioma": ("meningioma or normal", 3),
+    "pituitary": ("pituitary or normal", 5),
+    "four": ("four classes", 7),
+}
+
+#: Rows of the headline table and of the figure: paper, data set, model, run and claim.
+HEADLINES = (
+    ("jardim", "Br35H", "CNN", FIRST, "abstract.en.cnn.accuracy"),
+    ("jardim", "Br35H", "MobileNet 0.25 for ResNet50V2", JARDIM, "abstract.en.transfer.accuracy"),
+    ("hajhashem", "Navoneel", "MobileNetV2 for ResNet18", HAJHASHEM, "abstract.accuracy"),
+    *(
+        ("lu", "Sartaj", f"MobileNet, {title}", LU, f"table{table + 1}.mobilenet.accuracy")
+        for title, table in SCENARIOS.values()
+    ),
+    ("kruszyk", "Dubail", "MobileNet 0.25 for ResNet-50", KRUSZYK, "table2.resnet50.accuracy"),
+)
+
+
+@cache
+def run(name: str) -> dict:
+    """Read a reference run."""
+    return json.loads((ROOT / "reports" / "reference" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def result(name: str, paper: str) -> dict:
+    """Return what a run found for a paper."""
+    return run(name)["papers"][paper]["result"]
+
+
+@cache
+def claim(name: str, paper: str, wanted: str) -> dict:
+    """One claim of a paper with what a run found."""
+    return next(each for each in result(name, paper)["claims"] if each["id"] == wanted)
+
+
+def score(found: dict | None, form: Format = PERCENT) -> str:
+    """Write a score with its interval."""
+    return form.text(found["value"], found["low"], found["high"]) if found else NONE
+
+
+def compared(name: str, paper: str, wanted: str) -> list[str]:
+    """Return the columns printed, reproduced, images and verdict of a claim."""
+    found = claim(name, paper, wanted)
+    return [found["printed"], score(found["reproduced"]), str(found["reproduced"]["n"]), found["verdict"]]
+
+
+VALUES = ["printed", "reproduced (95 % interval)", "images", "verdict"]
+
+
+def headlines():
+    """Test accuracies of every reference run."""
+    rows = []
+    for paper, images, model, name, wanted in HEADLINES:
+        printed, reproduced, n, verdict = compared(name, paper, wanted)
+        without = claim(name, paper, wanted).get("clean")
+        left = f"{score(without)} of {without['n']}" if without else NONE
+        rows.append([f"`{paper}`: {model}", f"{images}, {n}", printed, reproduced, left, verdict])
+    head = ["paper and model", "data set, test images", "printed", "reproduced (95 % interval)", "without duplicates"]
+    return [*head, "verdict"], rows
+
+
+def jardim():
+    """List the claims of jardim, arm by arm."""
+    rows = []
+    for arm, title in (("cnn", "CNN"), ("transfer", "MobileNetV2 for ResNet50V2")):
+        for metric in ("accuracy", "sensitivity", "specificity"):
+            rows.append([f"{title}, test {metric}", *compared(FIRST, "jardim", f"abstract.en.{arm}.{metric}")])
+        rows.append([f"{title}, test AUC", *compared(FIRST, "jardim", f"text.{arm}.auc")])
+        rows.append([f"{title}, mean accuracy of 3 folds", *compared(FIRST, "jardim", f"text.{arm}.mean.accuracy")])
+    t, p = (claim(FIRST, "jardim", f"text.{name}")["reproduced"]["value"] for name in "tp")
+    rows.append(["unpaired *t*, transfer and CNN", "0.3977", f"{t:.4f} (p = {p:.3f})", "2400", "not comparable"])
+    return ["number", *VALUES], rows
+
+
+def jardim_seeds():
+    """Five seeds of the frozen arm of jardim."""
+    rows = []
+    for title, wanted in (
+        ("mean accuracy of 3 folds", "text.transfer.mean.accuracy"),
+        ("standard deviation of the folds", "text.transfer.sd.accuracy"),
+        ("test accuracy", "abstract.en.transfer.accuracy"),
+        ("test AUC", "text.transfer.auc"),
+    ):
+        found = claim(JARDIM, "jardim", wanted)
+        mean = PERCENT.text(*found["mean_over_seeds"])
+        rows.append([title, found["printed"], *map(PERCENT.number, found["by_seed"]), mean])
+    tests = [
+        test
+        for test in result(JARDIM, "jardim")["tests"]
+        if test["name"].startswith("unpaired") and test["on"].startswith("these folds")
+    ]
+    tests = sorted(tests, key=lambda test: test["seed"])
+    rows.append(["unpaired *t*, CNN as printed", "0.3977", *(f"{test['t']:.3f}" for test in tests), ""])
+    rows.append(["its *p*", "> 0.05", *(f"{test['p']:.3f}" for test in tests), ""])
+    return ["number, %", "printed", *(f"seed {test['seed']}" for test in tests), "mean (95 % interval)"], rows
+
+
+def hajhashem():
+    """List the four metrics of hajhashem."""
+    rows = []
+    for metric in ("accuracy", "precision", "recall", "f1"):
+        names = "hajhashem-random_weights", HAJHASHEM
+        random, other = (claim(name, "hajhashem", f"abstract.{metric}") for name in names)
+        n = " and ".join(dict.fromkeys(str(each["reproduced"]["n"]) for each in (random, other)))
+        rows.append(
+            [metric.replace("f1", "F1"), random["printed"], *(score(each["reproduced"]) for each in (random, other)), n]
+        )
+    return ["number", "printed", "ResNet18, random weights", "MobileNetV2 for ResNet18", "images"], rows
+
+
+def lu():
+    """Test accuracies of MobileNet in the four scenarios of lu."""
+    rows = [
+        [title, phase, *compared(LU, "lu", f"table{table + later}.mobilenet.accuracy")]
+        for title, table in SCENARIOS.values()
+        for later, phase in enumerate(("transfer learning", "fine-tuning"))
+    ]
+    return ["scenario", "after", *VALUES], rows
+
+
+def kruszyk():
+    """List the main scores of kruszyk."""
+    ids = ("accuracy", "precision", "f1")
+    names = ("accuracy, weighted sensitivity", "weighted precision", "weighted F1")
+    rows = [
+        [name, *compared(KRUSZYK, "kruszyk", f"table2.resnet50.{each}")] for name, each in zip(names, ids, strict=True)
+    ]
+    return ["number", *VALUES], rows
+
+
+def sets():
+    """Duplicates within each set."""
+    rows = []
+    for name, found in run(JARDIM)["audit"]["result"]["sets"].items():
+        near, pixel = (found[f"test_with_{kind}_copy_in_train"] for kind in ("near", "pixel"))
+        leaked = "no published split" if near is None else f"{near} ({pixel} with the same pixels)"
+        cells = [f"{found[f'images_in_{kind}_groups']} ({found[f'{kind}_groups']})" for kind in ("pixel", "near")]
+        pairs = len(found["contradictions"])
+        rows.append([SETS[name], str(found["images"]), *cells, leaked, str(pairs)])
+    head = [
+        "set",
+        "images",
+        "same pixels (groups)",
+        "near-duplicates (groups)",
+        "leaked test images",
+        "pairs with contradictory labels",
+    ]
+    return head, rows
+
+
+def overlaps():
+    """Images of a set that have a duplicate in another one."""
+    rows = []
+    for name, found in run(JARDIM)["audit"]["result"]["sets"].items():
+        n, others = found["images"], found["copies_in_other_sets"]
+        cells = [f"{others[one]} ({PERCENT0.text(others[one] / n)})" if one != name else NONE for one in SETS]
+        rows.append([f"{SETS[name]}, {n}", *cells])
+    return ["of the set", *(f"in {title}" for title in SETS.values())], rows
+
+
+def duplicates():
+    """Accuracies as published, without duplicates, and retrained with duplicates kept apart."""
+    rows = []
+    for title, name, paper, scenario, kind in (
+        ("`jardim`, MobileNet 0.25, test", JARDIM, "jardim", "", "accuracy"),
+        ("`jardim`, MobileNet 0.25, mean of 3 folds", JARDIM, "jardim", "", "mean accuracy of the folds"),
+        ("`hajhashem`, MobileNetV2", HAJHASHEM, "hajhashem", "", "accuracy"),
+        ("`lu`, MobileNet, glioma", RETRAINED, "lu", "glioma", "accuracy"),
+        ("`lu`, MobileNet, meningioma", RETRAINED, "lu", "meningioma", "accuracy"),
+        ("`lu`, MobileNet, pituitary", LU, "lu", "pituitary", "accuracy"),
+        ("`lu`, MobileNet, four classes", LU, "lu", "four", "accuracy"),
+        ("`kruszyk`, MobileNet 0.25", KRUSZYK, "kruszyk", "", "accuracy"),
+    ):
+        effects = result(name, paper)["clean_scores"]
+        found = next(each for each in effects if each["scenario"] == scenario and each["score"] == kind)
+        published, left, again = (found[part] for part in ("published", "clean", "retrained"))
+        cells = [f"{PERCENT.text(each['value'])} of {each['n']}" for each in (published, left)]
+        difference = POINTS.interval(found["difference"], found["low"], found["high"])
+        rows.append([title, *cells, difference, f"{score(again)} of {again['n']}" if again else "not run"])
+    head = ["accuracy", "as published", "without duplicates", "difference, points (95 %)"]
+    return [*head, "retrained, duplicates kept apart"], rows
+
+
+def controls():
+    """Balanced accuracies of the negative controls."""
+    columns = [result(JARDIM, "jardim")["controls"], result(HAJHASHEM, "hajhashem")["controls"]]
+    rows = [
+        [
+            cells[0]["control"],
+            cells[0]["split"].replace("copies", "duplicates"),
+            *(f"{score(each)} of {each['n']}" for each in cells),
+        ]
+        for cells in zip(*columns, strict=True)
+    ]
+    return ["control", "split", "`jardim`, MobileNet 0.25", "`hajhashem`, MobileNetV2"], rows
+
+
+def checks():
+    """Count the checks of the printed numbers by their finding."""
+    rows = []
+    for paper in paper_ids():
+        findings = [check.finding for check in check_paper(load_paper(paper))]
+        counts = [str(findings.count(finding)) for finding in ("impossible", "conditional")]
+        rows.append([f"`{paper}`", str(len(findings)), *counts])
+    return ["paper", "checks", "impossible", "conditional"], rows
+
+
+def options():
+    """List the options of a run with their defaults."""
+    rows = [["`--papers`", "all", "papers to run, A,B"]]
+    for name, field in Options.model_fields.items():
+        default = field.get_default()
+        shown = f"`{default}`" if default or default == 0 and default is not False else NONE
+        rows.append([f"`--{name}`", shown, " ".join(field.description.split())])
+    rows.append(["`--jobs`", "`1`", "number of models trained at a time"])
+    return ["option", "default", "meaning"], rows
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """Write a table in Markdown."""
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
+
+
+def filled(page: str) -> str:
+    """Return a page with its tables computed anew."""
+    return TABLE.sub(lambda found: found[1] + markdown(*globals()[found[2]]()) + found[3], page)
+
+
+def forest():
+    """Draw printed accuracies, reproduced ones, and those without duplicates."""
+    matplotlib.rcParams["svg.hashsalt"] = "brainlib"  # the same bytes from the same numbers
+    rows = []
+    for paper, _, model, name, wanted in HEADLINES:
+        found = claim(name, paper, wanted)
+        scores = {kind: SimpleNamespace(**found[kind]) if found.get(kind) else None for kind in ("reproduced", "clean")}
+        value = printed_number(found["printed"], found["unit"]).value
+        rows.append(accuracies.Row(paper, model, SimpleNamespace(**scores), value))
+    return accuracies.forest(rows)
+
+
+def main():
+    """Write the tables and the figure."""
+    for path in PAGES:
+        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+    plot = forest()
+    plot.figure.savefig(FIGURE, facecolor="white", metadata={"Date": None, "Description": plot.alt})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""README and docs: short enough, with links that lead somewhere and tables that are up to date."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
+
+
+@pytest.fixture(scope="module")
+def make_results():
+    """The script docs/make_results.py."""
+    spec = importlib.util.spec_from_file_location("make_results", ROOT / "docs" / "make_results.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ +(.+?)\s*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_is_short_and_shows_a_figure_before_its_first_section():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    assert len(text.split()) <= 1200
+    assert "](docs/img/forest.svg)" in text.split("\n## ")[0]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_anchors_exist(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors_of(target), link
+
+
+def test_every_page_of_docs_is_linked_from_the_readme():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in ROOT.glob("docs/*.md") if f"(docs/{page.name})" not in text] == []
+
+
+def test_tables_are_those_that_the_command_writes(make_results):
+    for page in make_results.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert "<!-- table: " in text
+        assert make_results.filled(text) == text, f"{page.name}: run python docs/make_results.py"
+
+
+def test_the_figure_shows_the_reference_results(make_results):
+    # Its alternative text is composed of the plotted numbers.
+    assert make_results.forest().alt in make_results.FIGURE.read_text(encoding="utf-8")
