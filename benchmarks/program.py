@@ -95,7 +95,7 @@ def within(out: Path, files: list[Path]) -> None:
         shown.chooser.name, shown.chooser.content, shown.chooser.size = file.name, content, len(content)
         shown.chooser.count += 1
         whole, started = time.perf_counter() - started, time.perf_counter()
-        pixels = shown.viewer.pixels(shown.picture)
+        pixels = shown.viewer.pixels(shown.image)
         target = int(shown.viewer.probabilities(pixels).argmax())
         shown.viewer.heat_map(pixels, target)
         spent.append((time.perf_counter() - started, whole))

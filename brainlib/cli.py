@@ -260,7 +260,7 @@ def _audit(arguments):
 
 
 def _export(arguments):
-    from brainlib.report.exporting import export
+    from brainlib.report.model_cards import export
 
     print(export(Path(arguments.out) / "store", arguments.trial, Path(arguments.folder)))
     return 0

@@ -1,7 +1,7 @@
-"""One image and one trained model: what the model says of it, where it looks, and what it knows like it.
+"""One image and one trained model: probabilities, Grad-CAM, novelty and the nearest training images.
 
-What `app` shows is computed here, without a widget. Whatever a person may open is read here too: a
-file that is no slice ends in a sentence.
+What `widgets` shows is computed here. Uploaded files are read here too: one that is not a single image of a
+supported format raises an error of one sentence.
 """
 
 from __future__ import annotations
@@ -17,36 +17,50 @@ from PIL import Image
 
 from brainlib.audit.novelty import Neighbour, NoveltyDetector
 from brainlib.data import datasets, images
-from brainlib.data.registry import REGISTRY, info_of
+from brainlib.data.registry import REGISTRY
 from brainlib.data.scan import File, files_of, scan_files
 from brainlib.data.thumbnails import quality_flag, thumbnail
 from brainlib.errors import BrainlibError, DataError, ModelError, StoreError
 from brainlib.papers.loading import load_paper
 from brainlib.report import model_cards
-from brainlib.report.exporting import Stored
 from brainlib.study.options import KAGGLE, PHANTOMS
 from brainlib.trials import store
+from brainlib.trials.stored import Stored, final_predictions
 
 #: A slice has less than a megabyte; the web socket to a notebook's kernel takes ten at once.
 MAX_UPLOAD_BYTES = 8 * 2**20
 _MOST_PIXELS = 25_000_000  # a few hundred megabytes while they are decoded
 _LONGEST_NAME = 80
 _ADVICE = "open it in the program it comes from and save the slice as a PNG or JPEG file of 8 bits"
-_STRETCHED = 1.2  # sides of a picture that differ by more are worth a word
-_DARK = 64  # of 255: the brightest pixel of a picture that was saved in the wrong range
+_STRETCHED = 1.2  # ratio of the sides from which a note says that the image is stretched
+_DARK = 64  # of 255: if no pixel is brighter, the image was saved in the wrong range
 
 
-class Picture(NamedTuple):
-    """A picture that was opened: grey or colour of 8 bits, sentences to tell of it, and its kind on a shelf."""
+class InputImage(NamedTuple):
+    """An image to classify.
+
+    Attributes
+    ----------
+    name : str
+    image : PIL.Image.Image
+        Grey or colour of 8 bits.
+    notes : tuple of str
+        Sentences about how the file was read.
+    kind : str
+        Part and class of an image of a known set, such as "test: yes"; else "".
+    seen : bool
+        Whether the model was trained on it or on a duplicate, as far as the audit of its set knows.
+    """
 
     name: str
     image: Image.Image
     notes: tuple[str, ...] = ()
     kind: str = ""
+    seen: bool = False
 
 
-def open_upload(name: str, data: bytes) -> Picture:
-    """Read a file that a person chose.
+def open_upload(name: str, data: bytes) -> InputImage:
+    """Read an uploaded file.
 
     Parameters
     ----------
@@ -57,56 +71,56 @@ def open_upload(name: str, data: bytes) -> Picture:
     Raises
     ------
     DataError
-        One sentence: too large, DICOM, an animation, no image, or a damaged one.
+        In one sentence: too large, DICOM, an animation, not an image, or damaged.
     """
     name = printable(name)
     if len(data) > MAX_UPLOAD_BYTES:
         raise too_large(name, len(data))
     if data[128:132] == b"DICM":
-        raise DataError(f"{name}: expected a picture, received a DICOM file; {_ADVICE}")
-    bits = _looked_into(name, data)
+        raise DataError(f"{name}: expected an image, received a DICOM file; {_ADVICE}")
+    bits = _checked(name, data)
     image, (width, height, _, _) = images.decode_bytes(data, name, _ADVICE)
     notes = []
     if bits > 8:
         notes.append(f"The file has {bits} bits a pixel and channel: its values were reduced to 0 to 255.")
         if np.asarray(image).max() < _DARK:
-            notes.append("It is nearly black then; save it with the window that you see on your screen, in 8 bits.")
+            notes.append("It is nearly black then; save it as displayed, in 8 bits.")
     if max(width, height) > _STRETCHED * min(width, height):
         notes.append(f"{width} by {height} pixels are stretched to a square, as the papers' code does.")
     if why := quality_flag(image):
-        notes.append(f"This may be no MRI slice: {why}.")
-    return Picture(name, image, tuple(notes))
+        notes.append(f"This may not be an MRI slice: {why}.")
+    return InputImage(name, image, tuple(notes))
 
 
 def printable(name: str) -> str:
-    """A file's name as a sentence can hold it: no control characters, and not too long."""
+    """Return a file's name without control characters and of at most 80 characters."""
     clean = "".join(letter if letter.isprintable() else "?" for letter in name) or "the file"
     return clean if len(clean) <= _LONGEST_NAME else f"{clean[: _LONGEST_NAME - 12]}…{clean[-11:]}"
 
 
 def too_large(name: str, size: int) -> DataError:
-    """The error of a file of so many bytes."""
+    """Return the error for a file of so many bytes."""
     return DataError(
         f"{printable(name)}: expected an image of at most {MAX_UPLOAD_BYTES // 2**20} MB, received one of "
         f"{size / 2**20:.1f} MB; {_ADVICE}"
     )
 
 
-def _looked_into(name, data):
-    """Bits of a pixel and channel; DataError for several pictures or too many pixels, before any is decoded."""
+def _checked(name, data):
+    """Bits of a pixel and channel; DataError for several images or too many pixels, before any is decoded."""
     try:
         with Image.open(io.BytesIO(data), formats=images.FORMATS) as image:
             pixels, bits = image.width * image.height, _bits(image, data)
-            moving = pixels <= _MOST_PIXELS and _has_another(image)
-    except Exception:  # whatever Pillow raises, `decode_bytes` meets again, and says
+            several = pixels <= _MOST_PIXELS and _has_another(image)
+    except Exception:  # `decode_bytes` raises it again, in a sentence
         return 8
     if pixels > _MOST_PIXELS:
         raise DataError(
             f"{name}: expected at most {_MOST_PIXELS // 10**6} million pixels, received an image that announces "
             f"{pixels / 1e6:.0f} million; {_ADVICE}"
         )
-    if moving:
-        raise DataError(f"{name}: expected one picture, received several in one file; {_ADVICE}")
+    if several:
+        raise DataError(f"{name}: expected one image, received several in one file; {_ADVICE}")
     return bits
 
 
@@ -128,21 +142,21 @@ def _bits(image, data):
     return 8
 
 
-class Shelf(NamedTuple):
-    """Images of a set that can be opened: its title, its folder, and a table of path and kind."""
+class Collection(NamedTuple):
+    """Images of a set: its title, its folder, and a table of path, kind and seen (see `InputImage`)."""
 
     title: str
     root: Path
     table: pd.DataFrame
 
-    def open(self, path: str) -> Picture:
-        """Open one of its images, as `open_upload` does."""
-        kind = self.table.loc[self.table["path"] == path, "kind"].iloc[0]
-        return open_upload(path, images.read(self.root / path))._replace(kind=kind)
+    def open(self, path: str) -> InputImage:
+        """Open one of the images, with the errors of `open_upload`."""
+        row = self.table.set_index("path").loc[path]
+        return open_upload(path, images.read(self.root / path))._replace(kind=row["kind"], seen=bool(row["seen"]))
 
 
-def other_shelves(source: str) -> list[Shelf]:
-    """The registered sets in a folder, whichever are there; their kinds are their classes."""
+def other_sets(source: str) -> list[Collection]:
+    """List the registered sets that a folder holds; the kind of an image is its class."""
     found = []
     for name, info in REGISTRY.items() if source not in (PHANTOMS, KAGGLE) else ():
         try:
@@ -150,13 +164,13 @@ def other_shelves(source: str) -> list[Shelf]:
         except DataError:
             continue
         files, _ = files_of(name, root)
-        rows = [(file.path, " ".join(filter(None, [file.part, file.label]))) for file in files]
-        found.append(Shelf(info.title, root, pd.DataFrame(rows, columns=["path", "kind"])))
+        rows = [(file.path, " ".join(filter(None, [file.part, file.label])), False) for file in files]
+        found.append(Collection(info.title, root, pd.DataFrame(rows, columns=["path", "kind", "seen"])))
     return found
 
 
 class Viewer:
-    """A trained model of the store, ready to be shown images.
+    """A trained model of the store that classifies and explains images.
 
     Parameters
     ----------
@@ -169,31 +183,32 @@ class Viewer:
     Attributes
     ----------
     trial : dict
-        As stored.
+        The fields of its `Trial`, as stored.
     classes : list of str
         In the order of the probabilities.
     paper : Paper
-    differences : list of str
-        How the model differs from the paper's own.
-    accuracy : dict of dict
-        Accuracy on the test images, "as published" and "without copies of training images", if any is left.
+    predictions : DataFrame
+        Of its own images after the last phase; see `final_predictions`.
+    accuracy : dict of Estimate
+        On all its test images and without duplicates; see `model_cards.scores`. Empty scores are missing.
 
     Raises
     ------
     BrainlibError
-        What was stored of it cannot be read.
+        The stored result cannot be read.
     """
 
     def __init__(self, folder: Path, stored: Stored, source: str):
         self.folder, self.stored, self.source = Path(folder), stored, source
         self.trial = stored.trial
+        tables = store.read(self.folder, stored.key)[1]
         try:
             self.classes = list(self.trial["classes"])
             self.paper = load_paper(self.trial["paper"])
-            data = stored.facts.get("data") or {}
-            self.set, self.phantom = data.get("set") or self.paper.data.set.value, data.get("phantom")
-            self.differences = model_cards.differences(self.trial, self.paper, self.phantom)
-            self.accuracy = self._accuracy()
+            self.predictions = final_predictions(self.trial, tables["predictions"])
+            scores = model_cards.scores(self.trial, self.predictions, ["accuracy"])
+            self.accuracy = {which: found["accuracy"] for which, found in scores.items() if found}
+            self.arm, self.weights = self.paper.arms[self.trial["arm"]].title, self.trial["weights"]
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(
                 f"{stored.key}: expected the facts of a trial, received others ({type(error).__name__}: {error}); "
@@ -201,32 +216,17 @@ class Viewer:
             ) from error
 
     @cached_property
-    def predictions(self) -> pd.DataFrame:
-        """What the model said of every image of its set."""
-        return store.read(self.folder, self.stored.key)[1]["predictions"]
-
-    def _accuracy(self):
-        found = model_cards.scores(self.trial, self.predictions, ["accuracy"])
-        return {name: each["accuracy"] for name, each in found.items() if "accuracy" in each}
-
-    @property
-    def trained_on(self) -> str:
-        """What the model was trained on, in a few words."""
-        title = info_of(self.set).title
-        return f"phantoms in the layout of {title}" if self.phantom else title
-
-    @cached_property
     def model(self):
-        """The model itself: a keras.Model."""
+        """The model, a keras.Model."""
         return store.load_model(self.folder, self.stored.key)
 
     @cached_property
-    def _found(self):
-        """Its images, or a sentence that says why they are not at hand."""
+    def _located(self):
+        """The data set and "", or None and why it is not available."""
         why = []
-        for look_for in self._places():
+        for locate in self._places():
             try:
-                found = datasets.index(self.set, look_for(), self.folder)
+                found = datasets.index(self.stored.set, locate(), self.folder)
             except BrainlibError as error:
                 why.append(str(error))
                 continue
@@ -236,58 +236,60 @@ class Viewer:
         return None, "; ".join(why) or "no folder of data sets was given"
 
     def _places(self):
-        """Functions that give a folder where they may lie."""
-        if not self.phantom and self.source not in (PHANTOMS, KAGGLE):
-            yield lambda: datasets.locate(self.set, Path(self.source))
-        if self.phantom is not False:
-            for root in sorted((self.folder / "phantoms").glob(f"{self.set}-*")):
+        """Functions that return a folder where its images may lie."""
+        if not self.stored.phantom and self.source not in (PHANTOMS, KAGGLE):
+            yield lambda: datasets.locate(self.stored.set, Path(self.source))
+        if self.stored.phantom is not False:
+            for root in sorted((self.folder / "phantoms").glob(f"{self.stored.set}-*")):
                 yield lambda root=root: root
 
     @property
     def dataset(self) -> datasets.DataSet | None:
-        """The images that it was trained and judged on; None where they are not at hand, see `missing`."""
-        return self._found[0]
+        """The data set that it was trained and tested on; None where it is not available, see `missing`."""
+        return self._located[0]
 
     @property
     def missing(self) -> str:
-        """Why the images are not at hand; "" where they are."""
-        return self._found[1]
+        """Why the data set is not available; "" where it is."""
+        return self._located[1]
 
     @cached_property
-    def own_shelf(self) -> Shelf | None:
-        """Images of the model's own set, held out ones first; None where they are not at hand."""
+    def own_images(self) -> Collection | None:
+        """Images of the model's own set, test images first; None where they are not available."""
         if self.dataset is None:
             return None
-        last = model_cards.last_phase(self.trial, self.predictions)
-        clean = last["path"].isin(model_cards.held_out(self.trial, last)[1]["path"])
-        said = {"train": "trained on", "validation": "validation", "test": "held out, a copy trained on"}
-        part = pd.Categorical(last["part"].map(said).mask(clean, "held out"), ["held out", *said.values()])
-        table = pd.DataFrame({"path": last["path"], "part": part, "label": last["label"]})
+        last = self.predictions
+        names = {"train": "training", "validation": "validation", "test": "test, duplicate of a training image"}
+        part = last["part"].map(names).where((last["part"] != "test") | last["leaked"], "test")
+        table = last[["path", "label"]].assign(
+            part=pd.Categorical(part, ["test", *names.values()]),
+            kind=part + ": " + last["label"],
+            seen=last["leaked"] | (last["part"] == "train"),
+        )
         table = table.sort_values(["part", "label"], kind="stable", ignore_index=True)
-        table["kind"] = table["part"].astype(str) + ": " + table["label"]
-        return Shelf(f"{self.trained_on}, the model's own", self.dataset.root, table)
+        return Collection(f"{self.stored.trained_on}, the model's own", self.dataset.root, table)
 
     @cached_property
-    def _looked(self):
-        """Its images: a table with what belongs together, and thumbnails."""
-        last = model_cards.last_phase(self.trial, self.predictions)
+    def _scanned(self):
+        """Its images: a table with the groups that a split must not divide, and thumbnails."""
+        last = self.predictions
         files = [File(path, label, "") for path, label in zip(last["path"], last["label"], strict=True)]
-        looked = scan_files(self.set, self.dataset.root, files, store=self.folder)
-        table = looked.table[["path", "label"]].merge(last[["path", "part", "group"]], on="path")
-        # Where patients are known, as of phantoms, their slices are no strangers to each other.
+        scan = scan_files(self.stored.set, self.dataset.root, files, store=self.folder)
+        table = scan.table[["path", "label"]].merge(last[["path", "part", "group"]], on="path")
+        # Where patients are known, as of phantoms, their slices belong together.
         table["together"] = self.dataset.together(table["path"], table["group"].to_numpy())
-        return table, looked.thumbnails
+        return table, scan.thumbnails
 
     @cached_property
     def _training(self):
-        """The training images of `_looked`."""
-        table, thumbnails = self._looked
+        """The training images of `_scanned`."""
+        table, thumbnails = self._scanned
         train = (table["part"] == "train").to_numpy()
         return table[train], thumbnails[train]
 
     @cached_property
-    def familiar(self) -> NoveltyDetector | None:
-        """What it was trained on, to hold pictures against; None where it is not at hand, or of one group."""
+    def detector(self) -> NoveltyDetector | None:
+        """Novelty detector of its training images; None where they are not available, or of one group."""
         if self.dataset is None:
             return None
         table, thumbnails = self._training
@@ -295,43 +297,43 @@ class Viewer:
 
     @cached_property
     def false_alarms(self) -> tuple[int, int]:
-        """How many of its test images count as unlike, and of how many: none whose copy or known patient trained it."""
-        table, thumbnails = self._looked
-        strange = (table["part"] == "test") & ~table["together"].isin(self._training[0]["together"])
-        if not strange.any():
+        """How many test images count as novel, and of how many: those without a duplicate or patient in training."""
+        table, thumbnails = self._scanned
+        unseen = (table["part"] == "test") & ~table["together"].isin(self._training[0]["together"])
+        if not unseen.any():
             return 0, 0
-        return int((self.familiar.novelty(thumbnails[strange.to_numpy()]) > 1).sum()), int(strange.sum())
+        return int((self.detector.novelty(thumbnails[unseen.to_numpy()]) > 1).sum()), int(unseen.sum())
 
-    def pixels(self, picture: Picture) -> np.ndarray:
-        """A picture as the model takes it: uint8 (1, size, size, channels)."""
-        return images.to_array(picture.image, self.trial["size"], self.trial["model"]["channels"])[None]
+    def pixels(self, image: InputImage) -> np.ndarray:
+        """Return an image as the model takes it: uint8 (1, size, size, channels)."""
+        return images.to_array(image.image, self.trial["size"], self.trial["model"]["channels"])[None]
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """What the model says: one probability a class, which sum to 1."""
-        said = self.model(pixels, training=False).numpy()[0].astype(float)
-        if not np.isfinite(said).all():
-            raise ModelError(f"{self.stored.name}: expected probabilities, received {said}; train it again")
-        return np.array([1 - said[0], said[0]]) if len(said) == 1 else said
+        """Return the probability of each class; they sum to 1."""
+        found = self.model(pixels, training=False).numpy()[0].astype(float)
+        if not np.isfinite(found).all():
+            raise ModelError(f"{self.stored.name}: expected probabilities, received {found}; train it again")
+        return np.array([1 - found[0], found[0]]) if len(found) == 1 else found
 
     def heat_map(self, pixels: np.ndarray, target: int) -> np.ndarray:
-        """Grad-CAM for a class: float32 (1, size, size), 0 to 1."""
+        """Return the Grad-CAM map for a class: float32 (1, size, size), 0 to 1."""
         from brainlib.models import gradcam
 
         return gradcam.grad_cam(self.model, pixels, target=target)
 
-    def neighbours(self, picture: Picture, count: int = 6) -> tuple[float, list[tuple[Path, str, Neighbour]]]:
-        """How unlike the training images a picture is (above 1: unlike), and the nearest of them.
+    def neighbours(self, image: InputImage, count: int = 6) -> tuple[float, list[tuple[Path, str, Neighbour]]]:
+        """Return the novelty score of an image (above 1: novel) and the nearest training images.
 
         Returns
         -------
         float
         list of (Path, str, Neighbour)
-            File and class of each; needs `familiar`.
+            File and class of each; needs `detector`.
         """
         table, _ = self._training
-        found = self.familiar.nearest(thumbnail(picture.image), len(table))
-        shown = [
+        found = self.detector.nearest(thumbnail(image.image), len(table))
+        nearest = [
             (self.dataset.root / table["path"].iloc[each.row], table["label"].iloc[each.row], each)
             for each in found[:count]
         ]
-        return min(each.novelty for each in found), shown
+        return min(each.novelty for each in found), nearest

@@ -1,7 +1,7 @@
-"""The program: choose a trained model and an image, and see what the model says of it.
+"""The program: choose a trained model and an image, and see the model's prediction, heat map and novelty.
 
-`notebooks/app.ipynb` shows a `Program`; Voilà serves it as a page. Everything that is computed comes
-from `viewing`; here are the widgets and the words.
+`notebooks/app.ipynb` shows a `Program`; Voilà serves it as a page. `viewer` computes everything, `html` has the
+words; here are the widgets, and what a click does.
 """
 
 from __future__ import annotations
@@ -22,17 +22,15 @@ from brainlib.app import viewer as viewing
 from brainlib.app.viewer import Viewer
 from brainlib.data import images
 from brainlib.errors import BrainlibError, DataError
-from brainlib.report import exporting
-from brainlib.report.table import percent
 from brainlib.study.options import PHANTOMS, Options
+from brainlib.trials.stored import Stored, stored_models
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _ACCEPTED = ",".join(sorted(images.SUFFIXES))
-_FIRST = Options(profile="demo", data=PHANTOMS)  # what is trained where nothing is: jardim's CNN
 
 
 class Chooser(anywidget.AnyWidget):
-    """Where a file is chosen or dropped; `count` grows when `name`, `size` and `content` are another's."""
+    """A file input; `count` grows when `name`, `size` and `content` are those of another file."""
 
     _esm = _TEMPLATES / "upload.js"
     label = traitlets.Unicode("Your own image").tag(sync=True)
@@ -40,38 +38,40 @@ class Chooser(anywidget.AnyWidget):
     most_bytes = traitlets.Int(viewing.MAX_UPLOAD_BYTES).tag(sync=True)
     name = traitlets.Unicode("").tag(sync=True)
     size = traitlets.Int(0).tag(sync=True)
-    # What arrives is a memoryview; it need not go back to the page.
+    # A memoryview arrives; it need not go back to the page.
     content = traitlets.CBytes(b"").tag(sync=True, echo_update=False)
     count = traitlets.Int(0).tag(sync=True)
 
 
 class Slider(anywidget.AnyWidget):
-    """A percentage that is moved."""
+    """A percentage that a slider sets."""
 
     _esm = _TEMPLATES / "slider.js"
     label = traitlets.Unicode("Strength").tag(sync=True)
     value = traitlets.Int(50).tag(sync=True)
 
 
-def _told(method):
-    """Say in the page whatever goes wrong in answer to a click; the details go to the terminal."""
+def _on_click(method):
+    """Show any error of a callback in the page; the details go to the terminal."""
 
     @functools.wraps(method)
-    def answered(self, *_):
+    def called(self, *_):
         if self._quiet:
             return
         self.alarm.value = ""
         try:
             method(self)
         except BrainlibError as error:
-            self._say_alarm(str(error))
+            self.alarm.value = html.alarm(str(error))
         except Exception as error:  # noqa: BLE001 - a click must end in words, whatever happens
             traceback.print_exc(file=sys.__stderr__)
-            self._say_alarm(f"{type(error).__name__}: {error}. This is a fault of the program; the terminal says more.")
+            self.alarm.value = html.alarm(
+                f"{type(error).__name__}: {error}. This is a fault of the program; the terminal has the details."
+            )
         finally:
             self._say("")
 
-    return answered
+    return called
 
 
 class Program:
@@ -88,60 +88,49 @@ class Program:
     def __init__(self, out: str = "reports", data: str = ""):
         options = Options(out=out, data=data)
         self.store, self.source = options.store, options.source
+        self.models: dict[str, Stored] = {}
+        self.collections: list[viewing.Collection] = []
         self.viewer: Viewer | None = None
-        self.picture: viewing.Picture | None = None
+        self.image: viewing.InputImage | None = None
         self.pixels = self.heat = None
+        self._quiet = False  # while the program itself changes what is chosen
+        self._build()
+        self._list_models()
+        # TensorFlow takes a while to load: it does so while a person reads and chooses.
+        self._loading = threading.Thread(target=_load_tensorflow, daemon=True)
+        self._loading.start()
+
+    def _build(self):
+        """Make the widgets, and connect each to what a change of it does."""
         self.alarm, self.status = widgets.HTML(), widgets.HTML()
         self.about, self.result, self.near = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self.pictures, self.warning = widgets.HTML(), widgets.HTML()
-        self.choice = _dropdown("Model")
-        self.shelf, self.kind, self.path = _dropdown("Images of"), _dropdown("Kind"), _dropdown("Image")
-        self.chooser = Chooser()
+        self.images, self.warning = widgets.HTML(), widgets.HTML()
+        self.model = _dropdown("Model")
+        self.collection = _dropdown("Or pick an image from")
+        self.kind, self.path = _dropdown("Kind"), _dropdown("Image")
         self.explained = _dropdown("Explain")
-        self.strength = Slider()
+        self.chooser, self.strength = Chooser(), Slider()
         self.train = widgets.Button(
             description="Train the small CNN on phantoms", button_style="primary", layout=widgets.Layout(width="auto")
         )
         self.first = widgets.VBox()
-        self.asking = widgets.VBox(
-            [
-                _heading("1. Model"),
-                self.choice,
-                self.about,
-                _heading("2. Image"),
-                self.chooser,
-                self.shelf,
-                self.kind,
-                self.path,
-            ]
+        self.choices = widgets.VBox(
+            [_heading("1. Model"), self.model, self.about, _heading("2. Image"), self.chooser]
+            + [self.collection, self.kind, self.path]
         )
         self.answer = widgets.VBox(
-            [
-                _heading("3. What the model says"),
-                self.warning,
-                self.result,
-                self.pictures,
-                self.explained,
-                self.strength,
-                self.near,
-            ]
+            [_heading("3. Prediction"), self.warning, self.result, self.images]
+            + [self.explained, self.strength, self.near]
         )
-        both = widgets.Box([self.asking, self.answer])
-        both.add_class("columns")
-        self.page = widgets.VBox(
-            [
-                widgets.HTML(f"<style>{(_TEMPLATES / 'app.css').read_text()}</style>{html.NOTICE}"),
-                self.first,
-                self.alarm,
-                self.status,
-                both,
-            ]
-        )
+        # Messages stand right below the file input, in sight on a narrow screen too.
+        columns = widgets.Box([widgets.VBox([self.choices, self.alarm, self.status]), self.answer])
+        columns.add_class("columns")
+        style = f"<style>{(_TEMPLATES / 'app.css').read_text()}</style>"
+        self.page = widgets.VBox([widgets.HTML(f"{style}{html.notice()}"), self.first, columns])
         self.page.add_class("brainlib")
-        self._quiet = False  # while the program itself changes what is chosen
         for widget, method in (
-            (self.choice, self._choose_model),
-            (self.shelf, self._choose_shelf),
+            (self.model, self._choose_model),
+            (self.collection, self._choose_collection),
             (self.kind, self._choose_kind),
             (self.path, self._open_path),
             (self.explained, self._explain),
@@ -150,10 +139,6 @@ class Program:
             widget.observe(method, "value")
         self.chooser.observe(self._open_upload, "count")
         self.train.on_click(self._train_first)
-        self._list_models()
-        # TensorFlow takes a while to load: it does so while a person reads and chooses.
-        self._loading = threading.Thread(target=_load_tensorflow, daemon=True)
-        self._loading.start()
 
     def _repr_mimebundle_(self, **kwargs):
         return self.page._repr_mimebundle_(**kwargs)
@@ -172,141 +157,119 @@ class Program:
             widget.options = options
             widget.value = None
 
-    # What is said
-
     def _say(self, sentence: str) -> None:
         self.status.value = html.status(sentence)
-
-    def _say_alarm(self, sentence: str) -> None:
-        self.alarm.value = html.alarm(sentence)
 
     # The model
 
     def _list_models(self, wanted: str = "") -> None:
-        found = exporting.stored_models(self.store)
-        self.models = {each.key: each for each in found}
-        labels = [self._label(each) for each in found]
-        options = [  # two of one name may differ in their seed or their split: the key tells them apart
+        """List the models of the store, by their facts alone: nothing is verified until one is chosen."""
+        found = stored_models(self.store)
+        labels = [_label(each) for each in found]
+        options = [  # two with one label may differ in their seed or their split: the key distinguishes them
             (label if labels.count(label) == 1 else f"{label} ({each.key[:8]})", each.key)
             for label, each in zip(labels, found, strict=True)
         ]
-        _show(self.asking, bool(found))
+        self.models = {each.key: each for each in found}
+        _show(self.choices, bool(found))
         _show(self.answer, False)
-        self.first.children = (
-            ()
-            if found
-            else (
-                widgets.HTML(html.nothing_trained(self.store.parent.name)),
-                self.train,
-            )
-        )
+        nothing = widgets.HTML(html.nothing_trained(self.store.parent.name))
+        self.first.children = () if found else (nothing, self.train)
         if found:
-            self._offer(self.choice, options)
-            self.choice.value = wanted if wanted in self.models else found[0].key
+            self._offer(self.model, options)
+            self.model.value = wanted if wanted in self.models else found[0].key
 
-    def _label(self, stored):
-        try:
-            viewer = Viewer(self.store, stored, self.source)
-            clean = viewer.accuracy.get("without copies of training images")
-            apart = ", copies kept apart" if viewer.trial["split"]["by"] == "group" else ""
-            said = f"clean accuracy {percent(clean['value'], 1)}" if clean else "no clean test image"
-            return f"{stored.name}: {viewer.trained_on}{apart}, {said}"
-        except Exception:  # noqa: BLE001 - a damaged or foreign result must not hide the others
-            return f"{stored.name}: cannot be read"
-
-    @_told
+    @_on_click
     def _choose_model(self):
-        self.viewer, self.about.value, self.shelves = None, "", []
-        picture = self.picture
+        self.viewer, self.about.value, self.collections = None, "", []
+        image = self.image
         self._forget()
-        for widget in (self.shelf, self.kind, self.path):
+        for widget in (self.collection, self.kind, self.path):
             self._offer(widget, [])
             _show(widget, False)
-        if self.choice.value is None:
+        if self.model.value is None:
             return
-        viewer = Viewer(self.store, self.models[self.choice.value], self.source)
+        self._say("Reading the model…")
+        viewer = Viewer(self.store, self.models[self.model.value], self.source)
         self.about.value = html.about(viewer)
         self._offer(self.explained, [(name, n) for n, name in enumerate(viewer.classes)])
         self.viewer = viewer
-        self._say("Looking for its images…")
-        own = [viewer.own_shelf] if viewer.own_shelf else []
-        self.about.value += "" if own else html.no_images(viewer)
-        self.shelves = own + viewing.other_shelves(self.source)
-        self._offer(self.shelf, [(each.title, n) for n, each in enumerate(self.shelves)])
-        _show(self.shelf, bool(self.shelves))
-        if picture:
-            # What another model's shelf said of it is not so of this one's.
-            self.picture = picture._replace(kind="")
+        own = [viewer.own_images] if viewer.own_images else []
+        self.collections = own + viewing.other_sets(self.source)
+        self._offer(self.collection, [(each.title, n) for n, each in enumerate(self.collections)])
+        _show(self.collection, bool(self.collections))
+        if image:
+            # Another model was trained on other images.
+            self.image = image._replace(kind="", seen=False)
             self._answer()
 
     def _forget(self):
-        """Show no answer: the one that is there belongs to another picture or model."""
+        """Remove the answer, which belongs to another image or model."""
         _show(self.answer, False)
-        self.picture = self.pixels = self.heat = None
+        self.image = self.pixels = self.heat = None
 
     # The image
 
-    @_told
-    def _choose_shelf(self):
-        if self.shelf.value is None:
+    @_on_click
+    def _choose_collection(self):
+        if self.collection.value is None:
             return
-        kinds = self.shelves[self.shelf.value].table["kind"]
+        kinds = self.collections[self.collection.value].table["kind"]
         counts = kinds.value_counts()
         self._offer(self.kind, [(f"{kind} ({counts[kind]})", kind) for kind in dict.fromkeys(kinds)])
         _show(self.kind, True)
         _show(self.path, False)
 
-    @_told
+    @_on_click
     def _choose_kind(self):
         if self.kind.value is None:
             return
-        table = self.shelves[self.shelf.value].table
+        table = self.collections[self.collection.value].table
         self._offer(self.path, list(table.loc[table["kind"] == self.kind.value, "path"]))
         _show(self.path, True)
 
-    @_told
+    @_on_click
     def _open_path(self):
         self._forget()
         if self.path.value is not None:
-            self.picture = self.shelves[self.shelf.value].open(self.path.value)
+            self.image = self.collections[self.collection.value].open(self.path.value)
             self._answer()
 
-    @_told
+    @_on_click
     def _open_upload(self):
-        chosen = self.chooser
+        file = self.chooser
         self._forget()
         with self._quietly():  # so that the same image of a set can be chosen after it
             self.path.value = None
         self._say("Reading the file…")
-        if chosen.size > viewing.MAX_UPLOAD_BYTES:
-            raise viewing.too_large(chosen.name, chosen.size)
-        if len(chosen.content) != chosen.size:
-            raise DataError(
-                f"{viewing.printable(chosen.name)}: expected {chosen.size} bytes, received {len(chosen.content)}; choose it again"
-            )
-        self.picture = viewing.open_upload(chosen.name, chosen.content)
+        if file.size > viewing.MAX_UPLOAD_BYTES:
+            raise viewing.too_large(file.name, file.size)
+        if len(file.content) != file.size:
+            name = viewing.printable(file.name)
+            raise DataError(f"{name}: expected {file.size} bytes, received {len(file.content)}; choose it again")
+        self.image = viewing.open_upload(file.name, file.content)
         self._answer()
 
     # The answer
 
     def _answer(self):
         if self.viewer is None:
-            raise DataError(f"{self.picture.name}: expected a model to show it to; choose one above")
+            raise DataError(f"{self.image.name}: expected a model to classify it; choose one above")
         if self._loading.is_alive():
             self._say("Loading TensorFlow…")
             self._loading.join()
-        self._say("Asking the model…")
+        self._say("Computing the prediction…")
         viewer, self.warning.value, self.near.value = self.viewer, "", ""
-        self.pixels = viewer.pixels(self.picture)
-        said = viewer.probabilities(self.pixels)
-        self.result.value = html.probabilities(self.picture, viewer.classes, said)
+        self.pixels = viewer.pixels(self.image)
+        probabilities = viewer.probabilities(self.pixels)
+        self.result.value = html.probabilities(self.image, viewer.classes, probabilities)
         with self._quietly():
-            self.explained.value = int(said.argmax())
+            self.explained.value = int(probabilities.argmax())
         self._explain_now()
         _show(self.answer, True)
         if viewer.dataset is not None:
             self._say("Comparing it with the training images…")
-            self.warning.value, self.near.value = html.neighbours(viewer, self.picture)
+            self.warning.value, self.near.value = html.neighbours(viewer, self.image)
 
     def _explain_now(self):
         if self.pixels is not None and self.explained.value is not None:
@@ -318,16 +281,16 @@ class Program:
 
         if self.heat is None:
             return
-        laid = gradcam.overlay(self.pixels, self.heat, self.strength.value / 100)[0]
-        self.pictures.value = html.pictures(
-            self.viewer, self.picture, self.pixels[0], laid, self.explained.value, bool(self.heat.any())
+        overlay = gradcam.overlay(self.pixels, self.heat, self.strength.value / 100)[0]
+        self.images.value = html.heat_map(
+            self.viewer, self.image, self.pixels[0], overlay, self.explained.value, not self.heat.any()
         )
 
-    _explain, _draw = _told(_explain_now), _told(_draw_now)
+    _explain, _draw = _on_click(_explain_now), _on_click(_draw_now)
 
     # Nothing trained yet
 
-    @_told
+    @_on_click
     def _train_first(self):
         from brainlib.study.study import Study
         from brainlib.trials import run
@@ -336,19 +299,27 @@ class Program:
             return
         self.train.disabled = True
         try:
-            self._moved(0, "Drawing phantoms and loading TensorFlow…")
-            study = Study("jardim", **(_FIRST.model_dump() | {"arms": ["cnn"], "out": str(self.store.parent)}))
+            self._progress(0, "Drawing phantoms and loading TensorFlow…")
+            study = Study("jardim", profile="demo", data=PHANTOMS, arms=["cnn"], out=str(self.store.parent))
             (final,) = [trial for trial in study.trials() if trial.stage == "final"]
             data = study.dataset
             self._loading.join()
-            self._moved(0, "Training: the first epoch takes the longest…")
-            run.run_trials([final], data, self.store, log=lambda line: None, on_progress=self._moved)
+            self._progress(0, "Training: the first epoch takes the longest…")
+            run.run_trials([final], data, self.store, log=lambda line: None, on_progress=self._progress)
         finally:
             self.train.disabled = False
         self._list_models(final.key)
 
-    def _moved(self, fraction: float, line: str) -> None:
+    def _progress(self, fraction: float, line: str) -> None:
         self.status.value = html.progress(fraction, line)
+
+
+def _label(stored):
+    try:
+        apart = ", duplicates kept apart" if stored.trial["split"]["by"] == "group" else ""
+        return f"{stored.name}: {stored.trained_on}{apart}"
+    except (BrainlibError, KeyError, TypeError):  # of another version; choosing it says what is wrong
+        return stored.name
 
 
 def _load_tensorflow():
@@ -360,7 +331,7 @@ def _heading(text):
 
 
 def _dropdown(description):
-    return widgets.Dropdown(description=description, style={"description_width": "7rem"})
+    return widgets.Dropdown(description=description, style={"description_width": "10rem"})
 
 
 def _show(widget, wanted):

@@ -37,7 +37,7 @@ def test_marks_lie_at_the_accuracies_and_the_alternative_text_states_them():
     assert intervals[:2] == [(0.8, 0.95), (0.6, 0.8)]
     # All of it lies on the axis, from the interval's lower limit, 60 %, to 100 %.
     assert axes.get_xlim() == (0.6, 1)
-    first, second = plot.alt.split("; ")
+    first, second = plot.alt.replace("\N{NO-BREAK SPACE}", " ").split("; ")
     assert first.endswith(
         "printed 95.00 %, this run 90.00 % (80.00 to 95.00), without duplicates 70.00 % (60.00 to 80.00)"
     )
@@ -47,7 +47,7 @@ def test_marks_lie_at_the_accuracies_and_the_alternative_text_states_them():
 
 def test_an_accuracy_without_an_interval_has_a_marker_alone():
     plot = forest(rows(claim(reproduced=FOUND | {"low": None, "high": None}, clean=None)))
-    assert marks(plot, "o") == [0.9] and "this run 90.00 %." in plot.alt
+    assert marks(plot, "o") == [0.9] and "this run 90.00\N{NO-BREAK SPACE}%." in plot.alt
 
 
 @pytest.mark.parametrize(

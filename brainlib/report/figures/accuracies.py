@@ -16,6 +16,7 @@ from brainlib.errors import PaperError
 from brainlib.papers.printed import printed_number
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
+from brainlib.report.table import PERCENT
 from brainlib.study.records import Claim, PaperResult
 
 _SERIES = ("printed", "this run, 95 % interval", "without duplicates, 95 % interval")
@@ -94,14 +95,14 @@ def forest(rows: Sequence[Row], title: str = "") -> Plot:
     black, red, blue = "0.1", *(sns.color_palette("colorblind")[n] for n in (3, 0))
     described, lowest = [], 1.0
     for y, row in enumerate(rows):
-        values = [f"printed {_percent(row.printed)}"]
+        values = [f"printed {PERCENT.text(row.printed)}"]
         for name, score, height, colour, fill in (
             ("this run", row.claim.reproduced, y - 0.14, black, black),
             ("without duplicates", row.claim.clean, y + 0.22, blue, "white"),
         ):
             value, low, high = _limits(score)
             _mark(axes, height, value, low, high, colour, fill)
-            values += [f"{name} {_percent(value)}{_between(low, high)}"] if not math.isnan(value) else []
+            values += [f"{name} {PERCENT.text(value, low, high)}"] if not math.isnan(value) else []
             lowest = min(lowest, row.printed, np.nan_to_num(low, nan=1), np.nan_to_num(value, nan=1))
         axes.plot(row.printed, y - 0.14, "D", mfc="none", mec=red, mew=1.6, ms=8, clip_on=False)
         described.append(f"{row.paper}, {row.name}: {', '.join(values)}")
@@ -136,14 +137,6 @@ def _limits(score) -> tuple[float, float, float]:
     """Value and limits of a score of the run; nan where there is none."""
     found = (score.value, score.low, score.high) if score else (None,) * 3
     return tuple(math.nan if each is None else each for each in found)
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
-
-
-def _between(low: float, high: float) -> str:
-    return "" if math.isnan(low) or math.isnan(high) else f" ({100 * low:.2f} to {100 * high:.2f})"
 
 
 def _name(result: PaperResult, claim: Claim) -> str:

@@ -1,0 +1,133 @@
+"""The trained models that a store keeps: listed by their facts alone, found by key or name.
+
+A list reads one small JSON file a model. Tables and weights are read, and verified, by `store` once a
+model has been chosen.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from brainlib.data.registry import info_of
+from brainlib.errors import UsageError
+from brainlib.papers.loading import load_paper
+
+FACTS, MODEL = "trial.json", "model.keras"
+_MOST_NAMED = 12  # models that an error message lists
+
+
+class Stored(NamedTuple):
+    """A trained model of a store: its key, and the facts that were stored with it."""
+
+    key: str
+    facts: dict
+
+    @property
+    def trial(self) -> dict:
+        """The fields of its `Trial`, as stored."""
+        return self.facts["trial"]
+
+    @property
+    def name(self) -> str:
+        """The name of its trial, such as "jardim cnn final"."""
+        return " ".join(filter(None, (self.trial[part] for part in ("paper", "scenario", "arm", "stage"))))
+
+    @property
+    def conditions(self) -> tuple[str, ...] | None:
+        """Why its scores are not comparable with the paper's; None where that was not recorded."""
+        found = self.trial.get("conditions")
+        return None if found is None else tuple(found)
+
+    @property
+    def set(self) -> str:
+        """The name of the data set that it was trained on."""
+        return (self.facts.get("data") or {}).get("set") or load_paper(self.trial["paper"]).data.set.value
+
+    @property
+    def trained_on(self) -> str:
+        """What it was trained on, in a few words."""
+        title = info_of(self.set).title
+        return f"phantoms in the layout of {title}" if self.phantom else title
+
+    @property
+    def phantom(self) -> bool | None:
+        """Whether it was trained on phantoms; None where that was not recorded."""
+        return (self.facts.get("data") or {}).get("phantom")
+
+
+def stored_models(folder: Path) -> list[Stored]:
+    """List the trained models of a store by name; facts that cannot be read are left out.
+
+    Nothing is verified, and no table is opened.
+    """
+    found = []
+    for path in Path(folder).glob(f"trials/*/{MODEL}"):
+        try:
+            each = Stored(path.parent.name, json.loads(path.with_name(FACTS).read_bytes()))
+            if "." not in each.key:  # else unfinished or set aside
+                found.append((each.name, each.key, each))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+    return [each for *_, each in sorted(found, key=lambda row: row[:2])]
+
+
+def find_model(folder: Path, wanted: str) -> Stored:
+    """Find the one model whose key begins with a text, or whose name is this text.
+
+    Parameters
+    ----------
+    folder : Path
+        The store.
+    wanted : str
+        The first digits of a key, or a name such as "jardim cnn final".
+
+    Raises
+    ------
+    UsageError
+        There is none, or several.
+    """
+    every = stored_models(folder)
+    found = [each for each in every if wanted and (each.key.startswith(wanted) or each.name == wanted)]
+    if len(found) == 1:
+        return found[0]
+    listed = "; ".join(f"{each.key[:8]} {_described(each)}" for each in (found or every)[:_MOST_NAMED])
+    more = len(found or every) - _MOST_NAMED
+    raise UsageError(
+        f"{wanted}: expected the key or the name of one trained model, received one of "
+        f"{'several' if found else 'none'}; the store has {listed or 'none: run a notebook first'}"
+        + (f" and {more} more" if more > 0 else "")
+    )
+
+
+def final_predictions(trial: dict, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Select the predictions after the last phase, and mark leaked test images.
+
+    Parameters
+    ----------
+    trial : dict
+        The fields of a `Trial`, as stored.
+    predictions : DataFrame
+        As stored; see `TrialResult`.
+
+    Returns
+    -------
+    DataFrame
+        With a column ``leaked``: whether it is a test image that has a duplicate among the training images.
+    """
+    last = predictions[predictions["phase"] == trial["phases"][-1]["name"]]
+    trained = last.loc[last["part"] == "train", "group"]
+    return last.assign(leaked=(last["part"] == "test") & last["group"].isin(trained))
+
+
+def _described(stored):
+    trial = stored.trial
+    images = trial["split"]["images"] or "all"
+    backbone = trial["model"]["backbone"] or "no backbone"
+    return (
+        f"{stored.name} ({backbone}, {images} images of {trial['size']} pixels, split by "
+        f"{trial['split']['by']}, seed {trial['seed']})"
+    )
