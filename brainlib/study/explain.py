@@ -70,8 +70,8 @@ def _examples(results, scenario):
     classes = results.study.paper.scenario(scenario)
     right = {}
     for name in results.study.arms:
-        table = results.called(name, "test", scenario)
-        right[name] = table[table["called"] == table["label"]]
+        table = results.predicted(name, "test", scenario)
+        right[name] = table[table["predicted"] == table["label"]]
     shared = set.intersection(*(set(table["path"]) for table in right.values()))
     kinds = {label: label for label in classes.classes}
     if classes.positive:

@@ -107,10 +107,10 @@ def on_images(results: Results, scenario: str = "", phase: str = "") -> list[Arm
     arms = [arm for arm in study.arms if not phase or phase in [each.name for each in study.paper.arms[arm].phases]]
     positive = study.paper.scenario(scenario).positive
     for first, second in itertools.combinations(arms, 2):
-        a, b = (results.called(arm, "test", scenario, phase).set_index("path") for arm in (first, second))
+        a, b = (results.predicted(arm, "test", scenario, phase).set_index("path") for arm in (first, second))
         b = b.loc[a.index]
         truth = a["label"]
-        tests = {"accuracy": comparisons.mcnemar(a["called"] == truth, b["called"] == truth)}
+        tests = {"accuracy": comparisons.mcnemar(a["predicted"] == truth, b["predicted"] == truth)}
         if positive:
             column = f"p_{positive}"
             is_positive = (truth == positive).to_numpy()

@@ -1,15 +1,15 @@
-"""What a study's trained models said, and the scores that follow from it.
+"""Stored predictions of a study's trained models, and the scores that follow from them.
 
-`Results` holds the trained trials of one paper and answers from their stored predictions. A score
-is asked for by the same `paper.Metric` that a claim names it with, so that a printed number and
-its reproduction cannot be about different things.
+`Results` holds the trained trials of one paper and computes everything from their stored predictions. A score is asked
+for by the same `Metric` that a claim names it with, so that a printed number and its reproduction are of one kind.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
@@ -32,14 +32,19 @@ T = TypeVar("T")
 class Results:
     """The trained trials of a study.
 
-    In what follows ``stage`` is "fold k", "folds", "validation" or "test"; ``scenario`` is "" in a
-    paper without scenarios; ``phase`` is the name of a phase of training, "" for the last one.
+    Methods take an ``arm``; a ``stage``, which is "fold 1" ..., "folds", "validation" or "test"; a ``scenario``, "" in
+    a paper without scenarios; and a ``phase`` of training by its name, "" for the last one.
 
     Parameters
     ----------
     study : Study
     trials : dict of TrialResult
         By (scenario, arm, stage), stages being "fold 1" ... and "final".
+
+    Attributes
+    ----------
+    folds : list of str
+        Stages of cross-validation: "fold 1", ...
     """
 
     def __init__(self, study: Study, trials: dict[tuple[str, str, str], TrialResult]):
@@ -56,7 +61,7 @@ class Results:
 
     @cached_property
     def repeats(self) -> list[Results]:
-        """Results of the study's other seeds, trained where they are not stored yet; [] if it has one seed."""
+        """Results of the study's other seeds, trained unless they are stored; [] if it has one seed."""
         options = self.study.options
         found = []
         with progress.shown(f"{options.seeds - 1} more seeds") as on_progress:
@@ -68,36 +73,39 @@ class Results:
 
     @cached_property
     def retrained(self) -> Results | None:
-        """Results with duplicates kept apart, trained where they are not stored yet; None unless `retrain` is chosen."""
+        """Results with duplicates kept apart, trained unless they are stored; None without the option `retrain`."""
         return self.study.duplicates_apart().run() if self.study.options.retrain else None
 
     def trial(self, arm: str, stage: str = "test", scenario: str = "") -> TrialResult:
-        """The trained model whose predictions are judged in a stage."""
+        """Return the trained model that is evaluated in a stage."""
         return self.trials[scenario, arm, stage if stage in self.folds else "final"]
 
     def predictions(self, arm: str, stage: str, scenario: str = "", phase: str = "") -> pd.DataFrame:
-        """What an arm said of the images of one stage (not "folds"), each with its group of copies."""
+        """Return an arm's predictions for the images of one stage (not "folds").
+
+        Returns
+        -------
+        DataFrame
+            One row an image: path (from the root of the data set), label, part, group (duplicate group), phase, and
+            ``p_CLASS`` for each class, probabilities that sum to 1.
+        """
         part = "validation" if stage in self.folds else stage
         epoch = self.study.paper.protocol.epoch.value
         return self._grouped(self.trial(arm, stage, scenario).judged(part, phase, epoch))
 
     def _grouped(self, table):
-        # Stored predictions know the groups of the audit of their day.
+        # A trial stores the groups of the audit that it was trained with.
         groups = table["path"].map(self.study.groups)
         return table.assign(group=groups) if groups.notna().all() else table
 
     def estimate(self, arm: str, stage: str, metric: Metric | str, scenario: str = "", phase: str = "") -> Estimate:
-        """A score with its 95 % interval.
+        """Compute a score with its 95 % interval.
 
         Parameters
         ----------
         arm, stage, scenario, phase : str
         metric : Metric or str
             Any but the t-test and the number of images; a name alone stands for the plain score.
-
-        Returns
-        -------
-        Estimate
         """
         metric = _metric(metric)
         place = (arm, stage, metric, scenario, phase)
@@ -112,14 +120,14 @@ class Results:
             mean = sum(seconds) / len(seconds)
             return Estimate(mean, interval.low, interval.high, 0, interval.method)
         if metric.over == "epochs":
-            column = {"training_seconds": "seconds", "training_loss": "loss"}
-            column = column.get(metric.name, f"val_{metric.name}")
+            columns = {"training_seconds": "seconds", "training_loss": "loss"}
+            column = columns.get(metric.name, f"val_{metric.name}")
             values = self.trial(arm, stage, scenario).curve(phase)[column]
             method = "mean over the epochs of one model, no interval"
             return Estimate(float(values.mean()), math.nan, math.nan, len(values), method)
-        classes = self.study.paper.scenario(scenario)
         if metric.name in ("count", "errors"):
             return self._counted(arm, stage, metric, scenario, phase)
+        classes = self.study.paper.scenario(scenario)
         return estimates.fold_estimate(
             metric.name,
             "value" if metric.over == "comparison" else metric.over,
@@ -132,7 +140,7 @@ class Results:
         )
 
     def score(self, metric: str, table: pd.DataFrame, scenario: str = "", grouped: bool = False) -> Estimate:
-        """A plain score of some of the predictions, with its 95 % interval; see `estimates.estimate`."""
+        """Compute a plain score of some predictions, with its 95 % interval; see `estimates.estimate`."""
         classes = self.study.paper.scenario(scenario)
         return estimates.estimate(
             metric,
@@ -145,7 +153,7 @@ class Results:
         )
 
     def _counted(self, arm, stage, metric, scenario, phase):
-        """Images of a class that were given one class, or any but their own."""
+        """Count the images of a class that are predicted as one class, or as any but their own."""
         row = self.confusion(arm, stage, scenario, phase).loc[metric.label]
         n = int(row.sum())
         k = int(row[metric.predicted or metric.label])
@@ -157,27 +165,43 @@ class Results:
 
     @property
     def threshold(self) -> float | None:
-        """Of the positive class's probability; None for the most probable class."""
+        """Threshold on the probability of the positive class; None: the most probable class is predicted."""
         threshold = self.study.paper.protocol.threshold
         return threshold.value if threshold else None
 
     def confusion(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
-        """Counts of images, rows true by columns predicted."""
+        """Count images by true class (rows) and predicted class (columns)."""
         return metrics.confusion(*self._decided(arm, stage, scenario, phase))
 
     def per_class(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
-        """Scores and support of each class, and their averages; see `metrics.per_class`."""
+        """Compute scores and support of each class, and their averages; see `metrics.per_class`."""
         table, classes, _, threshold = self._decided(arm, stage, scenario, phase)
         return metrics.per_class(table, classes, threshold)
 
     def collapsed(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> str | None:
-        """The class that a model gives to every image, if it does; see `metrics.collapsed`."""
+        """Return the class that is predicted for every image, None where there are several; see `metrics.collapsed`."""
         return metrics.collapsed(*self._decided(arm, stage, scenario, phase))
 
-    def called(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
-        """Predictions with the class that each image was given, in the column "called"."""
+    def predicted(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
+        """Return `predictions` with the predicted class in the column "predicted"."""
         decided = self._decided(arm, stage, scenario, phase)
-        return decided[0].assign(called=metrics.predicted_labels(*decided))
+        return decided[0].assign(predicted=metrics.predicted_labels(*decided))
+
+    def errors(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
+        """List the images whose predicted class is wrong.
+
+        Returns
+        -------
+        DataFrame
+            One row an image: file (absolute path), path (from the root of the data set), label, predicted, and
+            ``p_CLASS`` for each class, probabilities.
+        """
+        table = self.predicted(arm, stage, scenario, phase)
+        wrong = table[table["predicted"] != table["label"]].reset_index(drop=True)
+        root = Path(self.study.dataset.root).absolute()
+        probabilities = [f"p_{name}" for name in self.study.paper.scenario(scenario).classes]
+        files = [str(root / path) for path in wrong["path"]]
+        return wrong.assign(file=files)[["file", "path", "label", "predicted", *probabilities]]
 
     def _decided(self, arm, stage, scenario, phase):
         classes = self.study.paper.scenario(scenario)
@@ -185,7 +209,7 @@ class Results:
         return table, classes.classes, classes.positive, self.threshold
 
     def calibration(self, arm: str, scenario: str = "") -> Calibration:
-        """How far an arm's probabilities of the images held out are from frequencies."""
+        """Compare an arm's probabilities for the images held out with the frequencies of the classes."""
         classes, seed = self.study.paper.scenario(scenario).classes, self.study.options.seed
         return self.once(
             ("calibration", arm, scenario),
@@ -193,19 +217,19 @@ class Results:
         )
 
     def histories(self, arm: str) -> dict[str, pd.DataFrame]:
-        """Learning curves of an arm's folds, by name."""
+        """Return the learning curves of an arm's folds, by name; columns as in `TrialResult.history`."""
         return {fold: self.trial(arm, fold).history for fold in self.folds}
 
     def history(self, arm: str, scenario: str = "") -> pd.DataFrame:
-        """Learning curve of an arm's final model, through all its phases."""
+        """Return the learning curve of an arm's final model, through all its phases."""
         return self.trial(arm, "test", scenario).history
 
     def test_predictions(self, scenario: str = "", phase: str = "") -> dict[str, pd.DataFrame]:
-        """What each arm's final model said of the images held out, by the arm's title."""
+        """Return each final model's predictions for the images held out, by title of the arm."""
         return {self.study.title(arm): self.predictions(arm, "test", scenario, phase) for arm in self.study.arms}
 
-    def test_estimates(self, metrics, scenario: str = "") -> dict[str, dict[str, Estimate]]:
-        """Scores on the images held out, by title of the arm and name of the metric."""
+    def test_estimates(self, metrics: Sequence[Metric | str], scenario: str = "") -> dict[str, dict[str, Estimate]]:
+        """Compute scores on the images held out, by title of the arm and name of the metric."""
         return {
             self.study.title(arm): {
                 metric_name(metric): self.estimate(arm, "test", metric, scenario) for metric in metrics
@@ -213,8 +237,8 @@ class Results:
             for arm in self.study.arms
         }
 
-    def test_printed(self, metrics, scenario: str = "") -> dict[str, dict[str, float]]:
-        """What the paper prints for the same scores, as fractions."""
+    def test_printed(self, metrics: Sequence[Metric | str], scenario: str = "") -> dict[str, dict[str, float]]:
+        """Return the printed values of the same scores, as fractions, where there are any."""
         found = {
             arm: {metric_name(m): self.printed(arm, "test", m, scenario) for m in metrics} for arm in self.study.arms
         }
@@ -223,7 +247,7 @@ class Results:
     def printed(
         self, arm: str, stage: str, metric: Metric | str, scenario: str = "", phase: str = ""
     ) -> Printed | None:
-        """What the paper prints for a score, where it does.
+        """Return the printed number of a score; None where there is none.
 
         Of several claims the most precise; of these, that of a table before that of the text.
         """
@@ -240,22 +264,23 @@ class Results:
         return best and best[1]
 
     def fold_values(self, arm: str, metric: str) -> list[float]:
-        """A score of an arm in each fold."""
+        """Return a score of an arm in each fold, fractions as floats."""
         return [self.estimate(arm, fold, metric).value for fold in self.folds]
 
     def printed_folds(self, arm: str, metric: str) -> list[float]:
-        """What the paper prints for each fold; nan where it does not."""
+        """Return the printed score of each fold; nan where there is none."""
         found = [self.printed(arm, fold, metric) for fold in self.folds]
         return [printed.value if printed else math.nan for printed in found]
 
 
 class WithoutDuplicates(Results):
-    """The same trained models, judged without the images that have a copy in their training part."""
+    """The same trained models, evaluated without the images that have a duplicate in their training part."""
 
     def __init__(self, results: Results):
         super().__init__(results.study, results.trials)
 
     def predictions(self, arm: str, stage: str, scenario: str = "", phase: str = "") -> pd.DataFrame:
+        """Return the predictions for the images that have no duplicate in training."""
         table = super().predictions(arm, stage, scenario, phase)
         trained = self._grouped(self.trial(arm, stage, scenario).part("train"))
         return table[~table["group"].isin(trained["group"])]
@@ -264,7 +289,7 @@ class WithoutDuplicates(Results):
         try:
             return super()._estimate(*place)
         except DataError:  # nothing is left
-            return Estimate(math.nan, math.nan, math.nan, 0, "no image without a copy in training")
+            return Estimate(math.nan, math.nan, math.nan, 0, "no image without a duplicate in training")
 
 
 def _metric(metric):
@@ -272,19 +297,19 @@ def _metric(metric):
 
 
 def metric_name(metric: Metric | str) -> str:
-    """What tables call a score: with its class or its average."""
+    """Name a score in tables: with its class or its average."""
     metric = _metric(metric)
     over = "" if metric.over in ("value", "comparison") else f"{metric.over} of "
     if metric.over == "epochs":
         over = "mean over epochs of "
-    said = {
+    names = {
         "t_test.t": "t of the t-test",
         "t_test.p": "p of the t-test",
         "training_seconds": "training time (s)",
         "training_loss": "training loss",
-        "count": f"{metric.label} called {metric.predicted or metric.label}",
-        "errors": f"{metric.label} called otherwise",
+        "count": f"{metric.label} predicted as {metric.predicted or metric.label}",
+        "errors": f"{metric.label} misclassified",
     }
-    name = said.get(metric.name, metric.name)
+    name = names.get(metric.name, metric.name)
     what = metric.average or (None if metric.name in ("count", "errors") else metric.label)
     return f"{over}{name} ({what})" if what else f"{over}{name}"

@@ -171,7 +171,7 @@ class Study:
         return (*conditions.of_study(self), *self.dataset.differences)
 
     def not_run(self) -> tuple[str, ...]:
-        """What of the paper this run leaves out: "arm vgg16", "scenario glioma"."""
+        """List what of the paper this run leaves out: "arm vgg16", "scenario glioma"."""
         left = [f"arm {arm}" for arm in self.paper.arms if arm not in self.arms]
         return (*left, *(f"scenario {s}" for s in self.paper.scenarios if s not in self.scenarios))
 

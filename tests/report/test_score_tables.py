@@ -116,7 +116,7 @@ def test_counts_of_the_confusion_matrix_stand_beside_those_of_the_text(tmp_path)
     rows = table.frame
     own = rows["arm"] == "ResNet-50"
     for _, row in rows[own].iterrows():
-        label, predicted = row["images"].split(" called ")
+        label, predicted = row["images"].split(" predicted as ")
         wrong = sum(k for other, k in counts[label].items() if other != label)
         expected = wrong if predicted == "otherwise" else counts[label].get(predicted, 0)
         assert row["this run"] == expected

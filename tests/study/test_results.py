@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from made_up import result
 
 from brainlib.errors import UsageError
 from brainlib.study import explain
+from brainlib.study.results import Results
 
 
 def test_confusion_is_rows_true_by_columns_predicted(jardim):
@@ -64,3 +68,29 @@ def test_grad_cam_of_a_model_that_is_never_right_is_refused(jardim, monkeypatch)
         jardim.trials["", arm, "final"] = result(trial, (0, 5, 5, 0))
     with pytest.raises(UsageError, match="no held-out image right"):
         explain.grad_cam_rows(jardim)
+
+
+def test_the_images_that_a_model_got_wrong_can_be_listed(jardim):
+    wrong = jardim.errors("transfer")
+    # 5 tumours are missed and 7 images without a tumour are predicted as one; see conftest.
+    assert list(wrong["label"]) == ["yes"] * 5 + ["no"] * 7
+    assert list(wrong["predicted"]) == ["no"] * 5 + ["yes"] * 7
+    assert list(wrong["path"][:2]) == ["test/292.png", "test/293.png"]
+    assert wrong["file"][0] == str((jardim.study.dataset.root / "test/292.png").absolute())
+    assert wrong["p_yes"][0] == pytest.approx(0.1)
+    assert len(jardim.errors("transfer", "fold 1")) == 14
+
+
+def test_scores_of_folds_are_floats(jardim):
+    assert jardim.fold_values("cnn", "accuracy") == pytest.approx([0.98, 0.975, 0.97])
+
+
+def test_what_is_computed_once_is_kept_with_the_results_and_not_beyond_them(jardim):
+    calls = []
+    assert [jardim.once("key", lambda: calls.append(1) or 7) for _ in range(2)] == [7, 7] and calls == [1]
+    other = Results(jardim.study, jardim.trials)
+    assert other.estimate("cnn", "test", "accuracy") is other.estimate("cnn", "test", "accuracy")
+    known = weakref.ref(other)
+    del other
+    gc.collect()
+    assert known() is None

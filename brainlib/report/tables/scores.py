@@ -181,8 +181,8 @@ def missed_tumours(results: Results, scenario: str = "") -> Table:
     normal, rows = results.study.paper.data.normal, []
     for arm in results.study.arms:
         for phase in results.study.paper.arms[arm].phases:
-            table = results.called(arm, "test", scenario, phase.name)
-            tumour, negative = table["label"] != normal, table["called"] == normal
+            table = results.predicted(arm, "test", scenario, phase.name)
+            tumour, negative = table["label"] != normal, table["predicted"] == normal
             rows.append(
                 {
                     "arm": results.study.title(arm),
