@@ -1,19 +1,20 @@
-"""Who trains, who validates, who is tested: seeded divisions of a table of images.
+"""Seeded splits of a table of images into training, validation and test parts.
 
-A split is data (`Split`), so that a trial can be hashed, stored and repeated. `assign` turns it
-into one word an image: "train", "validation", "test", or "" for an image that the trial leaves
-out. Splitting is done by scikit-learn; by image, as most papers do, or by group of copies, so
-that two copies of a picture never stand on both sides.
+A split is data (`Split`), so that a trial can be hashed, stored and repeated. `assign` turns it into one word an
+image: "train", "validation", "test", or "" for an image that the trial does not use. scikit-learn draws single
+images, as most papers do, or whole groups of duplicates, so that no image has a duplicate in another part.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from sklearn.model_selection import (
     GroupKFold,
-    GroupShuffleSplit,
     KFold,
     StratifiedGroupKFold,
     StratifiedKFold,
@@ -23,6 +24,7 @@ from sklearn.model_selection import (
 from brainlib.errors import UsageError
 
 TRAIN, VALIDATION, TEST, UNUSED = "train", "validation", "test", ""
+_MOST_FOLDS = 20  # that a stratified hold-out of groups is joined of: a share is met to within 1/40
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,15 @@ class Split:
     stratified : bool
         Whether each part keeps the class proportions of the whole.
     by : {"image", "group"}
-        Whether single images or whole groups of copies are drawn.
+        Whether single images or whole groups of duplicates are drawn. Whole groups cannot meet a share exactly:
+        the part gets as near to it as they allow.
     images : int
         How many images to use, drawn evenly from the classes; 0 for all of them.
     seed : int
         Seed of the draw.
     leakage : {"refused", "as_published"}
-        What happens when copies of a picture stand in two parts: an error, or nothing, because a
-        protocol is repeated as it was published.
+        What happens when duplicates stand in two parts: an error, or nothing, because a protocol is
+        repeated as it was published.
     """
 
     holdout: float = 0.2
@@ -90,6 +93,20 @@ class Split:
         if self.leakage not in ("refused", "as_published"):
             raise UsageError(f"leakage is 'refused' or 'as_published'; received '{self.leakage}'")
 
+    @property
+    def revision(self) -> int:
+        """Part of a trial's key: 2 where a hold-out by group is drawn in another way than at first, else 1.
+
+        At first a stratified one held out 1/k of the images, whatever share was asked for, and another one a
+        share of the groups. What is held out has not changed where the share is 1/k.
+        """
+        total = self.holdout + self.validation
+        if self.by == "image" or self.published or total == 0:
+            return 1
+        shares = [total, self.holdout / total] if self.validation else [total]
+        exact = all(share == 0 or abs(share * round(1 / share) - 1) < 1e-9 for share in shares)
+        return 1 if self.stratified and exact else 2
+
 
 def assign(labels, groups, split: Split, published=None) -> np.ndarray:
     """Give every image its part.
@@ -99,11 +116,11 @@ def assign(labels, groups, split: Split, published=None) -> np.ndarray:
     labels : array of shape (n,)
         Class of each image.
     groups : array of shape (n,)
-        Group of each image: copies, or images of one patient, that must not be divided.
+        Group of each image: duplicates, or images of one patient, that must not be divided.
     split : Split
     published : array of shape (n,), optional
         The part of each image in the published set, "train" or "test"; read only when
-        ``split.published``. By group, training images with a copy in that test part are left out.
+        ``split.published``. By group, training images with a duplicate in that test part are left out.
 
     Returns
     -------
@@ -152,13 +169,14 @@ def _refuse_leakage(parts, groups):
     split = len(pairs) - len({group for group, _ in pairs})
     if split:
         raise UsageError(
-            f"expected a split that keeps copies together, received one with {split} groups in two "
+            f"expected a split that keeps duplicates together, received one with {split} groups in two "
             "parts; split by 'group', or say leakage='as_published' to repeat a published protocol"
         )
 
 
 def used(labels, split: Split, published=None) -> np.ndarray:
-    """Positions of the images that a split uses at all, ascending; as in `assign`."""
+    """Find the positions of the images that a split uses at all, ascending; parameters as in `assign`."""
+    labels = np.asarray(labels)
     if not split.published:
         return choose_images(labels, split.images, split.seed)
     published = np.asarray(published)
@@ -245,16 +263,34 @@ def _hold_out(rows, labels, groups, share, split):
             stratify=labels[rows] if split.stratified else None,
         )
     elif split.stratified:
-        # One fold of a k-fold with k = 1/share is the stratified, group-wise hold-out.
-        k = max(2, round(1 / share))
-        folds = StratifiedGroupKFold(k, shuffle=True, random_state=split.seed)
-        rest, held = next(folds.split(rows, labels[rows], groups[rows]))
-        rest, held = rows[rest], rows[held]
+        held = _stratified_groups(labels[rows], groups[rows], share, split.seed)
+        rest, held = rows[~held], rows[held]
     else:
-        draw = GroupShuffleSplit(1, test_size=share, random_state=split.seed)
-        rest, held = next(draw.split(rows, groups=groups[rows]))
-        rest, held = rows[rest], rows[held]
+        held = _groups(groups[rows], share, split.seed)
+        rest, held = rows[~held], rows[held]
     return np.sort(rest), np.sort(held)
+
+
+def _stratified_groups(labels, groups, share, seed):
+    """Hold out whole groups in the proportion of the classes: bool (n,). The share is m/k: m of k folds."""
+    smallest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
+    part = Fraction(share).limit_denominator(max(2, round(1 / share), min(_MOST_FOLDS, smallest)))
+    folds = StratifiedGroupKFold(part.denominator, shuffle=True, random_state=seed)
+    held = np.zeros(len(labels), bool)
+    for _, fold in itertools.islice(folds.split(labels, labels, groups), part.numerator):
+        held[fold] = True
+    return held
+
+
+def _groups(groups, share, seed):
+    """Hold out groups in random order until the share of images is as near as it gets: bool (n,)."""
+    number, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
+    if len(sizes) < 2:
+        raise ValueError("all images are of one group")
+    order = np.random.RandomState(seed).permutation(len(sizes))
+    wanted = math.ceil(round(share * len(groups), 9))
+    count = 1 + np.argmin(np.abs(np.cumsum(sizes[order])[:-1] - wanted))
+    return np.isin(number, order[:count])
 
 
 def _folds(rows, labels, groups, split):

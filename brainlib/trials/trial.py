@@ -113,6 +113,8 @@ class Trial:
         spec["watched"] = spec.pop("monitored")  # its name in the keys of stored results
         # The bytes of a weights file matter, not where it lies; refusing a split changes none.
         del spec["weights"]["file"], spec["split"]["leakage"]
+        if self.split.revision > 1:
+            spec["split"]["revision"] = self.split.revision
         if not self.groups:
             del spec["groups"]
         spec["recipe"] = [RECIPE, images.VERSION, version("tensorflow"), version("keras")]

@@ -5,17 +5,19 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
 from brainlib.data import splits
 from brainlib.data.groups import joined
 from brainlib.data.splits import assign, choose_images, oversampled
 from brainlib.errors import UsageError
 
-# Most tests are about other things than leakage, on images that all have a copy.
+# Most tests are about other things than leakage, on images that all have a duplicate.
 Split = partial(splits.Split, leakage="as_published")
 
-# 100 images of two classes, 60 to 40, in pairs of copies.
+# 100 images of two classes, 60 to 40, in pairs of duplicates.
 LABELS = np.array(["no"] * 60 + ["yes"] * 40)
 PAIRS = np.arange(100) // 2
 
@@ -102,7 +104,7 @@ GROUPED = [
 
 @pytest.mark.parametrize("split", GROUPED)
 @pytest.mark.parametrize("seed", range(5))
-def test_copies_never_stand_on_both_sides(split, seed):
+def test_duplicates_never_stand_on_both_sides(split, seed):
     random = np.random.default_rng(seed)
     groups = random.integers(0, 40, 100)  # of one to several images, mixed classes
     split = Split(**{**vars(split), "seed": seed})
@@ -112,7 +114,7 @@ def test_copies_never_stand_on_both_sides(split, seed):
     assert count(parts, "train") > count(parts, "test") > 0
 
 
-def test_by_image_does_separate_copies():
+def test_by_image_does_separate_duplicates():
     # What the other papers do, and what by="group" is for.
     parts = assign(LABELS, PAIRS, Split(holdout=0.2))
     assert any(len(set(parts[PAIRS == pair])) == 2 for pair in PAIRS)
@@ -122,6 +124,52 @@ def test_by_image_never_looks_at_the_groups():
     one = assign(LABELS, PAIRS, Split(holdout=0.2, seed=3))
     two = assign(LABELS, np.zeros(100, int), Split(holdout=0.2, seed=3))
     np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.15, 0.2, 0.3, 0.35, 0.4, 0.5])
+@pytest.mark.parametrize("stratified", [False, True])
+def test_a_holdout_by_group_is_the_share_of_images_that_was_asked_for(share, stratified):
+    # A hundred groups of ten duplicates and two hundred single images: 1200 images of two classes.
+    groups = np.concatenate([np.repeat(np.arange(100), 10), np.arange(100, 300)])
+    labels = np.where(groups % 3 == 0, "yes", "no")
+    for seed in range(5):
+        split = Split(holdout=share, by="group", stratified=stratified, seed=seed)
+        parts = assign(labels, groups, split)
+        assert count(parts, "test") == pytest.approx(share * 1200, abs=15)
+        if stratified:
+            for label in ("yes", "no"):
+                assert (parts[labels == label] == "test").mean() == pytest.approx(share, abs=0.03)
+
+
+def test_a_holdout_of_single_images_by_group_is_drawn_as_scikit_learn_draws_it():
+    draw = GroupShuffleSplit(1, test_size=0.3, random_state=4)
+    _, test = next(draw.split(LABELS, groups=np.arange(100)))
+    parts = assign(LABELS, np.arange(100), Split(holdout=0.3, by="group", seed=4))
+    assert np.flatnonzero(parts == "test").tolist() == sorted(test)
+
+
+def test_a_stratified_holdout_of_a_kth_is_the_first_of_k_folds():
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=4)
+    _, test = next(folds.split(LABELS, LABELS, PAIRS))
+    parts = assign(LABELS, PAIRS, Split(holdout=0.2, by="group", stratified=True, seed=4))
+    assert np.flatnonzero(parts == "test").tolist() == test.tolist()
+
+
+@pytest.mark.parametrize(
+    ("split", "revision"),
+    [
+        (Split(holdout=0.3), 1),
+        (Split(holdout=0.3, by="group", published=True), 1),
+        (Split(holdout=0, by="group", folds=3, fold=1), 1),
+        (Split(holdout=0.2, by="group", stratified=True), 1),
+        (Split(holdout=0.1, validation=0.1, by="group", stratified=True), 1),
+        (Split(holdout=0.3, by="group", stratified=True), 2),
+        (Split(holdout=0.1, validation=0.2, by="group", stratified=True), 2),
+        (Split(holdout=0.2, by="group"), 2),
+    ],
+)
+def test_only_a_holdout_that_is_drawn_otherwise_than_at_first_changes_the_key(split, revision):
+    assert split.revision == revision
 
 
 @pytest.mark.parametrize("by", ["image", "group"])
@@ -225,6 +273,12 @@ def test_a_subset_keeps_the_proportion_of_the_published_parts():
     assert set(count(parts, "test", LABELS).values()) == {2, 3}
 
 
+def test_columns_of_a_part_of_a_table_are_taken_by_position():
+    labels, published = pd.Series(LABELS)[40:], pd.Series(PUBLISHED)[40:]
+    split = Split(published=True, images=20)
+    assert splits.used(labels, split, published).tolist() == splits.used(LABELS[40:], split, PUBLISHED[40:]).tolist()
+
+
 def test_a_small_subset_has_every_class_in_the_published_test_part():
     parts = assign(LABELS, PAIRS, Split(published=True, images=4), PUBLISHED)
     assert count(parts, "test", LABELS) == {"no": 1, "yes": 1}
@@ -262,7 +316,7 @@ def test_the_largest_class_and_an_absent_one_are_not_repeated():
 @pytest.mark.parametrize(
     "options", [{"holdout": 0.2}, {"holdout": 0.2, "folds": 3, "fold": 2}, {"holdout": 0.1, "validation": 0.1}]
 )
-def test_a_split_that_divides_copies_is_refused_unless_it_is_a_published_one(options, stratified):
+def test_a_split_that_divides_duplicates_is_refused_unless_it_is_a_published_one(options, stratified):
     with pytest.raises(UsageError, match=r"[1-9]\d* groups in two parts; split by 'group'"):
         assign(LABELS, PAIRS, splits.Split(**options, stratified=stratified))
     parts = assign(LABELS, PAIRS, splits.Split(**options, stratified=stratified, by="group"))
@@ -271,7 +325,7 @@ def test_a_split_that_divides_copies_is_refused_unless_it_is_a_published_one(opt
     assert set(assign(LABELS, PAIRS, as_published)) >= {"train", "test"}
 
 
-def test_without_copies_nothing_is_refused():
+def test_without_duplicates_nothing_is_refused():
     assert set(assign(LABELS, np.arange(100), splits.Split())) == {"train", "test"}
 
 
@@ -283,7 +337,7 @@ def test_images_that_are_not_used_do_not_leak():
     assert (assign(labels, groups, split) != "").sum() == 2
 
 
-def test_of_a_published_test_part_the_training_images_with_a_copy_in_it_are_left_out():
+def test_of_a_published_test_part_the_training_images_with_a_duplicate_in_it_are_left_out():
     published = np.array(["train", "test"] * 25 + ["train"] * 50)  # of the first 25 pairs both
     split = splits.Split(published=True, by="group")
     parts = assign(LABELS, PAIRS, split, published)
@@ -294,7 +348,7 @@ def test_of_a_published_test_part_the_training_images_with_a_copy_in_it_are_left
 
 
 def test_what_one_of_two_groupings_keeps_together_stays_together():
-    # Copies 0-1 and 2-3; patients 1-2 and 4-5: one chain of four, and a pair.
+    # Duplicates 0-1 and 2-3; patients 1-2 and 4-5: one chain of four, and a pair.
     assert joined([7, 7, 3, 3, 1, 0], [1, 5, 5, 2, 8, 8]).tolist() == [0, 0, 0, 0, 1, 1]
     assert joined([0, 1, 2], [5, 5, 0]).tolist() == [0, 0, 1]
 
