@@ -24,7 +24,7 @@ from pathlib import Path
 
 from brainlib import io, progress
 from brainlib.errors import BrainlibError, UsageError
-from brainlib.study.options import KAGGLE, PHANTOMS, Options
+from brainlib.study.options import KAGGLE, PHANTOMS, Options, papers_with
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -176,7 +176,6 @@ def _run(arguments):
 
 def _papers(arguments):
     from brainlib.papers.loading import paper_ids
-    from brainlib.study.selection import papers_with
 
     unknown = [paper for paper in arguments.papers if paper not in paper_ids()]
     if unknown:

@@ -24,9 +24,8 @@ from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.provenance import values
 from brainlib.papers.schema import Paper
 from brainlib.study import conditions, variation
-from brainlib.study.options import PROFILES, Options
+from brainlib.study.options import PROFILES, Options, select
 from brainlib.study.results import Results
-from brainlib.study.selection import select
 from brainlib.trials import run
 from brainlib.trials.trial import Trial
 
