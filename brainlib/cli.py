@@ -233,12 +233,13 @@ def _leaving_nothing(out):
 
 
 def _check_printed(arguments):
-    from brainlib.papers import consistency
+    from brainlib.papers.consistency import check_paper
     from brainlib.papers.loading import load_paper, paper_ids
+    from brainlib.report import consistency
 
     papers = [arguments.paper] if arguments.paper else paper_ids()
     loaded = {paper: load_paper(paper) for paper in papers}
-    found = {name: consistency.check_paper(paper) for name, paper in loaded.items()}
+    found = {name: check_paper(paper) for name, paper in loaded.items()}
     if arguments.json:
         consistency.write_json(Path(arguments.json), found)
     if arguments.html:

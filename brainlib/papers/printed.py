@@ -57,6 +57,16 @@ class Printed:
         """Half a unit of the last printed digit, in natural units: how far rounding reaches."""
         return 0.5 * 10.0**-self.decimals * self.scale
 
+    @property
+    def rounded(self) -> tuple[float, float]:
+        """The range of numbers that are printed so when they are rounded, both ends included."""
+        return self.value - self.tolerance, self.value + self.tolerance
+
+    @property
+    def either(self) -> tuple[float, float]:
+        """The range of numbers that are printed so when they are rounded or truncated."""
+        return self.rounded[0], self.value + 2 * self.tolerance
+
     def text(self, unit: str | None = None) -> str:
         """Write the number with the digits that were printed, no more: "98" for "98%", ">97" for ">97%".
 

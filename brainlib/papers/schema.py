@@ -235,6 +235,10 @@ class Paper(Frozen):
             return self.scenarios[name]
         return Scenario(title="all classes", classes=self.data.classes)
 
+    def phase_of(self, claim: Claim) -> str:
+        """Return the phase that a claim is about: the last one of its arm if it names none."""
+        return claim.phase or (self.arms[claim.arm].phases[-1].name if claim.arm else "")
+
     def __repr__(self) -> str:
         return f"<Paper {self.id}: {self.citation.title}; {len(self.arms)} arms, {len(self.claims)} printed numbers>"
 

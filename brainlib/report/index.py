@@ -19,11 +19,11 @@ from pydantic import ValidationError
 
 import brainlib
 from brainlib import io
-from brainlib.papers import consistency
+from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.printed import UNITS, printed_number
 from brainlib.progress import duration
-from brainlib.report import pages
+from brainlib.report import consistency, pages
 from brainlib.report.anchors import sections
 from brainlib.report.figures.accuracies import forest, headlines, printed_value
 from brainlib.report.notebook import Outcome
@@ -107,7 +107,7 @@ def write_index(out: Path, answers: Answers) -> Path:
     # What a failed notebook's paper prints is possible or not all the same.
     known = {name: load_paper(name) for name in answers.papers if name in paper_ids() and name not in ran}
     checks = {
-        name: ran[name].checks if name in ran else consistency.check_paper(known[name])
+        name: ran[name].checks if name in ran else check_paper(known[name])
         for name in answers.papers
         if name in ran or name in known
     }

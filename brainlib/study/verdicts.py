@@ -173,7 +173,7 @@ class Verdicts:
     @cached_property
     def checks(self) -> list[Check]:
         """What the printed numbers say by themselves; see `consistency.check_paper`."""
-        return check_paper(self.study.paper)
+        return list(check_paper(self.study.paper))
 
     @cached_property
     def claims(self) -> list[tuple[Claim, Estimate | None, Verdict]]:

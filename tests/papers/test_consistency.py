@@ -10,9 +10,9 @@ import pytest
 import sklearn.metrics
 
 from brainlib.papers.consistency import check_paper, confusion, folds, sizes
-from brainlib.papers.consistency.checks import Number
+from brainlib.papers.consistency.arithmetic import matrices, weighted_matrices
+from brainlib.papers.consistency.checks import ranges
 from brainlib.papers.loading import load_paper, paper_ids
-from brainlib.papers.printed import printed_number
 
 
 def changed(paper, **printed):
@@ -37,7 +37,7 @@ FOLDS = [f"table1.cnn.fold{fold}.accuracy" for fold in (1, 2, 3)]
 # One number in several places
 
 
-def test_two_prints_of_a_number_that_was_cut_off_once_are_conditional():
+def test_two_prints_of_a_number_that_was_truncated_once_are_conditional():
     check = found(
         confusion.places(LU),
         "abstract.f1",
@@ -61,7 +61,7 @@ def test_two_prints_of_a_number_that_was_cut_off_once_are_conditional():
     ],
 )
 def test_prints_that_agree_and_that_do_not(abstract, finding):
-    # Beside 0.8431, which is 84.305 to 84.315 % rounded and 84.31 to 84.32 % cut off.
+    # Beside 0.8431, which is 84.305 to 84.315 % rounded and 84.31 to 84.32 % truncated.
     paper = changed(HAJHASHEM, abstract__accuracy=abstract)
     assert found(confusion.places(paper), "abstract.accuracy", "section4.accuracy").finding == finding
 
@@ -75,7 +75,7 @@ def test_an_accuracy_that_no_number_of_images_gives_is_impossible():
     assert "783 of 800 is 97.8750 %, 784 of 800 is 98.0000 %" in check.sentence
 
 
-def test_an_accuracy_that_was_cut_off_is_conditional():
+def test_an_accuracy_that_was_truncated_is_conditional():
     check = found(confusion.proportions(LU), "table7.efficientnetb3.val_accuracy")
     assert check.finding == "conditional" and "305 of 326 is 93.5583 %" in check.sentence
 
@@ -85,7 +85,7 @@ def test_an_accuracy_that_was_cut_off_is_conditional():
 
 def test_the_printed_scores_of_hajhashem_are_those_of_one_matrix():
     (row,) = confusion.rows_of(HAJHASHEM)
-    assert confusion.matrices(row, 51, "rounded") == {25: (23, 20)}
+    assert matrices(ranges(row, "rounded"), 51) == {25: (23, 20)}
 
 
 def test_the_transfer_scores_of_jardim_need_297_positives():
@@ -96,7 +96,7 @@ def test_the_transfer_scores_of_jardim_need_297_positives():
         "abstract.pt.transfer.specificity",
     )
     assert check.finding == "conditional"
-    assert "297 positives and 303 negatives, of which 292 and 296 are called right" in check.sentence
+    assert "297 positives and 303 negatives, of which 292 and 296 are classified correctly" in check.sentence
 
 
 def test_an_accuracy_that_equals_one_of_two_different_rates_is_impossible_and_said_why():
@@ -109,7 +109,7 @@ def test_an_accuracy_that_equals_one_of_two_different_rates_is_impossible_and_sa
     assert check.finding == "impossible" and "cannot equal the one and not the other" in check.sentence
 
 
-def of_matrix(template, tp, fn, fp, tn, cut=False):
+def of_matrix(template, tp, fn, fp, tn, truncated=False):
     """A row with the scores of a matrix, printed with two digits of a percentage."""
     n = tp + fn + fp + tn
     exact = {
@@ -120,10 +120,10 @@ def of_matrix(template, tp, fn, fp, tn, cut=False):
         "f1": 2 * tp / (2 * tp + fp + fn),
     }
     row = []
-    for number in template:
-        value = 100 * exact[number.claim.metric.name]
-        digits = f"{math.floor(100 * value + 1e-9) / 100:.2f}" if cut else f"{value:.2f}"
-        row.append(Number(number.claim, printed_number(f"{digits}%")))
+    for claim in template:
+        value = 100 * exact[claim.metric.name]
+        digits = f"{math.floor(100 * value + 1e-9) / 100:.2f}" if truncated else f"{value:.2f}"
+        row.append(claim.model_copy(update={"printed": f"{digits}%", "unit": "%"}))
     return row
 
 
@@ -133,9 +133,9 @@ def test_scores_of_a_matrix_always_fit_it():
     for _ in range(20):
         tp, fn, fp, tn = rng.integers(1, 20, 4).tolist()
         n = tp + fn + fp + tn
-        assert tp + fn in confusion.matrices(of_matrix(template, tp, fn, fp, tn), n, "rounded")
-        cut = of_matrix(template, tp, fn, fp, tn, cut=True)
-        assert tp + fn in confusion.matrices(cut, n, "either")
+        assert tp + fn in matrices(ranges(of_matrix(template, tp, fn, fp, tn), "rounded"), n)
+        truncated = of_matrix(template, tp, fn, fp, tn, truncated=True)
+        assert tp + fn in matrices(ranges(truncated, "either"), n)
 
 
 def test_matrices_are_those_of_a_search_through_all():
@@ -148,14 +148,14 @@ def test_matrices_are_those_of_a_search_through_all():
                 other = of_matrix(template, tp, positives - tp, 17 - positives - tn, tn)
                 if [x.printed for x in other] == [x.printed for x in row]:
                     brute.add(positives)
-    assert set(confusion.matrices(row, 17, "rounded")) == brute == {9}
+    assert set(matrices(ranges(row, "rounded"), 17)) == brute == {9}
 
 
 # Weighted averages
 
 
 def test_weighted_scores_of_a_matrix_always_fit_it():
-    template = next(r for r in confusion.rows_of(LU, "weighted") if r[0].claim.scenario == "glioma")
+    template = next(r for r in confusion.rows_of(LU, "weighted") if r[0].scenario == "glioma")
     rng = np.random.default_rng(0)
     for _ in range(20):
         size, other = rng.integers(5, 30, 2)
@@ -168,8 +168,8 @@ def test_weighted_scores_of_a_matrix_always_fit_it():
             "sensitivity": sklearn.metrics.recall_score(truth, said, **given),
             "f1": sklearn.metrics.f1_score(truth, said, **given),
         }
-        row = [Number(x.claim, printed_number(f"{100 * exact[x.claim.metric.name]:.2f}%")) for x in template]
-        assert size in confusion.weighted_matrices(row, len(truth), "rounded")
+        row = [x.model_copy(update={"printed": f"{100 * exact[x.metric.name]:.2f}%"}) for x in template]
+        assert size in weighted_matrices(ranges(row, "rounded"), len(truth))
 
 
 def test_one_row_of_lu_comes_from_no_matrix():
@@ -223,7 +223,7 @@ def test_an_accuracy_that_the_classes_do_not_allow_is_impossible():
 
 def test_the_range_of_a_variance_over_ranges_of_its_values():
     # Two values from 1 to 2 each: equal at best, 1 and 2 at worst, whose sample variance is 1/2.
-    low, high = folds._reach(lambda x: float(np.var(x, ddof=1)), [(1.0, 2.0), (1.0, 2.0)])
+    low, high = folds._extremes(lambda x: float(np.var(x, ddof=1)), [(1.0, 2.0), (1.0, 2.0)])
     assert (low, high) == (pytest.approx(0, abs=1e-6), pytest.approx(0.5))
 
 
@@ -279,7 +279,7 @@ def test_p_above_a_twentieth_holds_by_both_tests():
 # Sizes
 
 
-def test_sizes_of_parts_and_what_a_cut_off_number_does_to_them():
+def test_sizes_of_parts_and_what_a_truncated_number_does_to_them():
     checks = {check.sentence.split(":")[0]: check for check in sizes.part_sizes(LU)}
     assert len(checks) == 8
     assert checks["all four classes, validation part"].finding == "conditional"

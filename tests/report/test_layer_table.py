@@ -1,52 +1,46 @@
-"""The printed table of ResNet18 held against the network that is built."""
+"""The printed table of ResNet18 compared with the network that is built."""
 
 from __future__ import annotations
 
 import pytest
 
 from brainlib.papers.loading import load_paper
-from brainlib.report.tables import layers
-from brainlib.report.tables.layers import compare
+from brainlib.report.tables.paper import built_layers, layers
 from brainlib.trials import workers
 
-
-@pytest.fixture(scope="module")
-def printed():
-    return load_paper("hajhashem").tables.layer_table
-
-
-@pytest.fixture(scope="module")
-def table(printed):
-    return compare(printed, 224, 2)
+PAPER = load_paper("hajhashem")
 
 
 @pytest.fixture(scope="module")
 def built():
     """What the network has, for comparisons that need not build it again."""
-    return layers._describe(224, 2, None)
+    return built_layers(224, 2)
 
 
-def test_the_printed_table_differs_in_the_depth_of_its_blocks_only(table):
+def compared(monkeypatch, built, rows):
+    """Compare other printed rows with the network."""
+    monkeypatch.setattr(workers, "run", lambda *args: [built])
+    tables = PAPER.tables.model_copy(update={"layer_table": tuple(rows)})
+    return layers(PAPER.model_copy(update={"tables": tables})).frame
+
+
+def test_the_printed_table_differs_in_the_depth_of_its_blocks_only():
     # He et al. 2016, Table 1: 18 layers are 1 + 4 * 4 + 1; the paper prints blocks of 2 layers.
-    assert table["layer"].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert dict(zip(table["layer"], table["differs"], strict=True)) == {
-        1: "",
-        2: "",
-        3: "convolutions",
-        4: "convolutions",
-        5: "convolutions",
-        6: "convolutions",
-        7: "",
-        8: "",
-    }
-    blocks = table[table["differs"] == "convolutions"]
-    assert set(blocks["printed convolutions"]) == {"2"}
-    assert set(blocks["built convolutions"]) == {"4"}
+    table = layers(PAPER)
+    assert table.frame["differs in"].tolist() == ["", "", *["convolutions"] * 4, "", ""]
+    assert table.frame["convolutions"].tolist() == ["–", "–", *["2 (built: 4)"] * 4, "–", "–"]
+    assert "8 printed layers; 4 differ" in table.caption
 
 
-def test_the_built_network_is_that_of_he_et_al(table):
+def test_what_is_not_printed_is_a_dash_beside_what_is_built():
+    frame = layers(PAPER).frame
+    assert frame["output"].tolist() == [row.output for row in PAPER.tables.layer_table]
+    assert frame["stride"].tolist() == ["2", "2", "– (built: 1)", "2", "2", "2", "–", "–"]
+
+
+def test_the_built_network_is_that_of_he_et_al(built):
     # He et al. 2016, Table 1, channels first.
-    assert table["built output"].tolist() == [
+    assert [row["output"] for row in built] == [
         "64x112x112",
         "64x56x56",
         "64x56x56",
@@ -56,14 +50,9 @@ def test_the_built_network_is_that_of_he_et_al(table):
         "512x1x1",
         "2",
     ]
-    assert table["built kernel"].tolist() == ["7", "3", "3", "3", "3", "3", "7", ""]
-    assert table["built stride"].tolist() == ["2", "2", "1", "2", "2", "2", "", ""]
-    assert table["built padding"].tolist() == ["3", "1", "1", "1", "1", "1", "", ""]
-
-
-def test_the_printed_side_is_what_the_paper_prints(table, printed):
-    assert table["printed output"].tolist() == [row.output for row in printed]
-    assert table["printed stride"].tolist() == ["2", "2", "", "2", "2", "2", "", ""]
+    assert [row.get("kernel") for row in built] == [7, 3, 3, 3, 3, 3, 7, None]
+    assert [row.get("stride") for row in built] == [2, 2, 1, 2, 2, 2, None, None]
+    assert [row.get("padding") for row in built] == [3, 1, 1, 1, 1, 1, None, None]
 
 
 @pytest.mark.parametrize(
@@ -77,18 +66,15 @@ def test_the_printed_side_is_what_the_paper_prints(table, printed):
         (7, "output", "4"),
     ],
 )
-def test_a_falsified_value_is_reported(monkeypatch, built, table, printed, number, field, value):
-    monkeypatch.setattr(workers, "run", lambda *args: [built])
-    rows = list(printed)
+def test_a_falsified_value_is_reported(monkeypatch, built, number, field, value):
+    rows = list(PAPER.tables.layer_table)
+    before = compared(monkeypatch, built, rows)["differs in"]
     rows[number] = rows[number].model_copy(update={field: value})
-    differs = compare(rows, 224, 2)["differs"]
-    expected = [text for text in (field, table["differs"][number]) if text]
-    assert sorted(differs[number].split(", ")) == sorted(expected)
-    others = [place for place in range(8) if place != number]
-    assert differs[others].tolist() == table["differs"][others].tolist()
+    after = compared(monkeypatch, built, rows)["differs in"]
+    assert set(after[number].split(", ")) == {field, *filter(None, before[number].split(", "))}
+    assert after.drop(number).equals(before.drop(number))
 
 
-def test_a_row_too_many_is_reported(monkeypatch, built, printed):
-    monkeypatch.setattr(workers, "run", lambda *args: [built])
-    differs = compare([*printed, printed[0]], 224, 2)["differs"]
-    assert differs.iloc[-1] == "output, kernel, stride, padding"
+def test_a_row_too_many_is_reported(monkeypatch, built):
+    rows = [*PAPER.tables.layer_table, PAPER.tables.layer_table[0]]
+    assert compared(monkeypatch, built, rows)["differs in"].iloc[-1] == "output, kernel, stride, padding"

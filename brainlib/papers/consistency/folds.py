@@ -20,12 +20,11 @@ from brainlib.papers.consistency.checks import (
     CONSISTENT,
     IMPOSSIBLE,
     Check,
-    Number,
     check,
-    numbers,
+    exact,
     overlap,
 )
-from brainlib.papers.schema import Metric, Paper
+from brainlib.papers.schema import Claim, Metric, Paper
 from brainlib.stats.intervals import corrected_resampled_t, paired_t, unpaired_t
 
 _FOLD = re.compile(r"fold \d+")
@@ -41,53 +40,47 @@ _FORMULAS = {
 }
 
 
-def folds(paper: Paper) -> dict[tuple[str, Metric], list[Number]]:
+def folds(paper: Paper) -> dict[tuple[str, Metric], list[Claim]]:
     """The printed folds of each arm and metric, in their order."""
     found = {}
-    for number in numbers(paper, "value"):
-        claim = number.claim
+    for claim in exact(paper, "value"):
         if claim.stage and _FOLD.fullmatch(claim.stage):
-            found.setdefault((claim.arm, claim.metric), []).append(number)
+            found.setdefault((claim.arm, claim.metric), []).append(claim)
     return {
-        key: sorted(row, key=lambda number: int(number.claim.stage.split()[1]))
-        for key, row in found.items()
-        if len(row) > 1
+        key: sorted(row, key=lambda claim: int(claim.stage.split()[1])) for key, row in found.items() if len(row) > 1
     }
 
 
 def means(paper: Paper) -> Iterator[Check]:
     """Whether a printed mean is that of the printed folds."""
-    for number, row in _over(paper, "mean"):
-        low = float(np.mean([each.rounded[0] for each in row]))
-        high = float(np.mean([each.rounded[1] for each in row]))
-        cut = float(np.mean([each.either[1] for each in row]))
-        scale = number.printed.scale
+    for claim, row in _over(paper, "mean"):
+        low = float(np.mean([each.number.rounded[0] for each in row]))
+        high = float(np.mean([each.number.rounded[1] for each in row]))
+        truncated = float(np.mean([each.number.either[1] for each in row]))
+        scale = claim.number.scale
         said = (
-            f"{number.claim.arm}: mean {number.claim.metric.name} {number.claim.printed} "
-            f"({number.claim.where}); the printed folds have {_span(low, high, scale)}"
+            f"{claim.arm}: mean {claim.metric.name} {claim.printed} "
+            f"({claim.where}); the printed folds have {_span(low, high, scale)}"
         )
-        if overlap([(low, high), number.rounded]):
-            yield check([number, *row], "mean of the folds", CONSISTENT, f"{said}.")
-        elif overlap([(low, cut), number.either]):
-            why = "possible only if some are cut off and others rounded"
-            yield check([number, *row], "mean of the folds", CONDITIONAL, f"{said}: {why}.")
+        if overlap([(low, high), claim.number.rounded]):
+            yield check([claim, *row], "mean of the folds", CONSISTENT, f"{said}.")
+        elif overlap([(low, truncated), claim.number.either]):
+            why = "possible only if some are truncated and others rounded"
+            yield check([claim, *row], "mean of the folds", CONDITIONAL, f"{said}: {why}.")
         else:
-            why = "not the same, rounded or cut off"
-            yield check([number, *row], "mean of the folds", IMPOSSIBLE, f"{said}: {why}.", 1)
+            why = "not the same, rounded or truncated"
+            yield check([claim, *row], "mean of the folds", IMPOSSIBLE, f"{said}: {why}.", 1)
 
 
 def spreads(paper: Paper) -> Iterator[Check]:
     """Whether a printed variance or standard deviation is that of the printed folds."""
     for over, formulas in _FORMULAS.items():
-        for number, row in _over(paper, over):
-            ranges = [each.rounded for each in row]
-            found = {name: _reach(formula, ranges) for name, formula in formulas.items()}
-            fits = [name for name, reach in found.items() if overlap([reach, number.rounded])]
-            scale = number.printed.scale
-            said = (
-                f"{number.claim.arm}: {over} of the {number.claim.metric.name} {number.claim.printed} "
-                f"({number.claim.where})"
-            )
+        for claim, row in _over(paper, over):
+            ranges = [each.number.rounded for each in row]
+            found = {name: _extremes(formula, ranges) for name, formula in formulas.items()}
+            fits = [name for name, reach in found.items() if overlap([reach, claim.number.rounded])]
+            scale = claim.number.scale
+            said = f"{claim.arm}: {over} of the {claim.metric.name} {claim.printed} ({claim.where})"
             values = ", ".join(f"{name} {_span(*reach, scale)}" for name, reach in found.items())
             if not fits:
                 finding, why = IMPOSSIBLE, f"the printed folds have {values}"
@@ -95,23 +88,22 @@ def spreads(paper: Paper) -> Iterator[Check]:
                 finding, why = CONSISTENT, f"the {fits[0]} of the printed folds"
             else:
                 finding, why = CONDITIONAL, f"possible only as the {fits[0]}; the folds have {values}"
-            yield check([number, *row], f"{over} of the folds", finding, f"{said}: {why}.", 1)
+            yield check([claim, *row], f"{over} of the folds", finding, f"{said}: {why}.", 1)
 
 
 def t_values(paper: Paper) -> Iterator[Check]:
     """Whether a printed T follows from the printed folds, or from the printed means and spreads."""
     rows = folds(paper)
-    for number in numbers(paper, "value"):
-        claim = number.claim
+    for claim in exact(paper, "value"):
         if claim.metric.name != "t_test.t":
             continue
         pair = [rows.get((arm, Metric(name="accuracy"))) for arm in claim.arms]
         if not all(pair) or len(pair[0]) != len(pair[1]):
             continue
         from_folds = _t_of_folds(*pair)
-        claims = [number, *pair[0], *pair[1]]
+        claims = [claim, *pair[0], *pair[1]]
         values = "; ".join(f"{name} {_span(*reach, 1)}" for name, reach in from_folds.items())
-        fits = [name for name, reach in from_folds.items() if overlap([reach, number.rounded])]
+        fits = [name for name, reach in from_folds.items() if overlap([reach, claim.number.rounded])]
         said = f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where})"
         if fits:
             yield check(
@@ -126,9 +118,9 @@ def t_values(paper: Paper) -> Iterator[Check]:
             yield check(claims, "T of the folds", IMPOSSIBLE, f"{said}: by no test of the printed folds ({values}).", 1)
             continue
         k = len(pair[0])
-        reach = _reach(partial(_t_of_summary, k=k), [each.rounded for each in printed])
-        summary = ", ".join(each.claim.printed for each in printed)
-        possible = overlap([reach, number.rounded])
+        reach = _extremes(partial(_t_of_summary, k=k), [each.number.rounded for each in printed])
+        summary = ", ".join(each.printed for each in printed)
+        possible = overlap([reach, claim.number.rounded])
         why = (
             f"by no test of the printed folds ({values}); possible only if computed from the printed "
             f"means and standard deviations ({summary}), which give an unpaired t {_span(*reach, 1)}"
@@ -151,13 +143,13 @@ def p_values(paper: Paper) -> Iterator[Check]:
         printed = claim.number
         if not all(pair) or printed.operator not in "<>":
             continue
-        a, b = ([each.printed.value for each in row] for row in pair)
+        a, b = ([each.value for each in row] for row in pair)
         found = {test.name: test.p for test in (paired_t(a, b), unpaired_t(a, b))}
         holds = [(p > printed.value) == (printed.operator == ">") for p in found.values()]
         finding = CONSISTENT if all(holds) else CONDITIONAL if any(holds) else IMPOSSIBLE
         values = ", ".join(f"{name}: p = {p:.3f}" for name, p in found.items())
         yield check(
-            [claim, *(each.claim for row in pair for each in row)],
+            [claim, *(each for row in pair for each in row)],
             "p of the folds",
             finding,
             f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where}); of the printed folds, {values}.",
@@ -168,18 +160,16 @@ def p_values(paper: Paper) -> Iterator[Check]:
 def _over(paper, over):
     """Each mean or spread with the folds that it is of."""
     rows = folds(paper)
-    for number in numbers(paper, over):
-        metric = number.claim.metric.model_copy(update={"over": "value"})
-        row = rows.get((number.claim.arm, metric))
+    for claim in exact(paper, over):
+        metric = claim.metric.model_copy(update={"over": "value"})
+        row = rows.get((claim.arm, metric))
         if row:
-            yield number, row
+            yield claim, row
 
 
 def _printed_of(paper, arm, over):
-    found = [
-        number for number in numbers(paper, over) if number.claim.arm == arm and number.claim.metric.name == "accuracy"
-    ]
-    return min(found, key=lambda number: number.printed.tolerance, default=None)
+    found = [claim for claim in exact(paper, over) if claim.arm == arm and claim.metric.name == "accuracy"]
+    return min(found, key=lambda claim: claim.number.tolerance, default=None)
 
 
 def _t_of_folds(a, b):
@@ -191,9 +181,9 @@ def _t_of_folds(a, b):
 
     corrected = partial(corrected_resampled_t, test_share=1 / k)
     tests = {"paired t": paired_t, "unpaired t": unpaired_t, "corrected resampled t": corrected}
-    ranges = [each.rounded for each in (*a, *b)]
+    ranges = [each.number.rounded for each in (*a, *b)]
     return {
-        f"{name}, {2 * k - 2 if test is unpaired_t else k - 1} degrees of freedom": _reach(partial(t, test), ranges)
+        f"{name}, {2 * k - 2 if test is unpaired_t else k - 1} degrees of freedom": _extremes(partial(t, test), ranges)
         for name, test in tests.items()
     }
 
@@ -203,7 +193,7 @@ def _t_of_summary(values, k):
     return (mean_a - mean_b) / math.sqrt((sd_a**2 + sd_b**2) / k)
 
 
-def _reach(function: Callable, ranges: list[tuple[float, float]]) -> tuple[float, float]:
+def _extremes(function: Callable, ranges: list[tuple[float, float]]) -> tuple[float, float]:
     """Smallest and largest value of a statistic over a box of ranges.
 
     From each corner and the middle a bounded quasi-Newton search goes down and up: a variance has
@@ -229,6 +219,3 @@ def _reach(function: Callable, ranges: list[tuple[float, float]]) -> tuple[float
 def _span(low, high, scale):
     unit = "%" if scale == 0.01 else ""
     return f"{low / scale:.4g} to {high / scale:.4g}{' ' + unit if unit else ''}"
-
-
-METHODS = (means, spreads, t_values, p_values)

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
+from brainlib.models.backbones import RANDOM, Weights
+from brainlib.models.build import ModelSpec
+from brainlib.papers.consistency import check_paper, confusion, sizes
+from brainlib.papers.consistency.arithmetic import FOUR, collapse_rows
+from brainlib.papers.consistency.checks import FINDINGS
 from brainlib.papers.provenance import in_words, key_of, name_of, settings_of
 from brainlib.papers.schema import Paper
-from brainlib.report.table import Table
+from brainlib.report.table import COUNT, PERCENT, Table
 from brainlib.study.variation import FIXED
+from brainlib.trials import workers
+
+if TYPE_CHECKING:
+    from brainlib.study.study import Study
+
+_COLUMNS = ("output", "kernel", "stride", "padding", "convolutions")
 
 
 def protocol(paper: Paper) -> Table:
@@ -32,3 +46,152 @@ def protocol(paper: Paper) -> Table:
         same = [name for name, arm in paper.arms.items() if arm.like == like]
         caption += f" In all but the backbone, {', '.join(same)} are as {like}."
     return Table(pd.DataFrame(rows), caption)
+
+
+def consistency(paper: Paper, *findings: str) -> Table:
+    """Show the checks of a paper's printed numbers, by default all, with what is wrong first.
+
+    Parameters
+    ----------
+    paper : Paper
+    *findings : {"impossible", "conditional", "consistent"}
+        Those to show.
+    """
+    checks = check_paper(paper)
+    shown = [check for check in checks if check.finding in (findings or FINDINGS)]
+    shown.sort(key=lambda check: -FINDINGS.index(check.finding))
+    rows = [{"finding": check.finding, "check": check.method, "arithmetic": check.sentence} for check in shown]
+    counts = ", ".join(f"{sum(check.finding == finding for check in checks)} {finding}" for finding in FINDINGS[::-1])
+    caption = f"{len(checks)} checks of the printed numbers, before any training: {counts}."
+    return Table(pd.DataFrame(rows, columns=["finding", "check", "arithmetic"]), caption)
+
+
+def split_sizes(study: Study) -> Table:
+    """Show the sizes of the validation and test parts that admit every printed accuracy of each scenario.
+
+    Beside them stands what the split of this project draws from the published set.
+    """
+    rows = [
+        {
+            "scenario": study.paper.scenario(part.scenario).title,
+            "images": sizes.published_size(study.paper, part.scenario),
+            "part": part.part,
+            "different accuracies printed": part.values,
+            "sizes that admit them all, rounded": ", ".join(map(str, part.sizes.rounded)) or "none",
+            "rounded or truncated": ", ".join(map(str, part.sizes.truncated)) or "none",
+            "this split draws": part.drawn,
+        }
+        for part in sizes.parts(study.paper)
+    ]
+    caption = f"Sizes within {sizes.AROUND:.0%} of what is drawn that admit every printed accuracy as a whole number of images."
+    return Table(pd.DataFrame(rows), caption)
+
+
+def averaging(study: Study) -> Table:
+    """Show printed rows of models that predict one class for every image, which tell how scores were averaged.
+
+    Below each, what such a model scores by weighted and by macro averages.
+    """
+    paper, rows = study.paper, []
+    for printed in confusion.collapsed(paper):
+        one = printed["accuracy"]
+        classes = paper.scenario(one.scenario or "").classes
+        averages = collapse_rows(one.value, one.n, len(classes))
+        rows.append(
+            {
+                "row": f"{paper.arms[one.arm].title}, {paper.phase_of(one)}",
+                "scenario": paper.scenario(one.scenario or "").title,
+                "n": one.n,
+                "numbers": "printed",
+                **{name: printed[name].value for name in FOUR},
+            }
+        )
+        rows += [
+            {"row": "", "scenario": "", "n": None, "numbers": f"{kind} averages", **scores}
+            for kind, scores in averages.items()
+        ]
+    caption = (
+        "Printed rows that are those of a model that predicts one class for every image, and what such a "
+        "model scores by either average, a class that is never predicted counting 0."
+    )
+    return Table(pd.DataFrame(rows), caption, formats=dict.fromkeys(FOUR, PERCENT) | {"n": COUNT}, missing={"n": ""})
+
+
+def layers(paper: Paper, *, scheduler: str = "") -> Table:
+    """Compare a printed table of the layers of ResNet18 with the network that is built.
+
+    Parameters
+    ----------
+    paper : Paper
+        With a table of layers, from the first convolution to the classifier.
+    scheduler : str
+        As in `trials.run_trials`.
+
+    Returns
+    -------
+    Table
+        One row a printed row, with what is printed, in brackets what is built where that differs, and
+        the names of what differs.
+    """
+    size, outputs = paper.protocol.image_size.value, len(paper.data.classes)
+    (built,) = workers.run(built_layers, [(size, outputs)], scheduler, None)
+    rows = []
+    for number, row in enumerate(paper.tables.layer_table):
+        found = built[number] if number < len(built) else {}
+        counted = re.search(r"(\d+) layers", row.type)
+        printed = {name: getattr(row, name) for name in _COLUMNS[:-1]}
+        printed["convolutions"] = int(counted[1]) if counted else None
+        differs = [name for name, value in printed.items() if value not in (None, found.get(name))]
+        cells = {name: "–" if value is None else str(value) for name, value in printed.items()}
+        for name, value in found.items():
+            if printed[name] != value:
+                cells[name] += f" (built: {value})"
+        rows.append({"layer": row.layer, "type": row.type, **cells, "differs in": ", ".join(differs)})
+    wrong = sum(bool(row["differs in"]) for row in rows)
+    caption = f"{len(rows)} printed layers; {wrong or 'none'} differ from the ResNet18 built here. A dash: not printed."
+    return Table(pd.DataFrame(rows), caption)
+
+
+def built_layers(size: int, outputs: int, report: object = None) -> list[dict[str, object]]:
+    """Build ResNet18 and describe it in the eight rows in which papers print it; runs in a worker."""
+    from brainlib.models import build
+
+    spec = ModelSpec("transfer", backbone="resnet18", scaling="backbone", pooling="average")
+    model = build.build(spec, size, outputs, Weights(RANDOM)).model
+    layers = model.get_layer("resnet18").layers
+    stem = [_described(layers, name) for name in ("conv1_conv", "pool1_pool")]
+    stacks = [_stack(layers, f"stack{number}_") for number in range(4)]
+    pooled = layers[-1].output.shape
+    average = {"output": f"{pooled[-1]}x1x1", "kernel": pooled[1]}
+    return [*stem, *stacks, average, {"output": str(model.output_shape[-1])}]
+
+
+def _described(layers, name):
+    index = [layer.name for layer in layers].index(name)
+    layer = layers[index]
+    kernel = getattr(layer, "kernel_size", None) or layer.pool_size
+    # Keras pads in a layer of its own; "same" at stride 1 pads half a kernel.
+    before = layers[index - 1]
+    padding = before.padding[0][0] if "pad" in before.name else (kernel[0] - 1) // 2
+    return {
+        "output": _channels_first(layer.output.shape),
+        "kernel": kernel[0],
+        "stride": layer.strides[0],
+        "padding": padding,
+    }
+
+
+def _stack(layers, prefix):
+    own = [layer for layer in layers if layer.name.startswith(prefix)]
+    # "_0_conv" is the 1x1 projection of the shortcut, which no paper counts as a layer.
+    names = [layer.name for layer in own if layer.name.endswith("_conv") and not layer.name.endswith("_0_conv")]
+    return {
+        **_described(layers, names[0]),
+        "output": _channels_first(own[-1].output.shape),
+        "convolutions": len(names),
+    }
+
+
+def _channels_first(shape):
+    _, height, width, channels = shape
+    return f"{channels}x{height}x{width}"

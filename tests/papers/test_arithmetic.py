@@ -7,7 +7,8 @@ import pytest
 import sklearn.metrics
 
 from brainlib.errors import UsageError
-from brainlib.papers.consistency.implied import Sizes, collapse_rows, fitting_sizes, is_collapsed
+from brainlib.papers.consistency import arithmetic
+from brainlib.papers.consistency.arithmetic import Sizes, collapse_rows, fitting_sizes, is_collapsed, matrices
 from brainlib.papers.printed import printed_number
 
 # Tables VII and VIII of Lu et al., four classes.
@@ -25,7 +26,7 @@ def percent(text):
 
 def test_a_third_and_two_thirds_fit_the_multiples_of_three():
     thirds = tuple(range(3, 31, 3))
-    # 66.67 % is rounded up: cut off it would be 66.66 %.
+    # 66.67 % is rounded up: truncated it would be 66.66 %.
     assert fitting_sizes(percent("33.33 66.67"), 30) == Sizes(thirds, thirds)
     assert fitting_sizes(percent("33.33 66.66"), 30) == Sizes((), thirds)
     assert fitting_sizes(percent("33.33"), 30, least=10).rounded == thirds[3:]
@@ -74,7 +75,7 @@ def test_lus_test_accuracies_are_of_327_images():
     assert set(range(327, 4001, 327)) <= set(fitting_sizes(percent(TEST), 4000).rounded)
 
 
-def test_lus_validation_accuracies_are_of_326_images_with_one_of_them_cut_off():
+def test_lus_validation_accuracies_are_of_326_images_with_one_of_them_truncated():
     assert fitting_sizes(percent(VALIDATION), 4000).rounded == ()
     assert fitting_sizes(percent(VALIDATION), 651) == Sizes((), (326,))
     # 305 of 326 is 93.558 %, printed as 93.55 %; the other nine are rounded.
@@ -96,8 +97,8 @@ def test_sixty_numbers_and_four_thousand_sizes_are_no_work():
         lambda: fitting_sizes(percent("101"), 10),
         lambda: fitting_sizes([printed_number("-0.5")], 10),
         lambda: fitting_sizes([printed_number(">97%")], 10),
-        lambda: collapse_rows(*percent(PITUITARY_VGG16), 0, 2),
-        lambda: collapse_rows(*percent(PITUITARY_VGG16), 141, 1),
+        lambda: collapse_rows(0.3546, 0, 2),
+        lambda: collapse_rows(0.3546, 141, 1),
     ],
 )
 def test_a_question_that_has_no_answer_is_refused_in_one_line(call):
@@ -105,30 +106,29 @@ def test_a_question_that_has_no_answer_is_refused_in_one_line(call):
         call()
 
 
+def scores(accuracy, n, classes, average):
+    """Accuracy, precision, sensitivity and F1 of a collapsed model by one average."""
+    return list(collapse_rows(accuracy, n, classes)[average].values())
+
+
 def test_lus_collapsed_pituitary_row_shows_that_the_averages_are_weighted():
-    rows = collapse_rows(*percent(PITUITARY_VGG16), 141, 2)
-    assert rows.index.tolist() == ["printed", "weighted", "macro"]
-    assert rows.columns.tolist() == ["accuracy", "precision", "sensitivity", "f1"]
-    assert rows.loc["printed"].tolist() == [0.3546, 0.1257, 0.3546, 0.1857]
     a = 50 / 141
-    assert rows.loc["weighted"].tolist() == pytest.approx([a, a**2, a, 2 * a**2 / (1 + a)])
-    assert rows.loc["macro"].tolist() == pytest.approx([a, a / 2, 1 / 2, a / (1 + a)])
-    assert rows.loc["weighted"].round(4).tolist() == rows.loc["printed"].tolist()
+    assert scores(0.3546, 141, 2, "weighted") == pytest.approx([a, a**2, a, 2 * a**2 / (1 + a)])
+    assert scores(0.3546, 141, 2, "macro") == pytest.approx([a, a / 2, 1 / 2, a / (1 + a)])
+    assert [f"{100 * score:.2f}" for score in scores(0.3546, 141, 2, "weighted")] == PITUITARY_VGG16.split()
 
 
 def test_lus_collapsed_row_of_four_classes_is_50_of_327_images():
-    rows = collapse_rows(*percent(FOUR_VGG16), 327, 4)
-    assert rows.loc["weighted"].round(4).tolist() == rows.loc["printed"].tolist()
+    assert [f"{100 * score:.2f}" for score in scores(0.1529, 327, 4, "weighted")] == FOUR_VGG16.split()
     a = 50 / 327
-    assert rows.loc["macro"].tolist() == pytest.approx([a, a / 4, 1 / 4, a / (1 + a) / 2])
+    assert scores(0.1529, 327, 4, "macro") == pytest.approx([a, a / 4, 1 / 4, a / (1 + a) / 2])
 
 
 def test_the_rows_of_a_collapse_are_the_scores_of_such_predictions():
     truth, predicted = [0] * 3 + [1] * 5 + [2] * 2, [1] * 10
-    rows = collapse_rows(*percent("50 25 50 33"), 10, 3)
     for average in ("weighted", "macro"):
         expected = sklearn.metrics.precision_recall_fscore_support(truth, predicted, average=average, zero_division=0)
-        assert rows.loc[average].tolist()[1:] == pytest.approx(expected[:3])
+        assert scores(0.5, 10, 3, average)[1:] == pytest.approx(expected[:3])
 
 
 @pytest.mark.parametrize(
@@ -157,3 +157,28 @@ def test_a_row_that_any_collapse_prints_is_recognised():
             a = k / n
             values = (a, a**2, a, 2 * a**2 / (1 + a))
             assert is_collapsed(*percent(" ".join(f"{100 * v:.2f}" for v in values)))
+
+
+def test_the_ends_of_the_ranges_exclude_no_number_of_positives_that_the_search_admits(monkeypatch):
+    rng = np.random.default_rng(2)
+    names = np.array(["accuracy", "sensitivity", "specificity", "precision", "f1"])
+    admitted = 0
+    for _ in range(15):
+        n = int(rng.integers(10, 40))
+        positives = int(rng.integers(1, n))
+        tp, tn = int(rng.integers(0, positives + 1)), int(rng.integers(0, n - positives + 1))
+        exact = {
+            "accuracy": (tp + tn) / n,
+            "sensitivity": tp / positives,
+            "specificity": tn / (n - positives),
+            "precision": tp / max(tp + n - positives - tn, 1),
+            "f1": 2 * tp / (tp + n - tn),
+        }
+        row = {name: exact[name] + rng.choice([0, 0.02]) for name in rng.choice(names, 3, replace=False)}
+        ranges = {name: (value - 0.005, value + 0.005) for name, value in row.items() if value <= 1}
+        found = matrices(ranges, n)
+        with monkeypatch.context() as everything:
+            everything.setattr(arithmetic, "_not_excluded", lambda ranges, n: list(range(1, n)))
+            assert matrices(ranges, n) == found
+        admitted += bool(found)
+    assert 0 < admitted

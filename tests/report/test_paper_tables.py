@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from brainlib.report.tables import printed
+from brainlib.report.tables import paper as tables
 from brainlib.study.study import Study
 
 
@@ -14,35 +14,31 @@ def lu(tmp_path_factory):
     return Study("lu", profile="full", data="phantoms", scenarios=["four"], out=out)
 
 
-def plain(frame):
-    return frame.map(lambda value: str(value).replace("\N{NO-BREAK SPACE}", " "))
-
-
 def test_the_sizes_that_admit_every_accuracy_are_those_that_the_split_draws(lu):
-    rows = printed.split_sizes(lu).frame
+    rows = tables.split_sizes(lu).frame
     # A fifth of 1426, 1437, 1401 and 3264 images, rounded up and halved.
     assert list(rows["this split draws"]) == [143, 143, 144, 144, 140, 141, 326, 327]
     tests = rows[rows["part"] == "test"]
-    assert list(tests["rounded or cut off"]) == ["143", "144", "141", "327"]
+    assert list(tests["rounded or truncated"]) == ["143", "144", "141", "327"]
     assert list(tests["sizes that admit them all, rounded"]) == ["143", "144", "141", "327"]
-    # 93.55 % is 305 of 326 only when cut off: 93.5582 %.
+    # 93.55 % is 305 of 326 only when truncated: 93.5582 %.
     four = rows[rows["part"] == "validation"].iloc[-1]
     assert four["sizes that admit them all, rounded"] == "none"
-    assert four["rounded or cut off"] == "326"
+    assert four["rounded or truncated"] == "326"
 
 
 def test_the_collapsed_rows_are_those_of_weighted_averages(lu):
-    rows = plain(printed.averaging(lu).frame)
+    rows = tables.averaging(lu).frame
     assert list(rows["row"]) == ["VGG16, fine-tuning", "", ""] * 2
-    assert list(rows["n"][::3]) == ["141", "327"]
+    assert list(rows["n"][::3]) == [141, 327]
     assert list(rows["numbers"]) == ["printed", "weighted averages", "macro averages"] * 2
-    scores = rows[["accuracy", "precision", "sensitivity", "f1"]].to_numpy().tolist()
-    assert scores[0] == scores[1] == ["35.46 %", "12.57 %", "35.46 %", "18.57 %"]
-    assert scores[3] == scores[4] == ["15.29 %", "2.34 %", "15.29 %", "4.06 %"]
+    scores = (100 * rows[["accuracy", "precision", "sensitivity", "f1"]]).round(2).to_numpy().tolist()
+    assert scores[0] == scores[1] == [35.46, 12.57, 35.46, 18.57]
+    assert scores[3] == scores[4] == [15.29, 2.34, 15.29, 4.06]
     # Macro of two classes: half of 50/141, half of 1, half of 100/191.
-    assert scores[2] == ["35.46 %", "17.73 %", "50.00 %", "26.18 %"]
+    assert scores[2] == [35.46, 17.73, 50.00, 26.18]
 
 
 def test_the_tables_do_not_depend_on_the_images_at_hand(tmp_path):
     small = Study("lu", profile="smoke", data="phantoms", out=str(tmp_path))
-    assert list(printed.split_sizes(small).frame["images"])[::2] == [1426, 1437, 1401, 3264]
+    assert list(tables.split_sizes(small).frame["images"])[::2] == [1426, 1437, 1401, 3264]

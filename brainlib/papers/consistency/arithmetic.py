@@ -1,0 +1,283 @@
+"""Which counts of images are behind printed scores: arithmetic of numbers, without papers.
+
+An accuracy is a whole number of images over another one, so a table of accuracies of one test set
+tells how many images it can have had (`fitting_sizes`). Scores of two classes come from one confusion
+matrix (`matrices`, `weighted_matrices`). A model that predicts the same class for every image has scores
+that follow from its accuracy, each average over the classes in its own way: such a row tells which
+average was printed (`is_collapsed`, `collapse_rows`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from brainlib.errors import UsageError
+from brainlib.papers.printed import Printed
+
+Range = tuple[float, float]
+
+FOUR = ("accuracy", "precision", "sensitivity", "f1")
+# A choice: towards 1 the formulas of a collapsed model (a, a^2 ...) all run into 1, where a good
+# model's scores lie as well. A test set of which nine tenths are one class is none of the papers'.
+HIGHEST_COLLAPSE = 0.9
+# What mlscorecheck calls the scores.
+_ITS_NAMES = {"accuracy": "acc", "sensitivity": "sens", "specificity": "spec", "precision": "ppv", "f1": "f1p"}
+SCORES = tuple(_ITS_NAMES)
+_ROUNDING = 1e-12  # of binary fractions, which must not decide
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of images that admit every printed proportion, in ascending order.
+
+    Attributes
+    ----------
+    rounded : tuple of int
+        Where each proportion is taken as rounded.
+    truncated : tuple of int
+        Where each may be rounded or truncated after the printed digits: holds all of ``rounded``.
+    """
+
+    rounded: tuple[int, ...]
+    truncated: tuple[int, ...]
+
+
+def fitting_sizes(printed: Sequence[Printed], most: int, least: int = 1) -> Sizes:
+    """Find the numbers of images n that admit, for every printed proportion p, a count k with k/n = p.
+
+    Let u be one unit of the last printed digit. Rounded, k/n lies within p - u/2 to p + u/2, both
+    ends included, since a half may have gone up or to the even digit; truncated, it lies from p to
+    below p + u. With p = d u and u = 1/U that is in whole numbers
+
+        (2d - 1) n <= 2 U k <= (2d + 1) n        d n <= U k < (d + 1) n,
+
+    so n fits where a multiple of 2U (of U) lies between the ends; nothing is left to floats. Each
+    multiple of a fitting n fits, too, and from n = U on every n does: see ``most``.
+
+    Parameters
+    ----------
+    printed : sequence of Printed
+        Proportions of one set of images, in [0, 1]; repeated ones add nothing.
+    most, least : int
+        The largest and the smallest n to try. Percentages with two digits behind the point exclude
+        no n from 10 000 on, so a large ``most`` adds sizes without evidence for them.
+
+    Raises
+    ------
+    UsageError
+        No number, one that is no exactly printed proportion, or ``least`` and ``most`` that are
+        not 1 <= least <= most.
+    """
+    if not 1 <= least <= most:
+        raise UsageError(f"expected 1 <= least <= most, received least {least} and most {most}")
+    if not printed:
+        raise UsageError("expected one printed proportion or more, received none")
+    for one in printed:
+        if not (0 <= one.value <= 1 and one.operator == "="):
+            raise UsageError(f"expected a printed proportion in [0, 1], received {one}")
+    n = np.arange(least, most + 1)
+    rounded, either = np.ones(len(n), dtype=bool), np.ones(len(n), dtype=bool)
+    for one in set(printed):
+        per_unit = round(10**one.decimals / one.scale)
+        d = round(one.value * per_unit)
+        k_from, k_to = -((1 - 2 * d) * n // (2 * per_unit)), (2 * d + 1) * n // (2 * per_unit)
+        fits = np.maximum(k_from, 0) <= np.minimum(k_to, n)
+        k_truncated = -(-d * n // per_unit)  # the smallest k that is not below
+        rounded &= fits
+        either &= fits | (k_truncated * per_unit < (d + 1) * n)
+    return Sizes(tuple(n[rounded].tolist()), tuple(n[either].tolist()))
+
+
+def matrices(ranges: Mapping[str, Range], n: int) -> dict[int, tuple[int, int]]:
+    """Find the numbers of positives that admit scores of two classes.
+
+    mlscorecheck (Fazekas and Kovács, https://github.com/FalseNegativeLab/mlscorecheck) searches the
+    confusion matrices of each number of positives that the ends of the ranges do not exclude already.
+
+    Parameters
+    ----------
+    ranges : mapping of str to (float, float)
+        Smallest and largest value of accuracy, sensitivity, specificity, precision, F1, or of some.
+    n : int
+        Images.
+
+    Returns
+    -------
+    dict
+        By number of positives, true positives and true negatives of one matrix.
+    """
+    candidates = _not_excluded(ranges, n)
+    if not candidates:
+        return {}
+    from mlscorecheck.check.binary import check_1_testset_no_kfold  # takes a second to import
+    from mlscorecheck.core import logger
+
+    logger.setLevel("WARNING")
+    scores = {_ITS_NAMES[name]: (low + high) / 2 for name, (low, high) in ranges.items()}
+    half_widths = {_ITS_NAMES[name]: (high - low) / 2 for name, (low, high) in ranges.items()}
+    found = {}
+    for positives in candidates:
+        testset = {"p": positives, "n": n - positives}
+        result = check_1_testset_no_kfold(testset=testset, scores=scores, eps=half_widths)
+        if not result["inconsistency"]:
+            found[positives] = (result["evidence"]["tp"], result["evidence"]["tn"])
+    return found
+
+
+def _not_excluded(ranges: Mapping[str, Range], n: int) -> list[int]:
+    """Numbers of positives for which each score by itself has matrices that give it.
+
+    Every score grows with the true positives and with the true negatives, so over all matrices that the
+    sensitivity and the specificity leave, each lies between its values at the two ends.
+    """
+    slack = 1e-5  # more than what mlscorecheck allows for the rounding of floats
+    wide = {name: (low - slack, high + slack) for name, (low, high) in ranges.items()}
+    everything = (0.0, 1.0)
+    positives = np.arange(1, n)
+    ends = []
+    for total, name in ((positives, "sensitivity"), (n - positives, "specificity")):
+        low, high = wide.get(name, everything)
+        ends.append((np.maximum(np.ceil(low * total), 0), np.minimum(np.floor(high * total), total)))
+    (tp_low, tp_high), (tn_low, tn_high) = ends
+    fits = (tp_low <= tp_high) & (tn_low <= tn_high)
+    if "accuracy" in wide:
+        least, most = (np.ceil(wide["accuracy"][0] * n), np.floor(wide["accuracy"][1] * n))
+        fits &= (np.maximum(tp_low + tn_low, least) <= np.minimum(tp_high + tn_high, most)) & (least <= most)
+    for name, others in (("precision", 0), ("f1", positives)):
+        low, high = wide.get(name, (-math.inf, math.inf))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            # precision = tp / (tp + fp), F1 = 2 tp / (tp + fp + positives); 0 / 0 excludes nothing
+            factor = 1 if name == "precision" else 2
+            at_low = factor * tp_low / (tp_low + (n - positives - tn_low) + others)
+            at_high = factor * tp_high / (tp_high + (n - positives - tn_high) + others)
+        fits &= ~(at_low > high) & ~(at_high < low)
+    return positives[fits].tolist()
+
+
+def weighted_matrices(ranges: Mapping[str, Range], n: int) -> list[int]:
+    """Find the numbers of images of one of two classes, 1 to n - 1, that admit weighted scores.
+
+    Every confusion matrix is tried that has the accuracy: for each size of the first class, each number
+    of its images and of the other's that are classified correctly. A class that is never predicted has
+    precision 0.
+
+    Parameters
+    ----------
+    ranges : mapping of str to (float, float)
+        Smallest and largest value of accuracy, sensitivity, precision, F1, or of some of them.
+    n : int
+        Images.
+    """
+    correct = np.arange(n + 1)
+    for name in ("accuracy", "sensitivity"):  # weighted, they are the same
+        low, high = ranges.get(name, (0.0, 1.0))
+        correct = correct[(correct / n >= low - _ROUNDING) & (correct / n <= high + _ROUNDING)]
+    found = []
+    for size in range(1, n):
+        a = np.arange(size + 1)[:, None]  # of the first class
+        b = correct - a  # of the second
+        with np.errstate(invalid="ignore", divide="ignore"):
+            predicted = [a + (n - size - b), b + (size - a)]
+            precision = [np.nan_to_num(right / k) for right, k in zip((a, b), predicted, strict=True)]
+            f1 = [2 * right / (k + s) for right, k, s in zip((a, b), predicted, (size, n - size), strict=True)]
+        share = size / n
+        scores = {
+            "precision": share * precision[0] + (1 - share) * precision[1],
+            "f1": share * f1[0] + (1 - share) * f1[1],
+        }
+        if (_within(scores, ranges) & (b >= 0) & (b <= n - size)).any():
+            found.append(size)
+    return found
+
+
+def hits(ranges: Mapping[str, Range], support: int, n: int) -> list[int]:
+    """Find how many images of a class are classified correctly, by its printed scores.
+
+    Every number of hits and of false alarms is tried.
+
+    Parameters
+    ----------
+    ranges : mapping of str to (float, float)
+        Smallest and largest value of sensitivity, precision, F1, or of some of them.
+    support, n : int
+        Images of the class, and of all classes.
+    """
+    tp = np.arange(support + 1)[:, None]
+    fp = np.arange(n - support + 1)[None, :]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scores = {
+            "sensitivity": tp / support + 0 * fp,
+            "precision": tp / (tp + fp),
+            "f1": 2 * tp / (tp + fp + support),
+        }
+    return np.flatnonzero(_within(scores, ranges).any(axis=1)).tolist()
+
+
+def _within(scores, ranges):
+    """Where every score that has a range lies within it."""
+    pairs = [(scores[name], *ranges[name]) for name in scores if name in ranges]
+    inside = [(score >= low - _ROUNDING) & (score <= high + _ROUNDING) for score, low, high in pairs]
+    return np.logical_and.reduce(inside) if inside else np.ones_like(next(iter(scores.values())), dtype=bool)
+
+
+def is_collapsed(accuracy: Printed, precision: Printed, sensitivity: Printed, f1: Printed) -> bool:
+    """Say whether a printed row fits a model that predicts one class for every image, by weighted averages.
+
+    The row fits if some share a of that class, 0 <= a < 0.9, gives all four within rounding:
+    accuracy a, precision a^2, sensitivity a, F1 2a^2/(1+a). From 0.9 on nothing is concluded: there the
+    formulas come close to the scores of an ordinary good model, and at 1 are those of a perfect
+    one.
+    """
+    if accuracy.value >= HIGHEST_COLLAPSE:
+        return False
+    inverses = ((accuracy, float), (precision, math.sqrt), (sensitivity, float), (f1, _share_of_f1))
+    # Each printed number leaves a range of a, since each formula rises with a.
+    lows = [inverse(max(one.rounded[0], 0.0)) for one, inverse in inverses]
+    highs = [inverse(one.rounded[1]) for one, inverse in inverses]
+    return max(lows) <= min(highs) + _ROUNDING
+
+
+def _share_of_f1(f1: float) -> float:
+    """The positive root a of 2a^2 = f1 (1 + a)."""
+    return (f1 + math.sqrt(f1**2 + 8 * f1)) / 4
+
+
+def collapse_rows(accuracy: float, n: int, classes: int) -> dict[str, dict[str, float]]:
+    """Compute the scores of a model that predicts one class for every image, by either average.
+
+    Of n images k = round(accuracy n) are of that class, a = k/n. It has precision a, sensitivity 1
+    and F1 2a/(1+a); each other class is never predicted and counts 0. So weighted by the images of
+    each class the averages are a^2, a and 2a^2/(1+a); the macro averages over C classes are a/C,
+    1/C and 2a/((1+a)C).
+
+    Parameters
+    ----------
+    accuracy : float
+        In [0, 1].
+    n : int
+        Images of the test set, for instance of `fitting_sizes`.
+    classes : int
+        C, the classes that have images.
+
+    Returns
+    -------
+    dict
+        "weighted" and "macro", each with accuracy, precision, sensitivity and f1 as fractions.
+
+    Raises
+    ------
+    UsageError
+        No image, or fewer than two classes.
+    """
+    if n < 1 or classes < 2:
+        raise UsageError(f"expected images of two or more classes, received {n} of {classes}")
+    a = round(accuracy * n) / n
+    f1 = 2 * a / (1 + a)
+    return {
+        "weighted": dict(zip(FOUR, (a, a**2, a, a * f1), strict=True)),
+        "macro": dict(zip(FOUR, (a, a / classes, 1 / classes, f1 / classes), strict=True)),
+    }

@@ -1,0 +1,59 @@
+"""The checks of all papers' printed numbers as a page, as JSON and as lines of a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from brainlib import io
+from brainlib.papers.consistency.checks import CONSISTENT, FINDINGS, Check
+from brainlib.report import pages
+
+PAGE = "consistency.html"
+
+
+def write_page(path: Path, papers: Mapping[str, Sequence[Check]], titles: Mapping[str, str]) -> None:
+    """Write the page of the papers' checks.
+
+    Parameters
+    ----------
+    path : Path
+    papers : mapping of str to sequence of Check
+        By id of the paper.
+    titles : mapping of str to str
+
+    Raises
+    ------
+    StoreError
+        When it cannot be written.
+    """
+    pages.write(path, "consistency.html.j2", papers=papers, titles=titles)
+
+
+def write_json(path: Path, papers: Mapping[str, Sequence[Check]]) -> None:
+    """Write all checks as a list of objects with the fields of `Check`.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be written.
+    """
+    rows = [asdict(check) for checks in papers.values() for check in checks]
+    with io.writing(path) as file:
+        file.write(json.dumps(rows, indent=1, ensure_ascii=False).encode())
+
+
+def lines(papers: Mapping[str, Sequence[Check]]) -> list[str]:
+    """Write a line a paper, and one for each of its checks that is not consistent."""
+    written = []
+    for paper, checks in papers.items():
+        counts = Counter(check.finding for check in checks)
+        found = ", ".join(f"{counts[finding]} {finding}" for finding in reversed(FINDINGS))
+        written.append(f"{paper}: {len(checks)} checks, {found}")
+        wrong = [check for check in checks if check.finding != CONSISTENT]
+        wrong.sort(key=lambda check: -FINDINGS.index(check.finding))
+        written += [f"  {check.finding}: {check.sentence}" for check in wrong]
+    return written
