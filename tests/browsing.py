@@ -1,6 +1,8 @@
-"""A page in a browser, with what it asked for and what went wrong."""
+"""A page in a browser, with what it asked for and what went wrong; and what its images lack."""
 
 from __future__ import annotations
+
+from html.parser import HTMLParser
 
 
 class Watched:
@@ -40,3 +42,17 @@ def violations(page) -> list[str]:
     # axe-core is put into the page from outside, past the page's own policy.
     found = Axe().run(page).response["violations"]
     return [f"{rule['id']}: {[node['html'][:120] for node in rule['nodes'][:3]]}" for rule in found]
+
+
+def images_without_alt(html: str) -> list[str]:
+    """The beginning of the source of each image that lacks an alternative text of its own."""
+    found = []
+
+    class Images(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            alt = (dict(attrs).get("alt") or "").strip()
+            if tag == "img" and (not alt or alt.startswith("No description")):  # nbconvert's own text
+                found.append((dict(attrs).get("src") or "")[:60])
+
+    Images().feed(html)
+    return found

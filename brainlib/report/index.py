@@ -24,9 +24,8 @@ from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.printed import UNITS, printed_number
 from brainlib.progress import duration
 from brainlib.report import consistency, pages
-from brainlib.report.anchors import sections
 from brainlib.report.figures.accuracies import forest, headlines, printed_value
-from brainlib.report.notebook import Outcome
+from brainlib.report.notebook import Outcome, sections
 from brainlib.study.records import LEFT, VERDICTS, Answers, AuditEntry, Entry, PaperResult, SetAuditsResult
 
 PERCENT = ("%", "percentage points")  # units whose numbers have two digits and one sign
@@ -172,7 +171,7 @@ def _parts(result, page):
     impossible = sum(check.finding == "impossible" for check in result.checks)
     words = {
         "possible": f"{impossible} impossible",
-        "copies": "scores" if result.duplicate_effects else "not run",
+        "duplicates": "scores" if result.duplicate_effects else "not run",
         "controls": _count(len(result.controls), "control") if result.controls else "not run",
         "t-test": "over folds",
         "certainty": "intervals, calibration",

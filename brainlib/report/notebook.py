@@ -1,20 +1,23 @@
-"""From a notebook to a page: run it with parameters and render what came out.
+"""Run a notebook with parameters, render it as a page, and find the sections of a page.
 
-A page is whole by itself: no script, nothing from another host, and no absolute path of the machine
-that made it. A notebook that fails is shown up to its failure, and the others go on.
+A page is self-contained: no script, nothing from another host, and no absolute path of the machine that made
+it. A notebook that fails is shown up to its failure. The notebook itself is left as it is: papermill executes
+a copy, which goes to ``out/notebooks``.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from html.parser import HTMLParser
+from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import nbformat
 import papermill
@@ -28,16 +31,40 @@ from pygments.formatters import HtmlFormatter
 from traitlets import default
 
 import brainlib
-from brainlib import errors, io
-from brainlib.report.anchors import anchored
+from brainlib import errors, io, progress
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_NO_DESCRIPTION = "No description"  # how nbconvert's own text begins where there is none
+_IN_FRAGMENTS = "?/:@!$&'()*+,;="  # what a fragment of an address may hold besides letters and digits
+
+#: What the index links to, and the headings under which notebooks have it: the first that is there counts.
+#: A heading may end in a bracket, such as the paper's number of a figure.
+SECTIONS = {
+    "possible": ("Are the printed numbers possible?",),
+    "duplicates": ("Without duplicates", "Without copies"),
+    "controls": ("Controls",),
+    "t-test": ("The t-test",),
+    "certainty": ("Uncertainty and calibration", "How sure these numbers are"),
+    "seeds": ("Several seeds", "Over seeds"),
+    "curves": ("Learning curves", "Training"),
+    "heat maps": ("Grad-CAM", "Where the models look"),
+    "verdicts": ("Verdict",),
+}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a notebook fared; `error` is None or one line, `html` the page (there or not)."""
+    """How the run of a notebook ended.
+
+    Attributes
+    ----------
+    name : str
+    ok : bool
+    error : str or None
+        One line.
+    seconds : float
+    html : Path
+        The page, which need not exist.
+    """
 
     name: str
     ok: bool
@@ -98,6 +125,11 @@ def _execute(notebook, parameters):
         def _no_folders(self):
             return KernelSpecManager(kernel_dirs=[])
 
+        # Progress as lines, for the terminal, and none of TensorFlow's start-up messages.
+        async def start_kernel(self, **options):
+            quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"} | os.environ | {progress.VARIABLE: "lines"}
+            await super().start_kernel(**options | {"env": quiet | options.get("env", {})})
+
         # Other users of the machine can reach the kernel's ports; older versions have no choice.
         @default("transport_encryption")
         def _if_possible(self):
@@ -119,7 +151,7 @@ def _execute(notebook, parameters):
         except PapermillExecutionError as failure:
             error = _reason(failure.ename, failure.evalue)
         except DeadKernelError:
-            error = "the notebook's process was killed, most often for want of memory"
+            error = "the notebook's process was killed, most often because memory ran out"
         executed = nbformat.read(target, as_version=4)
     executed.cells = [c for c in executed.cells if "papermill-error-cell-tag" not in _tags(c)]
     executed.metadata.papermill.pop("output_path", None)
@@ -186,7 +218,7 @@ def _render(notebook, name, error):
         extra_template_paths=[str(_TEMPLATES)],
         exclude_input_prompt=True,
         exclude_output_prompt=True,
-        exclude_anchor_links=True,
+        anchor_link_text="",  # headings have ids, and their links are not displayed
     )
     page = {
         "title": _title(notebook) or name,
@@ -196,8 +228,7 @@ def _render(notebook, name, error):
         "light": HtmlFormatter(style="friendly").get_style_defs(".highlight"),
         "dark": HtmlFormatter(style="github-dark").get_style_defs(".highlight"),
     }
-    # nbconvert sets anchors only together with a visible sign behind each heading.
-    return anchored(exporter.from_notebook_node(shown, resources={"page": page})[0])
+    return exporter.from_notebook_node(shown, resources={"page": page})[0]
 
 
 def _title(notebook):
@@ -208,15 +239,23 @@ def _title(notebook):
     return None
 
 
-def images_without_alt(html: str) -> list[str]:
-    """List the images of a page that lack a text of their own: the beginning of each source."""
-    found = []
+def sections(page: Path) -> dict[str, str]:
+    """Return the links to the sections of a page, from beside it, by the names in `SECTIONS`.
 
-    class Images(HTMLParser):
-        def handle_starttag(self, tag, attrs):
-            alt = (dict(attrs).get("alt") or "").strip()
-            if tag == "img" and (not alt or alt.startswith(_NO_DESCRIPTION)):
-                found.append((dict(attrs).get("src") or "")[:60])
-
-    Images().feed(html)
-    return found
+    Parameters
+    ----------
+    page : Path
+        As `run_notebook` writes it. A section that is not there has no link; a page that is missing or
+        cannot be read has none.
+    """
+    try:
+        html = page.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return {}
+    ids = [unescape(found) for found in re.findall(r'<h[1-6] id="([^"]+)"', html)]
+    links = {}
+    for name, headings in SECTIONS.items():
+        for heading in (each.replace(" ", "-") for each in reversed(headings)):
+            for found in (each for each in ids if each == heading or each.startswith(f"{heading}-(")):
+                links[name] = f"{quote(page.name)}#{quote(found, safe=_IN_FRAGMENTS)}"
+    return links

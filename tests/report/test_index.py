@@ -12,9 +12,8 @@ from urllib.parse import unquote
 import pytest
 from test_notebook import Page, assert_whole_by_itself
 
-from brainlib.report.anchors import SECTIONS, anchored
 from brainlib.report.index import write_index, write_results
-from brainlib.report.notebook import Outcome
+from brainlib.report.notebook import SECTIONS, Outcome
 from brainlib.study.records import Answers
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
@@ -411,18 +410,19 @@ def test_every_link_of_the_index_leads_somewhere(run, tmp_path):
 def test_each_part_of_a_papers_report_is_a_click_away(run, tmp_path):
     run(result(), failed=[("lu", "no such luck")])
     headings = [headings[0] for headings in SECTIONS.values() if headings[0] != "Controls"]
-    (tmp_path / "jardim.html").write_text(anchored("".join(f"<h2>{each}</h2>" for each in headings)))
+    page = "".join(f'<h2 id="{each.replace(" ", "-")}">{each}</h2>' for each in headings)
+    (tmp_path / "jardim.html").write_text(page)
     answers = Answers.model_validate_json((tmp_path / "results.json").read_text())
     html = write_index(tmp_path, answers).read_text()
     assert links_of(html, 'class="parts"') == {
-        "0 impossible of jardim": "jardim.html#are-the-printed-numbers-possible",
-        "not run of jardim": "jardim.html#without-copies",
-        "over folds of jardim": "jardim.html#the-t-test",
-        "intervals, calibration of jardim": "jardim.html#how-sure-these-numbers-are",
-        "1 seed of jardim": "jardim.html#over-seeds",
-        "curves of jardim": "jardim.html#learning-curves",
-        "heat maps of jardim": "jardim.html#where-the-models-look",
-        "verdicts of jardim": "jardim.html#verdict",
+        "0 impossible of jardim": "jardim.html#Are-the-printed-numbers-possible?",
+        "not run of jardim": "jardim.html#Without-duplicates",
+        "over folds of jardim": "jardim.html#The-t-test",
+        "intervals, calibration of jardim": "jardim.html#Uncertainty-and-calibration",
+        "1 seed of jardim": "jardim.html#Several-seeds",
+        "curves of jardim": "jardim.html#Learning-curves",
+        "heat maps of jardim": "jardim.html#Grad-CAM",
+        "verdicts of jardim": "jardim.html#Verdict",
         "versions of jardim": "#jardim-environment",
     }
     rows = text_of(html[html.index('class="parts"') :].join(["</style>", ""]))

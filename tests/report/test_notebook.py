@@ -12,13 +12,16 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from browsing import images_without_alt
 
 from brainlib.errors import UsageError
-from brainlib.report.notebook import images_without_alt, run_notebook
+from brainlib.papers.loading import paper_ids
+from brainlib.report.notebook import SECTIONS, run_notebook, sections
 
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 PARAMETERS = 'data: str = "phantoms"\nnote = ""\nseed: int = 0\n'
 
-# A one-pixel PNG with a text, as plots.Plot has it.
+# A one-pixel PNG with a text, as figures.Plot has it.
 FIGURE = """\
 from IPython.display import Javascript, display
 png = (b"\\x89PNG\\r\\n\\x1a\\n\\0\\0\\0\\rIHDR\\0\\0\\0\\x01\\0\\0\\0\\x01\\x08\\0\\0\\0\\0"
@@ -91,6 +94,7 @@ def ran(tmp_path_factory):
         "# A **small** CNN against `ResNet`\n\nSome prose.",
         "import sys\nprint('interpreter', sys.executable)\nsys.stderr.write('epoch 1/30\\n')",
         "import os\nprint('in', os.getcwd(), 'from', data, 'note', note)",
+        "print('progress', os.environ['BRAINLIB_PROGRESS'], 'tensorflow', os.environ['TF_CPP_MIN_LOG_LEVEL'])",
         FIGURE,
         "display(Javascript('alert(1)'))\nprint('\\x1b[31mred\\x1b[0m')",
         "import pandas as pd\npd.DataFrame({'<b>x</b>': [1.5]})",
@@ -99,6 +103,7 @@ def ran(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(folder / "jupyter"))
         patch.setattr(sys, "stderr", heard)
+        patch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
         stale = folder / "out" / "results" / "jardim.json"
         stale.parent.mkdir(parents=True)
         stale.write_text("{}")
@@ -137,6 +142,10 @@ def test_the_kernel_is_this_interpreter_whatever_kernels_the_user_has(ran):
     assert Path(sys.executable).name in re.search(r"interpreter ([^\\]*)", executed)[1]
 
 
+def test_a_kernel_shows_progress_as_lines_and_no_messages_of_tensorflow(ran):
+    assert "progress lines tensorflow 3" in ran[1]
+
+
 def test_progress_goes_to_the_terminal_and_not_into_the_page(ran):
     _, html, heard, _ = ran
     assert heard.splitlines() == ["epoch 1/30"]
@@ -149,9 +158,38 @@ def test_a_page_loads_nothing_and_runs_no_script(ran, failed):
         assert_whole_by_itself(html)
 
 
-def test_every_heading_of_a_page_can_be_linked_to(ran):
-    assert '<h1 id="a-small-cnn-against-resnet">' in ran[1]
-    assert not re.search(r"<h[1-6]>", ran[1])
+def test_every_heading_of_a_page_can_be_linked_to_without_a_visible_sign(ran):
+    assert '<h1 id="A-small-CNN-against-ResNet">' in ran[1]
+    assert not re.search(r"<h[1-6]>", ran[1]) and "¶" not in ran[1]
+    assert ".anchor-link { display: none; }" in ran[1]
+
+
+def test_sections_of_a_page_are_links_and_missing_ones_have_none(tmp_path):
+    page = tmp_path / "my paper.html"
+    page.write_text(
+        '<h2 id="Training">Training</h2><h3 id="Learning-curves-(Graphics-1)">x</h3><h2 id="Verdict">y</h2>'
+    )
+    assert sections(page) == {
+        "curves": "my%20paper.html#Learning-curves-(Graphics-1)",
+        "verdicts": "my%20paper.html#Verdict",
+    }
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\x00", b"<h2>Verdict</h2>"])
+def test_a_page_that_is_missing_or_damaged_has_no_sections(tmp_path, content):
+    page = tmp_path / "lu.html"
+    if content is not None:
+        page.write_bytes(content)
+    assert sections(page) == {}
+
+
+@pytest.mark.parametrize("paper", paper_ids())
+def test_notebooks_have_the_headings_that_the_index_links_to(paper):
+    cells = nbformat.read(NOTEBOOKS / f"{paper}.ipynb", as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    there = {re.sub(r" \(.*\)$", "", heading) for heading in re.findall(r"^#+ (.*)", text, re.MULTILINE)}
+    missing = {name for name, headings in SECTIONS.items() if not there & set(headings)}
+    assert missing <= {"heat maps", "t-test"}  # of papers that show none
 
 
 def test_a_page_has_its_language_its_title_and_a_way_back(ran):
@@ -182,18 +220,6 @@ def test_images_keep_their_alternative_text(ran):
     picture, drawing = re.findall(r"<img[^>]*>", ran[1])
     assert 'src="data:image/png' in picture and 'src="data:image/svg+xml' in drawing
     assert 'alt="A &lt;drawn&gt; curve"' in drawing and 'width="864"' in drawing
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        '<img src="a.png">',
-        '<img alt=" " src="a.png">',
-        '<img alt="No description has been provided for this image" src="a.png"/>',
-    ],
-)
-def test_an_image_without_a_text_of_its_own_is_found(image):
-    assert images_without_alt(f'<p>{image}<img src="b.png" alt="A curve"></p>') == ["a.png"]
 
 
 def test_a_result_of_an_earlier_run_is_not_left_to_be_taken_for_this_one(ran):
