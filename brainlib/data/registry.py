@@ -1,31 +1,38 @@
-"""What was published of each data set: its source, folders, classes, counts and licence.
+"""What was published of each data set: its source, folders, classes, counts and licence, read from ``sets.yaml``.
 
-Counts are those of the published archives; `datasets` holds what it finds against them.
+`datasets` compares what it finds on a machine with these counts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import ConfigDict, NonNegativeInt
+from pydantic.dataclasses import dataclass
 
 from brainlib.errors import DataError
 
+_STRICT = ConfigDict(extra="forbid")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, config=_STRICT)
 class Folder:
-    """A folder of a published set: where it lies, what its images are, how many there must be.
+    """A folder of a published set: its path, the class of its images and how many it must hold.
 
-    `part` is ``"train"``, ``"test"`` or ``""`` (the set is published undivided).
+    `part` is "" where the set is published undivided.
     """
 
     path: str
     label: str
-    part: str
-    count: int
+    part: Literal["train", "test", ""]
+    count: NonNegativeInt
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class DataSetInfo:
-    """What was published of a data set; `licence` is "not stated" where not known for sure."""
+    """What was published of a data set; `licence` is "not stated" where it is not known for sure."""
 
     name: str
     title: str
@@ -49,75 +56,20 @@ class DataSetInfo:
         return tuple(sorted({folder.label for folder in self.folders}))
 
 
-def _flat(**counts: int) -> tuple[Folder, ...]:
-    return tuple(Folder(label, label, "", count) for label, count in counts.items())
+def read_sets(path: Path) -> dict[str, DataSetInfo]:
+    """Read a file of data sets by their names, as ``sets.yaml`` is one.
+
+    Raises
+    ------
+    ValueError
+        The file does not describe data sets; the message names the key.
+    """
+    sets = yaml.safe_load(Path(path).read_text("utf-8"))
+    return {name: DataSetInfo(name=name, **fields) for name, fields in sets.items()}
 
 
-def _divided(**counts: tuple[int, int]) -> tuple[Folder, ...]:
-    return tuple(
-        Folder(f"{name}/{label}", label, part, both[column])
-        for column, (name, part) in enumerate([("Training", "train"), ("Testing", "test")])
-        for label, both in counts.items()
-    )
-
-
-REGISTRY: dict[str, DataSetInfo] = {
-    info.name: info
-    for info in (
-        DataSetInfo(
-            name="br35h",
-            title="Br35H :: Brain Tumor Detection 2020",
-            handle="ahmedhamada0/brain-tumor-detection",
-            licence="not stated",
-            folders=_flat(no=1500, yes=1500),
-        ),
-        DataSetInfo(
-            name="navoneel",
-            title="Brain MRI Images for Brain Tumor Detection",
-            handle="navoneel/brain-mri-images-for-brain-tumor-detection",
-            licence="not stated",
-            folders=_flat(no=98, yes=155),
-        ),
-        DataSetInfo(
-            name="sartaj",
-            title="Brain Tumor Classification (MRI)",
-            handle="sartajbhuvaji/brain-tumor-classification-mri",
-            licence="MIT, by the author's copy on Hugging Face (sartajbhuvaji/Brain-Tumor-Classification)",
-            folders=_divided(
-                glioma_tumor=(826, 100),
-                meningioma_tumor=(822, 115),
-                no_tumor=(395, 105),
-                pituitary_tumor=(827, 74),
-            ),
-        ),
-        DataSetInfo(
-            name="dubail",
-            title="Brain Tumors 256x256",
-            handle="thomasdubail/brain-tumors-256x256",
-            licence="not stated",
-            folders=_flat(glioma_tumor=901, meningioma_tumor=913, normal=438, pituitary_tumor=844),
-        ),
-        DataSetInfo(
-            name="nickparvar",
-            title="Brain Tumor MRI Dataset",
-            handle="masoudnickparvar/brain-tumor-mri-dataset",
-            licence="CC0: Public Domain, as cited by the JunoBench data set card on Hugging Face",
-            folders=_divided(
-                glioma=(1321, 300),
-                meningioma=(1339, 306),
-                notumor=(1595, 405),
-                pituitary=(1457, 300),
-            ),
-        ),
-        DataSetInfo(
-            name="phantom",
-            title="Synthetic slices of brainlib.data.phantoms.draw",
-            handle="",
-            licence="made by this program",
-            folders=_flat(glioma=0, meningioma=0, none=0, pituitary=0),
-        ),
-    )
-}
+#: The registered sets by their names.
+REGISTRY: dict[str, DataSetInfo] = read_sets(Path(__file__).with_name("sets.yaml"))
 
 
 def info_of(name: str) -> DataSetInfo:
