@@ -14,8 +14,14 @@ from brainlib.study.results import Results
 NO_DATA = "BRAINLIB_DATA is unset: it names the folder of real images (br35h/, navoneel/, ...)"
 NO_WEIGHTS = "BRAINLIB_WEIGHTS is unset: it names the folder of pretrained Keras weight files"
 
+#: Fixtures that train, run a notebook or open a browser: what uses one is slow.
+SLOW = {"browser", "failed", "ran", "served", "trained"}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SLOW & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
     if not os.environ.get("BRAINLIB_DATA"):
         for item in items:
             if item.get_closest_marker("real_data"):

@@ -1,4 +1,4 @@
-"""A store with two small models, and the mark of what trains or opens a browser."""
+"""A store with two small models."""
 
 from __future__ import annotations
 
@@ -6,12 +6,6 @@ import pytest
 from small_trials import final_trial, phantoms
 
 from brainlib.trials.run import run_trials
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if {"trained", "served", "browser"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

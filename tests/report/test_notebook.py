@@ -241,6 +241,7 @@ def test_a_traceback_has_no_escape_sequences_left(ran, failed):
         assert "\x1b" not in outputs and not re.search(r"\[[\d;]*m", outputs)
 
 
+@pytest.mark.slow
 def test_an_error_that_is_not_ours_is_said_with_its_type_and_its_own_last_line(tmp_path):
     notebook = write_notebook(
         tmp_path / "yim.ipynb",
@@ -270,6 +271,7 @@ def test_a_notebook_that_cannot_be_read_is_a_failure_and_not_a_crash(tmp_path, c
     assert not outcome.html.exists()
 
 
+@pytest.mark.slow
 def test_a_kernel_that_is_killed_is_a_failure(tmp_path):
     notebook = write_notebook(tmp_path / "lu.ipynb", "import os\nos.kill(os.getpid(), 9)")
     outcome = run_notebook(notebook, {}, tmp_path / "out")
@@ -285,6 +287,7 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_kernel_and_reaches_the_caller(tmp_path):
     pid = tmp_path / "pid"
