@@ -154,7 +154,7 @@ def compare(data: str, sets) -> None:
     for name in sets:
         root = datasets.locate(name, Path(data))
         looked = scan.scan_files(name, root, scan.files_of(name, root)[0])
-        found = findings.find(looked)
+        found = findings.audit_scan(looked)
         groups = found.table["near"].to_numpy()
         bits = difference_hash(looked.thumbnails)
         near = hash_pairs(bits)

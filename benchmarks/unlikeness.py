@@ -55,7 +55,7 @@ def measure(data: str, store: Path, phantoms: int) -> None:
         layout = name if name in SETS else "br35h"
         files, failed = files_of(layout, root)
         looked = scan_files(name, root, files, failed, store=store)
-        copies = findings.find(looked, store=store).table["near"].to_numpy()
+        copies = findings.audit_scan(looked, store=store).table["near"].to_numpy()
         groups = datasets.index(layout, root, store).together(looked.table["path"], copies)
         seen[name] = looked.thumbnails, groups
     # The sets hold each other's pictures: what is a copy of another set's shares a group with it.

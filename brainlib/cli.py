@@ -129,9 +129,9 @@ def _absolute(path, *words):
 
 
 def _run(arguments):
-    from brainlib.audit import overview
     from brainlib.models.backbones import IMAGENET, RANDOM
     from brainlib.report import index, notebook
+    from brainlib.study import data_audit
     from brainlib.trials import workers
 
     papers = _papers(arguments)
@@ -146,7 +146,7 @@ def _run(arguments):
         "backbone": dict(given["backbone"]),
     }
     options = Options.of(given)
-    notebooks = {name: _notebook(name) for name in (overview.NAME, *papers)}
+    notebooks = {name: _notebook(name) for name in (data_audit.NAME, *papers)}
     out = Path(options.out)
     with _leaving_nothing(out):
         studies = _check(papers, options)
@@ -162,11 +162,11 @@ def _run(arguments):
         outcomes = {}
         for name, path in notebooks.items():
             progress.log(f"{name}: running {path.name}")
-            outcomes[name] = notebook.run_notebook(path, audited if name == overview.NAME else parameters, out)
-    audit = outcomes.pop(overview.NAME)
+            outcomes[name] = notebook.run_notebook(path, audited if name == data_audit.NAME else parameters, out)
+    audit = outcomes.pop(data_audit.NAME)
     results = index.write_results(out, list(outcomes.values()), audit)
     page = index.write_index(out, results)
-    entries = {overview.NAME: results.audit, **results.papers}
+    entries = {data_audit.NAME: results.audit, **results.papers}
     for name, entry in entries.items():
         state = f"FAILED: {entry.error}" if entry.error else "ran"
         print(f"{name}: {state} ({entry.seconds:.0f} s)")
@@ -251,12 +251,15 @@ def _check_printed(arguments):
 
 
 def _audit(arguments):
-    from brainlib.audit import findings
+    from brainlib.audit.findings import audit_folder
+    from brainlib.report.tables import audit as tables
 
-    found = findings.audit(arguments.target, arguments.data or os.environ.get("BRAINLIB_DATA", ""), log=progress.log)
+    data = arguments.data or os.environ.get("BRAINLIB_DATA", "")
+    with progress.shown(f"auditing {arguments.target}") as on_progress:
+        found = audit_folder(arguments.target, data, on_progress=on_progress)
     if arguments.json:
         _write_json(arguments.json, found.as_dict())
-    return _printed(found.lines())
+    return _printed(tables.lines(found))
 
 
 def _export(arguments):

@@ -23,6 +23,11 @@ def ignore(fraction: float, line: str) -> None:
     """Show nothing: the default of numeric functions."""
 
 
+def part(on_progress: OnProgress, start: float, end: float) -> OnProgress:
+    """Report the progress of one step as the part from `start` to `end` of the whole work."""
+    return lambda fraction, line: on_progress(start + (end - start) * fraction, line)
+
+
 def log(line: str) -> None:
     """Print a line of progress on standard error, at once."""
     print(line, file=sys.stderr, flush=True)

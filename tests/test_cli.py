@@ -228,7 +228,9 @@ def test_the_documentation_of_the_command_line_lists_every_command(capsys):
 AUDITED = """from pathlib import Path
 Path(out, "results").mkdir(parents=True, exist_ok=True)
 Path(out, "sets").write_text(" ".join(sets))
-Path(out, "results", "00_data_audit.json").write_text('{"phantoms": true, "most": 60, "sets": {}, "planted": []}')"""
+Path(out, "results", "00_data_audit.json").write_text(
+    '{"phantoms": true, "sets": {}, "overlaps": {}, "planted": [], "phantom_pairs": null}'
+)"""
 
 
 def notebook(path: Path, code: str) -> Path:

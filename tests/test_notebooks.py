@@ -165,10 +165,10 @@ def test_what_differs_from_the_paper_stands_wherever_an_arm_is_named(out):
 def test_the_audit_knows_phantoms_and_finds_their_copies(out, results):
     found = results.audit.result
     assert found.phantoms and set(found.sets) >= {"br35h", "sartaj", "nickparvar"}
-    # About a tenth of the phantoms are copies, and no patient is in both published parts.
-    assert all(4 <= each.images_in_near_groups <= 16 for each in found.sets.values())
-    assert found.sets["sartaj"].test_with_near_copy_in_train == 0
-    assert "Phantoms, not the sets" in pages(out)[AUDIT]
+    # About a tenth of the phantoms are duplicates, and no patient is in both published parts.
+    assert all(4 <= each.duplicates["near"].images <= 16 for each in found.sets.values())
+    assert set(found.sets["sartaj"].duplicates["near"].leaked_test_images.values()) == {0}
+    assert "Phantoms in place of the published images" in pages(out)[AUDIT]
 
 
 def test_each_paper_says_how_many_test_images_are_copies(results):
@@ -228,9 +228,9 @@ def test_controls_are_run_when_asked_for(out, tmp_path, monkeypatch, capfd):
     # Ten of each of six alterations, in each of five sets and among phantoms of its own.
     planted = answers.audit.result.planted
     assert sum(each.planted for each in planted) == 360
-    assert sum(each.found for each in planted) > 0.95 * 360
+    assert sum(each.recovered for each in planted) > 0.95 * 360
     index = (tmp_path / "index.html").read_text()
-    assert "of 360 planted copies" in " ".join(index.split())
+    assert "of 360 planted duplicates" in " ".join(index.split())
 
 
 def test_a_question_that_nobody_asked_trains_only_what_it_must(out, tmp_path, monkeypatch, capfd):

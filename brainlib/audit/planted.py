@@ -1,17 +1,15 @@
-"""Controls of the audit: copies that were planted on purpose, and how many of them it finds.
+"""Controls of the audit: recall of duplicates that were planted, and false pairs among phantoms.
 
-Among the pictures of a set, altered copies of some of them; among phantoms, whatever the drawing knows to
-be a copy and to be none.
+Among the images of a set, altered duplicates of some of them are planted. Of phantoms it is known which are
+duplicates of one image and which are not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from brainlib.audit import near_duplicates
@@ -20,131 +18,117 @@ from brainlib.data.groups import connected
 from brainlib.data.phantoms.draw import ALTERATIONS, alter, make_phantoms
 from brainlib.data.scan import Scan
 from brainlib.data.thumbnails import thumbnail
-from brainlib.report.table import Table, with_limits
-from brainlib.stats import intervals
 
-EACH = 10  # copies of each alteration, if there are as many pictures: a choice
-_SIZE = 240  # pixels at which a picture is altered
-_PHANTOMS = 240  # a quarter of them altered copies
-PHANTOMS = "phantoms with known copies"
+EACH = 10  # duplicates of each alteration, where there are as many images
+_SIZE = 240  # pixels at which an image is altered
+_PHANTOMS = 240  # a quarter of them altered duplicates
+PHANTOMS = "phantoms with known duplicates"
 
 
 @dataclass(frozen=True)
 class Planted:
-    """How many planted copies of one kind were found.
+    """Recall of planted duplicates of one kind.
 
     Attributes
     ----------
     among : str
-        The set, or "phantoms with known copies".
+        The set, or "phantoms with known duplicates".
     alteration : str
-        Of `phantoms.ALTERATIONS`.
-    planted, found : int
-        Copies, and those that are in one group with their original.
+        Of `brainlib.data.phantoms.draw.ALTERATIONS`.
+    planted, recovered : int
+        Duplicates, and those that the audit assigned to the group of their original.
     """
 
     among: str
     alteration: str
     planted: int
-    found: int
-
-
-def plant(looked: Scan, root: Path, seed: int = 0) -> tuple[Planted, ...]:
-    """Plant altered copies of training images among the pictures of a set, and look for them.
-
-    Parameters
-    ----------
-    looked : Scan
-        The set. Where it is published in two parts, the originals are training images.
-    root : Path
-        What its paths start from.
-    seed : int
-        Of the choice and the alterations.
-    """
-    rng = np.random.default_rng([seed, 7])
-    table = looked.table
-    different = np.flatnonzero(~table["pixel_hash"].duplicated())
-    sources = different[(table["part"].to_numpy() != "test")[different]]
-    each = min(EACH, len(sources))
-    small, origin, kinds = [], [], []
-    for kind in ALTERATIONS:
-        for row in rng.permutation(sources)[:each]:
-            grey = images.decode(Path(root) / table["path"].iat[row]).convert("L")
-            square = np.asarray(grey.resize((_SIZE, _SIZE), Image.Resampling.BILINEAR))
-            altered, _ = alter(kind, square, np.zeros(square.shape, bool), rng)
-            small.append(thumbnail(Image.fromarray(altered)))
-            origin.append(int(np.flatnonzero(different == row)[0]))
-            kinds.append(kind)
-    every = np.concatenate([looked.thumbnails[different], np.stack(small)])
-    pairs = near_duplicates.find_near_duplicates(every).pairs
-    group = connected(len(every), pairs)
-    found = group[len(different) :] == group[origin]
-    return tuple(Planted(looked.name, kind, each, int(found[np.array(kinds) == kind].sum())) for kind in ALTERATIONS)
+    recovered: int
 
 
 @dataclass(frozen=True)
-class Truth:
-    """The audit of phantoms whose copies are known.
+class PhantomPairs:
+    """Pairs of phantoms that the audit assigned to one group.
 
     Attributes
     ----------
-    planted : tuple of Planted
-    grouped, wrong : int
-        Pairs of phantoms in one group of copies, and those of them that are no copies of one picture.
+    grouped : int
+        All of them.
+    wrong : int
+        Pairs that are not duplicates of one image.
     neighbours : int
-        Of the wrong ones, neighbouring slices of one patient.
+        Wrong pairs that are neighbouring slices of one patient.
     """
 
-    planted: tuple[Planted, ...]
     grouped: int
     wrong: int
     neighbours: int
 
 
-def truth(seed: int = 0) -> Truth:
-    """Draw phantoms, three slices a patient and a quarter of them altered copies, and audit them."""
+def plant(scan: Scan, root: Path, seed: int = 0) -> tuple[Planted, ...]:
+    """Plant altered duplicates of images among those of a set, and count the recovered ones.
+
+    Parameters
+    ----------
+    scan : Scan
+        The set. Where it is published in two parts, the originals are training images.
+    root : Path
+        The folder that its paths start from.
+    seed : int
+        Of the choice and the alterations.
+
+    Returns
+    -------
+    tuple of Planted
+        One a kind of alteration.
+    """
+    rng = np.random.default_rng([seed, 7])
+    table = scan.table
+    distinct = np.flatnonzero(~table["pixel_hash"].duplicated())
+    sources = distinct[(table["part"].to_numpy() != "test")[distinct]]
+    each = min(EACH, len(sources))
+    thumbnails, origin, kinds = [], [], []
+    for kind in ALTERATIONS:
+        for row in rng.permutation(sources)[:each]:
+            grey = images.decode(Path(root) / table["path"].iat[row]).convert("L")
+            square = np.asarray(grey.resize((_SIZE, _SIZE), Image.Resampling.BILINEAR))
+            altered, _ = alter(kind, square, np.zeros(square.shape, bool), rng)
+            thumbnails.append(thumbnail(Image.fromarray(altered)))
+            origin.append(int(np.flatnonzero(distinct == row)[0]))
+            kinds.append(kind)
+    group = _groups(np.concatenate([scan.thumbnails[distinct], np.stack(thumbnails)]))
+    recovered = group[len(distinct) :] == group[origin]
+    return _recall(scan.name, np.array(kinds), recovered)
+
+
+def control_on_phantoms(seed: int = 0) -> tuple[tuple[Planted, ...], PhantomPairs]:
+    """Audit phantoms of which three are slices of one patient and a quarter are altered duplicates.
+
+    Parameters
+    ----------
+    seed : int
+        Of the phantoms.
+    """
     made = make_phantoms(_PHANTOMS, altered_copies=_PHANTOMS // 4, seed=seed)
-    small = np.stack([thumbnail(Image.fromarray(picture)) for picture in made.images])
-    pairs = near_duplicates.find_near_duplicates(small).pairs
-    group = connected(_PHANTOMS, pairs)
+    group = _groups(np.stack([thumbnail(Image.fromarray(each)) for each in made.images]))
     table = made.table
-    copies = table[table["alteration"] != ""]
-    hit = group[copies.index] == group[copies["copy_of"]]
-    planted = tuple(
-        Planted(
-            PHANTOMS,
-            kind,
-            int((copies["alteration"] == kind).sum()),
-            int(hit[(copies["alteration"] == kind).to_numpy()].sum()),
-        )
-        for kind in ALTERATIONS
-    )
+    altered = table[table["alteration"] != ""]
+    recovered = group[altered.index] == group[altered["copy_of"]]
     original = np.where(table["copy_of"] < 0, table.index, table["copy_of"])
     first, second = np.triu_indices(_PHANTOMS, 1)
     together = group[first] == group[second]
     first, second = first[together], second[together]
     wrong = original[first] != original[second]
     patient = table["patient"].to_numpy()
-    return Truth(planted, len(first), int(wrong.sum()), int((wrong & (patient[first] == patient[second])).sum()))
+    pairs = PhantomPairs(len(first), int(wrong.sum()), int((wrong & (patient[first] == patient[second])).sum()))
+    return _recall(PHANTOMS, altered["alteration"].to_numpy(), recovered), pairs
 
 
-def planted_table(found: Sequence[Planted], known: Truth) -> Table:
-    """Planted copies that were found, of each set and alteration."""
-    rows = []
-    for among in dict.fromkeys(each.among for each in found):
-        own = {each.alteration: each for each in found if each.among == among}
-        planted, hits = (sum(getattr(each, n) for each in own.values()) for n in ("planted", "found"))
-        interval = intervals.wilson_interval(hits, planted)
-        rows.append(
-            {
-                "planted among": among,
-                **{kind: f"{each.found} of {each.planted}" for kind, each in own.items()},
-                "found (95 %)": with_limits(hits / planted, interval.low, interval.high, 1),
-            }
-        )
-    caption = (
-        "Altered copies planted among the pictures, by kind of alteration, and how many the audit puts into "
-        f"the group of their original. Of {known.grouped} pairs of phantoms in one group, {known.wrong} are "
-        f"no copies of one picture; {known.neighbours} of these are neighbouring slices of one patient."
+def _groups(thumbnails):
+    """Group of near-duplicates of each image."""
+    return connected(len(thumbnails), near_duplicates.find_near_duplicates(thumbnails).pairs)
+
+
+def _recall(among, kinds, recovered):
+    return tuple(
+        Planted(among, kind, int((kinds == kind).sum()), int(recovered[kinds == kind].sum())) for kind in ALTERATIONS
     )
-    return Table(pd.DataFrame(rows), caption)

@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 import brainlib
 from brainlib import io
+from brainlib.audit.overview import DataAudit
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.printed import UNITS, printed_number
@@ -26,7 +27,7 @@ from brainlib.progress import duration
 from brainlib.report import consistency, pages
 from brainlib.report.figures.accuracies import forest, headlines, printed_value
 from brainlib.report.notebook import Outcome, sections
-from brainlib.study.records import LEFT, VERDICTS, Answers, AuditEntry, Entry, PaperResult, SetAuditsResult
+from brainlib.study.records import LEFT, VERDICTS, Answers, AuditEntry, Entry, PaperResult
 
 PERCENT = ("%", "percentage points")  # units whose numbers have two digits and one sign
 
@@ -48,7 +49,7 @@ def write_results(out: Path, outcomes: Sequence[Outcome], audit: Outcome) -> Ans
     answers = Answers(
         brainlib=brainlib.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        audit=_entry(out, audit, AuditEntry, SetAuditsResult),
+        audit=_entry(out, audit, AuditEntry, DataAudit),
         papers={outcome.name: _entry(out, outcome, Entry, PaperResult) for outcome in outcomes},
     )
     with io.writing(Path(out) / "results.json") as file:
@@ -73,7 +74,7 @@ def _read_result(path, model):
     name = f"results/{path.name}"
     try:
         content = json.loads(path.read_bytes())
-        result = model.model_validate_json(json.dumps(_finite(content), allow_nan=False))
+        result = TypeAdapter(model).validate_json(json.dumps(_finite(content), allow_nan=False))
     except FileNotFoundError:
         return None, f"{name}: expected the notebook to write this file, it did not"
     except ValidationError as error:

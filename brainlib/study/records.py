@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, JsonValue, StringConstraints
 
+from brainlib.audit.overview import DataAudit
 from brainlib.papers.consistency.checks import FINDINGS
 from brainlib.papers.provenance import Frozen
 from brainlib.study.verdicts import VERDICTS
@@ -268,59 +269,6 @@ class Entry(Frozen):
     result: PaperResult | None
 
 
-class Unreadable(Frozen):
-    """A file with the reason why it cannot be read, or why it may be no slice."""
-
-    path: str
-    reason: str
-
-
-class SetAudit(Frozen):
-    """What was found in one set; groups are of copies, counts of test images null without a test part."""
-
-    name: str
-    images: int
-    images_by_class: dict[str, int]
-    unreadable: tuple[Unreadable, ...]
-    byte_groups: int
-    images_in_byte_groups: int
-    pixel_groups: int
-    images_in_pixel_groups: int
-    near_groups: int
-    images_in_near_groups: int
-    test_with_byte_copy_in_train: int | None
-    test_with_byte_copy_in_train_by_class: dict[str, int] | None
-    test_with_pixel_copy_in_train: int | None
-    test_with_pixel_copy_in_train_by_class: dict[str, int] | None
-    test_with_near_copy_in_train: int | None
-    test_with_near_copy_in_train_by_class: dict[str, int] | None
-    contradictions: tuple[tuple[str, str], ...]
-    doubtful: tuple[Unreadable, ...]
-    copies_in_other_sets: dict[str, int]
-
-
-class Planted(Frozen):
-    """Altered copies planted among the pictures of a set and found again, as in `plants.Planted`."""
-
-    among: str
-    alteration: str
-    planted: int
-    found: int
-
-
-class SetAuditsResult(Frozen):
-    """What the notebook of the data leaves in ``results/00_data_audit.json``.
-
-    `most` is how many images of each set were looked at; 0 stands for all of them. `planted` is empty
-    unless controls were asked for.
-    """
-
-    phantoms: bool
-    most: int
-    sets: dict[str, SetAudit]
-    planted: tuple[Planted, ...]
-
-
 class AuditEntry(Frozen):
     """The notebook of the data: a failed one has an error and no result."""
 
@@ -328,7 +276,7 @@ class AuditEntry(Frozen):
     error: str | None
     seconds: float
     report: PageName | None
-    result: SetAuditsResult | None
+    result: DataAudit | None
 
 
 class Answers(Frozen):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from brainlib import progress
 from brainlib.audit import findings
 from brainlib.data import datasets, splits
 from brainlib.data.datasets import DataSet
@@ -121,7 +122,9 @@ class Study:
         if data.duplicates is not None:
             return data
         rows = self.used_rows() if self.profile.images else None
-        return dataclasses.replace(data, duplicates=findings.copies(data, self.options.store, rows))
+        with progress.shown(f"auditing {len(data.table) if rows is None else len(rows)} images") as on_progress:
+            groups = findings.duplicate_groups(data, self.options.store, rows, on_progress)
+        return dataclasses.replace(data, duplicates=groups)
 
     def used_rows(self) -> np.ndarray:
         """Positions in the data set's table of the images that some scenario uses: int array, ascending."""

@@ -8,15 +8,14 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from brainlib.audit import findings, near_duplicates, novelty
 from brainlib.data import datasets, images
-from brainlib.data.scan import files_of, scan_files
+from brainlib.data.scan import scan_folder
 from brainlib.data.thumbnails import thumbnail
 
 
 def apart(name, root, store):
     """Divide a set in two parts that share no duplicate and no patient: thumbnails, groups, the second part, paths."""
-    files, failed = files_of(name, root)
-    found = scan_files(name, root, files, failed, store=store)
-    near = findings.find(found, store=store).table["near"].to_numpy()
+    found = scan_folder(root, name, store)
+    near = findings.audit_scan(found, store=store).table["near"].to_numpy()
     groups = datasets.index(name, root, store).together(found.table["path"], near)
     drawn = np.random.default_rng(0).permutation(np.unique(groups))
     other = np.isin(groups, drawn[: len(drawn) // 4])

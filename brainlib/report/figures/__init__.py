@@ -1,9 +1,9 @@
 """Figures of the notebooks and the index: each is a `Plot`, a Matplotlib figure with its alternative text.
 
 `curves` draws histories of training, `scores` ROC curves, metrics, confusion matrices and calibration, `images`
-slices with their heat maps, and `accuracies` a forest plot of printed accuracies and those of a run. `style` holds
-`Plot` and what the figures share. Each alternative text is composed of the plotted data, so it cannot contradict
-the figure.
+slices with their heat maps and groups of duplicates, and `accuracies` a forest plot of printed accuracies and those
+of a run. `style` holds `Plot` and what the figures share. Each alternative text is composed of the plotted data, so it
+cannot contradict the figure.
 """
 
 import lazy_loader as lazy
@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "accuracies": ["forest", "headlines"],
         "curves": ["history", "learning_curves"],
-        "images": ["grad_cam_panel"],
+        "images": ["duplicate_montage", "grad_cam_panel"],
         "scores": ["confusion", "metric_bars", "ranking", "reliability", "roc"],
         "style": ["Plot"],
     },

@@ -1,13 +1,20 @@
-"""Images of slices: Grad-CAM panels."""
+"""Figures of slices: Grad-CAM panels and montages of duplicates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 import numpy as np
+from PIL import Image
 
+from brainlib.audit.overview import Overview
+from brainlib.data import images
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
+
+_MAX_GROUPS, _MAX_IMAGES = 8, 10  # of a montage, and of a group in it
+_SIDE, _INCHES = 96, 1.4  # of an image in a montage: its pixels, and its width at most
 
 
 def grad_cam_panel(rows: Sequence[tuple[str, np.ndarray, Mapping[str, np.ndarray]]]) -> Plot:
@@ -43,6 +50,47 @@ def grad_cam_panel(rows: Sequence[tuple[str, np.ndarray, Mapping[str, np.ndarray
         axes.set_title(style.wrapped(title, max(14, round(10 * size))), fontsize=10)
     figure.suptitle("Grad-CAM: bright regions support the predicted class", fontsize=12)
     captions = "; ".join(", ".join(caption.splitlines()) for caption, _, _ in rows)
-    images = style.plural(f"{len(rows)}", "image")
-    alt = f"Grad-CAM heat maps of {images}, by {', '.join(titles) or 'no model'}"
+    number = style.plural(f"{len(rows)}", "image")
+    alt = f"Grad-CAM heat maps of {number}, by {', '.join(titles) or 'no model'}"
     return Plot(figure, f"{alt}. Rows: {captions}.")
+
+
+def duplicate_montage(overview: Overview, name: str, contradictory: bool = False) -> Plot | None:
+    """Show the largest groups of near-duplicates of a set, a row each, with the class and name of each file.
+
+    Parameters
+    ----------
+    overview : Overview
+    name : str
+        Of the set.
+    contradictory : bool
+        Whether to show only groups of several classes.
+
+    Returns
+    -------
+    Plot or None
+        None without such groups. It shows published images, so it is for the local report alone.
+    """
+    audit, root = overview.audits[name], overview.roots[name]
+    label = audit.table.set_index("path")["label"]
+    groups = sorted(audit.groups("near"), key=len, reverse=True)
+    groups = [group for group in groups if not contradictory or label[group].nunique() > 1]
+    if not groups:
+        return None
+    shown = groups[:_MAX_GROUPS]
+    columns = min(_MAX_IMAGES, max(map(len, shown)))
+    side = min(WIDTH / columns, _INCHES)
+    figure = style.figure(max(side * columns, 4.0), side * len(shown) * 1.3 + 0.4)
+    axes = figure.subplots(len(shown), columns, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for row, group in zip(axes, shown, strict=True):
+        for axis, path in zip(row, group, strict=False):
+            grey = images.decode(root / path).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+            # Its own pixels: interpolation would only double the size of the file.
+            axis.imshow(np.asarray(grey), cmap="gray", vmin=0, vmax=255, interpolation="none")
+            axis.set_title(f"{label[path][:14]}\n{PurePosixPath(path).name[-14:]}", fontsize=6)
+    kind = "groups of duplicates with different labels" if contradictory else "largest groups of near-duplicates"
+    figure.suptitle(f"{name}: {kind}", fontsize=10)
+    sizes = ", ".join(str(len(group)) for group in shown)
+    return Plot(figure, f"{name}: the {len(shown)} {kind}, a row each, of {sizes} images.")

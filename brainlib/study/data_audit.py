@@ -1,0 +1,39 @@
+"""The audit of the data sets of a run, as its options ask for it, and its record."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from brainlib import progress
+from brainlib.audit.overview import Overview, audit_sets
+from brainlib.io import writing
+from brainlib.study.options import PROFILES, Options
+
+NAME = "00_data_audit"  # of the notebook and of its record
+
+
+def audit_of(options: Options, sets: Sequence[str] = ()) -> Overview:
+    """Audit the data sets of a run: real ones as a whole, or as many phantoms as the profile uses.
+
+    Parameters
+    ----------
+    options : Options
+    sets : sequence of str
+        Names of registered sets; by default all that are there.
+    """
+    phantoms = PROFILES[options.profile].images
+    with progress.shown("auditing the data sets") as on_progress:
+        return audit_sets(
+            options.source, options.store, sets, phantoms, options.controls, options.seed, on_progress=on_progress
+        )
+
+
+def save(overview: Overview, options: Options) -> Path:
+    """Write ``results/00_data_audit.json``: counts and file names, no images."""
+    path = options.store.parent / "results" / f"{NAME}.json"
+    with writing(path) as file:
+        file.write(json.dumps(dataclasses.asdict(overview.record), indent=1).encode())
+    return path
