@@ -56,7 +56,7 @@ def thumbnails(pictures):
 
 def find_known(n: int, figure: str) -> None:
     """Recall of each kind of copy and precision, by threshold."""
-    made = make_phantoms(n, altered_copies=n // 3, seed=7)
+    made = make_phantoms(n, altered_duplicates=n // 3, seed=7)
     table = made.table
     small = thumbnails(made.images)
     # Every candidate is wanted here, so none may be left out for being connected already.
@@ -66,7 +66,7 @@ def find_known(n: int, figure: str) -> None:
     candidates, row = np.unique(candidates, axis=0, return_inverse=True)
     value = np.full(len(candidates), -1.0)
     np.maximum.at(value, row.ravel(), each)
-    original = np.where(table["copy_of"] < 0, table.index, table["copy_of"])
+    original = np.where(table["duplicate_of"] < 0, table.index, table["duplicate_of"])
     first, second = candidates.T
     copies = original[first] == original[second]
     patient = table["patient"].to_numpy()
@@ -79,7 +79,7 @@ def find_known(n: int, figure: str) -> None:
         recall = []
         for kind in ALTERATIONS:
             rows = table[table["alteration"] == kind]
-            recall.append(float(np.mean(group[rows.index] == group[rows["copy_of"]])))
+            recall.append(float(np.mean(group[rows.index] == group[rows["duplicate_of"]])))
         print(
             f"{threshold:9.2f}  {copies[kept].mean():9.3f}  {int((kept & neighbours).sum()):19d}  "
             f"{int((kept & ~copies & ~neighbours).sum()):11d}  " + "  ".join(f"{r:.3f}" for r in recall)
@@ -119,7 +119,7 @@ def grow(sizes, figure: str) -> None:
     seconds = []
     print("images  thumbnails (s)  search (s)  pairs  peak memory of the process (MiB)")
     for n in sizes:
-        made = make_phantoms(n, size=120, altered_copies=n // 10, seed=3)
+        made = make_phantoms(n, size=120, altered_duplicates=n // 10, seed=3)
         started = time.perf_counter()
         small = thumbnails(made.images)
         ready = time.perf_counter()

@@ -108,12 +108,12 @@ def control_on_phantoms(seed: int = 0) -> tuple[tuple[Planted, ...], PhantomPair
     seed : int
         Of the phantoms.
     """
-    made = make_phantoms(_PHANTOMS, altered_copies=_PHANTOMS // 4, seed=seed)
+    made = make_phantoms(_PHANTOMS, altered_duplicates=_PHANTOMS // 4, seed=seed)
     group = _groups(np.stack([thumbnail(Image.fromarray(each)) for each in made.images]))
     table = made.table
     altered = table[table["alteration"] != ""]
-    recovered = group[altered.index] == group[altered["copy_of"]]
-    original = np.where(table["copy_of"] < 0, table.index, table["copy_of"])
+    recovered = group[altered.index] == group[altered["duplicate_of"]]
+    original = np.where(table["duplicate_of"] < 0, table.index, table["duplicate_of"])
     first, second = np.triu_indices(_PHANTOMS, 1)
     together = group[first] == group[second]
     first, second = first[together], second[together]

@@ -22,7 +22,7 @@ def thumbnails(slices):
 @pytest.fixture(scope="module")
 def planted():
     """Sixty slices of twenty patients, and 36 altered duplicates of them: six of each alteration."""
-    made = make_phantoms(96, altered_copies=36, seed=11)
+    made = make_phantoms(96, altered_duplicates=36, seed=11)
     return made.table, near_duplicates.find_near_duplicates(thumbnails(made.images))
 
 
@@ -31,14 +31,14 @@ def test_each_kind_of_duplicate_is_in_one_group_with_its_original(planted, alter
     table, found = planted
     group = connected(len(table), found.pairs)
     altered = table[table["alteration"] == alteration]
-    together = group[altered.index] == group[altered["copy_of"]]
+    together = group[altered.index] == group[altered["duplicate_of"]]
     assert together.mean() >= 5 / 6  # benchmarks/near_duplicates.py measures it of many more
 
 
 def test_no_slices_of_two_patients_are_paired_and_few_neighbouring_slices(planted):
     table, found = planted
     first, second = found.pairs.T
-    original = np.where(table["copy_of"] < 0, table.index, table["copy_of"])
+    original = np.where(table["duplicate_of"] < 0, table.index, table["duplicate_of"])
     duplicates = original[first] == original[second]
     patient = table["patient"].to_numpy()
     assert (patient[first] == patient[second]).all()
@@ -50,7 +50,7 @@ def test_a_mirrored_duplicate_is_marked_as_mirrored(planted):
     table, found = planted
     mirrored = table.index[table["alteration"] == "mirrored"]
     direct = {frozenset(pair): flag for pair, flag in zip(found.pairs.tolist(), found.mirrored, strict=True)}
-    flags = [direct.get(frozenset((row, table.loc[row, "copy_of"]))) for row in mirrored]
+    flags = [direct.get(frozenset((row, table.loc[row, "duplicate_of"]))) for row in mirrored]
     assert flags.count(True) >= 5 and False not in flags
 
 
@@ -95,7 +95,7 @@ def test_few_images_have_no_pairs(n):
 
 
 def test_the_search_is_deterministic_and_reports_its_progress(planted):
-    made, shares = make_phantoms(96, altered_copies=36, seed=11), []
+    made, shares = make_phantoms(96, altered_duplicates=36, seed=11), []
     again = near_duplicates.find_near_duplicates(
         thumbnails(made.images), on_progress=lambda share, line: shares.append(share)
     )
@@ -105,7 +105,7 @@ def test_the_search_is_deterministic_and_reports_its_progress(planted):
 
 
 def test_the_correlation_of_a_pair_does_not_depend_on_the_order_of_the_two():
-    small = thumbnails(make_phantoms(24, altered_copies=12, seed=5).images)
+    small = thumbnails(make_phantoms(24, altered_duplicates=12, seed=5).images)
     pairs = np.array(list(itertools.combinations(range(24), 2)))
     for mirrored in (np.zeros(len(pairs), bool), np.ones(len(pairs), bool)):
         one = near_duplicates.correlations(small, pairs, mirrored)

@@ -403,12 +403,12 @@ def test_a_copied_folder_of_phantoms_is_still_known_as_one(shared_store, store, 
     assert copied.fingerprint == made.fingerprint
 
 
-def test_exact_copies_are_planted_and_told(shared_store):
+def test_exact_duplicates_are_planted_and_told(shared_store):
     found = datasets.load("br35h", "phantoms", shared_store, phantoms=36)
     truth, groups = truth_of(found), dict(zip(found.table["path"], found.group_ids(), strict=True))
     exact = truth[truth["alteration"] == "exact"]
     assert len(exact) > 0
-    assert all(groups[row.path] == groups[row.copy_of] for row in exact.itertuples())
+    assert all(groups[row.path] == groups[row.duplicate_of] for row in exact.itertuples())
     assert len(set(groups.values())) == len(truth) - len(exact)
 
 
@@ -446,8 +446,8 @@ def test_a_damaged_folder_of_phantoms_is_written_again(store, damage):
 def test_a_damaged_truth_in_a_data_folder_is_refused(shared_store, store, tmp_path):
     made = datasets.load("br35h", "phantoms", shared_store, phantoms=36)
     shutil.copytree(made.root, tmp_path / "br35h")
-    (tmp_path / "br35h" / "truth.csv").write_text("path,patient\n")
-    with pytest.raises(DataError, match=r"truth\.csv: expected .* received columns path, patient"):
+    (tmp_path / "br35h" / "truth.csv").write_text("path,kind\n")
+    with pytest.raises(DataError, match=r"truth\.csv: expected .* received columns path, kind"):
         datasets.load("br35h", tmp_path, store)
 
 

@@ -27,7 +27,7 @@ def slices():
 @pytest.fixture(scope="module")
 def copied():
     """60 originals, 6 exact copies, 12 altered copies (each alteration twice)."""
-    return make_phantoms(78, exact_copies=6, altered_copies=12, seed=5, size=120)
+    return make_phantoms(78, exact_duplicates=6, altered_duplicates=12, seed=5, size=120)
 
 
 def select(phantoms, kind, planes=PLANES):
@@ -53,8 +53,8 @@ def ring_around(mask, near, far):
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not():
-    first, again = (make_phantoms(8, size=64, seed=7, altered_copies=2) for _ in range(2))
-    other = make_phantoms(8, size=64, seed=8, altered_copies=2)
+    first, again = (make_phantoms(8, size=64, seed=7, altered_duplicates=2) for _ in range(2))
+    other = make_phantoms(8, size=64, seed=8, altered_duplicates=2)
     assert first.images.tobytes() == again.images.tobytes()
     assert first.masks.tobytes() == again.masks.tobytes()
     pd.testing.assert_frame_equal(first.table, again.table)
@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not():
 
 def test_the_number_of_threads_does_not_change_a_byte():
     code = (
-        "import hashlib; from brainlib.phantoms import make_phantoms; "
+        "import hashlib; from brainlib.data.phantoms.draw import make_phantoms; "
         "print(hashlib.sha256(make_phantoms(4, slices_per_patient=1).images).hexdigest())"
     )
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -82,7 +82,7 @@ def test_the_number_of_threads_does_not_change_a_byte():
 
 def test_a_patients_slices_do_not_depend_on_how_many_slices_or_copies_are_drawn():
     few = make_phantoms(10, size=64)
-    many = make_phantoms(45, size=64, exact_copies=3, altered_copies=4)
+    many = make_phantoms(45, size=64, exact_duplicates=3, altered_duplicates=4)
     np.testing.assert_array_equal(few.images, many.images[:10])
     np.testing.assert_array_equal(few.masks, many.masks[:10])
     pd.testing.assert_frame_equal(few.table, many.table[:10])
@@ -235,20 +235,20 @@ def test_in_a_two_class_set_healthy_slices_lie_where_the_tumours_do(kind):
     assert at_sella[kind].all() == at_sella["none"].all() == (kind == "pituitary")
 
 
-def test_exact_copies_are_bit_identical_to_the_originals_that_the_table_names(copied):
+def test_exact_duplicates_are_bit_identical_to_the_originals_that_the_table_names(copied):
     exact = copied.table[copied.table.alteration == "exact"]
-    assert len(exact) == 6 and exact.copy_of.is_unique and exact.copy_of.between(0, 59).all()
-    for row, source in exact.copy_of.items():
+    assert len(exact) == 6 and exact.duplicate_of.is_unique and exact.duplicate_of.between(0, 59).all()
+    for row, source in exact.duplicate_of.items():
         np.testing.assert_array_equal(copied.images[row], copied.images[source])
         np.testing.assert_array_equal(copied.masks[row], copied.masks[source])
     originals = {image.tobytes() for image in copied.images[:60]}
     assert len(originals) == 60  # nothing else is a copy
 
 
-def test_altered_copies_differ_from_their_originals_but_show_the_same_picture(copied):
+def test_altered_duplicates_differ_from_their_originals_but_show_the_same_picture(copied):
     altered = copied.table[66:]
     assert sorted(altered.alteration) == sorted(ALTERATIONS * 2)
-    for row, (source, how) in altered[["copy_of", "alteration"]].iterrows():
+    for row, (source, how) in altered[["duplicate_of", "alteration"]].iterrows():
         image, original = copied.images[row].astype(float), copied.images[source].astype(float)
         assert (image != original).any()
         if how == "mirrored":
@@ -262,7 +262,9 @@ def test_altered_copies_differ_from_their_originals_but_show_the_same_picture(co
 
 
 def test_the_mask_of_an_altered_copy_moves_with_its_picture():
-    phantoms = make_phantoms(60, exact_copies=0, altered_copies=30, seed=2, kinds=("meningioma",), slices_per_patient=1)
+    phantoms = make_phantoms(
+        60, exact_duplicates=0, altered_duplicates=30, seed=2, kinds=("meningioma",), slices_per_patient=1
+    )
     for row in np.flatnonzero(phantoms.table.alteration.isin(["mirrored", "rotated", "cropped"])):
         image, mask = phantoms.images[row], phantoms.masks[row]
         inner = image[ndimage.binary_erosion(mask, iterations=3)]
@@ -271,16 +273,16 @@ def test_the_mask_of_an_altered_copy_moves_with_its_picture():
 
 def test_a_copy_keeps_kind_plane_patient_and_position_of_its_original(copied):
     originals, copies = copied.table[:60], copied.table[60:]
-    assert (originals.copy_of == -1).all() and (originals.alteration == "").all()
+    assert (originals.duplicate_of == -1).all() and (originals.alteration == "").all()
     columns = ["kind", "plane", "patient", "position"]
-    source = originals.loc[copies.copy_of, columns]
+    source = originals.loc[copies.duplicate_of, columns]
     np.testing.assert_array_equal(copies[columns].to_numpy(), source.to_numpy())
 
 
 def test_copies_count_towards_n_and_may_outnumber_the_originals():
-    phantoms = make_phantoms(5, size=48, exact_copies=3, altered_copies=1)
+    phantoms = make_phantoms(5, size=48, exact_duplicates=3, altered_duplicates=1)
     assert len(phantoms.images) == len(phantoms.masks) == len(phantoms.table) == 5
-    assert phantoms.table.copy_of.tolist() == [-1, 0, 0, 0, 0]
+    assert phantoms.table.duplicate_of.tolist() == [-1, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -291,8 +293,8 @@ def test_copies_count_towards_n_and_may_outnumber_the_originals():
         ({"n": 4, "seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"n": 4, "size": 10}, "size must be a whole number of at least 48, got 10"),
         ({"n": 4, "slices_per_patient": 0}, "slices_per_patient"),
-        ({"n": 4, "altered_copies": -1}, "altered_copies"),
-        ({"n": 4, "exact_copies": 2, "altered_copies": 2}, "n = 4 with 4 copies"),
+        ({"n": 4, "altered_duplicates": -1}, "altered_duplicates"),
+        ({"n": 4, "exact_duplicates": 2, "altered_duplicates": 2}, "n = 4 with 4 copies"),
         ({"n": 4, "kinds": ("glioma", "stroke")}, "got glioma, stroke"),
         ({"n": 4, "kinds": ("glioma", "glioma")}, "different names"),
         ({"n": 4, "kinds": ()}, "got none at all"),

@@ -16,9 +16,9 @@ from brainlib.errors import UsageError
 from brainlib.io import built_folder
 
 TRUTH = "truth.csv"
-TRUTH_COLUMNS = ["path", "kind", "plane", "patient", "copy_of", "alteration"]
+TRUTH_COLUMNS = ["path", "kind", "plane", "patient", "duplicate_of", "alteration"]
 #: Part of the name under which phantoms are kept: raise it when they are drawn differently.
-VERSION = "1"
+VERSION = "2"
 
 
 def phantom_root(info: DataSetInfo, number: int | None, store: Path) -> Path:
@@ -45,8 +45,8 @@ def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
     drawn = make_phantoms(
         originals + 2 * copies,
         slices_per_patient=slices,
-        exact_copies=copies,
-        altered_copies=copies,
+        exact_duplicates=copies,
+        altered_duplicates=copies,
     )
     patients = {
         kind: [list(rows.index) for _, rows in table.groupby("patient", sort=False)]
@@ -64,7 +64,7 @@ def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
         for place, row in enumerate(chosen[:quota], start=1):
             names[row] = f"{folder.path}/{folder.label}_{place}.png"
     truth = drawn.table.loc[list(names)].assign(path=list(names.values()))
-    truth["copy_of"] = [names.get(row, "") for row in truth["copy_of"]]
+    truth["duplicate_of"] = [names.get(row, "") for row in truth["duplicate_of"]]
     for row, path in names.items():
         for pixels, file in (
             (drawn.images[row], root / path),

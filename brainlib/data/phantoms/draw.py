@@ -63,7 +63,7 @@ class Phantoms:
         The lesion without its oedema; empty exactly where ``kind`` is "none".
     table : DataFrame, n rows
         ``kind``, ``plane``, ``patient``, ``position`` (mm along the axis that the plane cuts, in
-        the patient's own anatomy), ``copy_of`` (row of the original, -1 for an original) and
+        the patient's own anatomy), ``duplicate_of`` (row of the original, -1 for an original) and
         ``alteration`` ("" for an original, "exact", or one of ``ALTERATIONS``).
     """
 
@@ -79,8 +79,8 @@ def make_phantoms(
     seed: int = 0,
     kinds: tuple[str, ...] = KINDS,
     slices_per_patient: int = 3,
-    exact_copies: int = 0,
-    altered_copies: int = 0,
+    exact_duplicates: int = 0,
+    altered_duplicates: int = 0,
 ) -> Phantoms:
     """Draw `n` slices: the originals first, then the exact copies, then the altered copies.
 
@@ -88,7 +88,7 @@ def make_phantoms(
     ----------
     n : int
         Number of slices in all, copies included: there are
-        ``n - exact_copies - altered_copies`` originals.
+        ``n - exact_duplicates - altered_duplicates`` originals.
     size : int
         Height and width in pixels, 48 or more; the field of view stays about 240 mm.
     seed : int
@@ -99,7 +99,7 @@ def make_phantoms(
         take the kinds in turn, so in any leading part of them the counts differ by at most one.
     slices_per_patient : int
         Slices of one plane and one anatomy, a few mm apart; the last patients may have fewer.
-    exact_copies, altered_copies : int
+    exact_duplicates, altered_duplicates : int
         Copies of originals chosen at random, of different originals while there are enough. They
         keep kind, plane and patient; alterations rotate through ``ALTERATIONS``.
 
@@ -109,8 +109,8 @@ def make_phantoms(
         A parameter that is out of its range.
     """
     kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
-    originals = n - exact_copies - altered_copies
-    _check(n, size, seed, kinds, slices_per_patient, exact_copies, altered_copies)
+    originals = n - exact_duplicates - altered_duplicates
+    _check(n, size, seed, kinds, slices_per_patient, exact_duplicates, altered_duplicates)
     images = np.empty((n, size, size), np.uint8)
     masks = np.empty((n, size, size), bool)
     rows, patients = [], {}
@@ -124,28 +124,28 @@ def make_phantoms(
             images[row], masks[row], position = patient.slice(number, size)
             rows.append((patient.kind, patient.plane, patient.name, position, -1, ""))
     order = np.random.default_rng([seed, 1]).permutation(originals)
-    for copy in range(exact_copies + altered_copies):
+    for copy in range(exact_duplicates + altered_duplicates):
         row, source = originals + copy, int(order[copy % originals])
         name = "exact"
         images[row], masks[row] = images[source], masks[source]
-        if copy >= exact_copies:
-            altered = copy - exact_copies
+        if copy >= exact_duplicates:
+            altered = copy - exact_duplicates
             name = ALTERATIONS[altered % len(ALTERATIONS)]
             rng = np.random.default_rng([seed, 2, altered])
             images[row], masks[row] = alter(name, images[source], masks[source], rng)
         rows.append((*rows[source][:4], source, name))
-    columns = ["kind", "plane", "patient", "position", "copy_of", "alteration"]
+    columns = ["kind", "plane", "patient", "position", "duplicate_of", "alteration"]
     return Phantoms(images, masks, pd.DataFrame(rows, columns=columns))
 
 
-def _check(n, size, seed, kinds, slices_per_patient, exact_copies, altered_copies) -> None:
+def _check(n, size, seed, kinds, slices_per_patient, exact_duplicates, altered_duplicates) -> None:
     least = {
         "n": (n, 1),
         "size": (size, 48),
         "seed": (seed, 0),
-        "exact_copies": (exact_copies, 0),
+        "exact_duplicates": (exact_duplicates, 0),
         "slices_per_patient": (slices_per_patient, 1),
-        "altered_copies": (altered_copies, 0),
+        "altered_duplicates": (altered_duplicates, 0),
     }
     for name, (value, low) in least.items():
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
@@ -155,10 +155,10 @@ def _check(n, size, seed, kinds, slices_per_patient, exact_copies, altered_copie
             f"phantoms: kinds must be different names out of {', '.join(KINDS)}, "
             f"got {', '.join(map(str, kinds)) or 'none at all'}"
         )
-    if exact_copies + altered_copies >= n:
+    if exact_duplicates + altered_duplicates >= n:
         raise UsageError(
             f"phantoms: n counts the copies too and needs at least one original, got "
-            f"n = {n} with {exact_copies + altered_copies} copies; raise n"
+            f"n = {n} with {exact_duplicates + altered_duplicates} copies; raise n"
         )
 
 
