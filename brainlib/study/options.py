@@ -138,20 +138,16 @@ class Options(BaseModel):
 def select(
     paper: Paper, profile: str, arms: Sequence[str], scenarios: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Choose arms and scenarios of a paper.
+    """Choose arms and scenarios of a paper, in its own order.
 
     Parameters
     ----------
     paper : Paper
     profile : {"smoke", "demo", "full"}
-        Decides where nothing is named: see `Paper.profiles`; without an entry there, all are run.
+        Decides where nothing is named: see `Paper.profiles`; without an entry there, all are chosen.
     arms, scenarios : sequence of str
-        Names; "all" for every one. Those of other papers are ignored, as one run may be of several papers.
-
-    Returns
-    -------
-    arms, scenarios : tuple of str
-        In the order of the paper; a paper without scenarios has one of the name "".
+        Names; "all" for every one. Those of other papers are ignored, as one run may be of several papers. A paper
+        without scenarios has the one named "".
 
     Raises
     ------
@@ -159,23 +155,35 @@ def select(
         A name that no paper has, or none that this paper has.
     """
     usual = paper.profiles.get(profile)
-    chosen_arms = _chosen(paper, "arms", arms, usual.arms if usual else ())
+    chosen_arms = _chosen(paper, "arms", arms or (usual.arms if usual else ()))
     if not paper.scenarios:
         return chosen_arms, ("",)
-    return chosen_arms, _chosen(paper, "scenarios", scenarios, usual.scenarios if usual else ())
+    return chosen_arms, _chosen(paper, "scenarios", scenarios or (usual.scenarios if usual else ()))
+
+
+def _chosen(paper, kind, named):
+    own = tuple(getattr(paper, kind))
+    if not named or EVERY in named:
+        return own
+    _refuse_unknown(kind, named, own)
+    chosen = tuple(name for name in own if name in named)
+    if not chosen:
+        raise UsageError(
+            f"--{kind}: expected any of {', '.join(own)} for {paper.id}, "
+            f"received {', '.join(named)}; name the papers to run with --papers"
+        )
+    return chosen
+
+
+def _refuse_unknown(kind, named, own=()):
+    known = {EVERY, *own, *(name for paper in map(load_paper, paper_ids()) for name in getattr(paper, kind))}
+    for name in named:
+        if name not in known:
+            raise UsageError(f"--{kind}: expected any of {', '.join(sorted(known))}; received '{name}'")
 
 
 def papers_with(arms: Sequence[str], scenarios: Sequence[str]) -> list[str]:
-    """Find the papers that have any of the named arms and any of the named scenarios.
-
-    Parameters
-    ----------
-    arms, scenarios : sequence of str
-        Names; "all" and nothing at all stand for every one, of papers without scenarios too.
-
-    Returns
-    -------
-    papers : list of str
+    """Find the papers that have any of the named arms and any of the named scenarios; "all" and [] stand for all.
 
     Raises
     ------
@@ -187,8 +195,10 @@ def papers_with(arms: Sequence[str], scenarios: Sequence[str]) -> list[str]:
     found = [
         paper.id
         for paper in map(load_paper, paper_ids())
-        for kinds in [((paper.arms, arms), (paper.scenarios, scenarios))]
-        if all(not named or EVERY in named or set(own) & set(named) for own, named in kinds)
+        if all(
+            not named or EVERY in named or set(own) & set(named)
+            for own, named in ((paper.arms, arms), (paper.scenarios, scenarios))
+        )
     ]
     if not found:
         raise UsageError(
@@ -196,27 +206,3 @@ def papers_with(arms: Sequence[str], scenarios: Sequence[str]) -> list[str]:
             "paper, received names that no paper has together; see --papers"
         )
     return found
-
-
-def _refuse_unknown(kind, named, own=()):
-    known = {name for paper in map(load_paper, paper_ids()) for name in getattr(paper, kind)}
-    known |= {EVERY, *own}  # own: of a paper that brainlib does not hold
-    for name in named:
-        if name not in known:
-            raise UsageError(f"--{kind}: expected any of {', '.join(sorted(known))}; received '{name}'")
-
-
-def _chosen(paper, kind, named, usual):
-    own = tuple(getattr(paper, kind))
-    if not named:
-        return tuple(name for name in own if name in usual) if usual else own
-    if EVERY in named:
-        return own
-    _refuse_unknown(kind, named, own)
-    chosen = tuple(name for name in own if name in named)
-    if not chosen:
-        raise UsageError(
-            f"--{kind}: expected any of {', '.join(own)} for {paper.id}, "
-            f"received {', '.join(named)}; name the papers to run with --papers"
-        )
-    return chosen

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,7 @@ from brainlib import progress
 from brainlib.audit import findings
 from brainlib.data import datasets, splits
 from brainlib.data.datasets import DataSet
+from brainlib.data.registry import info_of
 from brainlib.errors import UsageError
 from brainlib.models import backbones
 from brainlib.models.build import ModelSpec
@@ -85,15 +87,14 @@ class Study:
 
     def _fill(self, **state):
         vars(self).update(state, _state=state)
-        unknown = set(self.options.backbone) - {
-            name for known in (self.paper, *map(load_paper, paper_ids())) for name in _backbones(known)
-        }
+        papers = (self.paper, *map(load_paper, paper_ids()))
+        unknown = set(self.options.backbone) - {_backbone(arm) for paper in papers for arm in paper.arms.values()}
         if unknown:
             raise UsageError(f"--backbone {min(unknown)}=...: no paper has an arm with this backbone")
         arms, scenarios = select(self.paper, self.options.profile, self.options.arms, self.options.scenarios)
-        vars(self).update(profile=PROFILES[self.options.profile], arms=arms, scenarios=scenarios)
-        # Found now, so that a missing file is reported before anything is trained.
-        vars(self).update(weights={arm: self._weights(arm) for arm in arms})
+        # Weights are found now, so that a missing file is reported before anything is trained.
+        weights = {arm: self._weights(arm) for arm in arms}
+        vars(self).update(profile=PROFILES[self.options.profile], arms=arms, scenarios=scenarios, weights=weights)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
@@ -103,15 +104,14 @@ class Study:
     @cached_property
     def indexed(self) -> DataSet:
         """The data set, found, checked and indexed; near-duplicates may not have been searched for yet."""
-        name, options = self.paper.data.set.value, self.options
-        data = self._given
+        name, options, data = self.paper.data.set.value, self.options, self._given
         if data is None:
-            count = self.profile.images or datasets.info_of(name).total
+            count = self.profile.images or info_of(name).total
             data = datasets.load(name, options.source, options.store, phantoms=count)
-        if set(self.paper.data.classes) ^ set(data.classes):
+        needed = self.paper.data.classes
+        if set(needed) != set(data.classes):
             raise UsageError(
-                f"{self.paper.id} needs classes {', '.join(self.paper.data.classes)}; "
-                f"{name if self._given is None else data.name} has {', '.join(data.classes)}"
+                f"{self.paper.id} needs classes {', '.join(needed)}; {data.name} has {', '.join(data.classes)}"
             )
         return data
 
@@ -128,11 +128,11 @@ class Study:
 
     def used_rows(self) -> np.ndarray:
         """Positions in the data set's table of the images that some scenario uses: int array, ascending."""
-        table, used = self.indexed.table, []
+        labels, parts = (self.indexed.table[column].to_numpy() for column in ("label", "part"))
+        used = []
         for scenario in self.scenarios:
-            rows = np.flatnonzero(table["label"].isin(self.paper.scenario(scenario).classes))
-            own = table.iloc[rows]
-            used.append(rows[splits.used(own["label"].to_numpy(), self._split(0), own["part"].to_numpy())])
+            rows = np.flatnonzero(np.isin(labels, self.paper.scenario(scenario).classes))
+            used.append(rows[splits.used(labels[rows], self._split(0), parts[rows])])
         return np.unique(np.concatenate(used))
 
     @cached_property
@@ -187,13 +187,8 @@ class Study:
     def trials(self) -> list[Trial]:
         """Plan the trials of the arms that are run: in each scenario, its folds and final model."""
         folds = self.paper.protocol.folds
-        count = folds.value if folds else 0
-        return [
-            self._trial(scenario, arm, fold)
-            for scenario in self.scenarios
-            for arm in self.arms
-            for fold in [*range(1, count + 1), 0]
-        ]
+        stages = [*range(1, folds.value + 1), 0] if folds else [0]
+        return [self._trial(*each) for each in itertools.product(self.scenarios, self.arms, stages)]
 
     def run(self, folds: bool = True) -> Results:
         """Train every trial that is not stored yet.
@@ -209,11 +204,9 @@ class Study:
         Results
             Of all trials, those that were stored before too.
         """
-        planned = self.trials()
+        planned, options = self.trials(), self.options
         if not folds:
-            final = [trial for trial in planned if trial.stage == "final"]
-            planned = [dataclasses.replace(trial, keep_model=False) for trial in final]
-        options = self.options
+            planned = [dataclasses.replace(each, keep_model=False) for each in planned if each.stage == "final"]
         trained = run.run_trials(planned, self.dataset, options.store, scheduler=options.scheduler, fresh=options.fresh)
         return Results(self, {(t.scenario, t.arm, t.stage): r for t, r in zip(planned, trained, strict=True)})
 
@@ -258,9 +251,7 @@ class Study:
             There is no such setting, it has this value already, or it cannot have it.
         """
         paper, change = variation.varied(self.paper, setting, value)
-        split_by = self.split_by
-        if paper.protocol.split_by != self.paper.protocol.split_by:
-            split_by = paper.protocol.split_by.value
+        split_by = value if setting == "protocol.split_by" else self.split_by
         return self._with(paper=paper, changed=(*self.changed, change), split_by=split_by)
 
     def _with(self, **changes):
@@ -274,10 +265,9 @@ class Study:
 
     def _split(self, fold):
         split = self.paper.protocol.split(fold, self.profile.images, self.options.seed)
-        # A published protocol is repeated with its leaks, and one that keeps duplicates apart must do so.
-        return dataclasses.replace(
-            split, by=self.split_by, leakage="refused" if self.split_by == "group" else "as_published"
-        )
+        # A published protocol is repeated with its leaks; one that keeps duplicates apart must do so.
+        leakage = "refused" if self.split_by == "group" else "as_published"
+        return dataclasses.replace(split, by=self.split_by, leakage=leakage)
 
     def _trial(self, scenario, arm, fold):
         protocol, groups = self.paper.protocol, ""
@@ -336,7 +326,3 @@ class Study:
 
 def _backbone(arm):
     return arm.model.backbone.value if arm.model.kind == "transfer" else ""
-
-
-def _backbones(paper):
-    return {_backbone(arm) for arm in paper.arms.values()} - {""}

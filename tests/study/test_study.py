@@ -114,11 +114,11 @@ def test_a_variation_keeps_images_options_and_changes(full, tmp_path):
 def test_the_duplicates_of_a_subset_are_searched_among_the_images_that_a_study_uses(tmp_path, monkeypatch):
     asked = []
 
-    def copies(data, store, rows):
+    def duplicate_groups(data, store, rows, on_progress):
         asked.append(rows)
         return np.arange(len(data.table))
 
-    monkeypatch.setattr("brainlib.study.study.findings.copies", copies)
+    monkeypatch.setattr("brainlib.study.study.findings.duplicate_groups", duplicate_groups)
     data = dataclasses.replace(dataset_of("br35h"), duplicates=None)
     study = study_of("jardim", tmp_path, data, profile="smoke")
     for each in (study, study.at_seed(1), study.duplicates_apart()):
@@ -173,7 +173,7 @@ def test_another_seed_is_another_split_and_another_training(full):
 
 
 def test_classes_that_are_not_the_papers_are_refused(monkeypatch, tmp_path):
-    four = SimpleNamespace(classes=("a", "b", "c", "d"))
+    four = SimpleNamespace(name="br35h", classes=("a", "b", "c", "d"))
     monkeypatch.setattr("brainlib.study.study.datasets.load", lambda *_, **__: four)
     with pytest.raises(UsageError, match="needs classes no, yes; br35h has a, b, c, d"):
         _ = Study("jardim", out=str(tmp_path), data="phantoms").dataset
