@@ -62,7 +62,7 @@ def phantoms(images: int, size: int):
 
 def timed(train, data, arguments, store):
     """Build the network, train it, and return the seconds without the building."""
-    from brainlib.models import backbones, build, training
+    from brainlib.models import backbones, build, freezing, training
 
     training.prepare(0)
     spec = build.ModelSpec(
@@ -74,7 +74,7 @@ def timed(train, data, arguments, store):
         head_dropout=(0.3,),
     )
     start = backbones.find_weights(arguments.backbone, arguments.weights)
-    network = build.build(spec, arguments.size, 1, start)
+    network = build.build_network(spec, arguments.size, 1, start)
     before = time.perf_counter()
     predicted = train(network, data, arguments, store)
     return time.perf_counter() - before, predicted
@@ -100,7 +100,7 @@ def train_cached(network, data, arguments, store):
 
 
 def trainable(arguments):
-    """What trains besides the head, as `build.set_trainable` takes it."""
+    """What trains besides the head, as `freezing.set_trainable` takes it."""
     return "head" if arguments.trainable == "head" else (arguments.trainable,)
 
 
@@ -108,11 +108,11 @@ def train_plainly(network, data, arguments, store):
     """Train as any Keras user would, on the same batches."""
     import keras
 
-    from brainlib.models import build
+    from brainlib.models import build, freezing
 
     pixels, targets = data
     order = np.random.default_rng([0, 0])  # as `training.fit` draws it for seed 0, phase 0
-    build.set_trainable(network, trainable(arguments))
+    freezing.set_trainable(network, trainable(arguments))
     network.model.compile(keras.optimizers.Adam(RATE), "binary_crossentropy", metrics=["accuracy"], jit_compile=False)
     for _ in range(arguments.epochs):
         rows = order.permutation(len(pixels))

@@ -1,6 +1,6 @@
-"""How far long work is: one callback, shown as a tqdm bar in a notebook and as lines elsewhere.
+"""Progress of long work: one callback, shown as a tqdm bar in a notebook and as lines elsewhere.
 
-Numeric code takes an `OnProgress` and knows nothing of who shows it.
+Numeric code takes an `OnProgress` and does not know how it is shown. `study`, `report` and `cli` show it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: Called with the finished part of the work, from 0 to 1, and a line that says what is being done.
+#: Called with the finished part of the work, from 0 to 1, and a line that describes the current step.
 OnProgress = Callable[[float, str], None]
 
 #: Set to "lines" where a notebook runs without a reader, as under papermill.
@@ -29,12 +29,12 @@ def part(on_progress: OnProgress, start: float, end: float) -> OnProgress:
 
 
 def log(line: str) -> None:
-    """Print a line of progress on standard error, at once."""
+    """Print a line on standard error and flush it."""
     print(line, file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:
-    """Write a duration in seconds, or in minutes from a minute and a half."""
+    """Write a duration in seconds, or in minutes from 90 seconds on."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
@@ -47,6 +47,9 @@ def in_notebook() -> bool:
 def shown(task: str) -> Iterator[OnProgress]:
     """Show the progress of a block.
 
+    In a notebook the bar turns green when the block ends and red when it raises. Elsewhere the task
+    is printed first, then a line at most every two seconds, and the line that comes with fraction 1.
+
     Parameters
     ----------
     task : str
@@ -56,19 +59,14 @@ def shown(task: str) -> Iterator[OnProgress]:
     ------
     OnProgress
     """
-    if in_notebook():
-        with _bar(task) as on_progress:
-            yield on_progress
-    else:
-        yield _lines(task)
-
-
-@contextmanager
-def _bar(task: str) -> Iterator[OnProgress]:
+    if not in_notebook():
+        log(task)
+        yield _lines()
+        return
     from tqdm.auto import tqdm
 
-    form = "{desc}: {percentage:3.0f}% |{bar}| {postfix} [{elapsed}<{remaining}]"
-    with tqdm(total=1.0, desc=task, bar_format=form) as bar:
+    form = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}<{remaining}{postfix}"
+    with tqdm(total=1.0, desc=task, bar_format=form, miniters=0) as bar:
 
         def on_progress(fraction: float, line: str) -> None:
             bar.set_postfix_str(line, refresh=False)
@@ -78,13 +76,13 @@ def _bar(task: str) -> Iterator[OnProgress]:
         bar.update(1.0 - bar.n)
 
 
-def _lines(task: str) -> OnProgress:
-    spoken = time.monotonic()
+def _lines() -> OnProgress:
+    printed = time.monotonic()
 
     def on_progress(fraction: float, line: str) -> None:
-        nonlocal spoken
-        if time.monotonic() - spoken >= _QUIET:
-            spoken = time.monotonic()
-            log(f"{task}: {line}")
+        nonlocal printed
+        if fraction >= 1 or time.monotonic() - printed >= _QUIET:
+            printed = time.monotonic()
+            log(line)
 
     return on_progress

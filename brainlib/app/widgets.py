@@ -305,7 +305,7 @@ class Program:
             data = study.dataset
             self._loading.join()
             self._progress(0, "Training: the first epoch takes the longest…")
-            run.run_trials([final], data, self.store, log=lambda line: None, on_progress=self._progress)
+            run.run_trials([final], data, self.store, on_progress=self._progress)
         finally:
             self.train.disabled = False
         self._list_models(final.key)

@@ -1,15 +1,25 @@
-"""Importing this loads TensorFlow and Keras without their greetings.
+"""TensorFlow and Keras, imported without the messages that TensorFlow prints as it starts.
 
-The server that processes are forked from imports it once for all of them.
+The package imports both from here, inside functions. A user's own settings stay: nothing is hidden
+where TensorFlow was imported before, or where TF_CPP_MIN_LOG_LEVEL is 0.
 """
 
-import contextlib
+from __future__ import annotations
+
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
-@contextlib.contextmanager
-def silent():
-    """Send away what libraries write on the file descriptor itself, whatever the log level."""
+@contextmanager
+def silent() -> Iterator[None]:
+    """Discard what libraries write to file descriptor 2, which no log level governs."""
+    if os.environ.get(_LEVEL) == "0":
+        yield
+        return
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
@@ -20,15 +30,18 @@ def silent():
         os.close(nowhere)
 
 
-with silent():
-    import keras  # noqa: F401
-    import tensorflow
-
-# Its warning that graphs are traced often is true, and what training many models means.
-tensorflow.get_logger().setLevel("ERROR")
-
-
-def find_devices() -> None:
-    """Let TensorFlow look for accelerators; a process that did may not be forked."""
+if "tensorflow" not in sys.modules:
+    os.environ.setdefault(_LEVEL, "2")
     with silent():
-        tensorflow.config.list_physical_devices()
+        import tensorflow  # noqa: F401
+
+import keras  # noqa: E402, F401
+import tensorflow as tf  # noqa: E402
+
+
+def start_worker() -> None:
+    """Let TensorFlow find accelerators, in a process that trains; one that did so may not be forked."""
+    # Its warning that graphs are traced often is true, and expected where many models are trained.
+    tf.get_logger().setLevel("ERROR")
+    with silent():
+        tf.config.list_physical_devices()

@@ -1,8 +1,8 @@
-"""Which backbones there are and where their pretrained weights come from.
+"""The backbones and the files of their pretrained weights.
 
 A backbone is named as Keras names its weights (`resnet50v2`, `mobilenet_v2`). Weights are
 `imagenet` (Keras' own download), `random`, or a folder that holds the files under the names that
-Keras gives them. Nothing here imports TensorFlow: what is missing is said before a run begins.
+Keras gives them. Nothing here imports TensorFlow, so that missing weights are reported before a run.
 """
 
 from __future__ import annotations
@@ -117,13 +117,13 @@ class Weights:
     Attributes
     ----------
     source : {"random", "imagenet", "file", "none"}
-        "none" for a model that is trained from nothing by design.
+        "none" for a model that has no pretrained part by design.
     file : str
-        Path of the file, where there is one.
+        Path of the file; "" for other sources.
     scaling : str
         "keras", or the input scaling of this file.
     digest : str
-        SHA-256 of the file, so that a result is tied to the bytes and not to a path.
+        SHA-256 of the file: results depend on its bytes, not on its path.
     """
 
     source: str
@@ -133,7 +133,7 @@ class Weights:
 
     @property
     def label(self) -> str:
-        """What a report calls these weights."""
+        """Description of these weights in reports."""
         if self.source == "file":
             return f"{Path(self.file).name} (sha256 {self.digest[:12]})"
         return {"random": "random weights", "imagenet": "ImageNet weights of Keras"}.get(
@@ -142,7 +142,7 @@ class Weights:
 
 
 def backbone_named(name: str) -> Backbone:
-    """Look a backbone up.
+    """Return a backbone by its name.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def find_weights(name: str, source: str) -> Weights:
     Raises
     ------
     WeightsError
-        When the folder or the file is missing; names both.
+        When the folder or the file is missing; the message names both.
     """
     backbone = backbone_named(name)
     if source in (RANDOM, IMAGENET):

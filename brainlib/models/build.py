@@ -1,8 +1,8 @@
-"""The networks: a small CNN and any backbone with a head, and which of their layers train.
+"""Build the networks: a small CNN, or a pretrained backbone with a classification head.
 
-A network is described by `ModelSpec`, plain data, and built by `build`. It takes pixels in
-[0, 255] and scales them itself. A backbone's layers stand in one flat graph with the head's, so
-that a part of a backbone can be frozen, cut off and computed once (`cut_frozen_prefix`).
+A network is described by `ModelSpec`, which is plain data, and built by `build_network`. It takes
+pixels in [0, 255] and scales them itself. The layers of a backbone and of its head stand in one flat
+graph, so that a part of the backbone can be frozen, cut off and computed once (see `freezing`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from brainlib.models.backbones import Weights, backbone_named
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A network as data.
+    """Description of a network as plain data.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class ModelSpec:
     scaling : {"unit", "imagenet_mean_std", "backbone"}
         Input scaling; "backbone" is what the backbone's weights expect.
     backbone : str
-        Name in `weights.BACKBONES`; "" for the CNN.
+        A name of `backbones.BACKBONES`; "" for the CNN.
     convolutions : tuple of int
         Filters of each convolution of the CNN (ReLU), each followed by max pooling and dropout.
     kernel_size, pool_size : int
@@ -39,7 +39,7 @@ class ModelSpec:
         Units of the hidden dense layers (ReLU).
     head_dropout : tuple of float
         Rates of the dropout after the features and after each hidden dense layer, in this order,
-        in [0, 1); 0, or left out at the end, for none.
+        in [0, 1); 0, or a rate that is missing at the end, for none.
     """
 
     kind: str
@@ -58,7 +58,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Network:
-    """A built model with the marks that training needs.
+    """A built model with what freezing and training need to know of it.
 
     Attributes
     ----------
@@ -67,9 +67,9 @@ class Network:
     backbone_end : str
         Name of the layer that ends the backbone; for the CNN, the last of its feature layers.
     steps : tuple of (str, tuple of str, keras.KerasTensor)
-        Each operation in the order of computation: name, names of those that feed it, output.
-        Noted when the model is built, because a layer that is used in a second graph no longer
-        tells its first one.
+        Each operation in the order of computation: its name, the names of its inputs, its output.
+        Recorded when the model is built, because a layer that is used in a second graph no longer
+        knows its first one.
     """
 
     model: object
@@ -83,7 +83,7 @@ class Network:
         return tuple(names[names.index(self.backbone_end) + 1 :])
 
 
-def build(spec: ModelSpec, size: int, outputs: int, weights: Weights) -> Network:
+def build_network(spec: ModelSpec, size: int, outputs: int, weights: Weights) -> Network:
     """Build a network.
 
     Parameters
@@ -92,9 +92,9 @@ def build(spec: ModelSpec, size: int, outputs: int, weights: Weights) -> Network
     size : int
         Height and width of the input in pixels.
     outputs : int
-        1 for a sigmoid unit (two classes), else one softmax unit a class.
+        1 for a sigmoid unit (two classes), else one softmax unit per class.
     weights : Weights
-        What the backbone starts from; see `weights.find_weights`.
+        Initial weights of the backbone; see `backbones.find_weights`.
 
     Returns
     -------
@@ -105,10 +105,9 @@ def build(spec: ModelSpec, size: int, outputs: int, weights: Weights) -> Network
     ModelError
         When the image is too small for the network.
     WeightsError
-        When the weights cannot be had or do not fit.
+        When the weights cannot be read or do not fit.
     """
-    import keras
-
+    from brainlib.models._tensorflow import keras
     from brainlib.models.layers import InputScaling
 
     pixels = keras.Input((size, size, spec.channels), name="pixels")
@@ -139,8 +138,9 @@ def _scaling(spec, weights):
 
 
 def _convolutions(spec, x):
-    from keras import layers
+    from brainlib.models._tensorflow import keras
 
+    layers = keras.layers
     for number, filters in enumerate(spec.convolutions, start=1):
         x = layers.Conv2D(
             filters,
@@ -155,7 +155,7 @@ def _convolutions(spec, x):
 
 
 def _backbone(spec, x, size, weights):
-    import keras
+    from brainlib.models._tensorflow import keras
 
     backbone = backbone_named(spec.backbone)
     if not backbone.module:
@@ -168,7 +168,7 @@ def _backbone(spec, x, size, weights):
     except (OSError, KeyError) as error:
         raise _unusable(spec.backbone, weights, error) from error
     except ValueError as error:
-        # A wrong file is told from an image that is too small: only one of them has a file.
+        # A wrong file, or an image that is too small: without weights only the latter fails.
         if weights.source == "file" and _fits_without_weights(function, x, arguments):
             raise _unusable(spec.backbone, weights, error) from error
         raise
@@ -220,8 +220,9 @@ def _resnet18(x, size, weights):
 
 
 def _head(spec, x, outputs):
-    from keras import layers
+    from brainlib.models._tensorflow import keras
 
+    layers = keras.layers
     pooling = {
         "flatten": layers.Flatten,
         "average": layers.GlobalAveragePooling2D,
@@ -240,103 +241,10 @@ def _head(spec, x, outputs):
 def _steps(model):
     owner, steps = {}, []
     for operation in model.operations:
-        # The node, not `operation.input`: a nested model answers that with its own inside.
+        # The node, not `operation.input`: that of a nested model is the input of its own graph.
         node = operation._inbound_nodes[0]
         feeding = tuple(dict.fromkeys(owner[id(tensor)] for tensor in node.input_tensors))
         (tensor,) = node.outputs
         owner[id(tensor)] = operation.name
         steps.append((operation.name, feeding, tensor))
     return tuple(steps)
-
-
-def set_trainable(network: Network, trainable, batch_norm: str = "trained") -> tuple[str, ...]:
-    """Freeze and thaw layers for a phase.
-
-    A frozen batch normalisation runs in inference mode: Keras ties the two together.
-
-    Parameters
-    ----------
-    network : Network
-    trainable : "all", "head", or sequence of str
-        The whole network, only what follows the backbone, or the head and the backbone layers
-        whose names begin so.
-    batch_norm : {"trained", "frozen"}
-        Whether batch normalisation among these layers trains with them.
-
-    Returns
-    -------
-    tuple of str
-        Names of the layers with weights that now train.
-
-    Raises
-    ------
-    ModelError
-        When a prefix names no layer.
-    """
-    import keras
-
-    head = set(network.head)
-    prefixes = () if isinstance(trainable, str) else tuple(trainable)
-    layers = network.model.layers
-    for prefix in prefixes:
-        if not any(layer.name.startswith(prefix) for layer in layers):
-            known = ", ".join(layer.name for layer in layers if layer.weights)
-            raise ModelError(f"no layer begins with '{prefix}'; the layers are: {known[:300]}")
-    for layer in layers:
-        wanted = trainable == "all" or layer.name in head or layer.name.startswith(prefixes or "\0")
-        # A nested model, such as ResNet18, hands only a change on to its layers: to each by itself.
-        for each in (layer, *_inner(layer)):
-            frozen = batch_norm == "frozen" and isinstance(each, keras.layers.BatchNormalization)
-            each.trainable = bool(wanted) and not frozen
-    return tuple(layer.name for layer in layers if layer.trainable_weights)
-
-
-def _inner(layer):
-    for inner in getattr(layer, "layers", ()):
-        yield inner
-        yield from _inner(inner)
-
-
-def cut_frozen_prefix(network: Network):
-    """Split a network where its frozen beginning ends.
-
-    The cut is the latest single tensor through which everything flows, with nothing before it
-    that trains. What lies before it gives the same activations in every epoch and every fold, so
-    it can be run over the images once. It is run in inference mode, its drop-connect included.
-
-    Parameters
-    ----------
-    network : Network
-        After `set_trainable`.
-
-    Returns
-    -------
-    prefix, suffix : keras.Model or None, keras.Model
-        `suffix(prefix(x))` is the network; the layers are shared, not copied. The prefix is None
-        where nothing worth caching is frozen.
-    """
-    import keras
-
-    model, after_backbone = network.model, set(network.head)
-    last_use = {}
-    for position, (_, feeding, _) in enumerate(network.steps):
-        for name in feeding:
-            last_use[name] = position
-    operations = {operation.name: operation for operation in model.operations}
-    cut, costly, open_until = None, False, 0
-    for position, (name, _, tensor) in enumerate(network.steps[:-1]):
-        operation = operations[name]
-        if getattr(operation, "trainable_weights", ()):
-            break
-        # Dropout of the head acts in training; dropout inside a frozen backbone does not.
-        if name in after_backbone and getattr(operation, "seed_generator", None) is not None:
-            break
-        # A kernel: without one (EfficientNet's normalisation of pixels) there is little to save.
-        costly = costly or any(len(w.shape) > 1 for w in getattr(operation, "weights", ()))
-        others = [last_use[n] for n, _, _ in network.steps[:position]]
-        open_until = max(others, default=0)
-        if open_until <= position:
-            cut = tensor
-    if cut is None or not costly:
-        return None, model
-    return keras.Model(model.input, cut), keras.Model(cut, model.output)

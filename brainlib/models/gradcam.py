@@ -1,11 +1,11 @@
-"""Grad-CAM: which part of an image speaks for a class, read off the last convolution.
+"""Grad-CAM: heat maps of the evidence for a class in an image, from the last convolution.
 
 Source: Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 Localization" (ICCV), equations 1 and 2.
 
 The model runs as it is, eagerly, while the chosen layer's ``call`` is wrapped so that a gradient
-tape watches what it returns. No second model is cut out of the first one's graph, so a backbone may
-be nested, flat, in a ``Sequential`` or shared. Not thread-safe: nobody else may use the model then.
+tape records its output. No second model is built from the graph of the first, so a backbone may be
+nested, flat, in a ``Sequential`` or shared. Not thread-safe: no other thread may use the model.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ def grad_cam(
     layer: str | None = None,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Heat maps of the evidence for a class.
+    """Compute heat maps of the evidence for a class.
 
     With A_k the k-th feature map of the layer and y the class's logit, a map is
     relu(sum_k alpha_k A_k), where alpha_k is the mean of dy/dA_k over the positions. It is resized
     bilinearly to the images' size and divided by its own maximum.
 
-    The gradient is the logit's, since a saturated sigmoid or softmax passes none: the final
+    The gradient is that of the logit, because a saturated sigmoid or softmax has none: the final
     activation, of a dense layer or a layer of its own, is linear during the call. Where it cannot
-    be found (a ``Lambda``, a subclassed model) the output is taken for a probability and explained
-    as it stands. The model runs in inference mode and is left as it was, on errors too.
+    be found (a ``Lambda``, a subclassed model) the gradient is that of the output, which is taken
+    to be a probability. The model runs in inference mode and is left unchanged, also after errors.
 
     Parameters
     ----------
     model : keras.Model
         A built classifier (channels last), one input, one output of shape (n, classes) or (n, 1).
     images : array of shape (n, height, width, channels)
-        uint8 or float, scaled exactly as the model takes them. May be a memory map.
+        uint8 or float, scaled as the model's input. May be a memory map.
     target : None, int or int array of shape (n,)
         The class to explain; None for the class that the model predicts. With one output unit,
         class 1 is the unit's logit and class 0 its negative.
@@ -60,17 +60,18 @@ def grad_cam(
     Returns
     -------
     float32 array of shape (n, height, width)
-        In [0, 1], maximum 1; all zero where nothing in the layer speaks for the class.
+        In [0, 1], maximum 1; all zero where the layer holds no evidence for the class.
 
     Raises
     ------
     ModelError
-        No convolution; an unknown or ambiguous layer, one whose output is no stack of maps or does
-        not reach the model's output; unfit images or targets; a map that is not finite.
+        No convolution; an unknown or ambiguous layer; a layer whose output is not a stack of maps
+        or does not reach the model's output; images or targets of wrong shape; a map that is not
+        finite.
     """
     # A subclassed model declares no input and takes any size.
     wanted = tuple(model.inputs[0].shape) if getattr(model, "inputs", None) else (None,) * 4
-    if len(wanted) != images.ndim or any(a not in (None, b) for a, b in zip(wanted, images.shape)):
+    if len(wanted) != images.ndim or any(a not in (None, b) for a, b in zip(wanted, images.shape, strict=True)):
         raise ModelError(f"expected images of shape {wanted}, received {images.shape}; resize them")
     if batch_size < 1:
         raise ModelError(f"expected a batch size of at least 1, received {batch_size}")
@@ -93,12 +94,17 @@ def grad_cam(
 
 
 def last_convolution(model: keras.Model) -> str:
-    """Name, or path inside nested models, of the layer that `grad_cam` explains by default.
+    """Return the name, or path in nested models, of the layer that `grad_cam` explains by default.
 
     It is the last 2-D convolution (plain, depthwise, separable or transposed) in the order of the
-    model's layers whose output has more than one position. That leaves out the convolutions of
-    pooled features (squeeze-and-excitation, MobileNet's classifier), which show no place. A size
-    that is known only at run time counts as more than one. Raises ModelError if there is none.
+    model's layers whose output has more than one position. This excludes convolutions of pooled
+    features (squeeze-and-excitation, MobileNet's classifier), which have no spatial extent. A size
+    that is known only at run time counts as more than one.
+
+    Raises
+    ------
+    ModelError
+        When the model has no such layer.
     """
     if paths := _convolutions(model):
         return paths[-1]
@@ -109,10 +115,10 @@ def last_convolution(model: keras.Model) -> str:
 
 
 def permute(model: keras.Model, seed: int, *, dense_only: bool = False) -> None:
-    """Take from a model what it has learned: permute the values of each weight within its tensor.
+    """Permute the values of each weight tensor of a model, in place: a sanity check of heat maps.
 
-    Adebayo et al. 2018 draw the weights anew, from the top down; permuted, they keep the scale that the
-    activations need, whatever the layer. The model itself is changed.
+    Adebayo et al. 2018, "Sanity Checks for Saliency Maps", re-initialise the weights from the output
+    to the input. Permuted weights keep their distribution, and so the scale of the activations.
 
     Parameters
     ----------
@@ -120,9 +126,9 @@ def permute(model: keras.Model, seed: int, *, dense_only: bool = False) -> None:
     seed : int
         Of the permutations.
     dense_only : bool
-        The dense layers alone, which come last; by default every layer.
+        Only the dense layers, which come last; by default every layer.
     """
-    import keras
+    from brainlib.models._tensorflow import keras
 
     rng = np.random.default_rng([seed, 6])
     for layer in {id(layer): layer for _, layer in _layers(model)}.values():
@@ -135,20 +141,29 @@ def permute(model: keras.Model, seed: int, *, dense_only: bool = False) -> None:
 
 
 def overlay(images: np.ndarray, maps: np.ndarray, alpha: float = 0.5) -> np.ndarray:
-    """Heat maps laid over grey images: (1 - alpha h) grey + alpha h colour(h) for a heat of h.
+    """Overlay heat maps on grey images: (1 - alpha h) grey + alpha h colour(h) for a value h.
 
-    The image shows unchanged where the map is zero. The colours are Matplotlib's "inferno", whose
-    lightness grows with the heat: it reads in print and with any colour vision.
+    The image is unchanged where the map is zero. The colours are Matplotlib's "inferno", whose
+    lightness increases with the value, also in print and for readers with colour blindness.
 
     Parameters
     ----------
-    images : uint8 array of shape (n, height, width, channels); the channels' mean is shown.
-    maps : float array of shape (n, height, width), in [0, 1], as `grad_cam` returns it.
-    alpha : opacity of the colour at a heat of 1, in [0, 1].
+    images : uint8 array of shape (n, height, width, channels)
+        The mean of the channels is shown.
+    maps : float array of shape (n, height, width)
+        In [0, 1], as `grad_cam` returns it.
+    alpha : float
+        Opacity of the colour where the map is 1, in [0, 1].
 
     Returns
     -------
-    uint8 array of shape (n, height, width, 3), RGB. ModelError for images of other type or size.
+    uint8 array of shape (n, height, width, 3)
+        RGB.
+
+    Raises
+    ------
+    ModelError
+        When the images are of another type or size.
     """
     from matplotlib import colormaps
 
@@ -165,7 +180,7 @@ def overlay(images: np.ndarray, maps: np.ndarray, alpha: float = 0.5) -> np.ndar
 
 def _maps(model, layer, path, images, targets, is_logit) -> np.ndarray:
     """Heat maps of one batch."""
-    import tensorflow as tf
+    from brainlib.models._tensorflow import tf
 
     seen, call = [], layer.call
 
@@ -174,7 +189,7 @@ def _maps(model, layer, path, images, targets, is_logit) -> np.ndarray:
         tape.watch(seen[-1])
         return seen[-1]
 
-    # Only what follows the watched layer is recorded: the rest of the model costs no memory.
+    # Only what follows the layer is recorded: the rest of the model takes no memory.
     tape = tf.GradientTape(watch_accessed_variables=False)
     with tape, _replaced(layer, "call", watching):
         scores = model(images, training=False)
@@ -211,7 +226,7 @@ def _maps(model, layer, path, images, targets, is_logit) -> np.ndarray:
 @contextmanager
 def _linear_output(model: keras.Model) -> Iterator[bool]:
     """Make the model return logits; yields False if its final activation cannot be found."""
-    import keras
+    from brainlib.models._tensorflow import keras
 
     final, index = model, 0
     while getattr(final, "outputs", None):
@@ -229,7 +244,7 @@ def _linear_output(model: keras.Model) -> Iterator[bool]:
 
 @contextmanager
 def _replaced(thing: Any, name: str, value: Any) -> Iterator[None]:
-    """Give an instance an attribute for a while, past Keras' setter, which would track it."""
+    """Replace an attribute of an instance for a block, without Keras' setter, which would track it."""
     before = {name: vars(thing)[name]} if name in vars(thing) else {}
     vars(thing)[name] = value
     try:
@@ -240,7 +255,7 @@ def _replaced(thing: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def _layers(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:
-    """Every layer with its path, each nested model followed by its own layers."""
+    """Yield every layer with its path, each nested model followed by its own layers."""
     for layer in model.layers:
         yield prefix + layer.name, layer
         if hasattr(layer, "layers"):
@@ -249,21 +264,22 @@ def _layers(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.L
 
 def _convolutions(model: keras.Model) -> list[str]:
     """Paths of the convolutions that have more than one output position."""
-    from keras.layers import Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
+    from brainlib.models._tensorflow import keras
 
-    kinds = (Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D)
+    names = ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D")
+    kinds = tuple(getattr(keras.layers, name) for name in names)
     found = [(path, layer) for path, layer in _layers(model) if isinstance(layer, kinds)]
     # A layer of a subclassed model has no symbolic output.
     return [p for p, c in found if not hasattr(c, "output") or c.output.shape[1:3] != (1, 1)]
 
 
 def _choices(model: keras.Model) -> str:
-    """What can be explained, for an error message; the first of a ResNet152's 156 matter least."""
+    """List the last convolutions, for an error message: a ResNet152 has 156."""
     return f"its last convolutions are {', '.join(_convolutions(model)[-12:]) or 'none'}"
 
 
 def _find(model: keras.Model, name: str) -> keras.Layer:
-    """The layer with this path or, failing that, the only one with this name."""
+    """Return the layer with this path or, failing that, the only one with this name."""
     layers = dict(_layers(model))
     if name in layers:
         return layers[name]

@@ -1,16 +1,16 @@
-"""Keras layers of our own: input scaling as a part of the model, and a part that never trains.
+"""Keras layers of this package: input scaling as a part of the model, and a part that never trains.
 
-Kept apart from `models` and `training`, since defining a Keras layer imports Keras.
+Importing this module imports Keras and registers `InputScaling` with it.
 """
 
 from __future__ import annotations
 
-import keras
+from brainlib.models._tensorflow import keras
 
 
 @keras.saving.register_keras_serializable(package="brainlib")
 class InputScaling(keras.layers.Layer):
-    """Scale pixels as the first weights of the model expect them.
+    """Scale pixels to the range that the model's pretrained weights were trained with.
 
     Parameters
     ----------
@@ -18,12 +18,12 @@ class InputScaling(keras.layers.Layer):
         "unit": x / 255, range [0, 1].
         "imagenet_mean_std": (x / 255 - mean) / deviation, with ImageNet's per channel.
         "centred_128": (x - 128) / 128, range [-1, 1).
-        "keras:MODULE": `keras.applications.MODULE.preprocess_input`, whatever that is; taken
-        from Keras so that it is right by construction.
+        "keras:MODULE": `keras.applications.MODULE.preprocess_input`.
 
     Notes
     -----
-    Takes pixels in [0, 255], shape (batch, height, width, channels), and returns float32.
+    Takes pixels in [0, 255], shape (batch, height, width, channels), and returns float32. Stored
+    models refer to the layer as "brainlib>InputScaling": neither part of that name may change.
     """
 
     def __init__(self, mode: str, **options):
@@ -32,6 +32,7 @@ class InputScaling(keras.layers.Layer):
         self.mode = mode
 
     def call(self, pixels):
+        """Return the scaled pixels."""
         if self.mode == "unit":
             return pixels / 255.0
         if self.mode == "centred_128":
@@ -44,17 +45,19 @@ class InputScaling(keras.layers.Layer):
         return module.preprocess_input(pixels)
 
     def compute_output_shape(self, input_shape):
+        """Return the shape of the input."""
         return input_shape
 
     def get_config(self):
+        """Return the configuration, from which Keras restores the layer."""
         return {**super().get_config(), "mode": self.mode}
 
 
 class InferenceOnly(keras.layers.Layer):
     """Run a model in inference mode, also while the model around it trains.
 
-    Calling an inner model with ``training=False`` is not enough: a functional model hands its own
-    mode on to all of its layers.
+    Calling an inner model with ``training=False`` is not enough: a functional model passes its own
+    mode to all of its layers.
 
     Parameters
     ----------
@@ -66,4 +69,5 @@ class InferenceOnly(keras.layers.Layer):
         self.model = model
 
     def call(self, inputs):
+        """Return the model's output in inference mode."""
         return self.model(inputs, training=False)

@@ -1,11 +1,11 @@
-"""Training in phases, with whatever stays frozen computed once.
+"""Train a network in phases, and compute only once what stays frozen.
 
-`fit` trains a network phase by phase, each going on from the one before. Where a phase keeps the
-beginning of the network frozen and does not augment, the activations at the end of that beginning
-are computed once, kept on disk, and the rest of the network is trained on them: the same arithmetic
-as running the whole network in every epoch, without the repetition. With augmentation the frozen
-beginning is run in every epoch, in inference mode as well. The order of the images is drawn from
-the trial's seed, not by Keras, so that both ways see the same batches.
+Each phase continues from the weights of the phase before. Where a phase keeps the beginning of the
+network frozen and does not augment, the activations at the end of that beginning are computed once
+and stored, and the rest of the network is trained on them: the same arithmetic as running the whole
+network in every epoch. With augmentation the frozen beginning runs in every epoch, in inference mode
+as well. The order of the images is drawn from the trial's seed, not by Keras, so that both ways see
+the same batches.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from brainlib.io import open_array, save_array
-from brainlib.models.build import Network, cut_frozen_prefix, set_trainable
+from brainlib.models.build import Network
+from brainlib.models.freezing import cut_frozen_prefix, set_trainable
 
 PREDICTION_BATCH = 32
+_FLIPS = {"both": "horizontal_and_vertical"}
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,15 @@ class Phase:
     ----------
     name : str
     trainable : "all", "head" or tuple of str
-        See `models.set_trainable`.
+        See `freezing.set_trainable`.
     epochs : int
     learning_rate : float
         Of Adam, whose other values are Keras' defaults.
     augmentation : tuple of (str, str or float)
-        Such as ``(("flip", "horizontal"), ("rotation", 15.0))``; rotation in degrees either way,
-        shift, zoom and shear as fractions.
+        Such as ``(("flip", "horizontal"), ("rotation", 15.0))``; rotation in degrees in either
+        direction, shift, zoom and shear as fractions.
     batch_norm : {"trained", "frozen"}
-        Of the batch normalisation among the trainable layers; see `models.set_trainable`.
+        Of the batch normalisation among the trainable layers; see `freezing.set_trainable`.
     """
 
     name: str
@@ -57,11 +58,11 @@ class Phase:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What became of one epoch.
+    """Scores and predictions of one epoch.
 
-    `loss` and `accuracy` are Keras' running means over the training batches (with dropout and
-    augmentation on); `val_loss` and `val_accuracy` are of the monitored images after the
-    epoch, computed from `monitored`, their predictions of shape (m, outputs).
+    `loss` and `accuracy` are Keras' running means over the training batches, with dropout and
+    augmentation; `val_loss` and `val_accuracy` are computed after the epoch from `monitored`, the
+    predictions of the m monitored images, of shape (m, outputs).
     """
 
     phase: str
@@ -76,18 +77,19 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Task:
-    """The images and answers that a network is trained on.
+    """Images and targets to train a network on.
 
     Attributes
     ----------
     pixels : ndarray of uint8, shape (n, size, size, channels)
     targets : ndarray of float32, shape (n, 1) or (n, classes)
         1 for the positive class, or one-hot.
-    train, monitored : ndarray of int
-        Rows to train on, a row that counts several times named as often; rows to predict after
-        every epoch.
+    train : ndarray of int
+        Rows to train on; an image that is oversampled occurs several times.
+    monitored : ndarray of int
+        Rows to predict after every epoch.
     content : str
-        A key of the pixels' content, for the store of activations.
+        Identifies the content of `pixels` in the store of activations.
     """
 
     pixels: np.ndarray
@@ -98,35 +100,17 @@ class Task:
 
 
 def prepare(seed: int) -> None:
-    """Make Keras start anew and repeat itself: same seed, same machine, same numbers.
+    """Reset Keras in this process, so that the same seed gives the same numbers on the same machine.
 
-    Clears Keras' state, seeds Python, NumPy and TensorFlow, and asks TensorFlow for deterministic
-    kernels, which stay on for the rest of the process.
+    Clears Keras' state, seeds Python, NumPy and TensorFlow, and makes TensorFlow use deterministic
+    kernels for the rest of the process. Call it only in a process of one's own, just before the
+    network is built: Keras draws initial weights from Python's global generator.
     """
-    import keras
-    import tensorflow as tf
+    from brainlib.models._tensorflow import keras, tf
 
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-
-
-@contextmanager
-def undisturbed(seed: int) -> Iterator[None]:
-    """Let Keras draw the seeds of layers from a generator that nobody else uses.
-
-    Keras draws them from Python's global one, and so do other threads of a Dask worker: without
-    this, initial weights would differ from run to run. The numbers are those that follow
-    ``random.seed(seed)``, so a network built here is the one that `prepare` promises.
-    """
-    from keras.src.random import seed_generator
-
-    shared = seed_generator.python_random
-    seed_generator.python_random = random.Random(seed)
-    try:
-        yield
-    finally:
-        seed_generator.python_random = shared
 
 
 def fit(
@@ -138,7 +122,7 @@ def fit(
     loss: str,
     seed: int,
     store: Path,
-    report: Callable[[Epoch], None] = lambda epoch: None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> tuple[list[Epoch], list[np.ndarray]]:
     """Train a network in place.
 
@@ -147,36 +131,35 @@ def fit(
     network : Network
     task : Task
     phases : tuple of Phase
-        Run one after the other, each with a new optimizer.
+        In this order, each with a new optimizer.
     batch_size : int
     loss : {"binary_crossentropy", "categorical_crossentropy"}
     seed : int
         Seed of the order of the images.
     store : Path
-        Where activations of a frozen prefix are kept, under ``features/``.
-    report : callable
+        Activations of a frozen prefix are kept there, under ``features/``.
+    on_epoch : callable
         Called with each finished `Epoch`.
 
     Returns
     -------
     epochs : list of Epoch
     predicted : list of ndarray of float32, shape (n, outputs)
-        What the network says of every image of the task at the end of each phase.
+        Predictions of every image of the task at the end of each phase.
     """
     epochs, predicted = [], []
     for number, phase in enumerate(phases):
         order = np.random.default_rng([seed, number])
-        more, body, inputs = _fit_phase(network, task, phase, batch_size, loss, order, store, report)
+        more, body, inputs = _fit_phase(network, task, phase, batch_size, loss, order, store, on_epoch)
         epochs += more
-        said = predict(body, inputs, np.arange(len(task.pixels)))
-        # A row's last digits depend on its neighbours in a batch; keep one answer an image.
-        said[task.monitored] = epochs[-1].monitored
-        predicted.append(said)
+        predicted.append(predict(body, inputs, np.arange(len(task.pixels))))
+        # The last digits of a prediction depend on the rest of its batch: keep one value per image.
+        predicted[-1][task.monitored] = epochs[-1].monitored
     return epochs, predicted
 
 
-def _fit_phase(network, task, phase, batch_size, loss, order, store, report):
-    import keras
+def _fit_phase(network, task, phase, batch_size, loss, order, store, on_epoch):
+    from brainlib.models._tensorflow import keras
 
     set_trainable(network, phase.trainable, phase.batch_norm)
     prefix, trained = cut_frozen_prefix(network)
@@ -211,7 +194,7 @@ def _fit_phase(network, task, phase, batch_size, loss, order, store, report):
                 monitored,
             )
         )
-        report(epochs[-1])
+        on_epoch(epochs[-1])
     return epochs, body, inputs
 
 
@@ -234,7 +217,7 @@ def predict(model, inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def activations(prefix, task: Task, store: Path) -> np.ndarray:
-    """Run a frozen prefix over every image once, or find that it was done before.
+    """Return a frozen prefix's activations of every image, computed once and stored.
 
     Parameters
     ----------
@@ -245,12 +228,12 @@ def activations(prefix, task: Task, store: Path) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (n, ...)
-        A read-only memory map under ``store/features``, keyed by the prefix's weights and layers
-        and by the pixels' content, so that every fold and every run shares it.
+        A read-only memory map of a file under ``store/features``, whose bytes are verified. Its name
+        is a hash of the images, of the prefix's layers and weights, and of TensorFlow's and Keras'
+        versions, so that folds and runs share it.
     """
-    digest = hashlib.sha256(task.content.encode())
-    # The layers' configuration without their automatic names.
-    digest.update(json.dumps([_shape_of(layer) for layer in prefix.layers]).encode())
+    key = [task.content, version("tensorflow"), version("keras"), _configuration(prefix)]
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
     for weight in prefix.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
     path = Path(store) / "features" / f"{digest.hexdigest()[:32]}.npy"
@@ -264,8 +247,19 @@ def activations(prefix, task: Task, store: Path) -> np.ndarray:
     return open_array(path, shape, np.float32)
 
 
-def _shape_of(layer):
-    return [type(layer).__name__, str(layer.output.shape), getattr(layer, "mode", "")]
+def _configuration(model):
+    """Return a model's configuration, in which names that Keras numbers automatically are positions."""
+    positions = {operation.name: f"#{n}" for n, operation in enumerate(model.operations)}
+
+    def plain(value):
+        if isinstance(value, dict):
+            # Whether a layer is trainable does not change what it computes in inference mode.
+            return {key: plain(each) for key, each in value.items() if key not in ("name", "trainable")}
+        if isinstance(value, list | tuple):
+            return [plain(each) for each in value]
+        return positions.get(value, value) if isinstance(value, str) else value
+
+    return plain(model.get_config())
 
 
 def cross_entropy(truth: np.ndarray, predicted: np.ndarray) -> float:
@@ -289,7 +283,7 @@ def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def _batches(inputs, targets, rows, batch_size):
-    import keras
+    from brainlib.models._tensorflow import keras
 
     class Batches(keras.utils.PyDataset):
         """Rows of a memory map in a given order, read batch by batch."""
@@ -306,36 +300,23 @@ def _batches(inputs, targets, rows, batch_size):
 
 
 def _augmented(prefix, suffix, augmentation, order):
-    """Put random changes before a network, whose frozen beginning never acts as in training."""
-    import keras
-    from keras import layers
-
+    """Put random changes before a network, whose frozen prefix stays in inference mode."""
+    from brainlib.models._tensorflow import keras
     from brainlib.models.layers import InferenceOnly
 
+    layers, filling = keras.layers, {"fill_mode": "constant", "fill_value": 0.0}
+    kinds = {
+        "flip": lambda mode, **seed: layers.RandomFlip(_FLIPS.get(mode, mode), **seed),
+        "rotation": lambda degrees, **seed: layers.RandomRotation(degrees / 360, **filling, **seed),
+        "shift": lambda share, **seed: layers.RandomTranslation(share, share, **filling, **seed),
+        "zoom": lambda share, **seed: layers.RandomZoom(share, **filling, **seed),
+        "shear": lambda share, **seed: layers.RandomShear(share, share, **filling, **seed),
+    }
     changes = dict(augmentation)
-
-    def seed():
-        return int(order.integers(2**31))
-
-    steps = []
-    if "flip" in changes:
-        mode = changes["flip"]
-        mode = "horizontal_and_vertical" if mode == "both" else mode
-        steps.append(layers.RandomFlip(mode, seed=seed()))
-    filling = {"fill_mode": "constant", "fill_value": 0.0}
-    if "rotation" in changes:
-        steps.append(layers.RandomRotation(changes["rotation"] / 360, seed=seed(), **filling))
-    if "shift" in changes:
-        amount = changes["shift"]
-        steps.append(layers.RandomTranslation(amount, amount, seed=seed(), **filling))
-    if "zoom" in changes:
-        steps.append(layers.RandomZoom(changes["zoom"], seed=seed(), **filling))
-    if "shear" in changes:
-        amount = changes["shear"]
-        steps.append(layers.RandomShear(amount, amount, seed=seed(), **filling))
     x = pixels = keras.Input((prefix or suffix).input_shape[1:])
-    for step in steps:
-        x = step(x)
+    for name, layer in kinds.items():  # always in this order, and seeded in this order
+        if name in changes:
+            x = layer(changes[name], seed=int(order.integers(2**31)))(x)
     if prefix is not None:
         x = InferenceOnly(prefix)(x)
     return keras.Model(pixels, suffix(x))

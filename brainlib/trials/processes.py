@@ -1,9 +1,11 @@
-"""Each job in a process of its own, which starts clean and takes its memory with it when it ends.
+"""Call a function in a process of its own, which starts clean and ends with everything it held.
 
-TensorFlow keeps parts of every model until its process ends (tf-keras issue 286): a process that
-had trained the twenty small models of a smoke run held more than 5 GiB. Importing TensorFlow anew
-for each of them would take longer than training some, so on Linux they are forked from a server
-that has imported it and computed nothing; elsewhere they are spawned.
+Training resets Keras and seeds every global generator: what else runs in the caller's process, such
+as a user's own Keras session, is not touched. TensorFlow also keeps parts of every model until its
+process ends (tf-keras issue 286): a process that had trained the twenty small models of a smoke run
+held more than 5 GiB. Importing TensorFlow for each of them would take longer than training some, so
+on Linux the processes are forked from a server that has imported it and computed nothing; elsewhere
+they are spawned.
 """
 
 from __future__ import annotations
@@ -16,14 +18,14 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 
 import cloudpickle
 
 from brainlib.errors import BrainlibError
 
-# By name: this module itself never loads TensorFlow.
+# By name: this module itself never imports TensorFlow.
 _PRELOADED = "brainlib.models._tensorflow"
 ATTEMPTS = 2  # a process that was killed may have been the largest one by chance
 
@@ -36,19 +38,21 @@ def warm() -> None:
         forkserver.ensure_running()
 
 
-def run(function: Callable, arguments: tuple, report: Callable):
+def run(function: Callable, arguments: tuple, report: Callable) -> object:
     """Call ``function(*arguments, report)`` in a process of its own.
 
     Parameters
     ----------
     function : callable
+        Any that cloudpickle can carry, such as one of a notebook.
     arguments : tuple
     report : callable
-        Called here with what the function calls its last argument with.
+        Called in this process with the arguments with which the function calls its last one.
 
     Returns
     -------
     object
+        What the function returned.
 
     Raises
     ------
@@ -72,14 +76,15 @@ def _context():
 
 
 def _attempt(function, arguments, report):
-    here, there = _context().Pipe(duplex=False)
+    receiver, sender = _context().Pipe(duplex=False)
     work = cloudpickle.dumps((function, arguments))
-    process = _context().Process(target=_serve, args=(there, work), daemon=True)
-    process.start()
-    there.close()  # so that the end of the process is the end of the file
+    process = _context().Process(target=_serve, args=(sender, work), daemon=True)
+    with _startable():
+        process.start()
+    sender.close()  # so that the end of the process is the end of the file
     try:
         while True:
-            kind, value = here.recv()
+            kind, value = receiver.recv()
             if kind == "report":
                 report(*value)
             elif kind == "result":
@@ -87,16 +92,36 @@ def _attempt(function, arguments, report):
             else:
                 raise cloudpickle.loads(value)
     finally:
-        here.close()
-        process.kill()  # it has said all it had to say, or nobody listens any more
+        receiver.close()
+        process.kill()  # it has sent all it had to send, or nobody waits for it any more
         process.join()
 
 
+@contextlib.contextmanager
+def _startable() -> Iterator[None]:
+    """Let any process start others: a script without a guard of its main part, and a Dask worker.
+
+    A new process would run the caller's script once more to define its functions, but cloudpickle
+    carries these. A daemonic process, such as a Dask worker, may have no children, which would
+    outlive it, but ours end with it (`_end_with_parent`).
+    """
+    this, main = multiprocessing.current_process()._config, vars(sys.modules["__main__"])
+    before = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    daemonic = this.pop("daemon", None)
+    main.update(dict.fromkeys(before))
+    try:
+        yield
+    finally:
+        main.update(before)
+        if daemonic is not None:
+            this["daemon"] = daemonic
+
+
 def _serve(connection: Connection, work: bytes) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with the process that asked for it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with the process that started it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        importlib.import_module(_PRELOADED).find_devices()
+        importlib.import_module(_PRELOADED).start_worker()
         function, arguments = cloudpickle.loads(work)
         result = function(*arguments, lambda *values: connection.send(("report", values)))
         answer = ("result", cloudpickle.dumps(result))
@@ -109,10 +134,10 @@ def _serve(connection: Connection, work: bytes) -> None:
 
 def _pickled(error):
     try:
-        cloudpickle.loads(said := cloudpickle.dumps(error))
+        cloudpickle.loads(pickled := cloudpickle.dumps(error))
     except Exception:  # noqa: BLE001 - an exception may hold anything, and refuse in any way
-        said = cloudpickle.dumps(RuntimeError("".join(traceback.format_exception(error))))
-    return said
+        pickled = cloudpickle.dumps(RuntimeError("".join(traceback.format_exception(error))))
+    return pickled
 
 
 def _end_with_parent():

@@ -1,25 +1,27 @@
-"""Where results of trials are kept: a folder each, written whole, verified when read.
+"""The store of results: a folder for each trial, written atomically and verified when read.
 
-``STORE/trials/KEY/`` holds ``trial.json`` (what was asked, how long it took, where, and the
-SHA-256 of its neighbours), tables as Parquet, and, for trials that keep it, ``model.keras``. A
-folder is written under another name and renamed, so it is complete or not there. One that does
-not verify is set aside under another name, never deleted, and its trial is run again.
+``STORE/trials/KEY/`` holds ``trial.json`` (the trial, its duration, the environment, and the SHA-256
+of the other files), tables as Parquet, and, for trials that keep it, ``model.keras``. A folder that
+does not verify is renamed, never deleted, and its trial is trained again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import time
-import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from brainlib import progress
 from brainlib.errors import StoreError
+from brainlib.io import sha256_of, writing_folder
+
+if TYPE_CHECKING:
+    import keras
 
 _FACTS, _MODEL = "trial.json", "model.keras"
 #: Columns of stored histories under their names of today.
@@ -45,18 +47,14 @@ def save(folder: Path, key: str, facts: dict, tables: dict[str, pd.DataFrame], m
         When the store cannot be written.
     """
     target = folder / "trials" / key
-    unfinished = target.with_name(f".{key}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
-        unfinished.mkdir(parents=True)
-        for name, table in tables.items():
-            table.to_parquet(unfinished / f"{name}.parquet", index=False)
-        if model is not None:
-            model.save(unfinished / _MODEL, include_optimizer=False)
-        sums = {file.name: _sha256(file) for file in sorted(unfinished.iterdir())}
-        text = json.dumps({**facts, "sha256": sums}, indent=1)
-        (unfinished / _FACTS).write_text(text, encoding="utf-8")
-        _set_aside(target, "replaced")
-        os.rename(unfinished, target)
+        with writing_folder(target, lambda existing: _set_aside(existing, "replaced")) as unfinished:
+            for name, table in tables.items():
+                table.to_parquet(unfinished / f"{name}.parquet", index=False)
+            if model is not None:
+                model.save(unfinished / _MODEL, include_optimizer=False)
+            sums = {file.name: sha256_of(file) for file in sorted(unfinished.iterdir())}
+            (unfinished / _FACTS).write_text(json.dumps({**facts, "sha256": sums}, indent=1), encoding="utf-8")
     except OSError as error:
         if target.is_dir() and _verified(target) is not None:
             return  # another process finished the same trial first
@@ -64,14 +62,12 @@ def save(folder: Path, key: str, facts: dict, tables: dict[str, pd.DataFrame], m
             f"{target}: expected to write a result there, received {error.strerror or error}; "
             "free disk space or choose another --out"
         ) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     for replaced in target.parent.glob(f"{key}.replaced-*"):
         shutil.rmtree(replaced, ignore_errors=True)
 
 
 def holds(folder: Path, key: str, *, model: bool = False) -> bool:
-    """Whether the store has a whole result; one that does not verify is set aside, and said.
+    """Whether the store has a complete result; one that does not verify is set aside, with a message.
 
     Parameters
     ----------
@@ -79,7 +75,7 @@ def holds(folder: Path, key: str, *, model: bool = False) -> bool:
         The store.
     key : str
     model : bool
-        Whether a trained model is wanted as well.
+        Whether the trained model is needed as well.
 
     Raises
     ------
@@ -99,18 +95,18 @@ def holds(folder: Path, key: str, *, model: bool = False) -> bool:
                 f"{error.strerror or error}; remove it or choose another --out"
             ) from error
         if aside:
-            progress.log(f"stored result {key} does not verify: kept as {aside.name}, trained again")
+            progress.log(f"stored result {key} does not verify: renamed to {aside.name}, trained again")
         return False
     return not model or _MODEL in facts["sha256"]
 
 
 def facts(folder: Path, key: str) -> dict:
-    """Read what was stored of a result beside its tables.
+    """Read what ``trial.json`` holds of a result.
 
     Raises
     ------
     StoreError
-        When it is not there or does not verify.
+        When the result is not there or does not verify.
     """
     target = folder / "trials" / key
     found = _verified(target)
@@ -135,17 +131,15 @@ def read(folder: Path, key: str) -> tuple[dict, dict[str, pd.DataFrame]]:
     return found, {name: table.rename(columns=_RENAMED) for name, table in tables.items()}
 
 
-def load_model(folder: Path, key: str):
+def load_model(folder: Path, key: str) -> keras.Model:
     """Load the trained model of a result.
 
     Raises
     ------
     StoreError
-        When the result keeps no model, or another than was written.
+        When the result has no model, or its model does not verify.
     """
-    import keras
-
-    import brainlib.models.layers  # noqa: F401  registers our layer with Keras
+    from brainlib.models.layers import keras  # the import registers the package's layer with Keras
 
     target = folder / "trials" / key
     facts = _verified(target, model=True)
@@ -169,7 +163,7 @@ def _verified(target, model=False):
                 return None
             if name == _MODEL and not model:
                 (target / name).stat()
-            elif _sha256(target / name) != digest:
+            elif sha256_of(target / name) != digest:
                 return None
         return facts
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -184,8 +178,3 @@ def _set_aside(target, why):
     except FileNotFoundError:
         return None
     return aside
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

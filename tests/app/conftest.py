@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from small_trials import final_trial, phantoms
 
+from brainlib import progress
 from brainlib.trials.run import run_trials
 
 
@@ -14,5 +15,5 @@ def trained(tmp_path_factory):
     out = tmp_path_factory.mktemp("reports")
     dataset = phantoms(out / "store")
     trials = [final_trial(dataset, seed=seed, conditions=("2 of 30 epochs",)) for seed in (0, 1)]
-    results = run_trials(trials, dataset, out / "store", log=lambda line: None)
+    results = run_trials(trials, dataset, out / "store", on_progress=progress.ignore)
     return out, results[0]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from networks import awaken
 
-from brainlib.models import build, training
+from brainlib.models import build, freezing, training
 from brainlib.models.backbones import backbone_named
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.study.study import Study
@@ -49,7 +49,7 @@ def built(trials):
             networks.clear()  # one at a time: ResNet-152 alone has 58 million weights
             training.prepare(0)
             size = LEAST.get(trial.model.backbone, 32)
-            network = build.build(trial.model, size, outputs, trial.weights)
+            network = build.build_network(trial.model, size, outputs, trial.weights)
             networks[key] = awaken(network, pixels_of(network))
         return trial, networks[key]
 
@@ -94,7 +94,7 @@ def test_one_step_changes_exactly_the_layers_that_a_phase_trains(arm, built):
     pixels = pixels_of(network)
     targets = np.eye(network.model.output_shape[-1], dtype=np.float32)[[0, -1, 0, -1]]
     for phase in trial.phases:
-        named = set(build.set_trainable(network, phase.trainable, phase.batch_norm))
+        named = set(freezing.set_trainable(network, phase.trainable, phase.batch_norm))
         if phase.trainable == "all":
             expected = every - {"normalization"}  # EfficientNet's, of fixed numbers
         elif phase.trainable == "head":
@@ -121,11 +121,11 @@ def test_one_step_changes_exactly_the_layers_that_a_phase_trains(arm, built):
 
 def test_block_5_of_resnet50v2_is_its_nineteen_layers_and_no_more(trials, built):
     trial, network = built("yim-resnet50v2")
-    named = build.set_trainable(network, trial.phases[-1].trainable)
+    named = freezing.set_trainable(network, trial.phases[-1].trainable)
     # Three blocks of three convolutions and three normalisations, and one shortcut convolution.
     block = [name for name in named if name.startswith("conv5_block")]
     assert len(block) == 3 * 6 + 1
     assert set(named) - set(block) == {"dense1", "output"}
     assert "post_bn" not in named
-    prefix, _ = build.cut_frozen_prefix(network)
+    prefix, _ = freezing.cut_frozen_prefix(network)
     assert prefix.layers[-1].name == "conv4_block6_out"

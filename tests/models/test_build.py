@@ -15,7 +15,7 @@ from networks import awaken
 
 from brainlib.data import datasets, images
 from brainlib.errors import ModelError, WeightsError
-from brainlib.models import backbones, build, training
+from brainlib.models import backbones, build, freezing, training
 from brainlib.models.backbones import BACKBONES, Weights, find_weights
 from brainlib.models.build import ModelSpec
 from brainlib.models.layers import InputScaling
@@ -75,7 +75,7 @@ def test_a_network_scales_its_pixels_itself():
         (transfer("mobilenet_025", scaling="imagenet_mean_std"), RANDOM, "imagenet_mean_std"),
     ]
     for spec, start, mode in cases:
-        assert build.build(spec, 32, 1, start).model.get_layer("scaling").mode == mode
+        assert build.build_network(spec, 32, 1, start).model.get_layer("scaling").mode == mode
     assert build._scaling(transfer("resnet18"), RANDOM) == "imagenet_mean_std"
     quantised = Weights("file", "x", "centred_128", "00")
     assert build._scaling(transfer("mobilenet"), quantised) == "centred_128"
@@ -129,7 +129,7 @@ def test_keras_asks_for_the_file_that_is_looked_for_in_a_folder(name, monkeypatc
 
     monkeypatch.setattr(file_utils, "get_file", offline)
     with pytest.raises(WeightsError, match="--weights random") as error:
-        build.build(transfer(name), 224, 1, Weights("imagenet"))
+        build.build_network(transfer(name), 224, 1, Weights("imagenet"))
     assert name in one_line(error)
     assert asked == [BACKBONES[name].files[0][0]]
 
@@ -152,7 +152,7 @@ def test_the_preset_of_resnet18_is_one_of_keras_hub():
     ],
 )
 def test_a_backbone_has_its_published_number_of_trainable_parameters(name, parameters):
-    network = build.build(transfer(name), 64, 1, RANDOM)
+    network = build.build_network(transfer(name), 64, 1, RANDOM)
     count = sum(
         math.prod(weight.shape)
         for layer in network.model.layers
@@ -206,7 +206,7 @@ def write_weights(network, path):
 @pytest.fixture(scope="module")
 def small_file(tmp_path_factory):
     """A random MobileNet 0.25 and the file of its weights."""
-    network = build.build(transfer("mobilenet_025"), 32, 1, RANDOM)
+    network = build.build_network(transfer("mobilenet_025"), 32, 1, RANDOM)
     path = tmp_path_factory.mktemp("weights") / BACKBONES["mobilenet_025"].files[0][0]
     write_weights(network, path)
     return network, path
@@ -214,7 +214,7 @@ def small_file(tmp_path_factory):
 
 def test_a_file_gives_the_backbone_its_weights_and_not_the_head(small_file):
     network, path = small_file
-    loaded = build.build(transfer("mobilenet_025"), 48, 1, find_weights("mobilenet_025", str(path.parent)))
+    loaded = build.build_network(transfer("mobilenet_025"), 48, 1, find_weights("mobilenet_025", str(path.parent)))
     for layer in network.model.layers:
         pairs = zip(layer.get_weights(), loaded.model.get_layer(layer.name).get_weights(), strict=True)
         same = all((one == two).all() for one, two in pairs)
@@ -245,14 +245,14 @@ def test_a_file_that_is_no_weights_is_said_in_one_line(small_file, tmp_path, dam
     path.write_bytes(small_file[1].read_bytes())
     damage(path)
     with pytest.raises(WeightsError, match="mobilenet_025") as error:
-        build.build(transfer("mobilenet_025"), 32, 1, Weights("file", str(path)))
+        build.build_network(transfer("mobilenet_025"), 32, 1, Weights("file", str(path)))
     assert str(path) in one_line(error)
 
 
 @pytest.mark.parametrize("other", ["mobilenet", "mobilenet_v2", "vgg16", "resnet18"])
 def test_weights_of_another_backbone_are_refused(small_file, other):
     with pytest.raises(WeightsError, match=f"weights of {other}") as error:
-        build.build(transfer(other), 64, 1, Weights("file", str(small_file[1])))
+        build.build_network(transfer(other), 64, 1, Weights("file", str(small_file[1])))
     one_line(error)
 
 
@@ -268,7 +268,7 @@ def test_the_cnn_of_jardim_by_hand():
         dense=(500,),
         head_dropout=(0.5,),
     )
-    model = build.build(spec, 240, 1, NONE).model
+    model = build.build_network(spec, 240, 1, NONE).model
     # 240 - 2 = 238, halved 119; 119 - 2 = 117, halved 58.
     assert model.get_layer("features").output.shape == (None, 58 * 58 * 32)
     parameters = {layer.name: layer.count_params() for layer in model.layers if layer.weights}
@@ -284,14 +284,14 @@ def test_the_cnn_of_jardim_by_hand():
 
 def test_dropout_has_its_place_in_the_head():
     spec = transfer("mobilenet_025", dense=(8, 4), head_dropout=(0.2, 0.0, 0.3))
-    network = build.build(spec, 32, 4, RANDOM)
+    network = build.build_network(spec, 32, 4, RANDOM)
     assert network.head == ("features", "head_dropout1", "dense1", "dense2", "head_dropout3", "output")
     rates = [network.model.get_layer(f"head_dropout{place}").rate for place in (1, 3)]
     assert rates == [0.2, 0.3]
 
 
 def test_padding_same_keeps_the_size_until_the_pooling():
-    model = build.build(ModelSpec("cnn", convolutions=(4, 6), pool_size=3), 30, 4, NONE).model
+    model = build.build_network(ModelSpec("cnn", convolutions=(4, 6), pool_size=3), 30, 4, NONE).model
     # 30 / 3 = 10, then floor(10 / 3) = 3.
     assert model.get_layer("features").output.shape == (None, 3 * 3 * 6)
     assert model.output.shape == (None, 4)
@@ -299,7 +299,7 @@ def test_padding_same_keeps_the_size_until_the_pooling():
 
 def test_what_a_cnn_computes_by_hand():
     spec = ModelSpec("cnn", channels=1, convolutions=(1,), kernel_size=1, dense=(1,))
-    model = build.build(spec, 2, 1, NONE).model
+    model = build.build_network(spec, 2, 1, NONE).model
     model.get_layer("conv1").set_weights([np.full((1, 1, 1, 1), 2.0), np.array([-0.5])])
     model.get_layer("dense1").set_weights([np.array([[1.0]]), np.array([0.5])])
     model.get_layer("output").set_weights([np.array([[-1.0]]), np.array([1.0])])
@@ -311,7 +311,7 @@ def test_what_a_cnn_computes_by_hand():
 
 def test_several_outputs_are_a_softmax_by_hand():
     spec = ModelSpec("cnn", channels=1, convolutions=(1,), kernel_size=1, pooling="max")
-    model = build.build(spec, 2, 3, NONE).model
+    model = build.build_network(spec, 2, 3, NONE).model
     model.get_layer("conv1").set_weights([np.ones((1, 1, 1, 1)), np.zeros(1)])
     model.get_layer("output").set_weights([np.log([[1.0, 2.0, 5.0]]), np.zeros(3)])
     pixels = np.full((1, 2, 2, 1), 255, np.float32)
@@ -322,7 +322,7 @@ def test_average_and_maximum_pooling_by_hand():
     pixels = np.array([[0, 255], [51, 102]], np.float32).reshape(1, 2, 2, 1)
     for pooling, expected in (("average", 0.4), ("max", 1.0), ("flatten", [0, 1, 0.2, 0.4])):
         spec = ModelSpec("cnn", channels=1, convolutions=(1,), kernel_size=1, pool_size=1, pooling=pooling)
-        model = build.build(spec, 2, 1, NONE).model
+        model = build.build_network(spec, 2, 1, NONE).model
         model.get_layer("conv1").set_weights([np.ones((1, 1, 1, 1)), np.zeros(1)])
         features = keras.Model(model.input, model.get_layer("features").output)
         np.testing.assert_allclose(np.ravel(features(pixels)), expected, rtol=1e-6)
@@ -339,13 +339,13 @@ def test_average_and_maximum_pooling_by_hand():
 )
 def test_an_image_too_small_for_its_network_is_said_in_one_line(spec, size):
     with pytest.raises(ModelError, match=f"images of {size} pixels") as error:
-        build.build(spec, size, 1, RANDOM)
+        build.build_network(spec, size, 1, RANDOM)
     assert (spec.backbone or "cnn") in one_line(error)
 
 
 def test_an_image_too_small_is_not_blamed_on_the_weights(small_file):
     with pytest.raises(ModelError, match="images of 16 pixels"):
-        build.build(transfer("vgg16"), 16, 1, Weights("file", str(small_file[1])))
+        build.build_network(transfer("vgg16"), 16, 1, Weights("file", str(small_file[1])))
 
 
 # What is frozen, and where the frozen beginning ends.
@@ -357,7 +357,7 @@ def networks():
     training.prepare(3)
     names = ("mobilenet_v2", "mobilenet_v3_small", "efficientnetb0", "resnet18")
     spec = {"dense": (4,), "head_dropout": (0.5,)}
-    return {name: awaken(build.build(transfer(name, **spec), 32, 3, RANDOM), PIXELS) for name in names}
+    return {name: awaken(build.build_network(transfer(name, **spec), 32, 3, RANDOM), PIXELS) for name in names}
 
 
 CUTS = [
@@ -380,9 +380,9 @@ CUTS = [
 @pytest.mark.parametrize(("name", "trainable", "end"), CUTS)
 def test_a_network_cut_in_two_computes_the_same(networks, name, trainable, end):
     network = networks[name]
-    build.set_trainable(network, trainable)
+    freezing.set_trainable(network, trainable)
     expected = np.array(network.model(PIXELS))
-    prefix, suffix = build.cut_frozen_prefix(network)
+    prefix, suffix = freezing.cut_frozen_prefix(network)
     np.testing.assert_array_equal(suffix(prefix(PIXELS)), expected)
     assert np.ptp(expected, axis=0).max() > 1e-4  # the images are told apart
     assert prefix.layers[-1].name == end
@@ -394,8 +394,8 @@ def test_a_network_cut_in_two_computes_the_same(networks, name, trainable, end):
 
 def test_nothing_is_cut_off_where_everything_trains(networks):
     for network in networks.values():
-        build.set_trainable(network, "all")
-        prefix, suffix = build.cut_frozen_prefix(network)
+        freezing.set_trainable(network, "all")
+        prefix, suffix = freezing.cut_frozen_prefix(network)
         assert prefix is None and suffix is network.model
 
 
@@ -403,22 +403,22 @@ def test_a_frozen_beginning_without_kernels_is_not_worth_a_cut(networks):
     # EfficientNet normalises pixels in a layer with weights, but that saves nothing.
     for name, first in (("mobilenet_v2", "Conv1"), ("efficientnetb0", "stem")):
         network = networks[name]
-        build.set_trainable(network, (first,))
-        prefix, suffix = build.cut_frozen_prefix(network)
+        freezing.set_trainable(network, (first,))
+        prefix, suffix = freezing.cut_frozen_prefix(network)
         assert prefix is None and suffix is network.model
 
 
 def test_dropout_of_the_head_stays_in_what_is_trained(networks):
     for network in networks.values():
-        build.set_trainable(network, "head")
-        _, suffix = build.cut_frozen_prefix(network)
+        freezing.set_trainable(network, "head")
+        _, suffix = freezing.cut_frozen_prefix(network)
         assert "head_dropout1" in [layer.name for layer in suffix.layers]
 
 
 def test_what_trains_is_said_by_name(networks):
     network = networks["mobilenet_v2"]
-    assert build.set_trainable(network, "head") == ("dense1", "output")
-    assert build.set_trainable(network, ("block_16_project", "Conv_1")) == (
+    assert freezing.set_trainable(network, "head") == ("dense1", "output")
+    assert freezing.set_trainable(network, ("block_16_project", "Conv_1")) == (
         "block_16_project",
         "block_16_project_BN",
         "Conv_1",
@@ -426,7 +426,7 @@ def test_what_trains_is_said_by_name(networks):
         "dense1",
         "output",
     )
-    every = build.set_trainable(network, "all")
+    every = freezing.set_trainable(network, "all")
     assert every == tuple(layer.name for layer in network.model.layers if layer.weights)
     assert len(every) == 2 * 52 + 2
 
@@ -434,7 +434,7 @@ def test_what_trains_is_said_by_name(networks):
 def test_frozen_batch_normalisation_ignores_the_batch_also_in_training(networks):
     network = networks["mobilenet_v2"]
     for trainable, same in (("head", True), ("all", False)):
-        build.set_trainable(network, trainable)
+        freezing.set_trainable(network, trainable)
         features = keras.Model(network.model.input, network.model.get_layer("features").output)
         alone = np.array(features(PIXELS[:2], training=True))[0]
         together = np.array(features(PIXELS, training=True))[0]
@@ -444,13 +444,13 @@ def test_frozen_batch_normalisation_ignores_the_batch_also_in_training(networks)
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18"])
 def test_batch_normalisation_is_left_out_of_what_trains_inside_nested_models_too(networks, name):
     network = networks[name]
-    build.set_trainable(network, "all", "frozen")
+    freezing.set_trainable(network, "all", "frozen")
     kept = len(network.model.trainable_weights)
     features = keras.Model(network.model.input, network.model.get_layer("features").output)
     alone = np.array(features(PIXELS[:2], training=True))[0]
     together = np.array(features(PIXELS, training=True))[0]
     np.testing.assert_allclose(alone, together, atol=1e-3)
-    build.set_trainable(network, "all")
+    freezing.set_trainable(network, "all")
     # Two weights a normalisation, its scale and its offset, and nothing else.
     normalisations = {"mobilenet_v2": 52, "resnet18": 20}[name]
     assert len(network.model.trainable_weights) - kept == 2 * normalisations
@@ -458,7 +458,7 @@ def test_batch_normalisation_is_left_out_of_what_trains_inside_nested_models_too
 
 def test_an_unknown_layer_is_said_with_the_known_ones(networks):
     with pytest.raises(ModelError, match="no layer begins with 'conv5'.*Conv1") as error:
-        build.set_trainable(networks["mobilenet_v2"], ("block_16", "conv5"))
+        freezing.set_trainable(networks["mobilenet_v2"], ("block_16", "conv5"))
     one_line(error)
 
 
@@ -488,9 +488,9 @@ def test_pretrained_features_tell_tumours_better_than_random_ones(file, weights_
 
     def score(given):
         training.prepare(0)
-        network = build.build(transfer(name), 96, 1, given)
-        build.set_trainable(network, "head")
-        prefix, _ = build.cut_frozen_prefix(network)
+        network = build.build_network(transfer(name), 96, 1, given)
+        freezing.set_trainable(network, "head")
+        prefix, _ = freezing.cut_frozen_prefix(network)
         features = training.predict(prefix, pixels, np.arange(len(pixels)))
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
         return cross_val_score(probe, features, dataset.table["label"], cv=5).mean()

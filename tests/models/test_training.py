@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import random
 
 import keras
 import numpy as np
 import pytest
 from networks import awaken
 
-from brainlib.models import build, training
+from brainlib.models import build, freezing, training
 from brainlib.models.backbones import Weights
 from brainlib.models.build import ModelSpec
 from brainlib.models.layers import InputScaling
@@ -74,7 +73,7 @@ def task(n=N, train=16, seed=0) -> Task:
 
 def built(spec=V2, seed=7):
     training.prepare(seed)
-    return awaken(build.build(spec, SIZE, 1, RANDOM), task().pixels)
+    return awaken(build.build_network(spec, SIZE, 1, RANDOM), task().pixels)
 
 
 def fitted(network, data, phases, store, seed=7, **options):
@@ -87,7 +86,7 @@ def plainly_fitted(network, data, phases, seed=7):
     model = network.model
     for number, phase in enumerate(phases):
         order = np.random.default_rng([seed, number])
-        build.set_trainable(network, phase.trainable)
+        freezing.set_trainable(network, phase.trainable)
         model.compile(keras.optimizers.Adam(phase.learning_rate), "binary_crossentropy", jit_compile=False)
         for _ in range(phase.epochs):
             rows = order.permutation(data.train)
@@ -221,8 +220,8 @@ def test_the_backbone_sees_each_image_once_for_all_epochs_phases_and_folds(passe
 
 def test_stored_activations_are_the_frozen_networks_own(tmp_path):
     data, network = task(), built(SMALL)
-    build.set_trainable(network, "head")
-    prefix, _ = build.cut_frozen_prefix(network)
+    freezing.set_trainable(network, "head")
+    prefix, _ = freezing.cut_frozen_prefix(network)
     stored = training.activations(prefix, data, tmp_path)
     expected = prefix(data.pixels.astype(np.float32), training=False).numpy()
     np.testing.assert_allclose(stored, expected, atol=1e-3)
@@ -231,8 +230,8 @@ def test_stored_activations_are_the_frozen_networks_own(tmp_path):
 
 def test_activations_that_were_cut_short_are_computed_again(tmp_path):
     data, network = task(), built(SMALL)
-    build.set_trainable(network, "head")
-    prefix, _ = build.cut_frozen_prefix(network)
+    freezing.set_trainable(network, "head")
+    prefix, _ = freezing.cut_frozen_prefix(network)
     expected = np.array(training.activations(prefix, data, tmp_path))
     (file,) = (tmp_path / "features").iterdir()
     whole = file.read_bytes()
@@ -286,7 +285,7 @@ def test_a_frozen_backbone_drops_nothing_with_or_without_augmentation(augmentati
     data = dataclasses.replace(data, pixels=pixels, content="mirrored")
     spec = ModelSpec("transfer", backbone="efficientnetb0", scaling="backbone", pooling="average")
     network = built(spec)
-    build.set_trainable(network, "head")
+    freezing.set_trainable(network, "head")
     said = np.array(network.model(pixels[data.train].astype(np.float32), training=False))
     loss = training.cross_entropy(data.targets[data.train], said)
     (epoch,), _ = fitted(network, data, (Phase("a", "head", 1, 1e-9, augmentation),), tmp_path, batch_size=64)
@@ -343,24 +342,6 @@ def test_a_seed_repeats_every_bit_and_another_seed_does_not(spec, phase, tmp_pat
     np.testing.assert_array_equal(one, again)
     assert losses == same_losses
     assert (outcome(2)[0] != one).any()
-
-
-def test_initial_weights_do_not_hear_other_threads_that_draw_random_numbers():
-    # A Dask worker's threads use Python's global generator at moments of their own.
-    def initial(draws):
-        training.prepare(4)
-        for _ in range(draws):
-            random.random()
-        with training.undisturbed(4):
-            return build.build(CNN, SIZE, 1, RANDOM).model.get_weights()
-
-    plain = built(CNN, 4).model.get_weights()
-    for draws in (0, 1, 5):
-        for ours, theirs in zip(initial(draws), plain, strict=True):
-            np.testing.assert_array_equal(ours, theirs)
-    # Afterwards Keras is seeded as ever.
-    again = built(CNN, 4).model.get_weights()
-    np.testing.assert_array_equal(again[0], plain[0])
 
 
 def test_cross_entropy_of_two_classes_by_hand():

@@ -14,7 +14,7 @@ import pytest
 from made_up import FACTS, predictions
 from small_trials import final_trial, phantoms
 
-from brainlib import cli
+from brainlib import cli, progress
 from brainlib.data import images
 from brainlib.errors import StoreError, UsageError
 from brainlib.papers.loading import load_paper, paper_ids
@@ -34,7 +34,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports") / "store"
     dataset = phantoms(folder)
     trial = final_trial(dataset, conditions=("24 phantoms", "learning_rate 0.1 in place of 0.001"))
-    (result,) = run_trials([trial], dataset, folder, log=lambda line: None)
+    (result,) = run_trials([trial], dataset, folder, on_progress=progress.ignore)
     return folder, trial, result, dataset
 
 

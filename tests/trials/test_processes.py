@@ -64,7 +64,7 @@ def test_a_job_starts_clean_and_leaves_nothing_behind():
 
 def test_on_a_cluster_too_each_job_has_its_process():
     with workers.local_cluster(1) as address:
-        said = workers.run(keep, [(1,), (2,), (3,)], address, None)
+        said = workers.run(keep, [(1,), (2,), (3,)], address)
     assert [values for _, values in said] == [[1], [2], [3]]
     assert len({pid for pid, _ in said}) == 3
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -18,14 +17,14 @@ import pandas as pd
 import pytest
 from small_trials import phantoms, small_trial
 
+from brainlib import progress
 from brainlib.data import datasets, images, splits
 from brainlib.data.splits import Split
 from brainlib.errors import BrainlibError, StoreError, UsageError
-from brainlib.models import training
 from brainlib.models.backbones import Weights
 from brainlib.models.build import ModelSpec
 from brainlib.models.training import Phase
-from brainlib.trials import trial
+from brainlib.trials import jobs, processes, trial
 from brainlib.trials.run import heat_maps, run_trials
 from brainlib.trials.trial import Trial, TrialResult
 
@@ -36,36 +35,29 @@ def shared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared")
     dataset = phantoms(folder)
     trial = small_trial(dataset, keep_model=True, conditions=("other images",))
-    lines = []
-    (result,) = run_trials([trial], dataset, folder, log=lines.append)
-    return folder, dataset, result, lines
+    (result,) = run_trials([trial], dataset, folder, on_progress=progress.ignore)
+    return folder, dataset, result
 
 
 @pytest.fixture
 def copied(shared, tmp_path):
     """A store of one's own with that result, and the folder of the result."""
-    folder, dataset, result, _ = shared
+    folder, dataset, result = shared
     shutil.copytree(folder / "trials", tmp_path / "trials")
     return tmp_path, dataset, result.trial, tmp_path / "trials" / result.trial.key
 
 
 @pytest.fixture
-def no_training(monkeypatch):
-    def fail(*args, **kwargs):
-        raise AssertionError("trained again")
+def trained(monkeypatch):
+    """Seeds of the trials that are trained."""
+    run, seeds = processes.run, []
 
-    monkeypatch.setattr(training, "fit", fail)
+    def counting(function, arguments, report):
+        if function is jobs.train:
+            seeds.append(arguments[0].seed)
+        return run(function, arguments, report)
 
-
-@pytest.fixture
-def count_training(monkeypatch):
-    fit, seeds = training.fit, []
-
-    def counting(*args, seed, **kwargs):
-        seeds.append(seed)
-        return fit(*args, seed=seed, **kwargs)
-
-    monkeypatch.setattr(training, "fit", counting)
+    monkeypatch.setattr(processes, "run", counting)
     return seeds
 
 
@@ -213,7 +205,7 @@ def test_a_key_changes_with_the_version_of(name, monkeypatch):
 
 
 def test_the_predictions_name_every_image_of_the_split_once(shared):
-    _, dataset, result, _ = shared
+    _, dataset, result = shared
     table = result.predictions
     parts = splits.assign(dataset.table["label"], dataset.group_ids(), result.trial.split)
     assert table["path"].tolist() == dataset.table["path"].tolist()
@@ -225,7 +217,7 @@ def test_the_predictions_name_every_image_of_the_split_once(shared):
 
 
 def test_the_positive_probability_is_the_stored_models_output(shared):
-    folder, dataset, result, _ = shared
+    folder, dataset, result = shared
     from brainlib.trials import store
 
     pixels = images.load_images(*dataset.files(np.arange(24)), 16, 1, folder)
@@ -256,7 +248,7 @@ def test_the_best_epoch_is_the_earliest_of_the_highest_accuracy():
 
 
 def test_facts_tell_times_and_versions_but_no_path_of_this_machine(shared):
-    folder, _, result, _ = shared
+    folder, _, result = shared
     assert result.facts["seconds"]["training"] == pytest.approx(result.history["seconds"].sum(), rel=1e-6)
     environment = result.facts["environment"]
     assert {"tensorflow", "keras", "python", "cores"} <= set(environment)
@@ -268,7 +260,7 @@ def test_facts_tell_times_and_versions_but_no_path_of_this_machine(shared):
 def test_several_classes_are_columns_in_the_order_of_the_paper(shared, store):
     _, dataset, *_ = shared
     trial = small_trial(dataset, classes=("yes", "no"), loss="categorical_crossentropy")
-    (result,) = run_trials([trial], dataset, store, log=[].append)
+    (result,) = run_trials([trial], dataset, store, on_progress=progress.ignore)
     table = result.predictions
     assert list(table.columns[5:]) == ["p_yes", "p_no"]
     # Trained until it knows its own images, the column of the true label is the larger one.
@@ -277,7 +269,7 @@ def test_several_classes_are_columns_in_the_order_of_the_paper(shared, store):
         phases=(Phase("training", "all", 30, 1e-2),),
         model=ModelSpec("cnn", channels=1, convolutions=(4,), dense=(16,)),
     )
-    (result,) = run_trials([taught], dataset, store, log=[].append)
+    (result,) = run_trials([taught], dataset, store, on_progress=progress.ignore)
     own = result.part("train")
     right = (own["p_yes"] > own["p_no"]) == (own["label"] == "yes")
     assert right.mean() > 0.8
@@ -288,7 +280,7 @@ def test_images_of_other_classes_play_no_part(tmp_path):
     trial = small_trial(
         dataset, classes=("notumor", "glioma"), split=Split(published=True, leakage="as_published"), monitored="test"
     )
-    (result,) = run_trials([trial], dataset, tmp_path, log=[].append)
+    (result,) = run_trials([trial], dataset, tmp_path, on_progress=progress.ignore)
     table = result.predictions.merge(dataset.table[["path", "part"]], on="path")
     assert set(table["label"]) == {"notumor", "glioma"}
     assert len(table) == 20
@@ -300,7 +292,7 @@ def test_images_of_other_classes_play_no_part(tmp_path):
 def test_every_phase_leaves_its_predictions(shared, store):
     _, dataset, *_ = shared
     phases = (Phase("first", "all", 1, 1e-3), Phase("second", "head", 2, 1e-2))
-    (result,) = run_trials([small_trial(dataset, phases=phases)], dataset, store, log=[].append)
+    (result,) = run_trials([small_trial(dataset, phases=phases)], dataset, store, on_progress=progress.ignore)
     first, last = result.judged("validation", "first"), result.judged("validation")
     assert list(first["path"]) == list(last["path"])
     assert (first["p_yes"].to_numpy() != last["p_yes"].to_numpy()).any()
@@ -318,26 +310,27 @@ def test_the_best_epoch_of_images_that_were_not_monitored_is_refused(shared):
 # What is trained, and what is taken from the store.
 
 
-def test_a_stored_trial_is_not_trained_again(copied, shared, no_training):
+def test_a_stored_trial_is_not_trained_again(copied, shared, trained):
     folder, dataset, trial, _ = copied
     lines = []
-    (result,) = run_trials([trial], dataset, folder, log=lines.append)
+    (result,) = run_trials([trial], dataset, folder, on_progress=lambda *step: lines.append(step))
     same(result, shared[2])
-    assert lines == []
+    assert (lines, trained) == ([], [])
 
 
-def test_another_name_takes_the_same_result(copied, shared, no_training):
+def test_another_name_takes_the_same_result(copied, shared, trained):
     folder, dataset, trial, _ = copied
     renamed = dataclasses.replace(trial, paper="other", arm="a", stage="s", keep_model=False)
     (result,) = run_trials([renamed], dataset, folder)
     same(result, shared[2])
+    assert trained == []
     assert result.trial.name == "other a s"
 
 
-def test_fresh_trains_again_and_gives_the_same_bits(copied, shared, count_training):
+def test_fresh_trains_again_and_gives_the_same_bits(copied, shared, trained):
     folder, dataset, trial, target = copied
-    (result,) = run_trials([trial], dataset, folder, fresh=True, log=[].append)
-    assert count_training == [0]
+    (result,) = run_trials([trial], dataset, folder, fresh=True, on_progress=progress.ignore)
+    assert trained == [0]
     same(result, shared[2])
     assert [path.name for path in target.parent.iterdir()] == [trial.key]
 
@@ -345,24 +338,11 @@ def test_fresh_trains_again_and_gives_the_same_bits(copied, shared, count_traini
 def test_another_seed_gives_other_predictions(copied, shared):
     folder, dataset, trial, _ = copied
     other = dataclasses.replace(trial, seed=1)
-    (result,) = run_trials([other], dataset, folder, log=[].append)
+    (result,) = run_trials([other], dataset, folder, on_progress=progress.ignore)
     assert (result.predictions["p_yes"] != shared[2].predictions["p_yes"]).any()
 
 
-def test_who_else_draws_random_numbers_meanwhile_changes_nothing(copied, shared, monkeypatch):
-    folder, dataset, trial, _ = copied
-    load = images.load_images
-
-    def disturbed(*args):
-        random.random()
-        return load(*args)
-
-    monkeypatch.setattr(images, "load_images", disturbed)
-    (result,) = run_trials([trial], dataset, folder, fresh=True, log=[].append)
-    same(result, shared[2])
-
-
-def test_trials_that_differ_in_name_only_are_trained_once_and_keep_the_model(shared, store, count_training):
+def test_trials_that_differ_in_name_only_are_trained_once_and_keep_the_model(shared, store, trained, capsys):
     _, dataset, *_ = shared
     asked = [
         small_trial(dataset, stage="one", keep_model=True),
@@ -370,24 +350,23 @@ def test_trials_that_differ_in_name_only_are_trained_once_and_keep_the_model(sha
         small_trial(dataset, stage="three", seed=5),
         small_trial(dataset, stage="one", keep_model=True),
     ]
-    lines = []
-    results = run_trials(asked, dataset, store, log=lines.append)
-    assert count_training == [0, 5]
-    assert lines[0] == "2 models to train"
+    results = run_trials(asked, dataset, store)
+    assert trained == [0, 5]
+    assert capsys.readouterr().err.startswith("2 models to train\n")
     assert [result.trial.stage for result in results] == ["one", "two", "three", "one"]
     same(results[0], results[1])
     assert (store / "trials" / asked[0].key / "model.keras").is_file()
     assert not (store / "trials" / asked[2].key / "model.keras").exists()
 
 
-def test_a_trial_stored_without_its_model_is_trained_for_it(shared, store, count_training):
+def test_a_trial_stored_without_its_model_is_trained_for_it(shared, store, trained):
     _, dataset, *_ = shared
     bare = small_trial(dataset)
-    run_trials([bare], dataset, store, log=[].append)
-    run_trials([bare], dataset, store, log=[].append)
-    assert len(count_training) == 1
-    run_trials([dataclasses.replace(bare, keep_model=True)], dataset, store, log=[].append)
-    assert len(count_training) == 2
+    run_trials([bare], dataset, store, on_progress=progress.ignore)
+    run_trials([bare], dataset, store, on_progress=progress.ignore)
+    assert len(trained) == 1
+    run_trials([dataclasses.replace(bare, keep_model=True)], dataset, store, on_progress=progress.ignore)
+    assert len(trained) == 2
     assert (store / "trials" / bare.key / "model.keras").is_file()
 
 
@@ -432,21 +411,21 @@ def test_the_store_holds_no_pickle(shared):
 
 
 def test_a_store_that_cannot_be_written_is_said_in_one_line(shared, tmp_path):
-    _, dataset, result, _ = shared
+    _, dataset, result = shared
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError) as error:
-        run_trials([result.trial], dataset, tmp_path / "file", log=[].append)
+        run_trials([result.trial], dataset, tmp_path / "file", on_progress=progress.ignore)
     assert "\n" not in str(error.value)
 
 
 def test_the_same_trial_finished_by_another_process_meanwhile_does_no_harm(shared, store):
-    folder, dataset, result, _ = shared
+    folder, dataset, result = shared
 
-    def say(line):
-        if "done" in line:  # our training is over, nothing of it is stored yet
+    def finish_first(fraction, line):
+        if fraction == 1:  # our training is over, nothing of it is stored yet
             shutil.copytree(folder / "trials", store / "trials")
 
-    (ours,) = run_trials([result.trial], dataset, store, log=say)
+    (ours,) = run_trials([result.trial], dataset, store, on_progress=finish_first)
     same(ours, result)
     assert [path.name for path in (store / "trials").iterdir()] == [result.trial.key]
 
@@ -456,7 +435,7 @@ def test_an_error_leaves_the_trials_before_it_in_the_store(shared, store):
     good = small_trial(dataset)
     bad = small_trial(dataset, stage="bad", split=Split(holdout=0.25, folds=40, fold=1, leakage="as_published"))
     with pytest.raises(BrainlibError) as error:
-        run_trials([good, bad], dataset, store, log=[].append)
+        run_trials([good, bad], dataset, store, on_progress=progress.ignore)
     assert "\n" not in str(error.value)
     assert [path.name for path in (store / "trials").iterdir()] == [good.key]
 
@@ -472,12 +451,16 @@ run_trials([small_trial(dataset, stage=str(n), seed=n) for n in range(200)], dat
 """
 
 
-def test_after_kill_9_the_run_goes_on_where_it_was(shared, store, count_training):
+def test_after_kill_9_the_run_goes_on_where_it_was(shared, store, trained):
     folder, dataset, *_ = shared
     shutil.copytree(folder / "phantoms", store / "phantoms")
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(store)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+        },
         stderr=subprocess.DEVNULL,
     )
     first = small_trial(dataset, stage="0", seed=0)
@@ -494,11 +477,11 @@ def test_after_kill_9_the_run_goes_on_where_it_was(shared, store, count_training
 
     done = [path for path in (store / "trials").iterdir() if not path.name.startswith(".")]
     asked = [small_trial(dataset, stage=str(n), seed=n) for n in range(len(done) + 1)]
-    resumed = run_trials(asked, dataset, store, log=[].append)
+    resumed = run_trials(asked, dataset, store, on_progress=progress.ignore)
     assert stored.stat().st_mtime_ns == written
-    assert count_training == [len(done)]
+    assert trained == [len(done)]
 
-    undisturbed = run_trials(asked, dataset, folder, log=[].append)
+    undisturbed = run_trials(asked, dataset, folder, on_progress=progress.ignore)
     for one, two in zip(resumed, undisturbed, strict=True):
         same(one, two)
 
@@ -507,7 +490,7 @@ def test_after_kill_9_the_run_goes_on_where_it_was(shared, store, count_training
 
 
 def test_heat_maps_explain_the_images_asked_for_in_their_order(shared):
-    folder, dataset, result, _ = shared
+    folder, dataset, result = shared
     from brainlib.models import gradcam
     from brainlib.trials import store
 
@@ -522,14 +505,14 @@ def test_heat_maps_explain_the_images_asked_for_in_their_order(shared):
 
 def test_heat_maps_without_a_stored_model_are_refused_in_one_line(shared, store):
     _, dataset, *_ = shared
-    (bare,) = run_trials([small_trial(dataset)], dataset, store, log=[].append)
+    (bare,) = run_trials([small_trial(dataset)], dataset, store, on_progress=progress.ignore)
     with pytest.raises(StoreError) as error:
         heat_maps(bare, dataset, dataset.table["path"].iloc[:1].tolist(), store)
     assert "\n" not in str(error.value)
 
 
 def test_a_trial_is_stored_as_json_that_says_what_was_asked(shared):
-    folder, _, result, _ = shared
+    folder, _, result = shared
     stored = json.loads((folder / "trials" / result.trial.key / "trial.json").read_text())
     assert stored["trial"]["phases"][0]["learning_rate"] == 1e-3
     assert stored["trial"]["split"]["folds"] == 3

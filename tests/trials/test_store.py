@@ -162,7 +162,7 @@ def test_an_interrupt_while_writing_leaves_nothing_behind(store, kept, monkeypat
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store_module, "_sha256", interrupted)
+    monkeypatch.setattr(store_module, "sha256_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         save(store, "key", {"note": "second"}, tables())
     monkeypatch.undo()

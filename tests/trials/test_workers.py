@@ -13,14 +13,14 @@ from cloudpickle import register_pickle_by_value
 from small_trials import phantoms, small_trial
 from test_processes import die, die_once
 
+from brainlib import progress
 from brainlib.data.splits import Split
 from brainlib.errors import BrainlibError, UsageError
 from brainlib.models.backbones import Weights
 from brainlib.models.build import ModelSpec
 from brainlib.models.training import Phase
-from brainlib.trials import workers
-from brainlib.trials.run import run_trials
-from brainlib.trials.workers import Progress
+from brainlib.trials import run, workers
+from brainlib.trials.run import Epochs, run_trials
 
 # Workers cannot import this file.
 register_pickle_by_value(sys.modules[__name__])
@@ -56,18 +56,19 @@ def asked(tmp_path_factory):
     return dataset, [small_trial(dataset, keep_model=True), transfer]
 
 
+def trained(asked, folder, **options):
+    lines, (dataset, trials) = [], asked
+    return run_trials(trials, dataset, folder, on_progress=lambda _, line: lines.append(line), **options), lines
+
+
 @pytest.fixture(scope="module")
 def inline(asked, tmp_path_factory):
-    lines, (dataset, trials) = [], asked
-    folder = tmp_path_factory.mktemp("inline")
-    return run_trials(trials, dataset, folder, log=lines.append), lines
+    return trained(asked, tmp_path_factory.mktemp("inline"))
 
 
 @pytest.fixture(scope="module")
 def distributed(asked, cluster, tmp_path_factory):
-    lines, (dataset, trials) = [], asked
-    folder = tmp_path_factory.mktemp("distributed")
-    return run_trials(trials, dataset, folder, scheduler=cluster, log=lines.append), lines
+    return trained(asked, tmp_path_factory.mktemp("distributed"), scheduler=cluster)
 
 
 def test_a_worker_gives_the_same_bits_as_this_process(inline, distributed):
@@ -84,7 +85,6 @@ def test_a_worker_gives_the_same_bits_as_this_process(inline, distributed):
 @pytest.mark.parametrize("where", ["inline", "distributed"])
 def test_progress_names_each_trial_and_its_scores(where, request):
     results, lines = request.getfixturevalue(where)
-    assert lines[0] == "2 models to train"
     ends = [line for line in lines if "done in" in line]
     pattern = r"\[(\d)/2\] (.*): epoch 2/2, loss (.*), accuracy (.*), done in \d+ s"
     for number, (line, result) in enumerate(zip(ends, results, strict=True), start=1):
@@ -100,7 +100,7 @@ def test_an_error_of_a_job_arrives_as_it_was_raised(where, asked, store, request
     scheduler = request.getfixturevalue(where) if where else ""
     bad = small_trial(dataset, split=Split(holdout=0.25, folds=40, fold=1))
     with pytest.raises(UsageError) as error:
-        run_trials([bad], dataset, store, scheduler=scheduler, log=[].append)
+        run_trials([bad], dataset, store, scheduler=scheduler, on_progress=progress.ignore)
     assert str(error.value).startswith("cannot split 24 images of 2 classes as asked")
     assert "\n" not in str(error.value)
 
@@ -113,18 +113,18 @@ def add(one, two, report):
 @pytest.mark.parametrize("where", ["", "cluster"])
 def test_results_come_in_the_order_of_the_jobs(where, request):
     scheduler = request.getfixturevalue(where) if where else ""
-    assert workers.run(add, [(1, 2), (5, 6), (3, 4)], scheduler, None) == [3, 11, 7]
+    assert workers.run(add, [(1, 2), (5, 6), (3, 4)], scheduler) == [3, 11, 7]
 
 
 def test_a_job_whose_worker_is_killed_is_done_again(cluster, tmp_path):
     marker = str(tmp_path / "marker")
-    assert workers.run(die_once, [(marker,)], cluster, None) == ["lived"]
+    assert workers.run(die_once, [(marker,)], cluster) == ["lived"]
     assert os.path.exists(marker)
 
 
 def test_workers_that_are_killed_again_and_again_are_said_in_one_line(cluster):
     with pytest.raises(BrainlibError, match="want of memory; use fewer --jobs") as error:
-        workers.run(die, [()], cluster, None)
+        workers.run(die, [()], cluster)
     assert "\n" not in str(error.value)
 
 
@@ -137,32 +137,30 @@ def test_no_scheduler_at_the_address_is_said_in_one_line(address, monkeypatch):
         distributed, "Client", lambda address, **options: client(address, **{**options, "timeout": "0.5s"})
     )
     with pytest.raises(UsageError, match="none answered there") as error:
-        workers.run(add, [(1, 2)], address, None)
+        workers.run(add, [(1, 2)], address)
     assert address in str(error.value) and "\n" not in str(error.value)
-
-
-class Clock:
-    def __init__(self, monkeypatch):
-        self.now = 1000.0
-        monkeypatch.setattr(workers.time, "monotonic", lambda: self.now)
-
-    def pass_by(self, seconds):
-        self.now += seconds
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    return Clock(monkeypatch)
+    """A list whose last entry is the time in seconds."""
+    times = [1000.0]
+    monkeypatch.setattr(run.time, "monotonic", lambda: times[-1])
+    return times
+
+
+def epochs_of(trials):
+    steps = []
+    return Epochs(trials, lambda *step: steps.append(step)), steps
 
 
 def test_time_left_is_that_of_the_epochs_after_the_first(clock):
-    lines = []
-    progress = Progress([("jardim cnn fold 1", 5)], lines.append)
-    progress.epoch(0, 0, 0.0, 0.0)
+    on_epoch, steps = epochs_of([("jardim cnn fold 1", 5)])
+    on_epoch(0, 0, 0.0, 0.0)
     for epoch, seconds in enumerate([60, 10, 14, 12, 12], start=1):
-        clock.pass_by(seconds)
-        progress.epoch(0, epoch, 1 / epoch, epoch / 10)
-    assert lines == [
+        clock.append(clock[-1] + seconds)
+        on_epoch(0, epoch, 1 / epoch, epoch / 10)
+    assert [line for _, line in steps] == [
         # The first epoch, with decoding and building, is no measure.
         "[1/1] jardim cnn fold 1: epoch 1/5, loss 1.0000, accuracy 0.1000, time left not known yet",
         "[1/1] jardim cnn fold 1: epoch 2/5, loss 0.5000, accuracy 0.2000, about 30 s left",
@@ -172,52 +170,35 @@ def test_time_left_is_that_of_the_epochs_after_the_first(clock):
     ]
 
 
-def test_quick_epochs_are_not_all_said_but_the_last_one_is(clock):
-    lines = []
-    progress = Progress([("a", 10), ("b", 10)], lines.append)
+def test_trials_trained_at_the_same_time_have_times_of_their_own(clock):
+    on_epoch, steps = epochs_of([("slow", 3), ("quick", 3)])
     for number in (0, 1):
-        progress.epoch(number, 0, 0.0, 0.0)
-        for epoch in range(1, 11):
-            clock.pass_by(0.5)
-            progress.epoch(number, epoch, 0.1, 0.9)
-    said = [re.match(r"\[(\d)/2\] .: epoch (\d+)/10", line).groups() for line in lines]
-    epochs = [(int(number), int(epoch)) for number, epoch in said]
-    # Every two seconds of a trial, and its end.
-    assert epochs == [(1, 1), (1, 5), (1, 9), (1, 10), (2, 1), (2, 5), (2, 9), (2, 10)]
-
-
-def test_trials_side_by_side_have_times_of_their_own(clock):
-    lines = []
-    progress = Progress([("slow", 3), ("quick", 3)], lines.append)
-    for number in (0, 1):
-        progress.epoch(number, 0, 0.0, 0.0)
+        on_epoch(number, 0, 0.0, 0.0)
     for epoch in (1, 2):
-        clock.pass_by(20)
-        progress.epoch(1, epoch, 0.0, 0.0)
-        clock.pass_by(20)
-        progress.epoch(0, epoch, 0.0, 0.0)
+        for number in (1, 0):
+            clock.append(clock[-1] + 20)
+            on_epoch(number, epoch, 0.0, 0.0)
+    lines = [line for _, line in steps]
     assert "[2/2] quick: epoch 2/3" in lines[2] and "about 40 s left" in lines[2]
     assert "[1/2] slow: epoch 2/3" in lines[3] and "about 40 s left" in lines[3]
 
 
-def test_every_epoch_moves_on_and_the_last_one_to_the_end():
-    moves = []
-    progress = Progress([("a", 3), ("b", 1)], lambda line: None, lambda *move: moves.append(move))
+def test_the_fraction_counts_the_epochs_of_all_trials():
+    on_epoch, steps = epochs_of([("a", 3), ("b", 1)])
     for number, epochs in ((0, (0, 1, 2)), (1, (0, 1)), (0, (3,))):
         for epoch in epochs:
-            progress.epoch(number, epoch, 0.5, 0.75)
-    assert [fraction for fraction, _ in moves] == [0.25, 0.5, 0.75, 1]
-    assert [line[:21] for _, line in moves] == [
-        "[1/2] a: epoch 1/3, l",
-        "[1/2] a: epoch 2/3, l",
-        "[2/2] b: epoch 1/1, l",
-        "[1/2] a: epoch 3/3, l",
+            on_epoch(number, epoch, 0.5, 0.75)
+    assert [fraction for fraction, _ in steps] == [0.25, 0.5, 0.75, 1]
+    assert [line.split(",")[0] for _, line in steps] == [
+        "[1/2] a: epoch 1/3",
+        "[1/2] a: epoch 2/3",
+        "[2/2] b: epoch 1/1",
+        "[1/2] a: epoch 3/3",
     ]
 
 
-def test_a_trial_that_begins_again_does_not_go_back():
-    moves = []
-    progress = Progress([("a", 4)], lambda line: None, lambda fraction, line: moves.append(fraction))
+def test_the_fraction_does_not_decrease_when_a_trial_starts_again():
+    on_epoch, steps = epochs_of([("a", 4)])
     for epoch in (0, 1, 2, 0, 1, 2, 3, 4):
-        progress.epoch(0, epoch, 0.5, 0.75)
-    assert moves == [0.25, 0.5, 0.5, 0.5, 0.75, 1]
+        on_epoch(0, epoch, 0.5, 0.75)
+    assert [fraction for fraction, _ in steps] == [0.25, 0.5, 0.5, 0.5, 0.75, 1]

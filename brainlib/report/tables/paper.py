@@ -157,7 +157,7 @@ def built_layers(size: int, outputs: int, report: object = None) -> list[dict[st
     from brainlib.models import build
 
     spec = ModelSpec("transfer", backbone="resnet18", scaling="backbone", pooling="average")
-    model = build.build(spec, size, outputs, Weights(RANDOM)).model
+    model = build.build_network(spec, size, outputs, Weights(RANDOM)).model
     layers = model.get_layer("resnet18").layers
     stem = [_described(layers, name) for name in ("conv1_conv", "pool1_pool")]
     stacks = [_stack(layers, f"stack{number}_") for number in range(4)]

@@ -1,0 +1,106 @@
+"""Freeze layers of a network, and cut off the frozen beginning, whose activations never change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from brainlib.errors import ModelError
+from brainlib.models.build import Network
+
+if TYPE_CHECKING:
+    import keras
+
+
+def set_trainable(network: Network, trainable: str | Sequence[str], batch_norm: str = "trained") -> tuple[str, ...]:
+    """Set which layers train in a phase, and freeze the others.
+
+    A frozen batch normalisation runs in inference mode: in Keras one follows from the other.
+
+    Parameters
+    ----------
+    network : Network
+    trainable : "all", "head", or sequence of str
+        The whole network, only the layers after the backbone, or these and the layers of the
+        backbone whose names begin with one of the strings.
+    batch_norm : {"trained", "frozen"}
+        Whether batch normalisation among these layers trains with them.
+
+    Returns
+    -------
+    tuple of str
+        Names of the layers with weights that now train.
+
+    Raises
+    ------
+    ModelError
+        When no layer's name begins with one of the strings.
+    """
+    from brainlib.models._tensorflow import keras
+
+    head = set(network.head)
+    prefixes = () if isinstance(trainable, str) else tuple(trainable)
+    layers = network.model.layers
+    for prefix in prefixes:
+        if not any(layer.name.startswith(prefix) for layer in layers):
+            known = ", ".join(layer.name for layer in layers if layer.weights)
+            raise ModelError(f"no layer begins with '{prefix}'; the layers are: {known[:300]}")
+    for layer in layers:
+        wanted = trainable == "all" or layer.name in head or layer.name.startswith(prefixes or "\0")
+        # Each inner layer as well: a nested model, such as ResNet18, passes on only a change of its own.
+        for each in (layer, *_inner(layer)):
+            frozen = batch_norm == "frozen" and isinstance(each, keras.layers.BatchNormalization)
+            each.trainable = bool(wanted) and not frozen
+    return tuple(layer.name for layer in layers if layer.trainable_weights)
+
+
+def _inner(layer):
+    for inner in getattr(layer, "layers", ()):
+        yield inner
+        yield from _inner(inner)
+
+
+def cut_frozen_prefix(network: Network) -> tuple[keras.Model | None, keras.Model]:
+    """Split a network where its frozen beginning ends.
+
+    The cut is the last single tensor through which the whole computation passes and before which
+    no layer trains. The layers before it give the same activations in every epoch and every fold,
+    so they need be run over the images only once. They run in inference mode, their stochastic
+    depth included.
+
+    Parameters
+    ----------
+    network : Network
+        After `set_trainable`.
+
+    Returns
+    -------
+    prefix, suffix : keras.Model or None, keras.Model
+        `suffix(prefix(x))` is the network, with which both share their layers. The prefix is None
+        where no layer is frozen whose computation takes time.
+    """
+    from brainlib.models._tensorflow import keras
+
+    model, after_backbone = network.model, set(network.head)
+    last_use = {}
+    for position, (_, feeding, _) in enumerate(network.steps):
+        for name in feeding:
+            last_use[name] = position
+    operations = {operation.name: operation for operation in model.operations}
+    cut, costly, open_until = None, False, 0
+    for position, (name, _, tensor) in enumerate(network.steps[:-1]):
+        operation = operations[name]
+        if getattr(operation, "trainable_weights", ()):
+            break
+        # Dropout of the head is active in training; dropout inside a frozen backbone is not.
+        if name in after_backbone and getattr(operation, "seed_generator", None) is not None:
+            break
+        # A layer with a kernel; without one (EfficientNet's normalisation of pixels) there is little to save.
+        costly = costly or any(len(w.shape) > 1 for w in getattr(operation, "weights", ()))
+        others = [last_use[n] for n, _, _ in network.steps[:position]]
+        open_until = max(others, default=0)
+        if open_until <= position:
+            cut = tensor
+    if cut is None or not costly:
+        return None, model
+    return keras.Model(model.input, cut), keras.Model(cut, model.output)

@@ -1,0 +1,212 @@
+"""What a process of its own does for `run`: train a trial and store its result, or explain a stored model."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import brainlib
+from brainlib.data import images, splits
+from brainlib.data.datasets import DataSet
+from brainlib.trials import store
+from brainlib.trials.trial import Trial
+
+
+def train(trial: Trial, dataset: DataSet, folder: Path, report: Callable[[int, float, float], None]) -> None:
+    """Train a trial and store its result.
+
+    Parameters
+    ----------
+    trial : Trial
+    dataset : DataSet
+    folder : Path
+        The store.
+    report : callable
+        Called with the number of finished epochs, the loss and the accuracy on the monitored images:
+        at the start with zeros, then after every epoch.
+    """
+    from brainlib.models import build, training
+
+    report(0, 0.0, 0.0)
+    started = time.perf_counter()
+    rows, parts = _split(trial, dataset)
+    table = dataset.table.iloc[rows]
+    labels, train_rows = table["label"].to_numpy(), np.flatnonzero(parts == splits.TRAIN)
+    if trial.oversampled:
+        train_rows = splits.oversampled(labels, train_rows, trial.oversampled, trial.seed)
+    outputs = 1 if trial.loss == "binary_crossentropy" else len(trial.classes)
+    task = training.Task(
+        images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder),
+        _targets(labels, trial.classes, outputs),
+        train_rows,
+        np.flatnonzero(parts == trial.monitored),
+        _content(table["byte_hash"], trial),
+    )
+    training.prepare(trial.seed)
+    network = build.build_network(trial.model, trial.size, outputs, trial.weights)
+    epochs = []
+
+    def on_epoch(epoch):
+        epochs.append(epoch)
+        report(len(epochs), float(epoch.loss), float(epoch.val_accuracy))
+
+    _, predicted = training.fit(
+        network,
+        task,
+        trial.phases,
+        batch_size=trial.batch_size,
+        loss=trial.loss,
+        seed=trial.seed,
+        store=folder,
+        on_epoch=on_epoch,
+    )
+    base = pd.DataFrame(
+        {"path": table["path"].to_numpy(), "label": labels, "part": parts, "group": dataset.group_ids()[rows]}
+    )
+    monitored = base.iloc[task.monitored][["path", "label"]].reset_index(drop=True)
+    training_seconds = sum(epoch.seconds for epoch in epochs)
+    total = time.perf_counter() - started
+    weights = {"file": Path(trial.weights.file).name}  # no path of this machine
+    store.save(
+        folder,
+        trial.key,
+        {
+            "trial": dataclasses.asdict(trial) | {"weights": dataclasses.asdict(trial.weights) | weights},
+            "data": {"set": dataset.name, "phantom": dataset.phantom},
+            "seconds": {"training": training_seconds, "other": total - training_seconds},
+            "peak_memory_mib": peak_memory_mib(),
+            "environment": environment(),
+        },
+        {
+            "predictions": _stacked(
+                base.assign(phase=phase.name).join(_probabilities(values, trial.classes))
+                for phase, values in zip(trial.phases, predicted, strict=True)
+            ),
+            "history": _history(epochs),
+            "epochs": _stacked(
+                monitored.join(_probabilities(epoch.monitored, trial.classes)).assign(epoch=n)
+                for n, epoch in enumerate(epochs, start=1)
+            ),
+        },
+        network.model if trial.keep_model else None,
+    )
+
+
+def explain(trial: Trial, dataset: DataSet, paths: Sequence[str], folder: Path, report: Callable):
+    """Compute what `run.heat_maps` returns."""
+    from brainlib.models import gradcam
+
+    model, pixels = _stored(trial, dataset, paths, folder)
+    return pixels, gradcam.grad_cam(model, pixels)
+
+
+def explain_permuted(trial: Trial, dataset: DataSet, paths: Sequence[str], folder: Path, report: Callable):
+    """Compute what `run.permuted_maps` returns."""
+    from brainlib.models import gradcam
+
+    model, pixels = _stored(trial, dataset, paths, folder)
+    outputs = np.asarray(model(pixels, training=False))
+    target = (outputs[:, 0] > 0.5).astype(int) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+    maps = [gradcam.grad_cam(model, pixels, target=target)]
+    for dense_only in (True, False):
+        gradcam.permute(model, trial.seed, dense_only=dense_only)
+        maps.append(gradcam.grad_cam(model, pixels, target=target))
+    return np.stack(maps)
+
+
+def environment() -> dict:
+    """Describe the machine and the versions that a result depends on, without the machine's name."""
+    tensorflow = sys.modules.get("tensorflow")
+    return {
+        "brainlib": brainlib.__version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", "all"),
+        "accelerators": len(tensorflow.config.list_physical_devices("GPU")) if tensorflow else 0,
+        **{name: version(name) for name in ("tensorflow", "keras", "numpy", "scikit-learn")},
+    }
+
+
+def peak_memory_mib() -> float:
+    """Return the largest memory that this process has held, in MiB; nan where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.nan
+    return mebibytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sys.platform)
+
+
+def mebibytes(maximum: int, system: str) -> float:
+    """Convert ``ru_maxrss``, which macOS ("darwin") counts in bytes and other systems in KiB."""
+    return maximum / (2**20 if system == "darwin" else 2**10)
+
+
+def _split(trial, dataset):
+    """Return the rows of the images that a trial uses, and the part of each."""
+    table = dataset.table
+    ours = np.flatnonzero(table["label"].isin(trial.classes))
+    parts = splits.assign(
+        table["label"].to_numpy()[ours],
+        dataset.group_ids(patients=True)[ours],
+        trial.split,
+        table["part"].to_numpy()[ours],
+    )
+    return ours[parts != splits.UNUSED], parts[parts != splits.UNUSED]
+
+
+def _stored(trial, dataset, paths, folder):
+    """Return a stored model, and images as it takes them."""
+    rows = pd.Index(dataset.table["path"]).get_indexer(list(paths))
+    pixels = images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder)
+    return store.load_model(folder, trial.key), np.asarray(pixels)
+
+
+def _targets(labels, classes, outputs):
+    numbers = pd.Index(classes).get_indexer(labels)
+    if outputs == 1:
+        return numbers[:, None].astype(np.float32)
+    return np.eye(outputs, dtype=np.float32)[numbers]
+
+
+def _probabilities(predicted, classes):
+    if predicted.shape[1] == 1:
+        predicted = np.concatenate([1 - predicted, predicted], axis=1)
+    return pd.DataFrame(predicted, columns=[f"p_{name}" for name in classes])
+
+
+def _stacked(tables):
+    return pd.concat(list(tables), ignore_index=True)
+
+
+def _history(epochs):
+    names = ["phase", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
+    table = pd.DataFrame([{name: getattr(epoch, name) for name in names} for epoch in epochs])
+    table.insert(1, "epoch", np.arange(1, len(epochs) + 1))
+    return table
+
+
+def _content(byte_hashes, trial):
+    text = "\n".join([images.VERSION, str(trial.size), str(trial.model.channels), *byte_hashes])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
