@@ -227,7 +227,7 @@ def test_the_positive_probability_is_the_stored_models_output(shared):
 
 
 def test_history_and_epochs_agree_with_the_predictions(shared):
-    *_, result, _ = shared
+    *_, result = shared
     assert result.history["epoch"].tolist() == [1, 2]
     monitored = result.part("validation")
     last = result.epochs[result.epochs["epoch"] == 2]
