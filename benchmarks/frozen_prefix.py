@@ -62,7 +62,7 @@ def phantoms(images: int, size: int):
 
 def timed(train, data, arguments, store):
     """Build the network, train it, and return the seconds without the building."""
-    from brainlib.models import backbones, build, freezing, training
+    from brainlib.models import backbones, build, training
 
     training.prepare(0)
     spec = build.ModelSpec(
@@ -108,7 +108,7 @@ def train_plainly(network, data, arguments, store):
     """Train as any Keras user would, on the same batches."""
     import keras
 
-    from brainlib.models import build, freezing
+    from brainlib.models import freezing
 
     pixels, targets = data
     order = np.random.default_rng([0, 0])  # as `training.fit` draws it for seed 0, phase 0

@@ -41,7 +41,7 @@ def built(trials):
     """Build the network of an arm, once for arms that share it."""
     networks = {}
 
-    def build(arm):
+    def network_of(arm):
         trial = trials[arm]
         outputs = 1 if trial.loss == "binary_crossentropy" else len(trial.classes)
         key = (trial.model, outputs)
@@ -53,7 +53,7 @@ def built(trials):
             networks[key] = awaken(network, pixels_of(network))
         return trial, networks[key]
 
-    return build
+    return network_of
 
 
 def pixels_of(network, n=4):
