@@ -23,8 +23,8 @@ from brainlib.io import sha256_of, writing_folder
 if TYPE_CHECKING:
     import keras
 
-_FACTS, _MODEL = "trial.json", "model.keras"
-#: Columns of stored histories under their names of today.
+FACTS, MODEL = "trial.json", "model.keras"
+#: Columns of stored histories, and their names today.
 _RENAMED = {"watched_loss": "val_loss", "watched_accuracy": "val_accuracy"}
 
 
@@ -52,9 +52,9 @@ def save(folder: Path, key: str, facts: dict, tables: dict[str, pd.DataFrame], m
             for name, table in tables.items():
                 table.to_parquet(unfinished / f"{name}.parquet", index=False)
             if model is not None:
-                model.save(unfinished / _MODEL, include_optimizer=False)
+                model.save(unfinished / MODEL, include_optimizer=False)
             sums = {file.name: sha256_of(file) for file in sorted(unfinished.iterdir())}
-            (unfinished / _FACTS).write_text(json.dumps({**facts, "sha256": sums}, indent=1), encoding="utf-8")
+            (unfinished / FACTS).write_text(json.dumps({**facts, "sha256": sums}, indent=1), encoding="utf-8")
     except OSError as error:
         if target.is_dir() and _verified(target) is not None:
             return  # another process finished the same trial first
@@ -97,7 +97,7 @@ def holds(folder: Path, key: str, *, model: bool = False) -> bool:
         if aside:
             progress.log(f"stored result {key} does not verify: renamed to {aside.name}, trained again")
         return False
-    return not model or _MODEL in facts["sha256"]
+    return not model or MODEL in facts["sha256"]
 
 
 def facts(folder: Path, key: str) -> dict:
@@ -112,9 +112,15 @@ def facts(folder: Path, key: str) -> dict:
     found = _verified(target)
     if found is None:
         raise StoreError(f"{target}: expected a stored result, found none that verifies; run again")
-    if "watched" in (trial := found.get("trial", {})):  # stored before fields were renamed and added
-        trial |= {"monitored": trial.pop("watched"), "conditions": ["not recorded"]}
-    return found
+    return with_current_names(found)
+
+
+def with_current_names(facts: dict) -> dict:
+    """Return what ``trial.json`` holds, with the names that the fields of a `Trial` have today."""
+    trial = facts.get("trial", {})
+    if "watched" in trial:
+        trial["monitored"] = trial.pop("watched")
+    return facts
 
 
 def read(folder: Path, key: str) -> tuple[dict, dict[str, pd.DataFrame]]:
@@ -143,9 +149,9 @@ def load_model(folder: Path, key: str) -> keras.Model:
 
     target = folder / "trials" / key
     facts = _verified(target, model=True)
-    if facts is None or _MODEL not in facts["sha256"]:
+    if facts is None or MODEL not in facts["sha256"]:
         raise StoreError(f"{target}: expected a trained model that verifies, found none; run again")
-    return keras.models.load_model(target / _MODEL, compile=False)
+    return keras.models.load_model(target / MODEL, compile=False)
 
 
 def _verified(target, model=False):
@@ -154,14 +160,14 @@ def _verified(target, model=False):
     A model is large and seldom needed: its bytes are compared only where it is asked for.
     """
     try:
-        facts = json.loads((target / _FACTS).read_text(encoding="utf-8"))
+        facts = json.loads((target / FACTS).read_text(encoding="utf-8"))
         sums = facts["sha256"]
         if any(file.name not in sums for file in target.glob("*.parquet")):
             return None
         for name, digest in sums.items():
             if Path(name).name != name:
                 return None
-            if name == _MODEL and not model:
+            if name == MODEL and not model:
                 (target / name).stat()
             elif sha256_of(target / name) != digest:
                 return None

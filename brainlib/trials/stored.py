@@ -15,8 +15,8 @@ import pandas as pd
 from brainlib.data.registry import info_of
 from brainlib.errors import UsageError
 from brainlib.papers.loading import load_paper
+from brainlib.trials.store import FACTS, MODEL, with_current_names
 
-FACTS, MODEL = "trial.json", "model.keras"
 _MOST_NAMED = 12  # models that an error message lists
 
 
@@ -67,10 +67,10 @@ def stored_models(folder: Path) -> list[Stored]:
     found = []
     for path in Path(folder).glob(f"trials/*/{MODEL}"):
         try:
-            each = Stored(path.parent.name, json.loads(path.with_name(FACTS).read_bytes()))
+            each = Stored(path.parent.name, with_current_names(json.loads(path.with_name(FACTS).read_bytes())))
             if "." not in each.key:  # else unfinished or set aside
                 found.append((each.name, each.key, each))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
     return [each for *_, each in sorted(found, key=lambda row: row[:2])]
 

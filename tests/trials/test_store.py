@@ -57,7 +57,7 @@ def test_a_result_that_was_stored_under_earlier_names_is_read_under_those_of_tod
     history = pd.DataFrame({"epoch": [1], "watched_loss": [0.5], "watched_accuracy": [0.75]})
     save(store, "key", {"trial": {"watched": "test", "seed": 1}}, {"history": history})
     facts, found = read(store, "key")
-    assert facts["trial"] == {"seed": 1, "monitored": "test", "conditions": ["not recorded"]}
+    assert facts["trial"] == {"seed": 1, "monitored": "test"}
     assert found["history"].columns.tolist() == ["epoch", "val_loss", "val_accuracy"]
 
 
