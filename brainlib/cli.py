@@ -24,22 +24,12 @@ from pathlib import Path
 
 from brainlib import io, progress
 from brainlib.errors import BrainlibError, UsageError
+from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.study.options import KAGGLE, PHANTOMS, Options, papers_with
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command.
-
-    Parameters
-    ----------
-    argv : list of str, optional
-        Arguments; by default those of the program.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
+    """Run a command with its arguments, by default those of the program, and return the exit status."""
     try:
         arguments = _parser().parse_args(argv)
         return arguments.command(arguments)
@@ -138,13 +128,10 @@ def _run(arguments):
     if arguments.jobs < 1:
         raise UsageError(f"--jobs: expected 1 or more, received {arguments.jobs}")
     given = {name: getattr(arguments, name) for name in Options.model_fields}
+    given["backbone"] = dict(given["backbone"])
     # Workers and a reader of the executed notebook may be in another folder.
-    given |= {
-        "data": _absolute(given["data"], KAGGLE, PHANTOMS),
-        "weights": _absolute(given["weights"], IMAGENET, RANDOM),
-        "out": _absolute(given["out"]),
-        "backbone": dict(given["backbone"]),
-    }
+    for name, words in {"data": (KAGGLE, PHANTOMS), "weights": (IMAGENET, RANDOM), "out": ()}.items():
+        given[name] = _absolute(given[name], *words)
     options = Options.of(given)
     notebooks = {name: _notebook(name) for name in (data_audit.NAME, *papers)}
     out = Path(options.out)
@@ -168,15 +155,12 @@ def _run(arguments):
     page = index.write_index(out, results)
     entries = {data_audit.NAME: results.audit, **results.papers}
     for name, entry in entries.items():
-        state = f"FAILED: {entry.error}" if entry.error else "ran"
-        print(f"{name}: {state} ({entry.seconds:.0f} s)")
+        print(f"{name}: {f'FAILED: {entry.error}' if entry.error else 'ran'} ({entry.seconds:.0f} s)")
     print(f"report: {page}")
-    return 1 if any(entry.error for entry in entries.values()) else 0
+    return int(any(entry.error for entry in entries.values()))
 
 
 def _papers(arguments):
-    from brainlib.papers.loading import paper_ids
-
     unknown = [paper for paper in arguments.papers if paper not in paper_ids()]
     if unknown:
         raise UsageError(f"--papers: expected some of {', '.join(paper_ids())}; received '{unknown[0]}'")
@@ -200,12 +184,10 @@ def _check(papers, options):
         file.write(b"")
     # Another run with the same folder may have been faster.
     (Path(options.out) / ".writable").unlink(missing_ok=True)
-    if options.source not in (PHANTOMS, KAGGLE):
-        for study in studies:
-            datasets.locate(study.paper.data.set.value, Path(options.source))
-    if options.source != PHANTOMS:
-        for study in studies:
-            _ = study.indexed  # decodes every image that was not decoded before
+    for study in studies if options.source not in (PHANTOMS, KAGGLE) else ():
+        datasets.locate(study.paper.data.set.value, Path(options.source))
+    for study in studies if options.source != PHANTOMS else ():
+        _ = study.indexed  # scans every image that was not scanned before
     return studies
 
 
@@ -213,28 +195,24 @@ def _check(papers, options):
 def _leaving_nothing(out):
     """On an error, remove what the check wrote below `out`, and the folders made for it.
 
-    A check stores nothing but the index of a data set. Whatever else appears meanwhile belongs to
-    another run with the same `out`, and stays.
+    A check stores nothing but the scan of the images. Whatever else appears meanwhile belongs to another run with the
+    same `out`, and stays.
     """
-    index = out / "store" / "index"
+    scan = out / "store" / "scan"
     # Path.exists raises where a folder may not be looked into; os.path.exists says no.
-    absent = [folder for folder in (index, *index.parents) if not os.path.exists(folder)]
-    before = set() if index in absent else set(index.glob("*.json"))
+    absent = [folder for folder in (scan, *scan.parents) if not os.path.exists(folder)]
+    before = set(scan.rglob("*"))
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):
-            for path in set(index.glob("*.json")) - before:
-                path.unlink(missing_ok=True)
-        for folder in absent:  # the deepest first
-            with contextlib.suppress(OSError):  # not made, or not empty
-                folder.rmdir()
+        for path in (*sorted(set(scan.rglob("*")) - before, reverse=True), *absent):  # the deepest first
+            with contextlib.suppress(OSError):  # a folder that was not made or is not empty
+                path.rmdir() if path.is_dir() else path.unlink()
         raise
 
 
 def _check_printed(arguments):
     from brainlib.papers.consistency import check_paper
-    from brainlib.papers.loading import load_paper, paper_ids
     from brainlib.report import consistency
 
     papers = [arguments.paper] if arguments.paper else paper_ids()
@@ -286,21 +264,15 @@ def _app(arguments):
 
 
 def _claims(arguments):
-    from brainlib.papers.loading import load_paper, paper_ids
 
-    papers = [arguments.paper] if arguments.paper else paper_ids()
-    rows = []
-    for paper in map(load_paper, papers):
-        for claim in paper.claims:
-            rows.append({"paper": paper.id, **claim.model_dump(mode="json")})
+    papers = map(load_paper, [arguments.paper] if arguments.paper else paper_ids())
+    claims = [(paper.id, claim) for paper in papers for claim in paper.claims]
     if arguments.json:
-        _write_json(arguments.json, rows)
+        _write_json(arguments.json, [{"paper": paper, **claim.model_dump(mode="json")} for paper, claim in claims])
         return 0
-    lines = []
-    for row in rows:
-        n = "" if row["n"] is None else f"n={row['n']}"
-        lines.append(f"{row['paper']:12}{row['id']:40} {row['printed']:14}{row['unit']:12}{n:8}{row['where']}")
-    return _printed(lines)
+    line = "{:12}{:40} {:14}{:12}{:8}{}".format
+    counts = ["" if claim.n is None else f"n={claim.n}" for _, claim in claims]
+    return _printed(line(p, c.id, c.printed, c.unit, n, c.where) for (p, c), n in zip(claims, counts, strict=True))
 
 
 def _write_json(path, content):
@@ -309,12 +281,9 @@ def _write_json(path, content):
 
 
 def _printed(lines):
-    """Print lines, also into a pipe whose reader ends before the last one; return the exit status."""
-    with contextlib.suppress(BrokenPipeError):
-        for line in lines:
-            print(line)
-        sys.stdout.flush()
-        return 0
-    # The reader of the pipe has ended; Python would report this once more on exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Print lines and return the exit status, also where the reader of a pipe ends before the last line."""
+    try:
+        print(*lines, sep="\n", flush=True)
+    except BrokenPipeError:  # which Python would report once more on exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
