@@ -23,7 +23,7 @@ from brainlib.audit import near_duplicates
 from brainlib.data import datasets, images
 from brainlib.data.groups import connected
 from brainlib.data.registry import REGISTRY
-from brainlib.data.scan import VERSION, File, Scan, scan_files, scan_folder
+from brainlib.data.scan import VERSION, Scan, scan_folder
 from brainlib.errors import DataError, UsageError
 from brainlib.io import writing
 from brainlib.progress import OnProgress
@@ -253,13 +253,7 @@ def duplicate_groups(
         An image cannot be read.
     """
     table = dataset.table
-    audited = table if rows is None else table.iloc[rows]
-    files = [File(*row) for row in audited[["path", "label", "part"]].itertuples(index=False)]
-    known = dict(zip(audited["path"], audited["byte_hash"], strict=True))
-    scan = scan_files(dataset.name, dataset.root, files, (), store, progress.part(on_progress, 0, 0.3), known)
-    if scan.unreadable:
-        path, reason = scan.unreadable[0]
-        raise DataError(f"{dataset.root / path}: {reason}")
+    scan = dataset.scan(store, rows, progress.part(on_progress, 0, 0.3))
     pairs = _pairs(scan, near_duplicates.THRESHOLD, store, progress.part(on_progress, 0.3, 1))
     return group_ids(table["pixel_hash"], _rows(pairs, table["path"]))
 

@@ -1,7 +1,7 @@
-"""The data sets as data: which folders, classes and counts each has, and what is really there.
+"""Registered data sets: found on disk, downloaded from Kaggle or replaced by phantoms, and indexed.
 
-A set is found (on disk, on Kaggle, or as phantoms standing in for it), checked against what was
-published, and indexed into a table with one row an image. This module never knows of models.
+The index is a table with one row an image, from one scan of the published folders (module `scan`). It says where
+the number of images differs from the published one.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ class DataSet:
     duplicates: np.ndarray | None = None
 
     def group_ids(self, patients: bool = False) -> np.ndarray:
-        """Duplicate group of each image: int array, shape (n,), from 0.
+        """Return the duplicate group of each image: int array, shape (n,), from 0.
 
-        Where no audit has looked for near-duplicates, images with the same pixels are a group.
+        Without an audit (`duplicates` is None), images with the same pixels are a group.
 
         Parameters
         ----------
         patients : bool
-            Whether images of one patient, where patients are known, are joined as well: the groups that a
-            split without leakage must not divide.
+            Whether images of one patient are joined as well, where patients are known: these are the groups that
+            a split without leakage must not divide.
         """
         groups = pd.factorize(self.table["pixel_hash"])[0] if self.duplicates is None else self.duplicates
         known = self.table["patient"]
@@ -80,30 +80,48 @@ class DataSet:
         return joined(groups, pd.factorize(known.fillna(own))[0])
 
     def files(self, rows: Sequence[int] | np.ndarray) -> tuple[list[Path], list[str]]:
-        """Paths and byte hashes of the images at some positions, as `images.load_images` takes them."""
+        """Return paths and byte hashes of the images at some positions, as `images.load_images` takes them."""
         chosen = self.table.iloc[np.asarray(rows, dtype=np.intp)]
         return [self.root / path for path in chosen["path"]], chosen["byte_hash"].tolist()
 
     def scan(
-        self, rows: Sequence[int] | np.ndarray, store: Path, on_progress: progress.OnProgress = progress.ignore
+        self,
+        store: Path,
+        rows: Sequence[int] | np.ndarray | None = None,
+        on_progress: progress.OnProgress = progress.ignore,
     ) -> Scan:
-        """Scan of the images at some positions; no file is read that the store knows."""
-        chosen = self.table.iloc[np.asarray(rows, dtype=np.intp)]
+        """Scan the images at some positions, by default all, without reading files that the store knows.
+
+        Raises
+        ------
+        DataError
+            An image can no longer be read.
+        """
+        chosen = self.table if rows is None else self.table.iloc[np.asarray(rows, dtype=np.intp)]
         files = [File(*row) for row in chosen[["path", "label", "part"]].itertuples(index=False)]
         hashes = dict(zip(chosen["path"], chosen["byte_hash"], strict=True))
-        return scan_files(self.name, self.root, files, (), store, on_progress, hashes)
+        return _readable(scan_files(self.name, self.root, files, (), store, on_progress, hashes), self.root)
 
     def together(self, paths: Sequence[str], groups: np.ndarray) -> np.ndarray:
-        """Join a grouping of some images, by their paths, with `group_ids`: int array (m,)."""
+        """Join groups of some images, given by their paths, with those of `group_ids`, patients included.
+
+        Parameters
+        ----------
+        paths : sequence of str, m
+        groups : int array (m,)
+
+        Returns
+        -------
+        int array (m,)
+        """
         known = pd.Series(self.group_ids(patients=True), index=self.table["path"])
         return joined(groups, known[paths].to_numpy())
 
 
 def locate(name: str, data: Path) -> Path:
-    """Find a set's root under ``data/name``, looking one folder deeper if need be.
+    """Find a set's root: the folder ``data/name``, or the one in it that the archive wraps everything in.
 
-    Archives of some sets wrap everything in a folder (``Data``, ``brain_tumor_dataset``); the top
-    level is preferred, because one archive holds a second copy inside.
+    The upper folder is preferred, because one archive holds the set twice.
 
     Parameters
     ----------
@@ -133,7 +151,7 @@ def locate(name: str, data: Path) -> Path:
 
 
 def download(name: str) -> Path:
-    """Download a set from Kaggle through kagglehub (or take its cached copy).
+    """Download a set from Kaggle with kagglehub, unless it has done so before.
 
     Parameters
     ----------
@@ -153,8 +171,7 @@ def download(name: str) -> Path:
     info = info_of(name)
     if not info.handle:
         raise DataError(
-            f"{name}: expected a set published on Kaggle, received one that is made "
-            "by this program; use phantoms for it"
+            f"{name}: expected a set published on Kaggle, received one that this program makes; use phantoms for it"
         )
     try:
         import kagglehub
@@ -172,8 +189,8 @@ def download(name: str) -> Path:
 def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress = progress.ignore) -> DataSet:
     """Scan every image of a set and tabulate it.
 
-    All files are read on every call, so that a changed file is always noticed; those alone are decoded that the
-    store does not know (see `scan.scan_files`).
+    All files are read on every call, so that a changed file is always noticed. Only files that the store does not
+    know are decoded (see `scan.scan_files`).
 
     Parameters
     ----------
@@ -198,16 +215,18 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
     """
     info, root = info_of(name), Path(root)
     files, failed = _files(info, root)
-    found = scan_files(name, root, files, failed, store, on_progress)
-    if found.unreadable:
-        path, reason = found.unreadable[0]
-        raise DataError(f"{root / path}: {reason}")
-    rows = sorted(found.table.to_dict("records"), key=lambda row: (row["part"], row["label"], _natural(row["path"])))
+    scan = _readable(scan_files(name, root, files, failed, store, on_progress), root)
+    rows = sorted(scan.table.to_dict("records"), key=lambda row: (row["part"], row["label"], _natural(row["path"])))
     table = pd.DataFrame(rows).drop(columns="quality_flag")
     patients = _patients(root)
     known = patients or {}
     table["patient"] = pd.Series([known.get(path) for path in table["path"]], dtype=object)
     here = Counter(file.path.rpartition("/")[0] for file in files)
+    differences = [
+        f"{folder.path}: {folder.count} images were published, {here[folder.path]} are here."
+        for folder in info.folders
+        if here[folder.path] != folder.count
+    ]
     phantom = patients is not None or name == "phantom"
     return DataSet(
         name=name,
@@ -215,19 +234,13 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
         table=table,
         classes=info.classes,
         fingerprint=fingerprint(table),
-        differences=()
-        if phantom
-        else tuple(
-            f"{folder.path}: {folder.count} images were published, {here[folder.path]} are here."
-            for folder in info.folders
-            if here[folder.path] != folder.count
-        ),
+        differences=() if phantom else tuple(differences),
         phantom=phantom,
     )
 
 
 def fingerprint(table: pd.DataFrame) -> str:
-    """16 hexadecimal digits of every path, label and byte hash of a table, as in `DataSet`."""
+    """Return 16 hexadecimal digits of every path, label and byte hash of a table, as in `DataSet`."""
     lines = sorted(zip(table["path"], table["label"], table["byte_hash"], strict=True))
     return hashlib.sha256("\n".join("\t".join(line) for line in lines).encode()).hexdigest()[:16]
 
@@ -240,7 +253,7 @@ def load(
     phantoms: int | None = None,
     on_progress: progress.OnProgress = progress.ignore,
 ) -> DataSet:
-    """Find, check and index a data set, wherever it is to come from.
+    """Find or make a data set, check its layout and index it.
 
     Parameters
     ----------
@@ -251,11 +264,10 @@ def load(
     store : Path
         Folder of everything that is kept between runs.
     phantoms : int, optional
-        With ``"phantoms"``, and needed there: how many stand in for the set. They are written
-        once to ``store/phantoms/`` as PNG, in the set's own folders, with ``truth.csv`` and
-        ``masks/`` beside them. Every class gets the same number, published train and test
-        folders share it in the published proportion, no patient is in both, and about a tenth
-        of the images are planted copies.
+        Needed with ``"phantoms"``: how many replace the set. They are written once to ``store/phantoms/`` as PNG,
+        in the set's own folders, with ``truth.csv`` and ``masks/`` beside them. Every class gets the same number,
+        published train and test folders share it in the published proportion, no patient is in both, and about a
+        tenth of the images are planted duplicates.
 
     Returns
     -------
@@ -274,6 +286,40 @@ def load(
         return index(name, phantom_root(info_of(name), phantoms, Path(store)), store, on_progress)
     root = download(name) if str(data) == "kaggle" else locate(name, Path(data))
     return index(name, root, store, on_progress)
+
+
+def load_dataset(name: str, data: str | Path = "", store: str | Path = "", phantoms: int = 240) -> DataSet:
+    """Load a registered data set by its name, as `load` does.
+
+    Parameters
+    ----------
+    name : str
+        Name in `REGISTRY`, such as "br35h".
+    data : str or Path
+        A folder with one folder a set, "kaggle" or "phantoms". By default the folder that the environment variable
+        BRAINLIB_DATA names, else "kaggle".
+    store : str or Path
+        Folder of everything that is kept between runs, by default ``brainlib`` in the user's folder of caches.
+    phantoms : int
+        Number of images that replace the set when `data` is "phantoms".
+
+    Returns
+    -------
+    DataSet
+
+    Raises
+    ------
+    DataError, UsageError, StoreError
+        As `load`.
+
+    Examples
+    --------
+    >>> load_dataset("br35h", data="phantoms").table["label"].value_counts().to_dict()  # doctest: +SKIP
+    {'no': 120, 'yes': 120}
+    """
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    data = data or os.environ.get("BRAINLIB_DATA") or "kaggle"
+    return load(name, data, Path(store or Path(caches) / "brainlib"), phantoms=phantoms)
 
 
 def _root_of(info: DataSetInfo, base: Path) -> Path:
@@ -300,10 +346,10 @@ def _root_of(info: DataSetInfo, base: Path) -> Path:
 
 
 def _files(info: DataSetInfo, root: Path) -> tuple[list[File], list[tuple[str, str]]]:
-    """As `scan.files_of`, where every folder must hold an image or something that cannot be listed."""
+    """List the files of a set as `files_of` does; a folder without any image is an error."""
     files, failed = files_of(info.name, root)
     for folder in info.folders:
-        if not any(path.startswith(folder.path) for path, *_ in (*files, *failed)):
+        if not any(f"{path}/".startswith(f"{folder.path}/") for path, *_ in (*files, *failed)):
             raise DataError(
                 f"{root / folder.path}: expected images ({', '.join(sorted(images.SUFFIXES))}), received a folder "
                 "without one; fill it or unpack the data set again"
@@ -311,8 +357,15 @@ def _files(info: DataSetInfo, root: Path) -> tuple[list[File], list[tuple[str, s
     return files, failed
 
 
+def _readable(scan: Scan, root: Path) -> Scan:
+    if scan.unreadable:
+        path, reason = scan.unreadable[0]
+        raise DataError(f"{root / path}: {reason}")
+    return scan
+
+
 def _natural(path: str) -> tuple[list[str | int], str]:
-    """Sort key that puts y2 before y10, whatever the case of the letters."""
+    """Return a sort key that puts y2 before y10, whatever the case of the letters."""
     parts = re.split("([0-9]+)", path.casefold())
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], path
 

@@ -106,14 +106,14 @@ def test_links_to_folders_are_not_followed(root):
 def test_the_index_the_audit_and_the_first_scan_decode_each_file_once(root, store, decoded):
     data = datasets.index("navoneel", root, store)
     scan.scan_folder(root, "navoneel", store)
-    data.scan(range(6), store)
+    data.scan(store)
     assert sorted(decoded) == [f"{number}.png" for number in range(6)]
 
 
 def test_of_an_indexed_set_no_file_is_read_again(root, store, opened):
     data = datasets.index("navoneel", root, store)
     assert len(opened) == 6
-    found = data.scan([5, 0], store)
+    found = data.scan(store, [5, 0])
     assert len(opened) == 6
     assert found.table["path"].tolist() == sorted(data.table["path"].iloc[[0, 5]])
 
