@@ -8,11 +8,10 @@ class folders can be audited; a registered set is read in the folders that it wa
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ import pandas as pd
 
 from brainlib import progress
 from brainlib.audit import near_duplicates
+from brainlib.audit.near_duplicates import NearDuplicates
 from brainlib.data import datasets, images
 from brainlib.data.groups import connected
 from brainlib.data.registry import REGISTRY
@@ -37,10 +37,8 @@ class Duplicates:
 
     Attributes
     ----------
-    groups : int
-        Of two or more images.
-    images : int
-        In these groups.
+    groups, images : int
+        Groups of two or more images, and the images in them.
     leaked_test_images : dict of str to int, or None
         By class, published test images with a duplicate among the published training images; None where the
         set is not published in two parts.
@@ -53,7 +51,7 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class SetAudit:
-    """What an audit found, as plain numbers and file names.
+    """What an audit found, as plain numbers and file names; part of ``results.json``.
 
     Attributes
     ----------
@@ -63,14 +61,12 @@ class SetAudit:
     images_by_class : dict of str to int
     test_images : int or None
         Published as test images; None where the set is not published in two parts.
-    unreadable : tuple of (str, str)
-        Path and reason.
+    unreadable, flagged : tuple of (str, str)
+        Path and reason of the files that cannot be read, and of those that may be no slices.
     duplicates : dict of str to Duplicates
-        By kind: "byte", "pixel" and "near".
+        By kind.
     contradictions : tuple of (str, str)
         As in `Audit`.
-    flagged : tuple of (str, str)
-        Files that may be no slices, with the reason.
     """
 
     name: str
@@ -78,9 +74,9 @@ class SetAudit:
     images_by_class: dict[str, int]
     test_images: int | None
     unreadable: tuple[tuple[str, str], ...]
+    flagged: tuple[tuple[str, str], ...]
     duplicates: dict[str, Duplicates]
     contradictions: tuple[tuple[str, str], ...]
-    flagged: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +87,7 @@ class Audit:
     ----------
     name : str
     table : DataFrame
-        One row for each readable image: ``path``, ``label``, ``part``, ``byte_hash``, ``pixel_hash``, ``near`` (its
-        group of near-duplicates) and ``quality_flag`` (why it may be no slice, or "").
+        That of `Scan`, with the column ``near``: the number of the group of near-duplicates.
     unreadable : tuple of (str, str)
         Path and reason.
     pairs : DataFrame
@@ -133,9 +128,9 @@ class Audit:
             images_by_class=self.table["label"].value_counts().sort_index().to_dict(),
             test_images=int((self.table["part"] == "test").sum()) if self.has_test_part else None,
             unreadable=self.unreadable,
+            flagged=tuple(zip(flagged["path"], flagged["quality_flag"], strict=True)),
             duplicates={kind: self._duplicates(kind) for kind in KINDS},
             contradictions=self.contradictions,
-            flagged=tuple(zip(flagged["path"], flagged["quality_flag"], strict=True)),
         )
 
     def _duplicates(self, kind):
@@ -203,19 +198,12 @@ def audit_folder(
     return audit_scan(scan, store=store, on_progress=progress.part(on_progress, 0.3, 1))
 
 
-def audit_scan(
-    scan: Scan,
-    threshold: float = near_duplicates.THRESHOLD,
-    store: Path | None = None,
-    on_progress: OnProgress = progress.ignore,
-) -> Audit:
+def audit_scan(scan: Scan, store: Path | None = None, on_progress: OnProgress = progress.ignore) -> Audit:
     """Group the duplicates among scanned images and compare their labels.
 
     Parameters
     ----------
     scan : Scan
-    threshold : float
-        As in `near_duplicates.find_near_duplicates`.
     store : Path, optional
         Folder that keeps the pairs of near-duplicates.
     on_progress : OnProgress
@@ -224,10 +212,11 @@ def audit_scan(
     -------
     Audit
     """
-    pairs = _pairs(scan, threshold, store, on_progress)
-    table = scan.table.assign(near=group_ids(scan.table["pixel_hash"], _rows(pairs, scan.table["path"])))
-    contradictions = _contradictions(table, scan.thumbnails, threshold)
-    return Audit(scan.name, table, scan.unreadable, pairs, contradictions)
+    near, paths = _near_duplicates(scan, store, on_progress), scan.table["path"].to_numpy()
+    first, second = paths[near.pairs].reshape(-1, 2).T
+    pairs = {"first": first, "second": second, "mirrored": near.mirrored, "correlation": near.correlation}
+    table = scan.table.assign(near=group_ids(scan.table["pixel_hash"], near.pairs))
+    return Audit(scan.name, table, scan.unreadable, pd.DataFrame(pairs), tuple(_contradictions(table, scan.thumbnails)))
 
 
 def duplicate_groups(
@@ -252,10 +241,10 @@ def duplicate_groups(
     DataError
         An image cannot be read.
     """
-    table = dataset.table
     scan = dataset.scan(store, rows, progress.part(on_progress, 0, 0.3))
-    pairs = _pairs(scan, near_duplicates.THRESHOLD, store, progress.part(on_progress, 0.3, 1))
-    return group_ids(table["pixel_hash"], _rows(pairs, table["path"]))
+    near = _near_duplicates(scan, store, progress.part(on_progress, 0.3, 1))
+    position = pd.Index(dataset.table["path"]).get_indexer(scan.table["path"])
+    return group_ids(dataset.table["pixel_hash"], position[near.pairs])
 
 
 def group_ids(pixel_hashes: Sequence[str], pairs: np.ndarray) -> np.ndarray:
@@ -275,59 +264,46 @@ def group_ids(pixel_hashes: Sequence[str], pairs: np.ndarray) -> np.ndarray:
     return pd.factorize(connected(len(names), own[pairs].reshape(-1, 2))[own])[0]
 
 
-def _pairs(scan, threshold, store, on_progress):
-    """Near-duplicates of different pixels, as in `Audit.pairs`; from the store where it has them intact."""
-    table = scan.table
-    rows = np.flatnonzero(~table["pixel_hash"].duplicated())
-    paths, hashes = table["path"].to_numpy()[rows], table["byte_hash"].to_numpy()[rows]
-    versions = [VERSION, near_duplicates.VERSION, images.VERSION]
-    key = hashlib.sha256("\n".join([*versions, str(threshold), *hashes]).encode())
-    target = Path(store) / "audit" / f"{key.hexdigest()[:32]}-pairs.json" if store else None
-    found = _stored_pairs(target)
-    if found is None:
-        near = near_duplicates.find_near_duplicates(scan.thumbnails[rows], threshold, on_progress=on_progress)
-        found = [near.pairs.tolist(), near.mirrored.tolist(), near.correlation.tolist()]
+def _near_duplicates(scan, store, on_progress):
+    """Pairs of near-duplicates of different pixels, by position; from the store where it has them intact."""
+    rows = np.flatnonzero(~scan.table["pixel_hash"].duplicated())
+    versions = [VERSION, near_duplicates.VERSION, str(near_duplicates.THRESHOLD)]
+    key = hashlib.sha256("\n".join([*versions, *scan.table["byte_hash"].iloc[rows]]).encode()).hexdigest()
+    target = Path(store) / "audit" / f"{key[:32]}-pairs.json" if store else None
+    near = _stored(target)
+    if near is None:
+        near = near_duplicates.find_near_duplicates(scan.thumbnails[rows], on_progress=on_progress)
         if target:
-            content = json.dumps(found).encode()
+            content = json.dumps([near.pairs.tolist(), near.mirrored.tolist(), near.correlation.tolist()])
             with writing(target) as file:
-                file.write(_sum_of(content) + b"\n" + content)
-    first, second = np.array(found[0], dtype=np.intp).reshape(-1, 2).T
-    return pd.DataFrame({"first": paths[first], "second": paths[second], "mirrored": found[1], "correlation": found[2]})
+                file.write(f"{_sum(content)}\n{content}".encode())
+    return replace(near, pairs=rows[near.pairs])
 
 
-def _stored_pairs(target):
-    """Pairs that were stored, or None where there are none or their sum is another."""
+def _stored(target):
+    """Pairs that were stored; None where there are none, or where their sum is wrong."""
     try:
-        known, content = target.read_bytes().split(b"\n", 1) if target else (b"", b"")
+        known, content = target.read_text("utf-8").split("\n", 1) if target else ("", "")
     except (OSError, ValueError):
         return None
-    return json.loads(content) if known == _sum_of(content) else None
+    if known != _sum(content):
+        return None
+    pairs, mirrored, correlation = json.loads(content)
+    return NearDuplicates(np.array(pairs, np.intp).reshape(-1, 2), np.array(mirrored, bool), np.array(correlation))
 
 
-def _sum_of(content):
-    return hashlib.sha256(content).hexdigest().encode()
+def _sum(content):
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _rows(pairs, paths):
-    """Pairs of paths as positions among all paths: (m, 2) array."""
-    position = dict(zip(paths, range(len(paths)), strict=True))
-    return pairs[["first", "second"]].map(position.__getitem__).to_numpy(dtype=np.intp).reshape(-1, 2)
-
-
-def _contradictions(table, thumbnails, threshold):
+def _contradictions(table, thumbnails):
     """Pairs of different labels within a group, each compared directly."""
-    labels = table.groupby("near")["label"].transform("nunique")
-    pairs = [
-        pair
-        for _, rows in table.reset_index(drop=True)[labels.to_numpy() > 1].groupby("near")
-        for pair in itertools.combinations(rows.index, 2)
-        if table["label"].iat[pair[0]] != table["label"].iat[pair[1]]
-    ]
-    if not pairs:
-        return ()
-    pairs, paths = np.array(pairs), table["path"].to_numpy()
-    pixels = table["pixel_hash"].to_numpy()
-    duplicates = pixels[pairs[:, 0]] == pixels[pairs[:, 1]]
+    rows = table[["path", "label", "pixel_hash", "near"]].assign(row=np.arange(len(table)))
+    both = rows.merge(rows, on="near")
+    both = both[(both["row_x"] < both["row_y"]) & (both["label_x"] != both["label_y"])]
+    pairs = both[["row_x", "row_y"]].to_numpy()
+    duplicates = (both["pixel_hash_x"] == both["pixel_hash_y"]).to_numpy()
     for mirrored in (False, True):
-        duplicates |= near_duplicates.correlations(thumbnails, pairs, np.full(len(pairs), mirrored)) >= threshold
-    return tuple(sorted(tuple(sorted(map(str, paths[pair]))) for pair in pairs[duplicates]))
+        values = near_duplicates.correlations(thumbnails, pairs, np.full(len(pairs), mirrored))
+        duplicates = duplicates | (values >= near_duplicates.THRESHOLD)
+    return sorted(tuple(sorted(pair)) for pair in both.loc[duplicates, ["path_x", "path_y"]].itertuples(index=False))

@@ -65,7 +65,6 @@ class NearDuplicates:
 def find_near_duplicates(
     thumbnails: np.ndarray,
     threshold: float = THRESHOLD,
-    neighbours: int = NEIGHBOURS,
     on_progress: progress.OnProgress = progress.ignore,
 ) -> NearDuplicates:
     """Find the pairs of near-duplicates among images.
@@ -76,8 +75,6 @@ def find_near_duplicates(
         As `data.thumbnails.thumbnail` gives them, without exact duplicates, which would crowd out other candidates.
     threshold : float
         Least correlation, up to 1.
-    neighbours : int
-        Candidates of each image.
     on_progress : OnProgress
 
     Returns
@@ -87,7 +84,7 @@ def find_near_duplicates(
         compared. The result does not depend on the number of threads.
     """
     n = len(thumbnails)
-    pairs, mirrored = _candidates(thumbnails, neighbours)
+    pairs, mirrored = _candidates(thumbnails)
     coarse = _shrunk(thumbnails, COARSE)
     group, kept, correlation = np.arange(n), [np.empty(0, np.intp)], [np.empty(0)]
     # The most similar pairs come first, so that most of the others are connected before their turn.
@@ -188,7 +185,7 @@ def averaged(images: np.ndarray, side: int) -> np.ndarray:
     return images.reshape(-1, side, factor, side, factor).mean((2, 4))
 
 
-def _candidates(thumbnails, neighbours):
+def _candidates(thumbnails):
     """Pairs of images with close coefficients, the most similar first, and whether to mirror the second."""
     if len(thumbnails) < 2:
         return np.empty((0, 2), np.intp), np.empty(0, bool)
@@ -197,7 +194,7 @@ def _candidates(thumbnails, neighbours):
     rows = []
     for mirrored, queries in ((0, vectors), (1, vectors * sign)):
         distance, near = tree.query(
-            queries, k=min(neighbours + 1, n), distance_upper_bound=MAX_DISTANCE, workers=THREADS
+            queries, k=min(NEIGHBOURS + 1, n), distance_upper_bound=MAX_DISTANCE, workers=THREADS
         )
         first, near = np.repeat(np.arange(n), np.shape(near)[-1]), near.ravel()
         keep = np.isfinite(distance.ravel()) & (first != near)

@@ -60,7 +60,7 @@ def find_known(n: int, figure: str) -> None:
     table = made.table
     small = thumbnails(made.images)
     # Every candidate is wanted here, so none may be left out for being connected already.
-    candidates, mirrored = near_duplicates._candidates(small, near_duplicates.NEIGHBOURS)
+    candidates, mirrored = near_duplicates._candidates(small)
     each = near_duplicates.correlations(small, candidates, mirrored)
     # A pair may be a candidate as it is and mirrored: the better of the two counts.
     candidates, row = np.unique(candidates, axis=0, return_inverse=True)
