@@ -7,7 +7,6 @@ words; here are the widgets, and what a click does.
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
 import threading
 import traceback
@@ -49,29 +48,6 @@ class Slider(anywidget.AnyWidget):
     _esm = _TEMPLATES / "slider.js"
     label = traitlets.Unicode("Strength").tag(sync=True)
     value = traitlets.Int(50).tag(sync=True)
-
-
-def _on_click(method):
-    """Show any error of a callback in the page; the details go to the terminal."""
-
-    @functools.wraps(method)
-    def called(self, *_):
-        if self._quiet:
-            return
-        self.alarm.value = ""
-        try:
-            method(self)
-        except BrainlibError as error:
-            self.alarm.value = html.alarm(str(error))
-        except Exception as error:  # noqa: BLE001 - a click must end in words, whatever happens
-            traceback.print_exc(file=sys.__stderr__)
-            self.alarm.value = html.alarm(
-                f"{type(error).__name__}: {error}. This is a fault of the program; the terminal has the details."
-            )
-        finally:
-            self._say("")
-
-    return called
 
 
 class Program:
@@ -136,9 +112,9 @@ class Program:
             (self.explained, self._explain),
             (self.strength, self._draw),
         ):
-            widget.observe(method, "value")
-        self.chooser.observe(self._open_upload, "count")
-        self.train.on_click(self._train_first)
+            widget.observe(self._guarded(method), "value")
+        self.chooser.observe(self._guarded(self._open_upload), "count")
+        self.train.on_click(self._guarded(self._train_first))
 
     def _repr_mimebundle_(self, **kwargs):
         return self.page._repr_mimebundle_(**kwargs)
@@ -156,6 +132,26 @@ class Program:
         with self._quietly():
             widget.options = options
             widget.value = None
+
+    def _guarded(self, method):
+        """Return a callback that shows any error in the page; the details go to the terminal."""
+
+        def callback(_):
+            if self._quiet:
+                return
+            self.alarm.value = ""
+            try:
+                method()
+            except BrainlibError as error:
+                self.alarm.value = html.alarm(str(error))
+            except Exception as error:  # noqa: BLE001 - a click must end in words, whatever happens
+                traceback.print_exc(file=sys.__stderr__)
+                what = f"{type(error).__name__}: {error}"
+                self.alarm.value = html.alarm(f"{what}. This is a fault of the program; the terminal has the details.")
+            finally:
+                self._say("")
+
+        return callback
 
     def _say(self, sentence: str) -> None:
         self.status.value = html.status(sentence)
@@ -179,7 +175,6 @@ class Program:
             self._offer(self.model, options)
             self.model.value = wanted if wanted in self.models else found[0].key
 
-    @_on_click
     def _choose_model(self):
         self.viewer, self.about.value, self.collections = None, "", []
         image = self.image
@@ -210,7 +205,6 @@ class Program:
 
     # The image
 
-    @_on_click
     def _choose_collection(self):
         if self.collection.value is None:
             return
@@ -220,7 +214,6 @@ class Program:
         _show(self.kind, True)
         _show(self.path, False)
 
-    @_on_click
     def _choose_kind(self):
         if self.kind.value is None:
             return
@@ -228,14 +221,12 @@ class Program:
         self._offer(self.path, list(table.loc[table["kind"] == self.kind.value, "path"]))
         _show(self.path, True)
 
-    @_on_click
     def _open_path(self):
         self._forget()
         if self.path.value is not None:
             self.image = self.collections[self.collection.value].open(self.path.value)
             self._answer()
 
-    @_on_click
     def _open_upload(self):
         file = self.chooser
         self._forget()
@@ -265,18 +256,18 @@ class Program:
         self.result.value = html.probabilities(self.image, viewer.classes, probabilities)
         with self._quietly():
             self.explained.value = int(probabilities.argmax())
-        self._explain_now()
+        self._explain()
         _show(self.answer, True)
         if viewer.dataset is not None:
             self._say("Comparing it with the training images…")
             self.warning.value, self.near.value = html.neighbours(viewer, self.image)
 
-    def _explain_now(self):
+    def _explain(self):
         if self.pixels is not None and self.explained.value is not None:
             self.heat = self.viewer.heat_map(self.pixels, self.explained.value)
-            self._draw_now()
+            self._draw()
 
-    def _draw_now(self):
+    def _draw(self):
         from brainlib.models import gradcam
 
         if self.heat is None:
@@ -286,11 +277,8 @@ class Program:
             self.viewer, self.image, self.pixels[0], overlay, self.explained.value, not self.heat.any()
         )
 
-    _explain, _draw = _on_click(_explain_now), _on_click(_draw_now)
-
     # Nothing trained yet
 
-    @_on_click
     def _train_first(self):
         from brainlib.study.study import Study
         from brainlib.trials import run

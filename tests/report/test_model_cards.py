@@ -19,6 +19,7 @@ from brainlib.data import images
 from brainlib.errors import StoreError, UsageError
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.report import model_cards
+from brainlib.study.study import Study
 from brainlib.trials import store
 from brainlib.trials.run import run_trials
 from brainlib.trials.stored import Stored
@@ -105,6 +106,14 @@ def test_leaked_test_images_have_a_score_without_them():
 def test_conditions_that_were_not_stored_are_not_taken_for_none(conditions, text):
     card = model_cards.card_text(made_up_card(conditions=conditions))
     assert text in card.split("comparable with the paper's")[1].split("## Data")[0]
+
+
+def test_a_model_trained_at_100_times_the_learning_rate_says_so(tmp_path):
+    study = Study("jardim", dataset=phantoms(tmp_path / "store"), arms=["cnn"], out=str(tmp_path))
+    trial = study.varied("arms.cnn.phases[0].learning_rate", 0.01).trials()[0]
+    text = model_cards.card_text(made_up_card(conditions=list(trial.conditions)))
+    assert re.search(r"^- .*learning.rate.* 0\.01", text, re.MULTILINE), text
+    assert "- 24 phantoms" in text
 
 
 @pytest.mark.parametrize("paper", paper_ids())
