@@ -130,11 +130,6 @@ def locate(name: str, data: Path) -> Path:
     data : Path
         The folder with one folder a set.
 
-    Returns
-    -------
-    Path
-        The folder that holds every folder of the published layout.
-
     Raises
     ------
     DataError
@@ -142,26 +137,15 @@ def locate(name: str, data: Path) -> Path:
     """
     info, data = info_of(name), Path(data)
     if not os.path.isdir(data):
+        received = "a file" if os.path.exists(data) else "nothing of that name"
         raise DataError(
-            f"{data}: expected the data folder, received "
-            f"{'a file' if os.path.exists(data) else 'nothing of that name'}; "
-            "give the folder that holds one folder a data set"
+            f"{data}: expected the data folder, received {received}; give the folder that holds one folder a data set"
         )
     return _root_of(info, data / name)
 
 
 def download(name: str) -> Path:
-    """Download a set from Kaggle with kagglehub, unless it has done so before.
-
-    Parameters
-    ----------
-    name : str
-        Name in `REGISTRY`.
-
-    Returns
-    -------
-    Path
-        The set's root, checked as `locate` does.
+    """Download a set from Kaggle with kagglehub, unless it has done so before, and return its root.
 
     Raises
     ------
@@ -202,14 +186,10 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
         Folder of everything that is kept between runs.
     on_progress : callable
 
-    Returns
-    -------
-    DataSet
-
     Raises
     ------
     DataError
-        A folder lacks or an image cannot be decoded; the message names it.
+        A folder has no image, or an image cannot be decoded; the message names it.
     StoreError
         The store cannot be written.
     """
@@ -228,15 +208,8 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
         if here[folder.path] != folder.count
     ]
     phantom = patients is not None or name == "phantom"
-    return DataSet(
-        name=name,
-        root=root,
-        table=table,
-        classes=info.classes,
-        fingerprint=fingerprint(table),
-        differences=() if phantom else tuple(differences),
-        phantom=phantom,
-    )
+    differences = () if phantom else tuple(differences)
+    return DataSet(name, root, table, info.classes, fingerprint(table), differences, phantom)
 
 
 def fingerprint(table: pd.DataFrame) -> str:
@@ -247,49 +220,13 @@ def fingerprint(table: pd.DataFrame) -> str:
 
 def load(
     name: str,
-    data: str | Path,
-    store: Path,
+    data: str | Path = "",
+    store: str | Path = "",
     *,
-    phantoms: int | None = None,
+    phantoms: int | None = 240,
     on_progress: progress.OnProgress = progress.ignore,
 ) -> DataSet:
-    """Find or make a data set, check its layout and index it.
-
-    Parameters
-    ----------
-    name : str
-        Name in `REGISTRY`.
-    data : str or Path
-        A folder with one folder a set, ``"kaggle"``, or ``"phantoms"``.
-    store : Path
-        Folder of everything that is kept between runs.
-    phantoms : int, optional
-        Needed with ``"phantoms"``: how many replace the set. They are written once to ``store/phantoms/`` as PNG,
-        in the set's own folders, with ``truth.csv`` and ``masks/`` beside them. Every class gets the same number,
-        published train and test folders share it in the published proportion, no patient is in both, and about a
-        tenth of the images are planted duplicates.
-
-    Returns
-    -------
-    DataSet
-
-    Raises
-    ------
-    DataError
-        As `locate`, `download` and `index`.
-    UsageError
-        Too few phantoms to fill every folder of the set.
-    StoreError
-        Something cannot be written to the store.
-    """
-    if str(data) == "phantoms":
-        return index(name, phantom_root(info_of(name), phantoms, Path(store)), store, on_progress)
-    root = download(name) if str(data) == "kaggle" else locate(name, Path(data))
-    return index(name, root, store, on_progress)
-
-
-def load_dataset(name: str, data: str | Path = "", store: str | Path = "", phantoms: int = 240) -> DataSet:
-    """Load a registered data set by its name, as `load` does.
+    """Find or make a registered data set, check its layout and index it.
 
     Parameters
     ----------
@@ -301,25 +238,31 @@ def load_dataset(name: str, data: str | Path = "", store: str | Path = "", phant
     store : str or Path
         Folder of everything that is kept between runs, by default ``brainlib`` in the user's folder of caches.
     phantoms : int
-        Number of images that replace the set when `data` is "phantoms".
-
-    Returns
-    -------
-    DataSet
+        How many replace the set if `data` is "phantoms". They are written once to ``store/phantoms/`` as PNG, in the
+        set's own folders, with ``truth.csv`` and ``masks/`` beside them. Every class gets the same number, published
+        train and test folders share it in the published proportion, no patient is in both, and about a tenth of the
+        images are planted duplicates.
+    on_progress : callable
 
     Raises
     ------
-    DataError, UsageError, StoreError
-        As `load`.
-
-    Examples
-    --------
-    >>> load_dataset("br35h", data="phantoms").table["label"].value_counts().to_dict()  # doctest: +SKIP
-    {'no': 120, 'yes': 120}
+    DataError
+        As `locate`, `download` and `index`.
+    UsageError
+        Too few phantoms to fill every folder of the set.
+    StoreError
+        The store cannot be written.
     """
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    data = data or os.environ.get("BRAINLIB_DATA") or "kaggle"
-    return load(name, data, Path(store or Path(caches) / "brainlib"), phantoms=phantoms)
+    data = str(data or os.environ.get("BRAINLIB_DATA") or "kaggle")
+    store = Path(store or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "brainlib")
+    if data == "phantoms":
+        root = phantom_root(info_of(name), phantoms, store)
+    else:
+        root = download(name) if data == "kaggle" else locate(name, Path(data))
+    return index(name, root, store, on_progress)
+
+
+load_dataset = load  # the name at the door
 
 
 def _root_of(info: DataSetInfo, base: Path) -> Path:
@@ -333,8 +276,7 @@ def _root_of(info: DataSetInfo, base: Path) -> Path:
         inside = sorted(entry for entry in base.iterdir() if os.path.isdir(entry))
     except OSError as error:
         raise DataError(
-            f"{base}: expected a folder that can be listed, received "
-            f"{error.strerror or error}; check that it exists and its permissions"
+            f"{base}: expected a folder that can be listed, received {error.strerror or error}; check its permissions"
         ) from error
     for root in (base, *inside):
         if all(os.path.isdir(root / path) for path in wanted):
@@ -358,8 +300,7 @@ def _files(info: DataSetInfo, root: Path) -> tuple[list[File], list[tuple[str, s
 
 
 def _readable(scan: Scan, root: Path) -> Scan:
-    if scan.unreadable:
-        path, reason = scan.unreadable[0]
+    for path, reason in scan.unreadable:
         raise DataError(f"{root / path}: {reason}")
     return scan
 

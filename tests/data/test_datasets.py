@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from brainlib.data import datasets, images, registry
+from brainlib.data import datasets, images, load_dataset, registry
 from brainlib.data.phantoms import dataset
 from brainlib.errors import DataError, UsageError
 from brainlib.io import sha256_of
@@ -170,6 +170,18 @@ def test_a_download_asks_for_the_handle_and_is_indexed_like_a_folder(navoneel, s
     downloaded = datasets.load("navoneel", "kaggle", store)
     assert asked == ["navoneel/brain-mri-images-for-brain-tumor-detection"]
     assert downloaded.fingerprint == datasets.load("navoneel", navoneel, store).fingerprint
+
+
+def test_a_set_is_loaded_by_its_name_alone(navoneel, store, kaggle, monkeypatch, tmp_path):
+    kaggle(lambda handle: str(navoneel / "navoneel"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    monkeypatch.delenv("BRAINLIB_DATA", raising=False)
+    downloaded = load_dataset("navoneel")
+    assert (tmp_path / "caches" / "brainlib").is_dir()
+    monkeypatch.setenv("BRAINLIB_DATA", str(navoneel))
+    kaggle(lambda handle: pytest.fail("kagglehub was asked"))
+    assert load_dataset("navoneel", store=store).fingerprint == downloaded.fingerprint
+    assert len(load_dataset("navoneel", "phantoms", store, phantoms=4).table) == 4
 
 
 def test_a_failed_download_names_the_handle_and_the_way_out(kaggle):
