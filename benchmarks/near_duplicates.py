@@ -1,12 +1,12 @@
-"""How well near copies are found, where the threshold comes from, and how the time grows.
+"""Recall and precision of the search for near-duplicates, the choice of its threshold, and its cost.
 
-    python benchmarks/near_copies.py known --images 1200 --figure near_copies.svg
-    python benchmarks/near_copies.py growth --images 1000 3000 10000 30000
-    python benchmarks/near_copies.py second --data DIR
+    python benchmarks/near_duplicates.py known --images 1200 --figure near_duplicates.svg
+    python benchmarks/near_duplicates.py growth --images 1000 3000 10000 30000
+    python benchmarks/near_duplicates.py second --data DIR
 
-`known` plants copies of each kind among phantoms, three slices a patient, and counts what is found.
-`growth` times the search alone and with making the thumbnails. `second` compares the groups of real
-sets with another method, a difference hash without alignment.
+`known` plants duplicates of each kind among phantoms, three slices a patient, and measures recall and precision.
+`growth` times the thumbnails and the search. `second` compares the groups of real sets with those of another method,
+a difference hash without registration.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from brainlib.audit import findings, near_duplicates
-from brainlib.data import datasets, scan
+from brainlib.data import datasets
 from brainlib.data.groups import connected
 from brainlib.data.phantoms.draw import ALTERATIONS, make_phantoms
+from brainlib.data.scan import scan_folder
 from brainlib.data.thumbnails import thumbnail
 
 THRESHOLDS = (0.80, 0.85, 0.87, 0.89, 0.91, 0.93)
-HASH_SIDE, HASH_DISTANCE = 16, 20  # bits of 256 in which two pictures of the second method may differ
+HASH_SIDE, HASH_DISTANCE = 16, 20  # most differing bits, of 256, of two duplicates by the second method
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     known = commands.add_parser("known")
     known.set_defaults(run=lambda a: find_known(a.images, a.figure))
-    known.add_argument("--images", type=int, default=300, help="a third of them copies")
+    known.add_argument("--images", type=int, default=300, help="a third of them duplicates")
     known.add_argument("--figure", default="", help="draw the correlations into this file")
     growth = commands.add_parser("growth")
     growth.set_defaults(run=lambda a: grow(a.images, a.figure))
@@ -49,47 +51,47 @@ def main() -> None:
     arguments.run(arguments)
 
 
-def thumbnails(pictures):
-    """Thumbnails of grey pictures."""
-    return np.stack([thumbnail(Image.fromarray(picture)) for picture in pictures])
+def thumbnails(slices):
+    """Thumbnails of grey images."""
+    return np.stack([thumbnail(Image.fromarray(each)) for each in slices])
 
 
 def find_known(n: int, figure: str) -> None:
-    """Recall of each kind of copy and precision, by threshold."""
+    """Print recall by alteration and precision, by threshold."""
     made = make_phantoms(n, altered_duplicates=n // 3, seed=7)
     table = made.table
     small = thumbnails(made.images)
     # Every candidate is wanted here, so none may be left out for being connected already.
     candidates, mirrored = near_duplicates._candidates(small)
-    each = near_duplicates.correlations(small, candidates, mirrored)
-    # A pair may be a candidate as it is and mirrored: the better of the two counts.
+    correlation = near_duplicates.correlations(small, candidates, mirrored)
+    # A pair may be a candidate in both orientations: the better one counts.
     candidates, row = np.unique(candidates, axis=0, return_inverse=True)
     value = np.full(len(candidates), -1.0)
-    np.maximum.at(value, row.ravel(), each)
+    np.maximum.at(value, row.ravel(), correlation)
     original = np.where(table["duplicate_of"] < 0, table.index, table["duplicate_of"])
     first, second = candidates.T
-    copies = original[first] == original[second]
+    duplicates = original[first] == original[second]
     patient = table["patient"].to_numpy()
-    neighbours = (patient[first] == patient[second]) & ~copies
-    print(f"{n} phantoms, {n // 3} of them altered copies, three slices a patient 1.6 to 4.3 mm apart")
+    neighbours = (patient[first] == patient[second]) & ~duplicates
+    print(f"{n} phantoms, {n // 3} of them altered duplicates, three slices a patient 1.6 to 4.3 mm apart")
     print("threshold  precision  pairs of neighbours  other pairs  " + "  ".join(ALTERATIONS))
     for threshold in THRESHOLDS:
         kept = value >= threshold
-        group = connected(n, candidates[kept & copies])
+        group = connected(n, candidates[kept & duplicates])
         recall = []
         for kind in ALTERATIONS:
             rows = table[table["alteration"] == kind]
             recall.append(float(np.mean(group[rows.index] == group[rows["duplicate_of"]])))
         print(
-            f"{threshold:9.2f}  {copies[kept].mean():9.3f}  {int((kept & neighbours).sum()):19d}  "
-            f"{int((kept & ~copies & ~neighbours).sum()):11d}  " + "  ".join(f"{r:.3f}" for r in recall)
+            f"{threshold:9.2f}  {duplicates[kept].mean():9.3f}  {int((kept & neighbours).sum()):19d}  "
+            f"{int((kept & ~duplicates & ~neighbours).sum()):11d}  " + "  ".join(f"{r:.3f}" for r in recall)
         )
     if figure:
-        draw(value, copies, neighbours, figure)
+        draw(value, duplicates, neighbours, figure)
 
 
-def draw(value, copies, neighbours, target):
-    """The correlations of copies, of neighbouring slices and of other candidates."""
+def draw(value, duplicates, neighbours, target):
+    """Draw the correlations of duplicates, of neighbouring slices and of other candidates."""
     import seaborn as sns
 
     from brainlib.report.figures import style
@@ -100,22 +102,22 @@ def draw(value, copies, neighbours, target):
     for colour, (name, chosen) in zip(
         colours,
         {
-            "planted copies": copies,
+            "planted duplicates": duplicates,
             "slices of the same patient": neighbours,
-            "other patients": ~copies & ~neighbours,
+            "other patients": ~duplicates & ~neighbours,
         }.items(),
         strict=True,
     ):
         axes.hist(value[chosen & (value > 0)], bins, histtype="step", lw=1.6, color=colour, label=name)
     axes.axvline(near_duplicates.THRESHOLD, color="0.3", ls=":", label=f"threshold {near_duplicates.THRESHOLD}")
-    axes.set(xlabel="Correlation of the detail after alignment", ylabel="Pairs", yscale="log")
+    axes.set(xlabel="Correlation of the detail after registration", ylabel="Pairs", yscale="log")
     style.tidy(axes)
     axes.legend(frameon=False, loc="upper left")
     figure.savefig(target, metadata={"Date": None})
 
 
 def grow(sizes, figure: str) -> None:
-    """Seconds and peak memory for growing numbers of phantoms."""
+    """Print seconds and peak memory for growing numbers of phantoms."""
     seconds = []
     print("images  thumbnails (s)  search (s)  pairs  peak memory of the process (MiB)")
     for n in sizes:
@@ -134,7 +136,7 @@ def grow(sizes, figure: str) -> None:
 
 
 def draw_growth(sizes, seconds, target) -> None:
-    """Seconds over images, both logarithmic, beside growth with the images and with their square."""
+    """Draw seconds over images, both logarithmic, beside growth with the images and with their square."""
     from brainlib.report.figures import style
 
     figure = style.figure(style.WIDTH, 3.4)
@@ -150,36 +152,35 @@ def draw_growth(sizes, seconds, target) -> None:
 
 
 def compare(data: str, sets) -> None:
-    """Agreement with a difference hash on real sets."""
+    """Print the agreement with a difference hash on real sets."""
     for name in sets:
         root = datasets.locate(name, Path(data))
-        looked = scan.scan_files(name, root, scan.files_of(name, root)[0])
-        found = findings.audit_scan(looked)
+        scan = scan_folder(root, name)
+        found = findings.audit_scan(scan)
         groups = found.table["near"].to_numpy()
-        bits = difference_hash(looked.thumbnails)
+        bits = difference_hash(scan.thumbnails)
         near = hash_pairs(bits)
         same = groups[near[:, 0]] == groups[near[:, 1]]
         hashed = connected(len(groups), near)
-        position = dict(zip(found.table["path"], range(len(groups)), strict=True))
-        ends = found.pairs[["first", "second"]].map(position.__getitem__).to_numpy()
-        both = hashed[ends[:, 0]] == hashed[ends[:, 1]]
+        paths = pd.Index(found.table["path"])
+        both = hashed[paths.get_indexer(found.pairs["first"])] == hashed[paths.get_indexer(found.pairs["second"])]
         print(
             f"{name}: {len(near)} pairs by the hash, {same.mean():.3f} of them in one group of ours; "
-            f"{len(ends)} pairs of ours, {both.mean():.3f} of them in one group of the hash"
+            f"{len(both)} pairs of ours, {both.mean():.3f} of them in one group of the hash"
         )
         for a, b in near[~same][:5]:
             print("  by the hash alone:", found.table["path"][a], found.table["path"][b])
 
 
 def difference_hash(small):
-    """256 bits a picture: whether each of 16 by 16 areas is darker than the one on its right."""
+    """256 bits an image: whether each of 16 by 16 areas is brighter on its right."""
     shrunk = [Image.fromarray(x).resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX) for x in small]
     values = np.stack([np.asarray(x, dtype=np.int16) for x in shrunk])
     return (values[:, :, 1:] > values[:, :, :-1]).reshape(len(small), -1)
 
 
 def hash_pairs(bits):
-    """Pairs of pictures whose bits differ in few places; every pair is looked at."""
+    """Pairs of images whose bits differ in few places; every pair is compared."""
     signs = np.where(bits, 1, -1).astype(np.float32)
     found = []
     for start in range(0, len(signs), 1024):

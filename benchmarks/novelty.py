@@ -1,10 +1,10 @@
-"""How often the program's score of novelty is wrong, and what it notices.
+"""False alarms of the novelty score, and what it detects.
 
     python benchmarks/novelty.py --data DIR --store DIR --phantoms 600
 
-Each fifth of a set's groups (of copies and, of phantoms, of patients) is held out once and held against
-the rest: what then counts as unlike is a false alarm. The same rests are shown the other sets without
-their copies, photographs (scikit-learn's two, in pieces) and made-up pictures.
+Each fifth of a set's groups (of duplicates and, in phantoms, of patients) is held out once and compared with the
+rest: an image that is novel then is a false alarm. The same rests are compared with the other sets without their
+duplicates, with photographs (pieces of scikit-learn's two) and with synthetic images.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from brainlib.audit import findings, near_duplicates
 from brainlib.audit.novelty import NoveltyDetector
 from brainlib.data import datasets
 from brainlib.data.groups import connected
-from brainlib.data.scan import files_of, scan_files
+from brainlib.data.scan import scan_folder
 from brainlib.data.thumbnails import thumbnail
 from brainlib.errors import DataError
 from brainlib.stats.intervals import wilson_interval
@@ -35,7 +35,7 @@ def main() -> None:
     """Read the arguments, measure, print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="", help="folder with one folder a set; none by default")
-    parser.add_argument("--store", default="", help="keeps what was looked at; a temporary folder by default")
+    parser.add_argument("--store", default="", help="keeps the scans; a temporary folder by default")
     parser.add_argument("--phantoms", type=int, default=200)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -53,17 +53,16 @@ def measure(data: str, store: Path, phantoms: int) -> None:
     seen = {}
     for name, root in roots.items():
         layout = name if name in SETS else "br35h"
-        files, failed = files_of(layout, root)
-        looked = scan_files(name, root, files, failed, store=store)
-        copies = findings.audit_scan(looked, store=store).table["near"].to_numpy()
-        groups = datasets.index(layout, root, store).together(looked.table["path"], copies)
-        seen[name] = looked.thumbnails, groups
-    # The sets hold each other's pictures: what is a copy of another set's shares a group with it.
+        scan = scan_folder(root, layout, store)
+        near = findings.audit_scan(scan, store=store).table["near"].to_numpy()
+        groups = datasets.index(layout, root, store).together(scan.table["path"], near)
+        seen[name] = scan.thumbnails, groups
+    # The sets share images: duplicates in two sets are in one group.
     every = np.concatenate([thumbnails for thumbnails, _ in seen.values()])
     across = connected(len(every), near_duplicates.find_near_duplicates(every).pairs)
     ends = np.cumsum([len(thumbnails) for thumbnails, _ in seen.values()])
     across = dict(zip(seen, np.split(across, ends[:-1]), strict=True))
-    odd = {name: np.stack([thumbnail(image) for image in images]) for name, images in made_up().items()}
+    odd = {name: np.stack([thumbnail(image) for image in images]) for name, images in synthetic().items()}
     print("| trained on | held out | " + " | ".join([*seen, *odd]) + " |")
     print("|---" * (2 + len(seen) + len(odd)) + "|")
     for name, (thumbnails, groups) in seen.items():
@@ -72,7 +71,7 @@ def measure(data: str, store: Path, phantoms: int) -> None:
         for fold in range(FOLDS):
             other = np.isin(groups, drawn[fold::FOLDS])
             known = NoveltyDetector(thumbnails[~other], groups[~other])
-            # One picture of each group, as in the limit.
+            # One image of each group, as in the limit.
             one = np.flatnonzero(other)[np.unique(groups[other], return_index=True)[1]]
             alarms, total = alarms + int((known.novelty(thumbnails[one]) > 1).sum()), total + len(one)
             for where, share in shares.items():
@@ -87,8 +86,8 @@ def measure(data: str, store: Path, phantoms: int) -> None:
         print(f"| {name} | " + " | ".join(row) + " |", flush=True)
 
 
-def made_up() -> dict[str, list[Image.Image]]:
-    """Pictures that are no slices."""
+def synthetic() -> dict[str, list[Image.Image]]:
+    """Draw images that are no slices."""
     rng, found = np.random.default_rng(0), {"photographs": [], "noise": [], "clouds": [], "discs": []}
     for photograph in map(Image.fromarray, load_sample_images().images):
         for _ in range(25):
