@@ -10,7 +10,10 @@ A tour::
     results = study.run()                             # trains what is not stored yet
     results.fold_values("cnn", "accuracy")            # floats, one for each fold
     results.estimate("cnn", "test", "auc")            # a score with its 95 % interval
+    results.errors("cnn")                             # the test images that the CNN got wrong
     brainlib.grad_cam(model, images)                  # heat maps of any Keras model
+    brainlib.load_dataset("br35h", "data")            # a registered set: its table, its files, its groups
+    brainlib.audit_folder("my_images").groups("near") # duplicates in any folder with one folder for each class
 
 Options are the same on the command line, in the notebooks and here: see `brainlib.Options`.
 
@@ -38,6 +41,8 @@ __getattr__, __dir__, _ = lazy.attach(
     __name__,
     submodules=["app", "audit", "data", "models", "papers", "report", "stats", "study", "trials"],
     submod_attrs={
+        "audit.findings": ["audit_folder"],
+        "data.datasets": ["load_dataset"],
         "models.gradcam": ["grad_cam"],
         "papers.loading": ["load_paper"],
         "study.options": ["Options"],
