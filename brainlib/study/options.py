@@ -176,10 +176,11 @@ def _chosen(paper, kind, named):
 
 
 def _refuse_unknown(kind, named, own=()):
-    known = {EVERY, *own, *(name for paper in map(load_paper, paper_ids()) for name in getattr(paper, kind))}
-    for name in named:
-        if name not in known:
-            raise UsageError(f"--{kind}: expected any of {', '.join(sorted(known))}; received '{name}'")
+    strange = set(named) - {EVERY, *own}
+    others = {name for paper in map(load_paper, paper_ids()) for name in getattr(paper, kind)} if strange else set()
+    if strange - others:
+        known = ", ".join(sorted({EVERY, *own, *others}))
+        raise UsageError(f"--{kind}: expected any of {known}; received '{min(strange - others)}'")
 
 
 def papers_with(arms: Sequence[str], scenarios: Sequence[str]) -> list[str]:

@@ -87,10 +87,11 @@ class Study:
 
     def _fill(self, **state):
         vars(self).update(state, _state=state)
-        papers = (self.paper, *map(load_paper, paper_ids()))
-        unknown = set(self.options.backbone) - {_backbone(arm) for paper in papers for arm in paper.arms.values()}
-        if unknown:
-            raise UsageError(f"--backbone {min(unknown)}=...: no paper has an arm with this backbone")
+        if self.options.backbone:
+            papers = (self.paper, *map(load_paper, paper_ids()))
+            unknown = set(self.options.backbone) - {_backbone(arm) for paper in papers for arm in paper.arms.values()}
+            if unknown:
+                raise UsageError(f"--backbone {min(unknown)}=...: no paper has an arm with this backbone")
         arms, scenarios = select(self.paper, self.options.profile, self.options.arms, self.options.scenarios)
         # Weights are found now, so that a missing file is reported before anything is trained.
         weights = {arm: self._weights(arm) for arm in arms}
