@@ -1,7 +1,7 @@
-"""Data sets altered so that a model has nothing to learn, or nothing but what it should not use.
+"""Altered data sets for control experiments: shuffled labels, background alone, brain masked out, subsets.
 
-An altered set is a set like any other: its own fingerprint, its own files where pixels change, the
-groups of copies of the original. What trains and judges on it is the same code.
+A model should learn nothing from shuffled labels, and nothing of the tumour from an image without its brain. An altered
+set is a `DataSet` with its own fingerprint, files where pixels change, and the duplicate groups of the original.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from brainlib.data.thumbnails import otsu
 from brainlib.io import built_folder, sha256_of
 
 BACKGROUND, NO_BRAIN = "background alone", "brain masked out"
-#: Width of what stays of the head around a masked brain, skull and scalp, as a share of the head's
-#: size (the root of its area): about 14 mm. A choice.
+#: Width of skull and scalp that remain around a masked brain, as a share of the head's size (the root of its area):
+#: about 14 mm. A choice.
 RING = 0.08
-_MARGIN = 0.03  # beyond the head that goes with it, likewise a share: what blurs into the background
-_SIDE = 256  # pixels of the longer side at which the head is sought
-_VERSION = "1"  # raise it when `masked` gives other pixels
+#: Part of the names of the folders of masked images: raise it when `masked` gives other pixels.
+VERSION = "1"
+_MARGIN = 0.03  # that is masked beyond the head, where it blurs into the background, likewise a share
+_SIDE = 256  # pixels of the longer side at which the head is found
 
 
 def subset(data: DataSet, rows: np.ndarray) -> DataSet:
-    """The images of some rows alone, with the groups that they have among all."""
+    """Keep the images at some positions, with their duplicate groups in the whole set."""
     table = data.table.iloc[rows].reset_index(drop=True)
     return _renewed(data, table, data.root, data.group_ids()[rows])
 
 
 def shuffled(data: DataSet, seed: int) -> DataSet:
-    """The same images with the labels drawn anew: one for each group of copies, as often as before.
+    """Permute the labels over the groups of duplicates and, where known, patients.
 
-    Images that must not be divided (copies, and where known slices of one patient) share a label, so
-    that a model which remembers one of them knows the others, and nothing else can be known.
+    Images of a group share a label, so that a model can predict those of which it has seen a duplicate, and no others.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def shuffled(data: DataSet, seed: int) -> DataSet:
         Of the draw.
     """
     groups = pd.factorize(data.group_ids(patients=True))[0]
-    # The label of a group's first image stands for the group: copies may contradict each other.
+    # A group has the label of its first image: duplicates may contradict each other.
     first = np.unique(groups, return_index=True)[1]
     labels = data.table["label"].to_numpy()[first]
     drawn = np.random.default_rng([seed, 5]).permutation(labels)[groups]
@@ -56,24 +56,24 @@ def shuffled(data: DataSet, seed: int) -> DataSet:
 
 
 def masked(data: DataSet, kind: str, store: Path) -> DataSet:
-    """The same set with a part of every picture black, written to ``store/controls/`` as PNG.
+    """Make a part of every image black, and write the images to ``store/controls/`` as PNG.
 
     Parameters
     ----------
     data : DataSet
     kind : str
-        `BACKGROUND`: the head is black and what surrounds it stays. `NO_BRAIN`: the inside of the head
-        is black and skull, scalp and what surrounds them stay. The outline of the head shows in both.
+        `BACKGROUND`: the head is black. `NO_BRAIN`: the inside of the head is black; skull, scalp and background
+        remain. Both show the outline of the head.
     store : Path
 
     Raises
     ------
     DataError
-        An image cannot be decoded any more.
+        An image can no longer be decoded.
     StoreError
         The folder cannot be written.
     """
-    content = "\n".join([kind, _VERSION, images.VERSION, data.fingerprint])
+    content = "\n".join([kind, VERSION, images.VERSION, data.fingerprint])
     name = f"{data.name}-{kind.split()[0]}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
     def write(folder):
@@ -82,7 +82,7 @@ def masked(data: DataSet, kind: str, store: Path) -> DataSet:
             target.parent.mkdir(parents=True, exist_ok=True)
             pixels = np.asarray(images.decode(data.root / path)).copy()
             pixels[hidden(pixels, kind)] = 0
-            # PNG whatever the name says: every reader here looks at the bytes.
+            # PNG whatever the name says: readers decide by the bytes.
             Image.fromarray(pixels).save(target, format="PNG")
 
     root = built_folder(Path(store) / "controls" / name, write)
@@ -91,7 +91,7 @@ def masked(data: DataSet, kind: str, store: Path) -> DataSet:
 
 
 def hidden(pixels: np.ndarray, kind: str) -> np.ndarray:
-    """What a control makes black: bool (h, w).
+    """Return what `masked` makes black: bool (h, w).
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def hidden(pixels: np.ndarray, kind: str) -> np.ndarray:
     small = grey.resize([max(1, round(side * scale)) for side in grey.size], Image.Resampling.BILINEAR)
     head = _head(np.asarray(small))
     size = np.sqrt(head.sum())
-    # A picture that is cut to its head has no background: outside of it lies what is not the head.
+    # Around an image that is cropped to the head lies background.
     framed = np.pad(head, 1)
     if kind == BACKGROUND:
         mask = ndimage.distance_transform_edt(~framed)[1:-1, 1:-1] <= _MARGIN * size
@@ -115,16 +115,16 @@ def hidden(pixels: np.ndarray, kind: str) -> np.ndarray:
 
 
 def _head(grey):
-    """The large bright areas, joined and with their holes filled, bool; everything where none is."""
+    """Return the large bright areas, joined and with their holes filled, bool; everything where none is."""
     smooth = ndimage.uniform_filter(grey, 5)
-    # Lower than where thumbnails are cut, so that a dim scalp goes with a bright brain.
+    # A lower threshold than for thumbnails, so that a dim scalp belongs to the head.
     areas, found = ndimage.label(smooth > 0.3 * otsu(smooth))
     if not found:
         return np.ones(grey.shape, bool)
     sizes = np.bincount(areas.ravel())[1:]
     largest = np.isin(areas, 1 + np.flatnonzero(sizes >= 0.05 * sizes.max()))
-    reach = max(2, round(0.04 * max(grey.shape)))
-    closed = ndimage.binary_closing(np.pad(largest, reach), iterations=reach)[reach:-reach, reach:-reach]
+    width = max(2, round(0.04 * max(grey.shape)))
+    closed = ndimage.binary_closing(np.pad(largest, width), iterations=width)[width:-width, width:-width]
     return ndimage.binary_fill_holes(closed)
 
 

@@ -1,4 +1,4 @@
-"""Groups from pairs, and groupings joined: what is connected belongs together."""
+"""Groups of images: connected by pairs, or joined from two kinds of groups."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from scipy.sparse.csgraph import connected_components
 
 
 def connected(n: int, pairs: np.ndarray) -> np.ndarray:
-    """Number of the group of each of `n` pictures that pairs connect: int array (n,)."""
+    """Assign `n` images to the groups that pairs, (m, 2), connect: int array (n,)."""
     graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (n, n))
     return connected_components(graph, directed=False)[1]
 
 
 def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Join two groupings of the same images: what either keeps together stays together.
+    """Join two kinds of groups of the same images: images that share either are in one group.
 
     Parameters
     ----------

@@ -1,8 +1,7 @@
-"""Image files become arrays, once: decoded, hashed, resized into a memory map keyed by content.
+"""Image files as arrays: decoded, hashed, resized and kept in the store.
 
-Files of the public sets are untidy: PNG named ``.jpg``, grey next to colour, palettes, alpha
-channels. Everything here therefore looks at a file's bytes, never at its name, and every damaged
-file ends in one line that names it. This module never knows of labels.
+Public sets are untidy: PNG files named ``.jpg``, grey beside colour, palettes, alpha channels. A file's bytes decide
+what it is, not its name. A damaged file gives an error of one line that names it.
 """
 
 from __future__ import annotations
@@ -18,33 +17,26 @@ from PIL import Image, ImageOps
 from brainlib.errors import DataError, StoreError
 from brainlib.io import open_array, save_array, threads
 
-#: Part of every cache key: raise it when decoding, hashing or resizing gives other pixels.
+#: Part of the keys of the store: raise it when decoding, hashing or resizing gives other pixels.
 VERSION = "1"
-
 #: Suffixes (lower case) of the files that count as images.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
-
 #: Pillow also reads formats that start other programs (EPS starts Ghostscript): none is needed.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
-
-# A slice has less than a megabyte; reading a file of any size would fill the memory.
-MAX_FILE_BYTES = 256 * 2**20
-
+MAX_FILE_BYTES = 256 * 2**20  # a slice has less than 2**20; a file of any size would fill the memory
 _CHUNK = 64  # images in memory at once while the memory map is written: 11 MB at 240 by 240 by 3
 
 
 def decode(path: Path) -> Image.Image:
     """Decode an image file to 8 bits, upright, grey or colour.
 
-    Grey files stay ``"L"``. Palette, CMYK and YCbCr files become ``"RGB"``. Alpha is dropped, not
-    blended, as Keras' ``load_img`` does. A 16-bit value v becomes round(v / 257), so that 65535 is
-    255 and 32768 is 128. Floats are read as 0 to 1, 0 to 255 or 0 to 65535, whichever is the
-    narrowest range that holds them all.
+    Grey files stay ``"L"``. Palette, CMYK and YCbCr files become ``"RGB"``. Alpha is dropped, not blended, as by
+    Keras' ``load_img``. A 16-bit value v becomes round(v / 257). Floats are read as 0 to 1, 0 to 255 or 0 to 65535,
+    the narrowest of these ranges that holds them all.
 
     Parameters
     ----------
     path : Path
-        An image file. Its name does not matter, its bytes do.
 
     Returns
     -------
@@ -54,8 +46,8 @@ def decode(path: Path) -> Image.Image:
     Raises
     ------
     DataError
-        The file cannot be read, is empty, is not an image, is cut short, or announces more pixels
-        than ``PIL.Image.MAX_IMAGE_PIXELS`` (found out before any pixel is decoded).
+        The file cannot be read, is empty, is not an image, is truncated, or announces more pixels than
+        ``PIL.Image.MAX_IMAGE_PIXELS`` (before any of them is decoded).
     """
     return decode_bytes(read(path), path)[0]
 
@@ -68,22 +60,15 @@ def decode_bytes(
     Parameters
     ----------
     data : bytes
-    name : Path or str
-        What an error message calls it.
-    advice : str
-        What an error message tells its reader to do.
+    name, advice : str
+        What an error message calls the image, and tells its reader to do.
 
     Returns
     -------
     PIL.Image.Image
-        Mode ``"L"`` or ``"RGB"``, 8 bits, upright.
+        As `decode` returns it.
     (int, int, str, str)
         Width, height, mode and format as the file states them.
-
-    Raises
-    ------
-    DataError
-        As `decode`.
     """
     if not data:
         raise DataError(f"{name}: expected an image, received an empty file (0 bytes); {advice}")
@@ -101,8 +86,8 @@ def decode_bytes(
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(
-            f"{name}: expected at most {Image.MAX_IMAGE_PIXELS} pixels, received an image that "
-            f"announces more ({_one_line(error)}); {advice}"
+            f"{name}: expected at most {Image.MAX_IMAGE_PIXELS} pixels, received an image that announces more "
+            f"({_one_line(error)}); {advice}"
         ) from error
     except Exception as error:  # a damaged file makes Pillow raise nearly any kind of exception
         raise DataError(
@@ -111,18 +96,9 @@ def decode_bytes(
 
 
 def pixel_hash(image: Image.Image) -> str:
-    """Hash the grey picture, so that copies stored in other formats are recognised.
+    """Return the SHA-256 of width, height and grey values of a decoded image, as 64 hexadecimal digits.
 
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        As `decode` returns it.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits: SHA-256 of width, height and the grey bytes. A grey picture has one
-        hash, be it stored in one channel or in three equal ones.
+    Duplicates in different formats, or with one channel and three equal ones, have the same.
     """
     digest = hashlib.sha256(f"{image.width}x{image.height}:".encode())
     digest.update(image.convert("L").tobytes())
@@ -130,30 +106,26 @@ def pixel_hash(image: Image.Image) -> str:
 
 
 def load_images(paths: Sequence[Path], byte_hashes: Sequence[str], size: int, channels: int, store: Path) -> np.ndarray:
-    """Return image files as one array on disk, decoding them at most once ever.
+    """Return image files as one array, which is kept in ``store/images/``.
 
-    The resizing is bilinear without antialiasing, the default of Keras'
-    ``image_dataset_from_directory``. The array lies in ``store/images/`` under a name made of the
-    files' byte hashes in order, the size, the channels and the version of this code. It is
-    written image by image, so memory stays small however many images there are.
+    The array's name is a hash of the byte hashes in order, the size, the channels and `VERSION`. It is written a few
+    images at a time, so that memory stays small, and verified when it is read (see `io.open_array`).
 
     Parameters
     ----------
     paths : sequence of Path, n
         In the order wanted.
     byte_hashes : sequence of str, n
-        The SHA-256 that each file must still have, as `DataSet.files` gives them with the paths.
-    size : int
-        Width and height in pixels.
-    channels : int
-        1 (grey) or 3 (RGB; a grey image is repeated).
+        The SHA-256 that each file must still have (see `DataSet.files`).
+    size, channels : int
+        See `to_array`.
     store : Path
         Folder of everything that is kept between runs.
 
     Returns
     -------
-    ndarray of uint8, shape (n, size, size, channels)
-        A read-only memory map, values 0 to 255.
+    uint8 array (n, size, size, channels)
+        A read-only memory map.
 
     Raises
     ------
@@ -189,7 +161,7 @@ def load_images(paths: Sequence[Path], byte_hashes: Sequence[str], size: int, ch
 
 
 def read(path: Path) -> bytes:
-    """Return the bytes of an image file; DataError where it cannot be read or is far too large."""
+    """Return the bytes of an image file; DataError if it cannot be read or is far too large."""
     path = Path(path)
     try:
         size = path.stat().st_size
@@ -244,10 +216,20 @@ def _scale_to_eight_bits(values: np.ndarray) -> np.ndarray:
 
 
 def to_array(image: Image.Image, size: int, channels: int) -> np.ndarray:
-    """Resize a decoded picture to uint8 (size, size, channels), as a model takes it.
+    """Resize a decoded image for a model, as ``tf.image.resize`` does: bilinear, without antialiasing.
 
-    The sampling is that of ``tf.image.resize``: bilinear without antialiasing, rounded. A picture that
-    is not square is stretched.
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        One that is not square is stretched.
+    size : int
+        Height and width in pixels.
+    channels : int
+        1 (grey) or 3 (RGB; grey values are repeated).
+
+    Returns
+    -------
+    uint8 array (size, size, channels)
     """
     if channels == 1:
         image = image.convert("L")
@@ -264,7 +246,7 @@ def to_array(image: Image.Image, size: int, channels: int) -> np.ndarray:
 
 
 def _neighbours(length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each of `size` new pixels, the two old ones around its centre and the second's weight."""
+    """Return, for each of `size` new pixels, the two old ones around its centre and the second's weight."""
     centre = (np.arange(size) + 0.5) * (length / size) - 0.5
     first = np.floor(centre)
     weight = (centre - first).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What an audit sees of an image: a thumbnail cut to the head, and why it may be no slice."""
+"""What an audit compares: a thumbnail of each image, cropped to the head; and quality flags."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ SIDE = 96  # pixels of a thumbnail: enough detail to tell two slices a few milli
 
 
 def thumbnail(image: Image.Image) -> np.ndarray:
-    """Cut a picture to its head and shrink it: uint8 (SIDE, SIDE).
+    """Crop an image to the head and shrink it: uint8 (SIDE, SIDE).
 
-    The head is the largest connected area brighter than half of Otsu's threshold (IEEE Trans. Syst.
-    Man Cybern. 1979, 9:62), so that margins, letters and a moderate crop change little.
+    The head is the largest connected area brighter than half of Otsu's threshold (IEEE Trans. Syst. Man Cybern. 1979,
+    9:62), so that margins, letters and a moderate crop change little.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def thumbnail(image: Image.Image) -> np.ndarray:
 
 
 def _head(grey, box):
-    """The box, in pixels, of the largest bright area within a box; all of it where none is large."""
+    """Return the box, in pixels, of the largest bright area within a box; all of it where none is large."""
     side = 128
     small = np.asarray(grey.resize((side, side), Image.Resampling.BILINEAR, box=box))
     smooth = ndimage.uniform_filter(small, 5)
@@ -54,7 +54,7 @@ def _head(grey, box):
 
 
 def otsu(values: np.ndarray) -> int:
-    """Otsu's threshold of grey values (uint8); that of a picture of one value is the value."""
+    """Return Otsu's threshold of grey values (uint8); of a single value, that value."""
     counts = np.bincount(values.ravel(), minlength=256).astype(float)
     below, sums = np.cumsum(counts), np.cumsum(counts * np.arange(256))
     rest = below[-1] - below
@@ -63,10 +63,10 @@ def otsu(values: np.ndarray) -> int:
 
 
 def quality_flag(image: Image.Image) -> str:
-    """Why a picture may be no MRI slice, as far as simple statistics tell; "" if nothing speaks for it.
+    """Return why an image may be no MRI slice, judged by simple statistics, or "".
 
-    A slice is grey, mostly dark around the head and not of one value. The limits are choices: few
-    pictures should be doubted, and each is for a person to look at.
+    A slice is grey, mostly dark around the head and not of one value. The limits are choices, so that few images are
+    flagged, each for a person to look at.
 
     Parameters
     ----------
