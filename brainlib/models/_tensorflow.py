@@ -1,25 +1,18 @@
 """TensorFlow and Keras, imported without the messages that TensorFlow prints as it starts.
 
-The package imports both from here, inside functions. A user's own settings stay: nothing is hidden
-where TensorFlow was imported before, or where TF_CPP_MIN_LOG_LEVEL is 0.
+The package imports both from here, inside functions. A user's own settings stay: nothing changes where
+TensorFlow was imported before, or where these environment variables are set.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
-@contextmanager
-def silent() -> Iterator[None]:
-    """Discard what libraries write to file descriptor 2, which no log level governs."""
-    if os.environ.get(_LEVEL) == "0":
-        yield
-        return
+@contextlib.contextmanager
+def silent():
+    """Discard what libraries write to file descriptor 2 itself, as TensorFlow does before it reads a log level."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
@@ -30,18 +23,13 @@ def silent() -> Iterator[None]:
         os.close(nowhere)
 
 
-if "tensorflow" not in sys.modules:
-    os.environ.setdefault(_LEVEL, "2")
-    with silent():
-        import tensorflow  # noqa: F401
-
-import keras  # noqa: E402, F401
-import tensorflow as tf  # noqa: E402
+# Otherwise the first process that uses an accelerator takes all of its memory, and no other can train.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+with silent() if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3" else contextlib.nullcontext():
+    import keras  # noqa: F401
+    import tensorflow as tf
 
 
 def start_worker() -> None:
-    """Let TensorFlow find accelerators, in a process that trains; one that did so may not be forked."""
-    # Its warning that graphs are traced often is true, and expected where many models are trained.
+    """Hide the warning that graphs are traced often, which is expected of a process that trains."""
     tf.get_logger().setLevel("ERROR")
-    with silent():
-        tf.config.list_physical_devices()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -484,6 +485,89 @@ def test_after_kill_9_the_run_goes_on_where_it_was(shared, store, trained):
     undisturbed = run_trials(asked, dataset, folder, on_progress=progress.ignore)
     for one, two in zip(resumed, undisturbed, strict=True):
         same(one, two)
+
+
+# What training does to the process that asks for it.
+
+
+def test_training_leaves_the_callers_keras_and_random_generators_alone(shared, store):
+    import keras
+    import tensorflow as tf
+
+    _, dataset, _ = shared
+    keras.utils.set_random_seed(7)
+    expected = [tf.random.uniform([3]).numpy(), tf.random.uniform([3]).numpy()]
+    keras.utils.set_random_seed(7)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="own"), keras.layers.Dropout(0.5)])
+    predicted = model.predict(np.ones((2, 4)), verbose=0)
+    _, name = keras.layers.Flatten(), keras.layers.Flatten().name
+    before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    drawn = [tf.random.uniform([3]).numpy()]
+
+    (result,) = run_trials([small_trial(dataset, keep_model=True)], dataset, store, on_progress=progress.ignore)
+    heat_maps(result, dataset, dataset.table["path"].iloc[:1].tolist(), store)
+
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002
+    np.testing.assert_array_equal([*drawn, tf.random.uniform([3]).numpy()], expected)
+    np.testing.assert_array_equal(model.predict(np.ones((2, 4)), verbose=0), predicted)
+    # A session that was cleared would count from the start.
+    assert keras.layers.Flatten().name == f"flatten_{int(name.removeprefix('flatten_')) + 1}"
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import numpy as np
+from small_trials import phantoms, small_trial
+from brainlib import progress
+from brainlib.models import grad_cam
+from brainlib.trials import load_model, run_trials
+folder = Path(sys.argv[1])
+dataset = phantoms(folder)
+(result,) = run_trials([small_trial(dataset, keep_model=True)], dataset, folder, on_progress=progress.ignore)
+grad_cam(load_model(folder, result.trial.key), np.zeros((2, 16, 16, 1), np.uint8))
+print("ran once")
+"""
+
+
+def test_a_script_without_a_guard_trains_and_prints_nothing_of_tensorflows_start(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    ran = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "store")],
+        capture_output=True,
+        text=True,
+        env={**environment, "PYTHONPATH": os.pathsep.join(paths)},
+    )
+    assert (ran.stdout, ran.stderr) == ("ran once\n", "")
+
+
+def test_a_changed_byte_of_stored_images_or_activations_is_noticed(shared, store):
+    _, dataset, _ = shared
+    model = ModelSpec("transfer", backbone="mobilenet_025", pooling="average")
+    phases = (Phase("training", "head", 2, 1e-2),)
+    given = small_trial(dataset, size=32, model=model, weights=Weights("random"), phases=phases)
+    (one,) = run_trials([given], dataset, store, on_progress=progress.ignore)
+    arrays = [*store.glob("features/*.npy"), *store.glob("images/*.npy")]
+    assert len(arrays) == 2
+    for path in arrays:
+        content = path.read_bytes()
+        path.write_bytes(content[:200] + bytes([content[200] ^ 64]) + content[201:])
+        (two,) = run_trials([given], dataset, store, fresh=True, on_progress=progress.ignore)
+        same(one, two)
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(("system", "maximum"), [("linux", 3 * 2**10), ("darwin", 3 * 2**20)])
+def test_the_peak_of_memory_is_counted_in_the_unit_of_the_system(system, maximum):
+    assert jobs.mebibytes(maximum, system) == 3
+
+
+def test_the_peak_of_memory_is_unknown_where_python_has_no_module_for_it(monkeypatch):
+    assert jobs.peak_memory_mib() > 10
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert np.isnan(jobs.peak_memory_mib())
 
 
 # Heat maps of a stored model.
