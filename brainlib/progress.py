@@ -23,9 +23,9 @@ def ignore(fraction: float, line: str) -> None:
     """Show nothing: the default of numeric functions."""
 
 
-def part(on_progress: OnProgress, start: float, end: float) -> OnProgress:
-    """Report the progress of one step as the part from `start` to `end` of the whole work."""
-    return lambda fraction, line: on_progress(start + (end - start) * fraction, line)
+def part(on_progress: OnProgress, start: float, end: float, label: str = "") -> OnProgress:
+    """Report the progress of one step, with a label, as the part from `start` to `end` of the whole work."""
+    return lambda fraction, line: on_progress(start + (end - start) * fraction, f"{label}{line}")
 
 
 def log(line: str) -> None:

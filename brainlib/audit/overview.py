@@ -93,11 +93,11 @@ def audit_sets(
     roots = {name: _root(name, source, store, phantoms) for name in sets or _present(source)}
     steps, scans, audits, recall, pairs = len(roots) + 1, {}, {}, [], None
     for number, (name, root) in enumerate(roots.items()):
-        ours = progress.part(on_progress, number / steps, (number + 1) / steps)
+        ours = progress.part(on_progress, number / steps, (number + 1) / steps, f"{name}: ")
         scans[name] = scan_folder(root, name, store, progress.part(ours, 0, 0.2))
         audits[name] = findings.audit_scan(scans[name], store=store, on_progress=progress.part(ours, 0.2, 0.8))
         if plant:
-            ours(0.8, f"recovering duplicates planted in {name}")
+            ours(0.8, "recovering planted duplicates")
             recall += planted.plant(scans[name], root, seed)
     if plant:
         known, pairs = planted.control_on_phantoms(seed)

@@ -115,13 +115,14 @@ def overlaps(overview: Overview) -> Table:
         for other, count in others.items()
     ]
     rows = [row | {"share": row["with a duplicate"] / row["images"]} for row in rows if row["images"]]
-    caption = "Images of a set that have a duplicate, exact or near, in another set."
+    caption = (
+        "Images of a set that have a duplicate, exact or near, in another set. A model that is trained on one set "
+        "and tested on the other has seen these images."
+    )
+    if not rows:
+        caption = "No overlap: fewer than two sets were audited."
     if record.phantoms:
-        caption += " The phantoms of all sets come from one generator, so that these numbers say nothing of the sets."
-    elif not rows:
-        caption = "Fewer than two sets were audited, so that none can overlap."
-    else:
-        caption += " A model that is trained on one set and tested on the other has seen these images."
+        rows, caption = [], "The phantoms of all sets come from one generator, so that their overlap says nothing."
     return _table(rows, caption, overview, {"share": PERCENT1})
 
 
