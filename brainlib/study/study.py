@@ -213,7 +213,7 @@ class Study:
 
     def at_seed(self, seed: int) -> Study:
         """Return the same study with another seed, and with that one alone."""
-        return self._with(options=self.options.model_copy(update={"seed": seed, "seeds": 1}))
+        return self._with(options=Options.of(self.options.model_dump() | {"seed": seed, "seeds": 1}))
 
     def duplicates_apart(self) -> Study:
         """Return the same study with duplicates, and where known images of one patient, in one part.

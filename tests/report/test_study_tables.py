@@ -50,11 +50,13 @@ def test_duplicates_of_a_subset_are_counted_among_the_images_that_are_used(tmp_p
     assert rows.loc["yes", ["images", "used", "duplicates among those used"]].tolist() == [1500, 30, 0]
 
 
-def test_the_summary_names_no_folder_of_this_machine(full):
+def test_the_summary_names_where_the_images_come_from_but_no_folder(full, tmp_path):
     shown = dict(tables.summary(full).frame.itertuples(index=False, name=None))
     assert shown["data set"].endswith("from a folder of this machine")
     assert shown["images"] == "3000 of 3000, at 240 x 240 pixels"
     assert "elsewhere" not in " ".join(shown.values())
+    given = repr(tables.summary(study_of("jardim", tmp_path, data="phantoms")))
+    assert "from what the study was given" in given and "phantoms" not in given
 
 
 def test_the_summary_names_what_was_changed(full):

@@ -16,6 +16,8 @@ def summary(study: Study) -> Table:
     data, options = study.dataset, study.options
     used = min(study.profile.images or len(data.table), len(data.table))
     source = options.source if options.source in (KAGGLE, PHANTOMS) else "a folder of this machine"
+    if source == PHANTOMS and not data.phantom:
+        source = "what the study was given"
     last = options.seed + options.seeds - 1
     rows = {
         "profile": options.profile,
