@@ -6,6 +6,7 @@ stored trials, model cards and the program all show the same ones.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ DUPLICATES_APART = "duplicates kept apart"
 
 def of_study(study: Study) -> tuple[str, ...]:
     """Find what of the protocol, the images and the split is not the paper's, whatever the arm."""
-    return (*study.changed, *_of_images(study), *_of_split(study))
+    apart = study.split_by == "group" != study.paper.protocol.split_by.value
+    return (*study.changed, *_of_images(study), *([DUPLICATES_APART] if apart else []))
 
 
 def of_arm(study: Study, arm: str) -> tuple[str, ...]:
@@ -49,19 +51,12 @@ def _of_images(study) -> Iterator[str]:
 
 
 def _is_the_papers(study):
-    """Whether a data set has the name and, where it does not itself say how it differs, the counts of the paper's."""
+    """Tell whether a data set has the name and, where it does not say how it differs, the counts of the paper's."""
     data, name = study.dataset, study.paper.data.set.value
-    if data.name != name:
-        return False
-    published = {}
+    published = Counter()
     for folder in info_of(name).folders:
-        published[folder.label] = published.get(folder.label, 0) + folder.count
-    return bool(data.differences) or data.table["label"].value_counts().to_dict() == published
-
-
-def _of_split(study):
-    if study.split_by == "group" != study.paper.protocol.split_by.value:
-        yield DUPLICATES_APART
+        published[folder.label] += folder.count
+    return data.name == name and (bool(data.differences) or Counter(data.table["label"]) == published)
 
 
 def _of_arm(study, arm):
