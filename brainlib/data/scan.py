@@ -25,26 +25,13 @@ from brainlib.data.thumbnails import SIDE
 from brainlib.errors import DataError
 from brainlib.io import threads, writing
 
-_PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 #: Of everything that an entry of the store depends on: raise the first number when its fields change.
 VERSION = f"1-{thumbnails.VERSION}-{images.VERSION}"
-
+_PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+_COLUMNS = ["bytes", "width", "height", "mode", "format", "byte_hash", "pixel_hash", "quality_flag"]
 # An image as the store keeps it. The sum, of all other fields, comes last.
-_ENTRY = np.dtype(
-    [
-        ("bytes", "i8"),
-        ("width", "i8"),
-        ("height", "i8"),
-        ("mode", "S8"),
-        ("format", "S8"),
-        ("byte_hash", "S64"),
-        ("pixel_hash", "S64"),
-        ("quality_flag", "S64"),
-        ("thumbnail", "u1", (SIDE, SIDE)),
-        ("sum", "S64"),
-    ]
-)
-_COLUMNS = [name for name in _ENTRY.names if name not in ("thumbnail", "sum")]
+_TYPES = ["i8", "i8", "i8", "S8", "S8", "S64", "S64", "S64", ("u1", (SIDE, SIDE)), "S64"]
+_ENTRY = np.dtype(list(zip([*_COLUMNS, "thumbnail", "sum"], _TYPES, strict=True)))
 
 
 class File(NamedTuple):
@@ -57,7 +44,7 @@ class File(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """Images of a folder, each decoded once.
+    """What the images of a folder are.
 
     Attributes
     ----------
@@ -66,7 +53,7 @@ class Scan:
     table : DataFrame
         One row a readable image, sorted by path: ``path`` (posix, from the root), ``label``, ``part`` ("train",
         "test" or ""), ``bytes``, ``width``, ``height``, ``mode`` and ``format`` as stored, ``byte_hash``,
-        ``pixel_hash`` (see `images.pixel_hash`) and ``quality_flag`` (why it may be no slice, or "").
+        ``pixel_hash`` (see `images.pixel_hash`) and ``quality_flag`` (see `thumbnails.quality_flag`).
     unreadable : tuple of (str, str)
         Path and reason, in one line, of what cannot be listed, read or decoded.
     thumbnails : uint8 array (n, SIDE, SIDE)
@@ -82,11 +69,7 @@ class Scan:
 def files_of(name: str, root: Path) -> tuple[list[File], list[tuple[str, str]]]:
     """List the images of a registered set: those in its published folders, and none in folders below.
 
-    Returns
-    -------
-    list of File
-    list of (str, str)
-        Paths of files and folders that cannot be listed, with the reason.
+    Files and folders that cannot be listed come second, each with the reason.
     """
     files, failed = [], []
     for folder in info_of(name).folders:
@@ -97,14 +80,10 @@ def files_of(name: str, root: Path) -> tuple[list[File], list[tuple[str, str]]]:
 
 
 def files_in(root: Path) -> tuple[list[File], list[tuple[str, str]]]:
-    """List the images below any folder: the folder around an image is its class.
+    """List the images below any folder, as `files_of` does: the folder around an image is its class.
 
-    A folder called train, training, test or testing, in any case, makes what is below it that part.
-    Links to folders are not followed, so that no loop is walked.
-
-    Returns
-    -------
-    As `files_of`.
+    A folder called train, training, test or testing, in any case, makes what is below it that part. Links to folders
+    are not followed, so that no loop is walked.
     """
     paths, failed = _walk(Path(root), deep=True)
     files = []
@@ -226,20 +205,10 @@ def scan_files(
 
 
 def _entry(data: bytes, byte_hash: str, path: Path) -> np.void:
-    """What the store keeps of the bytes of an image."""
-    image, (width, height, mode, format_) = images.decode_bytes(data, path)
-    entry = np.zeros(1, _ENTRY)[0]
-    for name, value in {
-        "bytes": len(data),
-        "width": width,
-        "height": height,
-        "mode": mode,
-        "format": format_,
-        "byte_hash": byte_hash,
-        "pixel_hash": images.pixel_hash(image),
-        "quality_flag": thumbnails.quality_flag(image),
-        "thumbnail": thumbnails.thumbnail(image),
-    }.items():
+    image, stored = images.decode_bytes(data, path)
+    entry, flag = np.zeros(1, _ENTRY)[0], thumbnails.quality_flag(image)
+    values = [len(data), *stored, byte_hash, images.pixel_hash(image), flag, thumbnails.thumbnail(image)]
+    for name, value in zip(_ENTRY.names, values, strict=False):
         entry[name] = value
     entry["sum"] = _sum(entry)
     return entry
