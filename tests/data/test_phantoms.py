@@ -25,8 +25,8 @@ def slices():
 
 
 @pytest.fixture(scope="module")
-def copied():
-    """60 originals, 6 exact copies, 12 altered copies (each alteration twice)."""
+def with_duplicates():
+    """60 originals, 6 exact duplicates, 12 altered ones (each alteration twice)."""
     return make_phantoms(78, exact_duplicates=6, altered_duplicates=12, seed=5, size=120)
 
 
@@ -80,7 +80,7 @@ def test_the_number_of_threads_does_not_change_a_byte():
     assert len(digests) == 1
 
 
-def test_a_patients_slices_do_not_depend_on_how_many_slices_or_copies_are_drawn():
+def test_a_patients_slices_do_not_depend_on_how_many_slices_or_duplicates_are_drawn():
     few = make_phantoms(10, size=64)
     many = make_phantoms(45, size=64, exact_duplicates=3, altered_duplicates=4)
     np.testing.assert_array_equal(few.images, many.images[:10])
@@ -235,33 +235,33 @@ def test_in_a_two_class_set_healthy_slices_lie_where_the_tumours_do(kind):
     assert at_sella[kind].all() == at_sella["none"].all() == (kind == "pituitary")
 
 
-def test_exact_duplicates_are_bit_identical_to_the_originals_that_the_table_names(copied):
-    exact = copied.table[copied.table.alteration == "exact"]
+def test_exact_duplicates_are_bit_identical_to_the_originals_that_the_table_names(with_duplicates):
+    exact = with_duplicates.table[with_duplicates.table.alteration == "exact"]
     assert len(exact) == 6 and exact.duplicate_of.is_unique and exact.duplicate_of.between(0, 59).all()
     for row, source in exact.duplicate_of.items():
-        np.testing.assert_array_equal(copied.images[row], copied.images[source])
-        np.testing.assert_array_equal(copied.masks[row], copied.masks[source])
-    originals = {image.tobytes() for image in copied.images[:60]}
-    assert len(originals) == 60  # nothing else is a copy
+        np.testing.assert_array_equal(with_duplicates.images[row], with_duplicates.images[source])
+        np.testing.assert_array_equal(with_duplicates.masks[row], with_duplicates.masks[source])
+    originals = {image.tobytes() for image in with_duplicates.images[:60]}
+    assert len(originals) == 60  # nothing else is a duplicate
 
 
-def test_altered_duplicates_differ_from_their_originals_but_show_the_same_picture(copied):
-    altered = copied.table[66:]
+def test_altered_duplicates_differ_from_their_originals_but_show_the_same_slice(with_duplicates):
+    altered = with_duplicates.table[66:]
     assert sorted(altered.alteration) == sorted(ALTERATIONS * 2)
     for row, (source, how) in altered[["duplicate_of", "alteration"]].iterrows():
-        image, original = copied.images[row].astype(float), copied.images[source].astype(float)
+        image, original = with_duplicates.images[row].astype(float), with_duplicates.images[source].astype(float)
         assert (image != original).any()
         if how == "mirrored":
             np.testing.assert_array_equal(image[:, ::-1], original)
-            np.testing.assert_array_equal(copied.masks[row][:, ::-1], copied.masks[source])
+            np.testing.assert_array_equal(with_duplicates.masks[row][:, ::-1], with_duplicates.masks[source])
             continue
         least = {"rotated": 0.75, "cropped": 0.5, "resized": 0.95}.get(how, 0.97)
         assert np.corrcoef(image.ravel(), original.ravel())[0, 1] > least
         if how in ("jpeg", "resized", "contrast"):  # which move no pixel
-            np.testing.assert_array_equal(copied.masks[row], copied.masks[source])
+            np.testing.assert_array_equal(with_duplicates.masks[row], with_duplicates.masks[source])
 
 
-def test_the_mask_of_an_altered_copy_moves_with_its_picture():
+def test_the_mask_of_an_altered_duplicate_moves_with_its_image():
     phantoms = make_phantoms(
         60, exact_duplicates=0, altered_duplicates=30, seed=2, kinds=("meningioma",), slices_per_patient=1
     )
@@ -271,22 +271,22 @@ def test_the_mask_of_an_altered_copy_moves_with_its_picture():
         assert np.median(inner) > 1.25 * np.median(image[ring_around(mask, 2, 8)])
 
 
-def test_a_copy_keeps_kind_plane_patient_and_position_of_its_original(copied):
-    originals, copies = copied.table[:60], copied.table[60:]
+def test_a_duplicate_keeps_kind_plane_patient_and_position_of_its_original(with_duplicates):
+    originals, duplicates = with_duplicates.table[:60], with_duplicates.table[60:]
     assert (originals.duplicate_of == -1).all() and (originals.alteration == "").all()
     columns = ["kind", "plane", "patient", "position"]
-    source = originals.loc[copies.duplicate_of, columns]
-    np.testing.assert_array_equal(copies[columns].to_numpy(), source.to_numpy())
+    source = originals.loc[duplicates.duplicate_of, columns]
+    np.testing.assert_array_equal(duplicates[columns].to_numpy(), source.to_numpy())
 
 
-def test_copies_count_towards_n_and_may_outnumber_the_originals():
+def test_duplicates_count_towards_n_and_may_outnumber_the_originals():
     phantoms = make_phantoms(5, size=48, exact_duplicates=3, altered_duplicates=1)
     assert len(phantoms.images) == len(phantoms.masks) == len(phantoms.table) == 5
     assert phantoms.table.duplicate_of.tolist() == [-1, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"n": 0}, "n must be a whole number of at least 1, got 0"),
         ({"n": 2.5}, "n must be a whole number"),
@@ -294,13 +294,13 @@ def test_copies_count_towards_n_and_may_outnumber_the_originals():
         ({"n": 4, "size": 10}, "size must be a whole number of at least 48, got 10"),
         ({"n": 4, "slices_per_patient": 0}, "slices_per_patient"),
         ({"n": 4, "altered_duplicates": -1}, "altered_duplicates"),
-        ({"n": 4, "exact_duplicates": 2, "altered_duplicates": 2}, "n = 4 with 4 copies"),
+        ({"n": 4, "exact_duplicates": 2, "altered_duplicates": 2}, "n = 4 with 4 duplicates"),
         ({"n": 4, "kinds": ("glioma", "stroke")}, "got glioma, stroke"),
         ({"n": 4, "kinds": ("glioma", "glioma")}, "different names"),
         ({"n": 4, "kinds": ()}, "got none at all"),
     ],
 )
-def test_arguments_out_of_range_are_refused_in_one_line(arguments, said):
+def test_arguments_out_of_range_are_refused_in_one_line(arguments, message):
     with pytest.raises(UsageError) as error:
         make_phantoms(**arguments)
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)

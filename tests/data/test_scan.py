@@ -217,9 +217,9 @@ def test_what_was_decoded_before_an_interrupt_is_kept(root, store, decoded):
 
 
 def test_progress_ends_at_one(root):
-    told = []
-    scan.scan_folder(root, "navoneel", on_progress=lambda *each: told.append(each))
-    assert told[-1] == (1.0, "6 of 6 images") and len(told) == 6
+    lines = []
+    scan.scan_folder(root, "navoneel", on_progress=lambda *each: lines.append(each))
+    assert lines[-1] == (1.0, "6 of 6 images") and len(lines) == 6
 
 
 def test_an_empty_folder_gives_an_empty_scan(tmp_path):

@@ -120,7 +120,7 @@ def test_by_image_does_separate_duplicates():
     assert any(len(set(parts[PAIRS == pair])) == 2 for pair in PAIRS)
 
 
-def test_by_image_never_looks_at_the_groups():
+def test_by_image_ignores_the_groups():
     one = assign(LABELS, PAIRS, Split(holdout=0.2, seed=3))
     two = assign(LABELS, np.zeros(100, int), Split(holdout=0.2, seed=3))
     np.testing.assert_array_equal(one, two)
@@ -232,7 +232,7 @@ def test_all_images_are_used_when_none_or_more_than_there_are_is_asked(images):
         ({"by": "patient"}, "received 'patient'"),
     ],
 )
-def test_a_split_that_makes_no_sense_is_said_in_one_line(options, words):
+def test_a_split_that_makes_no_sense_is_refused_in_one_line(options, words):
     with pytest.raises(UsageError) as error:
         Split(**options)
     assert words in str(error.value)
@@ -250,7 +250,7 @@ def test_a_split_that_makes_no_sense_is_said_in_one_line(options, words):
         (["a", "b"] * 3, Split(holdout=0.2, folds=10, fold=1, by="group", stratified=True)),
     ],
 )
-def test_too_few_images_are_said_in_one_line(labels, split):
+def test_too_few_images_are_refused_in_one_line(labels, split):
     with pytest.raises(UsageError, match="cannot split") as error:
         assign(labels, np.arange(len(labels)), split)
     assert "\n" not in str(error.value)

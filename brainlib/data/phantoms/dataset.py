@@ -1,7 +1,4 @@
-"""Phantoms in the place of a data set: in its own folders, under its own class names.
-
-They are files like any other set's, so everything behind them is the same code for both.
-"""
+"""Phantoms that replace a data set: files in its own folders, under its own class names."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ VERSION = "2"
 
 
 def phantom_root(info: DataSetInfo, number: int | None, store: Path) -> Path:
-    """Return the folder of phantoms that stand in for a set, written now if need be."""
+    """Return the folder of phantoms that replace a set, written now unless it is whole (see `datasets.load`)."""
     divided = len(info.folders) > len(info.classes)
     least = len(info.classes) * (2 if divided else 1)
     if number is None or number < least:
@@ -38,15 +35,15 @@ def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
     quotas = _quotas(info, number)
     per_class = -(-number // len(info.classes))
     slices = 3 if per_class >= 6 else 1
-    # Every kind is drawn in one call, because its levels are balanced over the kinds of a call;
-    # each has enough originals for a whole class, and for what a folder leaves of its last patient.
+    # Kinds are drawn in one call, which balances their levels. Each has enough originals for a whole class, and for
+    # the slices that a folder leaves of its last patient.
     originals = len(KINDS) * (per_class + 2 * slices)
-    copies = originals // 20
+    duplicates = originals // 20
     drawn = make_phantoms(
-        originals + 2 * copies,
+        originals + 2 * duplicates,
         slices_per_patient=slices,
-        exact_duplicates=copies,
-        altered_duplicates=copies,
+        exact_duplicates=duplicates,
+        altered_duplicates=duplicates,
     )
     patients = {
         kind: [list(rows.index) for _, rows in table.groupby("patient", sort=False)]
@@ -76,7 +73,7 @@ def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
 
 
 def _quotas(info: DataSetInfo, number: int) -> list[tuple[Folder, int]]:
-    """Share phantoms over the folders: classes equal, train and test as published."""
+    """Distribute phantoms over the folders: classes equal, train and test as published."""
     quotas = []
     for place, label in enumerate(info.classes):
         share = number // len(info.classes) + (place < number % len(info.classes))
@@ -90,7 +87,7 @@ def _quotas(info: DataSetInfo, number: int) -> list[tuple[Folder, int]]:
 
 
 def _kinds(label: str) -> tuple[str, ...]:
-    """Kinds of phantom that a class takes: by its name, or every tumour for a "yes"."""
+    """Return the kinds of phantom of a class: that of its name, or every tumour for "yes"."""
     tumours = tuple(kind for kind in KINDS if kind != "none")
     if label == "yes":
         return tumours

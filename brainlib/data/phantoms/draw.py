@@ -1,18 +1,18 @@
 """Synthetic T1-like brain MRI slices with the truth attached.
 
-A phantom patient is one 3-D head (`brainlib.data.phantoms.anatomy`) with at most one lesion, cut by a plane, so
-the slices of a patient share skull, ventricles, folds, lesion and bias field. What a slice
-shows (kind, lesion mask, plane, patient, whether it is a copy and how it was altered) is known
-exactly, which lets an audit, a split or a heat map be checked against it.
+A phantom patient is one 3-D head (module `anatomy`) with at most one lesion. A plane cuts it, so that the slices of a
+patient share skull, ventricles, folds, lesion and bias field. What a slice shows (kind, lesion mask, plane, patient,
+of which slice it is a duplicate and how it was altered) is known exactly, so that an audit, a split or a heat map can
+be tested against it.
 
-The plane is no shortcut for the kind: planes rotate in the same order for every kind, and glioma,
-meningioma and healthy slices are cut at levels of the same two ranges (through the sella, or
-anywhere that shows much brain). A pituitary lesion can be seen only through the sella; the other
-kinds go there often enough that healthy slices have the levels of all tumours pooled.
+The plane does not reveal the kind: planes rotate in the same order for every kind, and glioma, meningioma and healthy
+slices are cut at levels of the same two ranges (through the sella, or anywhere that shows much brain). A pituitary
+lesion is visible only through the sella; the other kinds are cut there so often that healthy slices have the levels of
+all tumours pooled.
 
-Lesions look as radiology textbooks describe them after contrast: a glioma is irregular, with an
-enhancing rim, a dark core and oedema that spreads in fingers; a meningioma is round, bright and
-uniform, broad-based on the dura; a pituitary tumour widens the sella and grows upwards from it.
+Lesions look as radiology textbooks describe them after contrast: a glioma is irregular, with an enhancing rim, a dark
+core and oedema that spreads in fingers; a meningioma is round, bright and uniform, broad-based on the dura; a pituitary
+tumour widens the sella and grows upwards from it.
 """
 
 from __future__ import annotations
@@ -82,26 +82,26 @@ def make_phantoms(
     exact_duplicates: int = 0,
     altered_duplicates: int = 0,
 ) -> Phantoms:
-    """Draw `n` slices: the originals first, then the exact copies, then the altered copies.
+    """Draw `n` slices: the originals first, then exact duplicates, then altered ones.
 
     Parameters
     ----------
     n : int
-        Number of slices in all, copies included: there are
+        Number of slices in all, duplicates included: there are
         ``n - exact_duplicates - altered_duplicates`` originals.
     size : int
         Height and width in pixels, 48 or more; the field of view stays about 240 mm.
     seed : int
-        Zero or more. Each patient and each copy has its own child seed, so a patient's slices do
-        not depend on `n`.
+        Zero or more. Each patient and each duplicate has its own child seed, so a patient's slices do not depend
+        on `n`.
     kinds : tuple of str
-        Kinds to draw, each of ``KINDS`` and none twice. A patient has one kind. The originals
-        take the kinds in turn, so in any leading part of them the counts differ by at most one.
+        Kinds to draw, each of ``KINDS`` and none twice. A patient has one kind. The originals take the kinds in
+        turn, so that the counts of their first slices, however many, differ by at most one.
     slices_per_patient : int
         Slices of one plane and one anatomy, a few mm apart; the last patients may have fewer.
     exact_duplicates, altered_duplicates : int
-        Copies of originals chosen at random, of different originals while there are enough. They
-        keep kind, plane and patient; alterations rotate through ``ALTERATIONS``.
+        Duplicates of originals chosen at random, of different originals while there are enough. They keep kind,
+        plane and patient; alterations rotate through ``ALTERATIONS``.
 
     Raises
     ------
@@ -124,12 +124,12 @@ def make_phantoms(
             images[row], masks[row], position = patient.slice(number, size)
             rows.append((patient.kind, patient.plane, patient.name, position, -1, ""))
     order = np.random.default_rng([seed, 1]).permutation(originals)
-    for copy in range(exact_duplicates + altered_duplicates):
-        row, source = originals + copy, int(order[copy % originals])
+    for duplicate in range(exact_duplicates + altered_duplicates):
+        row, source = originals + duplicate, int(order[duplicate % originals])
         name = "exact"
         images[row], masks[row] = images[source], masks[source]
-        if copy >= exact_duplicates:
-            altered = copy - exact_duplicates
+        if duplicate >= exact_duplicates:
+            altered = duplicate - exact_duplicates
             name = ALTERATIONS[altered % len(ALTERATIONS)]
             rng = np.random.default_rng([seed, 2, altered])
             images[row], masks[row] = alter(name, images[source], masks[source], rng)
@@ -157,13 +157,13 @@ def _check(n, size, seed, kinds, slices_per_patient, exact_duplicates, altered_d
         )
     if exact_duplicates + altered_duplicates >= n:
         raise UsageError(
-            f"phantoms: n counts the copies too and needs at least one original, got "
-            f"n = {n} with {exact_duplicates + altered_duplicates} copies; raise n"
+            f"phantoms: n counts duplicates too and needs at least one original, got "
+            f"n = {n} with {exact_duplicates + altered_duplicates} duplicates; raise n"
         )
 
 
 def alter(name: str, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Make a near copy, as copies in public sets are: of `ALTERATIONS`, by a random amount.
+    """Make a near-duplicate as public sets hold them: one of `ALTERATIONS`, by a random amount.
 
     Parameters
     ----------
@@ -178,29 +178,29 @@ def alter(name: str, image: np.ndarray, mask: np.ndarray, rng: np.random.Generat
     uint8 array, bool array of the same shape
     """
     size = image.shape[0]
-    picture, truth = Image.fromarray(image), Image.fromarray(mask.astype(np.uint8))
+    altered, truth = Image.fromarray(image), Image.fromarray(mask.astype(np.uint8))
     bilinear, nearest = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
     if name == "jpeg":
         buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=int(rng.integers(35, 75)))
-        picture = Image.open(buffer)
+        altered.save(buffer, "JPEG", quality=int(rng.integers(35, 75)))
+        altered = Image.open(buffer)
     elif name == "resized":
         small = round(size * rng.uniform(0.5, 0.75))
-        picture = picture.resize((small, small), bilinear).resize((size, size), bilinear)
+        altered = altered.resize((small, small), bilinear).resize((size, size), bilinear)
     elif name == "contrast":
         gamma = rng.uniform(1.15, 1.4) ** rng.choice([-1, 1])
-        picture = picture.point([round(255 * (v / 255) ** gamma) for v in range(256)])
+        altered = altered.point([round(255 * (v / 255) ** gamma) for v in range(256)])
     elif name == "mirrored":
-        picture, truth = image[:, ::-1], mask[:, ::-1]
+        altered, truth = image[:, ::-1], mask[:, ::-1]
     elif name == "rotated":
         angle = rng.uniform(2, 6) * rng.choice([-1, 1])
-        picture, truth = picture.rotate(angle, bilinear), truth.rotate(angle, nearest)
+        altered, truth = altered.rotate(angle, bilinear), truth.rotate(angle, nearest)
     else:
         left, top, right, bottom = rng.uniform(0.02, 0.06, 4) * size
         box = (left, top, size - right, size - bottom)
-        picture = picture.resize((size, size), bilinear, box=box)
+        altered = altered.resize((size, size), bilinear, box=box)
         truth = truth.resize((size, size), nearest, box=box)
-    return np.asarray(picture), np.asarray(truth).astype(bool)
+    return np.asarray(altered), np.asarray(truth).astype(bool)
 
 
 class _Patient:
