@@ -89,16 +89,5 @@ def neighbours(viewer: Viewer, image: InputImage) -> tuple[str, str]:
 
 
 def heat_map(viewer: Viewer, image: InputImage, pixels: np.ndarray, overlay: np.ndarray, target: int, empty: bool):
-    """Show an image as the model receives it, and its heat map over it.
-
-    Parameters
-    ----------
-    viewer, image
-    pixels : uint8 array of shape (size, size, channels)
-    overlay : uint8 array of shape (size, size, 3)
-    target : int
-        The class that is explained.
-    empty : bool
-        Whether no pixel of the map is above 0.
-    """
+    """Show an image as the model receives it (uint8 (size, size, channels)), and a class's heat map over it."""
     return _parts.heat_map(image, viewer.trial["size"], viewer.classes[target], pixels, overlay, empty)

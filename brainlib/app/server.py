@@ -1,8 +1,8 @@
-"""The program as a page of this machine: `notebooks/app.ipynb`, served by Voilà on the loopback address.
+"""Serve `notebooks/app.ipynb` with Voilà, on the loopback address and to whoever has the token.
 
-Voilà's own defaults open the page to every user of the machine, let it load style sheets from another
-host, and start whatever kernel is registered; here it asks for a token, as Jupyter does, the browser may
-ask no other host, and the kernel is this interpreter.
+Voilà's defaults open the page to every user of the machine, load style sheets from another host, and start
+whatever kernel is registered. Here the page needs a token, as in Jupyter, the browser may contact no other
+host, and the kernel is this interpreter.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ _POLICY = (
 
 
 class OwnKernel(KernelSpecManager):
-    """Knows this interpreter's kernel alone: another of its name may be of another environment."""
+    """Offers this interpreter's kernel only: another one of its name may belong to another environment."""
 
     kernel_dirs = traitlets.List([])
 
 
 class Server(Voila):
-    """Voilà, with a line that says where the page is."""
+    """Voilà that prints the address of the page, with its token."""
 
     opens = traitlets.Bool(True, help="Whether a browser is opened.")
 
     def launch_browser(self):
-        """Say the address and open it; Voilà's own would leave out the token."""
+        """Print the address and open it; Voilà's own method leaves out the token."""
         print(
             f"{self.display_url}\nOpen this address in a browser on this machine; Ctrl-C ends the program.",
             file=sys.stderr,
             flush=True,
         )
         if self.opens:
-            # Through a file that the user alone can read: every user sees the arguments of a browser.
+            # Through a file that only this user can read: every user sees the arguments of a browser.
             page = Path(self.connection_dir) / "open.html"
             page.write_text(f'<meta http-equiv="refresh" content="0; url={self.display_url}">', "utf-8")
             page.chmod(0o600)
@@ -66,7 +66,7 @@ def serve(out: Path, data: str = "", *, port: int = 8866, browser: bool = True) 
     data : str
         Folder of the data sets, or "".
     port : int
-        The first that is tried; one that is taken gives way to another.
+        The first that is tried.
     browser : bool
         Whether a browser is opened.
 
@@ -96,7 +96,7 @@ def serve(out: Path, data: str = "", *, port: int = 8866, browser: bool = True) 
     server.config.VoilaConfiguration.kernel_spec_manager_class = OwnKernel
     # Other users of the machine can reach the kernel's ports; older versions have no choice.
     server.config.KernelManager.transport_encryption = "auto" if zmq.has("curve") else "disabled"
-    # Of a page that was closed without a word, such as a browser that crashed, nothing stays.
+    # Kernels of pages that were closed without notice, such as by a crash, end after an hour.
     server.config.MappingKernelManager.cull_idle_timeout = 3600
     server.initialize([])
     try:

@@ -34,7 +34,7 @@ def test_marks_lie_at_the_accuracies_and_the_alternative_text_states_them():
     axes = plot.figure.axes[0]
     assert marks(plot, "D") == [0.95, 1.0] and marks(plot, "o") == [0.9, 0.7, 0.9]
     intervals = [tuple(each.get_xdata()) for each in axes.get_lines() if each.get_marker() == "None"]
-    assert intervals[:2] == [(0.8, 0.95), (0.6, 0.8)]
+    assert [pair for pair in intervals if pair[0] == pair[0]] == [(0.8, 0.95), (0.6, 0.8), (0.8, 0.95)]
     # All of it lies on the axis, from the interval's lower limit, 60 %, to 100 %.
     assert axes.get_xlim() == (0.6, 1)
     first, second = plot.alt.replace("\N{NO-BREAK SPACE}", " ").split("; ")

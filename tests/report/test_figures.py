@@ -243,6 +243,20 @@ def test_the_axis_of_bars_always_begins_at_zero():
     assert 1 <= top < 1.1
 
 
+def test_models_are_ranked_by_their_score_with_intervals_and_those_not_run_below():
+    scores = {"A": Estimate(0.7, 0.6, 0.8, 60, "Wilson"), "B": Estimate(0.9, math.nan, math.nan, 60, "all agree")}
+    plot = figures.ranking(scores, "accuracy", "Backbones", ["C"])
+    axes = plot.figure.axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["B", "A", "C"]
+    assert [(float(d.get_xdata()[0]), d.get_ydata()[0]) for d in axes.get_lines() if d.get_marker() == "o"] == [
+        (0.9, 0),
+        (0.7, 1),
+    ]
+    assert plot.alt == (
+        "Backbones. Accuracy, from best to worst: B 0.900 without an interval; A 0.700 (0.600 to 0.800). Not run: C."
+    )
+
+
 def test_an_undefined_score_is_said_so_and_not_shown_as_zero():
     nan = math.nan
     estimates = {

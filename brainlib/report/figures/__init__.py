@@ -11,10 +11,10 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "accuracies": ["forest", "headlines"],
+        "accuracies": ["forest", "headlines", "ranking"],
         "curves": ["history", "learning_curves"],
         "images": ["duplicate_montage", "grad_cam_panel"],
-        "scores": ["confusion", "metric_bars", "ranking", "reliability", "roc"],
+        "scores": ["confusion", "metric_bars", "reliability", "roc"],
         "style": ["Plot"],
     },
 )

@@ -1,4 +1,4 @@
-"""A forest plot of accuracies: as printed, in a run, and in the run without duplicates."""
+"""Scores in rows with their intervals: printed accuracies against a run (forest plot), and rankings of models."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import NamedTuple
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import PercentFormatter
 
 from brainlib.errors import PaperError
 from brainlib.papers.printed import printed_number
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
 from brainlib.report.table import PERCENT
+from brainlib.stats.estimates import Estimate
 from brainlib.study.records import Claim, PaperResult
-
-_SERIES = ("printed", "this run, 95 % interval", "without duplicates, 95 % interval")
 
 
 class Row(NamedTuple):
@@ -81,7 +81,7 @@ def forest(rows: Sequence[Row], title: str = "") -> Plot:
     Parameters
     ----------
     rows : sequence of Row
-        From top to bottom; see `headlines`. A score without an interval is drawn as a marker alone.
+        From top to bottom; see `headlines`. A score without an interval is a marker alone.
     title : str
 
     Raises
@@ -90,47 +90,84 @@ def forest(rows: Sequence[Row], title: str = "") -> Plot:
         No row.
     """
     style.expect(rows, "an accuracy")
-    figure = style.figure(WIDTH, 1.3 + 0.42 * len(rows))
-    axes = figure.subplots()
-    black, red, blue = "0.1", *(sns.color_palette("colorblind")[n] for n in (3, 0))
+    red, blue = (sns.color_palette("colorblind")[n] for n in (3, 0))
+    marks = {
+        "printed": {"color": red, "marker": "D", "mfc": "none", "mew": 1.6, "ms": 8, "ls": ""},
+        "this run": {"color": "0.1", "marker": "o", "ms": 6},
+        "without duplicates": {"color": blue, "marker": "o", "mfc": "white", "ms": 6},
+    }
+    figure, axes = _rows([f"{row.paper}: {row.name}" for row in rows], 0.42, title)
     described, lowest = [], 1.0
     for y, row in enumerate(rows):
-        values = [f"printed {PERCENT.text(row.printed)}"]
-        for name, score, height, colour, fill in (
-            ("this run", row.claim.reproduced, y - 0.14, black, black),
-            ("without duplicates", row.claim.clean, y + 0.22, blue, "white"),
-        ):
-            value, low, high = _limits(score)
-            _mark(axes, height, value, low, high, colour, fill)
-            values += [f"{name} {PERCENT.text(value, low, high)}"] if not math.isnan(value) else []
-            lowest = min(lowest, row.printed, np.nan_to_num(low, nan=1), np.nan_to_num(value, nan=1))
-        axes.plot(row.printed, y - 0.14, "D", mfc="none", mec=red, mew=1.6, ms=8, clip_on=False)
-        described.append(f"{row.paper}, {row.name}: {', '.join(values)}")
-    axes.set(
-        yticks=range(len(rows)),
-        yticklabels=[style.wrapped(f"{row.paper}: {row.name}", 48) for row in rows],
-        ylim=(len(rows) - 0.4, -0.6),
-        xlim=(max(0.0, math.floor(20 * lowest) / 20), 1),
-        xlabel="Accuracy (%)",
+        texts = []
+        scores = (row.printed, math.nan, math.nan), _limits(row.claim.reproduced), _limits(row.claim.clean)
+        for (name, mark), score, shift in zip(marks.items(), scores, (-0.14, -0.14, 0.22), strict=True):
+            if not math.isnan(score[0]):
+                _mark(axes, y + shift, *score, **mark)
+                texts.append(f"{name} {PERCENT.text(*score)}")
+                lowest = float(np.nanmin([lowest, *score]))
+        described.append(f"{row.paper}, {row.name}: {', '.join(texts)}")
+    axes.set(xlim=(math.floor(20 * lowest) / 20, 1), xlabel="Accuracy (%), with 95 % intervals")
+    axes.xaxis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
+    figure.legend(
+        [Line2D([], [], **mark) for mark in marks.values()],
+        marks,
+        loc="outside upper right",
+        ncols=3,
+        frameon=False,
     )
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}"))
-    axes.tick_params(axis="y", labelsize=9)
-    style.tidy(axes)
-    axes.grid(visible=False, axis="y")
-    handles = (
-        Line2D([], [], ls="", marker="D", mfc="none", mec=red, mew=1.6, ms=8),
-        Line2D([], [], color=black, marker="o", lw=2),
-        Line2D([], [], color=blue, marker="o", mfc="white", lw=2),
-    )
-    figure.legend(handles, _SERIES, loc="outside upper right", ncols=3, frameon=False, fontsize=9)
-    if title:
-        axes.set_title(style.wrapped(title, 80))
     return Plot(figure, f"{title or 'Accuracies'}. {'; '.join(described)}.")
 
 
-def _mark(axes: Axes, y: float, value: float, low: float, high: float, colour, fill) -> None:
-    axes.plot([low, high], [y, y], color=colour, lw=2, solid_capstyle="butt")
-    axes.plot(value, y, "o", color=colour, mfc=fill, ms=6, clip_on=False)
+def ranking(estimates: Mapping[str, Estimate], metric: str, title: str, not_run: Sequence[str] = ()) -> Plot:
+    """Draw one score of many models, the best at the top, each with its 95 % interval.
+
+    Parameters
+    ----------
+    estimates : mapping of str to Estimate
+        By the name of the model.
+    metric : str
+        Name of the score, which lies in [0, 1].
+    title : str
+    not_run : sequence of str
+        Models that get a row without a score.
+
+    Raises
+    ------
+    UsageError
+        No estimate.
+    """
+    style.expect(estimates, "a model")
+    ranked = sorted(estimates, key=lambda name: -np.nan_to_num(estimates[name].value))
+    figure, axes = _rows([*ranked, *not_run], 0.36, title)
+    described = []
+    for y, score in enumerate(_limits(estimates[name]) for name in ranked):
+        _mark(axes, y, *score, color=sns.color_palette("colorblind")[0], marker="o", ms=7)
+        end = np.nanmax([0.0, *score])
+        axes.annotate(style.number(score[0]), (end, y), (6, 0), textcoords="offset points", va="center", fontsize=9)
+        described.append(f"{ranked[y]} {style.limits(*score)}")
+    for y in range(len(ranked), len(ranked) + len(not_run)):
+        axes.text(0.01, y, "not run", va="center", color="0.35", fontsize=9)
+    axes.set(xlim=(0, 1.08), xticks=np.linspace(0, 1, 6), xlabel=f"{metric.capitalize()} with 95 % interval")
+    left = f" Not run: {', '.join(not_run)}." if not_run else ""
+    return Plot(figure, f"{title}. {metric.capitalize()}, from best to worst: {'; '.join(described)}.{left}")
+
+
+def _rows(names: Sequence[str], height: float, title: str) -> tuple[Figure, Axes]:
+    """Return a figure with one labelled row a name, from top to bottom."""
+    figure = style.figure(WIDTH, 1.4 + height * len(names))
+    axes = figure.subplots()
+    labels = [style.wrapped(name, 48) for name in names]
+    axes.set(yticks=range(len(names)), yticklabels=labels, ylim=(len(names) - 0.4, -0.6))
+    axes.set_title(style.wrapped(title, 80))
+    style.tidy(axes)
+    axes.grid(visible=False, axis="y")
+    return figure, axes
+
+
+def _mark(axes: Axes, y: float, value: float, low: float, high: float, **mark) -> None:
+    axes.plot([low, high], [y, y], color=mark["color"], lw=2, solid_capstyle="butt")
+    axes.plot(value, y, clip_on=False, **mark)
 
 
 def _limits(score) -> tuple[float, float, float]:

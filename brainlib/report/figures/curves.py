@@ -102,7 +102,7 @@ def history(history: pd.DataFrame, title: str, monitored: str) -> Plot:
 
 
 def _line(axes: Axes, history: pd.DataFrame, column: str, i: int, colour, label: str) -> None:
-    marks = {"marker": style.marker(i), "ms": 5, "markevery": 1 + len(history) // 20}
+    marks = {"marker": style.MARKERS[i % len(style.MARKERS)], "ms": 5, "markevery": 1 + len(history) // 20}
     axes.plot(history["epoch"], history[column], color=colour, label=label, **marks)
 
 

@@ -1,4 +1,4 @@
-"""Scores of predictions: ROC curves, metrics with intervals, confusion matrices, reliability and rankings."""
+"""Scores of predictions: ROC curves, metrics with intervals, confusion matrices and reliability."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def roc(predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], positiv
         area = area_under_roc(truth, score)
         # Without an image of either class there is no rate to draw: only the legend says so.
         x, y = ([], []) if math.isnan(area) else roc_curve(truth, score)[:2]
-        line = {"ls": style.dashes(i), "color": colours[i], "lw": 2, "clip_on": False}
+        line = {"ls": style.DASHES[i % len(style.DASHES)], "color": colours[i], "lw": 2, "clip_on": False}
         axes.plot(x, y, label=style.wrapped(f"{title}\nAUC {style.number(area)}", 38), **line)
         images = f"{truth.sum()} of {len(truth)} images positive"
         described.append(f"{title}: AUC {style.number(area)} ({images})")
@@ -200,7 +200,7 @@ def reliability(calibrations: Mapping[str, Calibration], title: str) -> Plot:
             curve["accuracy"],
             yerr=np.abs(curve[["low", "high"]].to_numpy().T - curve["accuracy"].to_numpy()),
             color=colours[i],
-            marker=style.marker(i),
+            marker=style.MARKERS[i % len(style.MARKERS)],
             lw=1.5,
             capsize=2,
             label=style.wrapped(f"{name}\nerror {100 * each.error:.1f} %", 38),
@@ -220,58 +220,6 @@ def reliability(calibrations: Mapping[str, Calibration], title: str) -> Plot:
     style.tidy(axes)
     figure.legend(loc="outside right upper", frameon=False, labelspacing=0.9)
     return Plot(figure, f"Reliability curves, {title}. {'; '.join(described)}.")
-
-
-def ranking(estimates: Mapping[str, Estimate], metric: str, title: str, not_run: Sequence[str] = ()) -> Plot:
-    """Draw one score of many models, the best at the top, each with its 95 % interval.
-
-    Parameters
-    ----------
-    estimates : mapping of str to Estimate
-        By the name of the model.
-    metric : str
-        Name of the score, which lies in [0, 1].
-    title : str
-    not_run : sequence of str
-        Models that get a row without a score.
-
-    Raises
-    ------
-    UsageError
-        No estimate.
-    """
-    style.expect(estimates, "a model")
-    ranked = sorted(estimates, key=lambda name: estimates[name].value)
-    rows = [*reversed(not_run), *ranked]
-    figure = style.figure(WIDTH, 1.4 + 0.36 * len(rows))
-    axes = figure.subplots()
-    colour = sns.color_palette("colorblind")[0]
-    for y, name in enumerate(rows):
-        if name not in estimates:
-            axes.text(0.01, y, "not run", va="center", color="0.35", fontsize=9)
-            continue
-        value, low, high = estimates[name].value, estimates[name].low, estimates[name].high
-        axes.plot([low, high], [y, y], color=colour, lw=2, solid_capstyle="butt")
-        axes.plot(value, y, "o", color=colour, ms=7)
-        end = high if math.isfinite(high) else value
-        axes.annotate(style.number(value), (end, y), (6, 0), textcoords="offset points", va="center", fontsize=9)
-    axes.set(
-        yticks=range(len(rows)),
-        yticklabels=rows,
-        ylim=(-0.6, len(rows) - 0.4),
-        xlim=(0, 1.08),
-        xticks=np.linspace(0, 1, 6),
-        xlabel=f"{_NAMES.get(metric, metric.capitalize())} (0 to 1) with 95 % interval",
-    )
-    axes.set_title(style.wrapped(title, 80))
-    style.tidy(axes)
-    axes.grid(visible=False, axis="y")
-    described = "; ".join(
-        f"{name} {style.limits(estimates[name].value, estimates[name].low, estimates[name].high)}"
-        for name in reversed(ranked)
-    )
-    left = f" Not run: {', '.join(not_run)}." if not_run else ""
-    return Plot(figure, f"{title}. {_NAMES.get(metric, metric.capitalize())}, from best to worst: {described}.{left}")
 
 
 def _bar(axes: Axes, x: float, width: float, colour, estimate: Estimate, label: str) -> None:

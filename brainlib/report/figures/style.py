@@ -25,8 +25,8 @@ DPI = 2 * CSS_DPI  # sharp on a screen of double density
 WIDTH = 9.0  # inches: 864 CSS pixels, within a page of 900
 # Letters as shapes, since the reader may lack the font; the salt makes the file reproducible.
 _SVG = {"svg.fonttype": "path", "svg.hashsalt": "brainlib"}
-_MARKERS = "osD^vPX"  # seven shapes to the palette's ten colours: a pair repeats after 70 lines
-_DASHES = ("-", "--", "-.", (0, (1, 1)))
+MARKERS = "osD^vPX"  # seven shapes to the palette's ten colours: a pair repeats after 70 lines
+DASHES = ("-", "--", "-.", (0, (1, 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,16 +97,6 @@ def _grey_if_possible(png):
 def figure(width: float, height: float) -> Figure:
     """Return an empty figure of so many inches, at most `WIDTH` wide."""
     return Figure(figsize=(min(WIDTH, width), height), layout="constrained")
-
-
-def marker(i: int) -> str:
-    """Return the marker of the i-th line."""
-    return _MARKERS[i % len(_MARKERS)]
-
-
-def dashes(i: int):
-    """Return the line style of the i-th line."""
-    return _DASHES[i % len(_DASHES)]
 
 
 def expect(given, what: str, complete: bool = True) -> None:
