@@ -53,7 +53,7 @@ class NearDuplicates:
         Whether one is the mirror image of the other; of an image that is symmetric, the orientation
         that correlates better.
     correlation : (m,) array of float
-        Of the detail after registration, at least the threshold. The images are registered in one
+        Of the detail after registration, at least `THRESHOLD`. The images are registered in one
         direction and, if that is below the threshold, in the other.
     """
 
@@ -62,19 +62,13 @@ class NearDuplicates:
     correlation: np.ndarray
 
 
-def find_near_duplicates(
-    thumbnails: np.ndarray,
-    threshold: float = THRESHOLD,
-    on_progress: progress.OnProgress = progress.ignore,
-) -> NearDuplicates:
+def find_near_duplicates(thumbnails: np.ndarray, on_progress: progress.OnProgress = progress.ignore) -> NearDuplicates:
     """Find the pairs of near-duplicates among images.
 
     Parameters
     ----------
     thumbnails : (n, SIDE, SIDE) array of uint8
         As `data.thumbnails.thumbnail` gives them, without exact duplicates, which would crowd out other candidates.
-    threshold : float
-        Least correlation, up to 1.
     on_progress : OnProgress
 
     Returns
@@ -95,7 +89,7 @@ def find_near_duplicates(
             rows = np.arange(start, end)
             rows = rows[group[pairs[rows, 0]] != group[pairs[rows, 1]]]
             values = _correlations(thumbnails, coarse, direction[rows], mirrored[rows])
-            rows, values = rows[values >= threshold], values[values >= threshold]
+            rows, values = rows[values >= THRESHOLD], values[values >= THRESHOLD]
             best = _best_of_each(pairs[rows], values)
             kept.append(rows[best])
             correlation.append(values[best])

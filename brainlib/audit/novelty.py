@@ -29,17 +29,7 @@ _ROWS = 256  # compared with all others at a time
 
 
 class Neighbour(NamedTuple):
-    """A training image near an image.
-
-    Attributes
-    ----------
-    row : int
-        Its position among the training images.
-    novelty : float
-        Its distance, divided by the limit.
-    duplicate : float or None
-        Correlation of the detail where the two are near-duplicates.
-    """
+    """A training image: its position, its distance over the limit, and the correlation if it is a near-duplicate."""
 
     row: int
     novelty: float

@@ -7,6 +7,7 @@ do not share, so duplicates are sought across sets as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,11 +115,9 @@ def _present(source):
         return published if source == "phantoms" else []
     present = []
     for name in published:
-        try:
+        with suppress(DataError):
             datasets.locate(name, Path(source))
-        except DataError:
-            continue
-        present.append(name)
+            present.append(name)
     return present
 
 
@@ -133,13 +132,11 @@ def _overlaps(scans, store):
     """Count the images of each set that have a duplicate in each other set."""
     if len(scans) < 2:
         return {name: {} for name in scans}
-    tables = [scan.table.assign(path=name + "/" + scan.table["path"]) for name, scan in scans.items()]
+    tables = [scan.table.assign(set=name, path=name + "/" + scan.table["path"]) for name, scan in scans.items()]
     thumbnails = np.concatenate([scan.thumbnails for scan in scans.values()])
-    union = Scan("all sets", pd.concat(tables, ignore_index=True), (), thumbnails)
-    ends = np.cumsum([len(table) for table in tables])
-    groups = np.split(findings.audit_scan(union, store=store).table["near"].to_numpy(), ends[:-1])
-    groups = dict(zip(scans, groups, strict=True))
+    union = findings.audit_scan(Scan("all sets", pd.concat(tables, ignore_index=True), (), thumbnails), store).table
+    groups = {name: union.loc[union["set"] == name, "near"] for name in scans}
     return {
-        name: {other: int(np.isin(own, groups[other]).sum()) for other in scans if other != name}
+        name: {other: int(own.isin(groups[other]).sum()) for other in scans if other != name}
         for name, own in groups.items()
     }

@@ -47,17 +47,7 @@ class Planted:
 
 @dataclass(frozen=True)
 class PhantomPairs:
-    """Pairs of phantoms that the audit assigned to one group.
-
-    Attributes
-    ----------
-    grouped : int
-        All of them.
-    wrong : int
-        Pairs that are not duplicates of one image.
-    neighbours : int
-        Wrong pairs that are neighbouring slices of one patient.
-    """
+    """Pairs of phantoms in one group; the wrong ones, not duplicates of one image; of these, neighbouring slices."""
 
     grouped: int
     wrong: int
