@@ -1,7 +1,7 @@
-"""Whether a model's probabilities mean what they log: of images called with 0.9, 90 % are right.
+"""Whether probabilities are calibrated: of images predicted with 0.9, 90 % are classified correctly.
 
 Guo et al. (ICML 2017) for the calibration error, Brier (Mon. Weather Rev. 1950, 78:1) for the
-score; both of the probabilities of all classes of `metrics.decide`.
+score; both of the probabilities of all classes of `predictions.decide`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 
 from brainlib.stats import intervals
 from brainlib.stats.intervals import Interval
-from brainlib.stats.metrics import decide
+from brainlib.stats.predictions import decide
 
 BINS = 10  # of equal width, from 0 to 1: a choice, as in most reports of a few hundred images
 
@@ -29,7 +29,7 @@ class Calibration:
         Expected calibration error: mean distance of confidence and accuracy over the bins, weighted
         by their images; 0 to 1.
     error_interval : Interval
-        Bootstrap over groups of copies. The error of a perfect model is above 0 with few images.
+        Bootstrap over duplicate groups. The error of a perfect model is above 0 with few images.
     brier : float
         Mean over the images of the summed squared distance of the probabilities to the truth: 0 at
         best, 2 at worst; for two classes twice the score of the positive class.
@@ -51,7 +51,7 @@ def calibration(predictions: pd.DataFrame, classes: Sequence[str], bins: int = B
     Parameters
     ----------
     predictions : DataFrame
-        Of one part; see `metrics.decide`.
+        Of one part; see `predictions.decide`.
     classes : sequence of str
     bins : int
     seed : int
@@ -60,34 +60,26 @@ def calibration(predictions: pd.DataFrame, classes: Sequence[str], bins: int = B
     Raises
     ------
     DataError
-        Predictions that cannot be scored; see `metrics.decide`.
+        Predictions that cannot be scored; see `predictions.decide`.
     """
     decisions = decide(predictions, tuple(classes))
     probabilities, truth = decisions.probabilities, decisions.truth
-    confidence, called = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    right = called == truth
-    one_hot = np.eye(len(classes))[truth]
-    distances = ((probabilities - one_hot) ** 2).sum(axis=1)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    distances = ((probabilities - np.eye(len(classes))[truth]) ** 2).sum(axis=1)
     number = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.eye(bins)[number] * (confidence - right)[:, None]
 
-    def error(rows):
-        return _error(confidence[rows], right[rows], number[rows], bins)
+    def error(counts):
+        return np.abs(counts @ gaps).sum(axis=-1) / counts.sum(axis=-1)
 
-    groups = predictions["group"].to_numpy()
-    every = np.arange(len(predictions))
+    groups = decisions.groups
     return Calibration(
-        error(every),
+        float(error(np.ones(len(truth)))),
         intervals.bootstrap_interval(error, groups, seed=seed),
         float(distances.mean()),
-        intervals.bootstrap_interval(lambda rows: float(distances[rows].mean()), groups, seed=seed),
+        intervals.bootstrap_interval(intervals.mean_of(distances), groups, seed=seed),
         _curve(confidence, right, number),
     )
-
-
-def _error(confidence, right, number, bins):
-    images = np.bincount(number, minlength=bins)
-    gaps = np.bincount(number, weights=confidence - right, minlength=bins)
-    return float(np.abs(gaps).sum() / images.sum())
 
 
 def _curve(confidence, right, number):

@@ -1,8 +1,8 @@
-"""Two models on the same images or folds: which differs, whether they are equal, what could be seen.
+"""Two models on the same images or folds: do they differ, are they equivalent, what could be detected.
 
-Tests on images (`mcnemar`, `delong_test`) ask about two trained models; tests over folds
-(`brainlib.stats.intervals`, `equivalence`) ask about two ways of training, and `detectable_difference` what so
-few folds could have shown at all.
+Tests on images (`mcnemar`, `delong_test`) ask about two trained models; tests over folds (`paired_t`,
+`unpaired_t`, `corrected_resampled_t`, `equivalence`) ask about two ways of training, and
+`detectable_difference` what so few folds could have shown at all.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
-from scipy import stats as distributions
+from scipy import optimize, stats
 
-from brainlib.stats.intervals import CONFIDENCE, Number
+from brainlib.stats.intervals import CONFIDENCE, Number, negligible, paired_proportions, placements
 
-ALPHA = 0.05  # level of every test, by custom
-POWER = 0.8  # chance to find a difference that is there, by custom
+ALPHA = 0.05  # the conventional level of a test
+POWER = 0.8  # the conventional chance to find a difference that is there
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,13 @@ class PairedTest:
     ----------
     name : str
     p : float
-        nan where the test says nothing.
+        nan where the test is undefined.
     difference, low, high : float
         First minus second, as a fraction, with its 95 % interval (nan where none can be given).
     n : int
         Images.
     assumes : str
-        What must hold for ``p`` to mean what it says.
+        What must hold for ``p`` to be valid.
     """
 
     name: str
@@ -49,14 +48,14 @@ class PairedTest:
 def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> PairedTest:
     """Exact McNemar test of two accuracies on the same images (McNemar 1947; binomial, two-sided).
 
-    Only the images that one model gets right and the other does not say anything: under equal
-    accuracies either way is as likely. The interval of the difference is Newcombe's score interval
+    Only the images that one model classifies correctly and the other does not are informative: under
+    equal accuracies either way is as likely. The interval of the difference is Newcombe's score interval
     for paired proportions (Stat. Med. 1998, 17:2635, method 10).
 
     Parameters
     ----------
     right_a, right_b : (n,) arrays of bool
-        Whether each model is right, image by image.
+        Whether each model classifies each image correctly.
 
     Raises
     ------
@@ -65,38 +64,15 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> PairedTest:
     """
     a, b = np.asarray(right_a, dtype=bool), np.asarray(right_b, dtype=bool)
     if a.shape != b.shape or a.ndim != 1:
-        raise ValueError(f"expected one answer an image of both models, received {a.shape} and {b.shape}")
+        raise ValueError(f"expected one prediction an image of both models, received {a.shape} and {b.shape}")
     only_a, only_b, n = int((a & ~b).sum()), int((b & ~a).sum()), len(a)
     p = 1.0
     if only_a + only_b:
-        p = float(distributions.binomtest(only_a, only_a + only_b).pvalue)
-    low, high = _newcombe_paired(int((a & b).sum()), only_a, only_b, int((~a & ~b).sum()))
+        p = float(stats.binomtest(only_a, only_a + only_b).pvalue)
+    interval = paired_proportions(int((a & b).sum()), only_a, only_b, int((~a & ~b).sum()))
     difference = (only_a - only_b) / n if n else np.nan
-    assumes = "images independent of each other: copies of an image make p too small"
-    return PairedTest("McNemar, exact", p if n else np.nan, difference, low, high, n, assumes)
-
-
-def _newcombe_paired(both, only_a, only_b, neither, confidence=CONFIDENCE):
-    """Newcombe's method 10: Wilson intervals of both proportions, tied by their correlation phi."""
-    n = both + only_a + only_b + neither
-    if n == 0:
-        return np.nan, np.nan
-    limits = []
-    for k in (both + only_a, both + only_b):
-        wilson = distributions.binomtest(k, n).proportion_ci(confidence, method="wilson")
-        limits.append((k / n, float(wilson.low), float(wilson.high)))
-    (p1, l1, u1), (p2, l2, u2) = limits
-    margins = (both + only_a) * (only_b + neither) * (both + only_b) * (only_a + neither)
-    phi = 0.0
-    if margins:
-        excess = both * neither - only_a * only_b
-        if excess > 0:  # corrected for continuity, as Newcombe has it
-            excess = max(excess - n / 2, 0)
-        phi = excess / np.sqrt(margins)
-    d = p1 - p2
-    down = (p1 - l1) ** 2 - 2 * phi * (p1 - l1) * (u2 - p2) + (u2 - p2) ** 2
-    up = (p2 - l2) ** 2 - 2 * phi * (p2 - l2) * (u1 - p1) + (u1 - p1) ** 2
-    return d - np.sqrt(down), d + np.sqrt(up)
+    assumes = "images independent of each other: duplicates of an image make p too small"
+    return PairedTest("McNemar, exact", p if n else np.nan, difference, interval.low, interval.high, n, assumes)
 
 
 def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarray) -> PairedTest:
@@ -106,7 +82,7 @@ def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarra
     ----------
     is_positive : (n,) array of bool
     score_a, score_b : (n,) arrays of float
-        What each model says of the same images; higher means more likely positive.
+        Score of the same images by each model; higher means more likely positive.
 
     Returns
     -------
@@ -125,25 +101,141 @@ def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarra
     m, n = int(positive.sum()), int((~positive).sum())
     if min(m, n) < 2:
         raise ValueError(f"expected two or more images of each class, received {m} and {n}")
-    placements = []
-    for score in scores:
-        ranks = distributions.rankdata(np.concatenate([score[positive], score[~positive]]))
-        placements.append(
-            (
-                (ranks[:m] - distributions.rankdata(score[positive])) / n,
-                1 - (ranks[m:] - distributions.rankdata(score[~positive])) / m,
-            )
-        )
-    of_positive, of_negative = (a - b for a, b in zip(*placements, strict=True))
+    both = [placements(positive, score) for score in scores]
+    of_positive, of_negative = (a - b for a, b in zip(*both, strict=True))
     difference = float(of_positive.mean())
     error = float(np.sqrt(of_positive.var(ddof=1) / m + of_negative.var(ddof=1) / n))
     assumes = "images independent of each other; large numbers of both classes"
     if error < 1e-12:
         p = 1.0 if abs(difference) < 1e-12 else np.nan
         return PairedTest("DeLong, paired", p, difference, np.nan, np.nan, m + n, assumes)
-    p = float(2 * distributions.norm.sf(abs(difference) / error))
-    reach = float(distributions.norm.ppf((1 + CONFIDENCE) / 2)) * error
-    return PairedTest("DeLong, paired", p, difference, difference - reach, difference + reach, m + n, assumes)
+    p = float(2 * stats.norm.sf(abs(difference) / error))
+    half_width = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * error
+    return PairedTest("DeLong, paired", p, difference, difference - half_width, difference + half_width, m + n, assumes)
+
+
+@dataclass(frozen=True)
+class TTest:
+    """A two-sided t-test of the difference between two models over the same number of folds.
+
+    Attributes
+    ----------
+    name : str
+        Which test.
+    t, df, p : float
+        Statistic (its sign is that of ``difference``), degrees of freedom, two-sided p-value.
+    difference : float
+        mean(a) - mean(b), in the units of the values.
+    low, high : float
+        95 % interval of the difference.
+    assumes : str
+        What must hold for ``p`` to be valid, and where it does not.
+
+    Notes
+    -----
+    Without any variation there is no standard error. Then the limits are nan, and t and p are
+    (nan, nan) for a difference of zero and (+-inf, 0) for any other, as in scipy. A nan among the
+    values, or too few of them for a variance, makes everything but ``name`` and ``df`` nan.
+    """
+
+    name: str
+    t: Number
+    df: Number
+    p: Number
+    difference: Number
+    low: Number
+    high: Number
+    assumes: str
+
+
+def _t_test(name: str, a: np.ndarray, b: np.ndarray, variance: float, df: int, assumes: str) -> TTest:
+    """Build a TTest from the variance of the difference of the means."""
+    difference = float(np.mean(a) - np.mean(b)) if len(a) and len(b) else np.nan
+    if np.isnan(variance) or np.isnan(difference):
+        return TTest(name, np.nan, df, np.nan, np.nan, np.nan, np.nan, assumes)
+    error = float(np.sqrt(variance))
+    if negligible(error, a, b):
+        if negligible(abs(difference), a, b):
+            return TTest(name, np.nan, df, np.nan, 0.0, np.nan, np.nan, assumes)
+        t = float(np.copysign(np.inf, difference))
+        return TTest(name, t, df, 0.0, difference, np.nan, np.nan, assumes)
+    t, half_width = difference / error, float(stats.t.ppf((1 + CONFIDENCE) / 2, df)) * error
+    p = float(2 * stats.t.sf(abs(t), df))
+    return TTest(name, t, df, p, difference, difference - half_width, difference + half_width, assumes)
+
+
+def _paired(a: Sequence[float], b: Sequence[float]) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return both samples as arrays, and the variance of their differences (nan if there is none)."""
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if a.shape != b.shape or a.ndim != 1:
+        raise ValueError(f"expected one value a fold for both models, received {a.shape} and {b.shape}")
+    return a, b, float(np.var(a - b, ddof=1)) if len(a) > 1 else np.nan
+
+
+def paired_t(a: Sequence[float], b: Sequence[float]) -> TTest:
+    """Paired t-test of two models scored on the same folds; df = k - 1.
+
+    Parameters
+    ----------
+    a, b : (k,) sequences of float
+        Scores of the two models, fold by fold.
+
+    Raises
+    ------
+    ValueError
+        The two differ in length.
+    """
+    a, b, variance = _paired(a, b)
+    assumes = (
+        "differences independent from fold to fold: not so, since the folds share training images; "
+        "p comes out too small"
+    )
+    return _t_test("paired t", a, b, variance / max(len(a), 1), len(a) - 1, assumes)
+
+
+def unpaired_t(a: Sequence[float], b: Sequence[float]) -> TTest:
+    """Student's two-sample t-test with pooled variance; df = k_a + k_b - 2 (lengths may differ)."""
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    df = len(a) + len(b) - 2
+    variance = np.nan
+    if len(a) and len(b) and df > 0:
+        squares = ((a - a.mean()) ** 2).sum() + ((b - b.mean()) ** 2).sum()
+        variance = float(squares / df * (1 / len(a) + 1 / len(b)))
+    assumes = (
+        "all values independent and of equal variance: not so, since both models were scored on the same "
+        "folds and the folds share training images"
+    )
+    return _t_test("unpaired t (Student, pooled)", a, b, variance, df, assumes)
+
+
+def corrected_resampled_t(a: Sequence[float], b: Sequence[float], test_share: float) -> TTest:
+    """Corrected resampled t-test of Nadeau and Bengio (Mach. Learn. 2003, 52:239); df = k - 1.
+
+    The variance of the mean difference is taken as (1/k + n_test/n_train) s^2 in place of s^2/k,
+    which makes up for training sets that overlap.
+
+    Parameters
+    ----------
+    a, b : (k,) sequences of float
+        Scores of the two models, fold by fold.
+    test_share : float
+        Share of a fold's images that are scored, n_test / (n_test + n_train): 1/3 for three folds.
+
+    Raises
+    ------
+    ValueError
+        The two differ in length, or test_share is not between 0 and 1.
+    """
+    if not 0 < test_share < 1:
+        raise ValueError(f"expected a test share between 0 and 1, received {test_share!r}")
+    a, b, variance = _paired(a, b)
+    factor = 1 / max(len(a), 1) + test_share / (1 - test_share)
+    assumes = (
+        "the correlation between folds equals the test share (Nadeau and Bengio's approximation, "
+        "made for repeated random splits)"
+    )
+    name = "corrected resampled t (Nadeau and Bengio)"
+    return _t_test(name, a, b, variance * factor, len(a) - 1, assumes)
 
 
 @dataclass(frozen=True)
@@ -193,15 +285,15 @@ def equivalence(a: Sequence[float], b: Sequence[float], margin: float) -> Equiva
             f"{a.shape} and {b.shape}"
         )
     differences, df = a - b, len(a) - 1
-    mean, error = float(differences.mean()), float(distributions.sem(differences))
-    if error <= 1e-12 * max(np.abs(a).max(), np.abs(b).max()):
+    mean, error = float(differences.mean()), float(stats.sem(differences))
+    if negligible(error, a, b):
         return Equivalence(np.nan, mean, np.nan, np.nan, margin, df)
     p = max(
-        float(distributions.t.sf((mean + margin) / error, df)),
-        float(distributions.t.cdf((mean - margin) / error, df)),
+        float(stats.t.sf((mean + margin) / error, df)),
+        float(stats.t.cdf((mean - margin) / error, df)),
     )
-    reach = float(distributions.t.ppf(1 - ALPHA, df)) * error
-    return Equivalence(p, mean, mean - reach, mean + reach, margin, df)
+    half_width = float(stats.t.ppf(1 - ALPHA, df)) * error
+    return Equivalence(p, mean, mean - half_width, mean + half_width, margin, df)
 
 
 def power_of_paired_t(difference: float, deviation: float, k: int, alpha: float = ALPHA) -> float:
@@ -222,13 +314,13 @@ def power_of_paired_t(difference: float, deviation: float, k: int, alpha: float 
     if not deviation > 0 or k < 2:
         raise ValueError(f"expected a deviation above 0 and k >= 2, received {deviation!r} and {k}")
     shift, df = abs(difference) / deviation * np.sqrt(k), k - 1
-    limit = distributions.t.ppf(1 - alpha / 2, df)
-    found = distributions.nct.sf(limit, df, shift) + distributions.nct.cdf(-limit, df, shift)
+    limit = stats.t.ppf(1 - alpha / 2, df)
+    found = stats.nct.sf(limit, df, shift) + stats.nct.cdf(-limit, df, shift)
     return float(found)
 
 
 def detectable_difference(deviation: float, k: int, power: float = POWER) -> float:
-    """The smallest true difference that a paired t-test over k folds finds with this chance.
+    """Compute the smallest true difference that a paired t-test over k folds finds with this chance.
 
     Parameters
     ----------

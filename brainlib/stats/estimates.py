@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import pandas as pd
 from brainlib.errors import UsageError
 from brainlib.stats import intervals
 from brainlib.stats.intervals import Number
-from brainlib.stats.metrics import decide
+from brainlib.stats.predictions import decide
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def estimate(
     average: str | None = None,
     grouped: bool = False,
 ) -> Estimate:
-    """One score of one part of a predictions table, with the interval that fits it.
+    """Estimate one score of one part of a predictions table, with the interval that fits it.
 
     Wilson's for a proportion and DeLong's for the AUC of one class, both of which take the images
     as independent; the group bootstrap for F1, the loss and the averages over classes, where a
@@ -56,7 +57,7 @@ def estimate(
     metric : str
         One of `brainlib.stats.metrics.METRICS`.
     predictions, classes, positive, threshold, average
-        As in `brainlib.stats.metrics.decide`, with its errors and those of `Decisions.value`.
+        As in `brainlib.stats.predictions.decide`, with its errors and those of `Decisions.value`.
     seed : int
         Of the bootstrap.
     grouped : bool
@@ -72,9 +73,7 @@ def estimate(
         c = decisions.positive
         interval = intervals.delong_interval(decisions.truth == c, decisions.probabilities[:, c])
     else:
-        interval = intervals.bootstrap_interval(
-            lambda rows: decisions.take(rows).value(metric), decisions.groups, seed=seed
-        )
+        interval = intervals.bootstrap_interval(partial(decisions.values, metric), decisions.groups, seed=seed)
     return Estimate(value, interval.low, interval.high, n, interval.method)
 
 
@@ -88,9 +87,9 @@ def fold_estimate(
     seed: int = 0,
     average: str | None = None,
 ) -> Estimate:
-    """The mean, variance or standard deviation of a score over folds, with its interval.
+    """Estimate the mean, variance or standard deviation of a score over folds, with its interval.
 
-    The mean has a t interval over the k folds, cut to [0, 1] but for the loss, which has no upper
+    The mean has a t interval over the k folds, limited to [0, 1] but for the loss, which has no upper
     end. The sample variance and standard deviation (divisor k - 1) have a bootstrap of the groups
     within each fold: it holds the trained models fixed, and since resampling adds spread of its
     own, it leans towards larger values.
@@ -131,12 +130,10 @@ def fold_estimate(
         return Estimate(math.nan, math.nan, math.nan, n, f"{over}: one fold has none")
     spread = np.var if over == "variance" else np.std
     fold_of = np.repeat(np.arange(len(folds)), sizes)
-    starts = np.cumsum(sizes) - sizes
 
-    def spread_of(rows: np.ndarray) -> float:
-        chosen = [rows[fold_of[rows] == i] - starts[i] for i in range(len(folds))]
-        resampled = [f.take(own).value(metric) for f, own in zip(folds, chosen, strict=True)]
-        return float(spread(resampled, ddof=1))
+    def spread_of(counts: np.ndarray) -> np.ndarray:
+        resampled = [fold.values(metric, counts[:, fold_of == i]) for i, fold in enumerate(folds)]
+        return spread(resampled, axis=0, ddof=1)
 
     groups = np.concatenate([fold.groups for fold in folds])
     interval = intervals.bootstrap_interval(spread_of, groups, seed=seed, strata=fold_of)

@@ -15,7 +15,7 @@ from brainlib.papers.schema import Metric
 from brainlib.report.table import Table, percent, with_limits
 from brainlib.stats import intervals
 from brainlib.stats.estimates import Estimate
-from brainlib.stats.metrics import decide
+from brainlib.stats.predictions import decide
 from brainlib.study.results import Results, WithoutDuplicates
 
 FOLDS = "mean accuracy of the folds"
@@ -83,13 +83,10 @@ def _clean_score(results, retrained, arm, scenario, score):
     left = every["path"].isin(clean.predictions(arm, "test", scenario)["path"]).to_numpy()
     decisions = decide(every, classes.classes, classes.positive, results.threshold)
 
-    def change(rows):
-        kept = rows[left[rows]]
-        if not len(kept):
-            return math.nan
-        return decisions.take(kept).value(score) - decisions.take(rows).value(score)
+    def change(counts):
+        return decisions.values(score, counts * left) - decisions.values(score, counts)
 
-    rows, seed = np.arange(len(every)), results.study.options.seed
+    seed = results.study.options.seed
     interval = intervals.bootstrap_interval(change, decisions.groups, seed=seed)
     return DuplicateEffect(
         arm,
@@ -98,7 +95,7 @@ def _clean_score(results, retrained, arm, scenario, score):
         results.estimate(arm, "test", score, scenario),
         clean.estimate(arm, "test", score, scenario),
         _of_copies(results, arm, scenario, score, every[~left]),
-        change(rows),
+        float(change(np.ones(len(every)))),
         interval.low,
         interval.high,
         retrained and _retrained(retrained, arm, scenario, score),

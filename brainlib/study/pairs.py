@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from brainlib.stats import comparisons, intervals
+from brainlib.stats import comparisons
 from brainlib.study.results import Results
 
 MARGIN = 0.02  # as for verdicts: two percentage points are the same accuracy
@@ -165,9 +165,9 @@ def on_folds(results: Results, first: str, second: str, metric: str = "accuracy"
     found = []
     for on, (a, b) in fold_scores(results, first, second, metric).items():
         tests = (
-            intervals.paired_t(a, b),
-            intervals.unpaired_t(a, b),
-            intervals.corrected_resampled_t(a, b, test_share=1 / len(a)),
+            comparisons.paired_t(a, b),
+            comparisons.unpaired_t(a, b),
+            comparisons.corrected_resampled_t(a, b, test_share=1 / len(a)),
         )
         found += [_t(results, first, second, metric, on, len(a), test) for test in tests]
     return found
@@ -182,7 +182,7 @@ def over_seeds(every: Sequence[Results], first: str, second: str, metric: str = 
     if len(every) < 2 or not all(scores):
         return None
     a, b = ([x for each in scores for x in next(iter(each.values()))[side]] for side in (0, 1))
-    test = intervals.corrected_resampled_t(a, b, test_share=len(every) / len(a))
+    test = comparisons.corrected_resampled_t(a, b, test_share=len(every) / len(a))
     on = f"{next(iter(scores[0]))}, {len(every)} seeds"
     return _t(every[0], first, second, metric, on, len(a), test)
 

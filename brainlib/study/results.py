@@ -18,9 +18,10 @@ from brainlib import progress
 from brainlib.errors import DataError
 from brainlib.papers.printed import Printed
 from brainlib.papers.schema import Metric
-from brainlib.stats import estimates, intervals, metrics
+from brainlib.stats import estimates, intervals
 from brainlib.stats.calibration import Calibration, calibration
 from brainlib.stats.estimates import Estimate
+from brainlib.stats.predictions import decide
 from brainlib.trials.trial import TrialResult
 
 if TYPE_CHECKING:
@@ -171,21 +172,21 @@ class Results:
 
     def confusion(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
         """Count images by true class (rows) and predicted class (columns)."""
-        return metrics.confusion(*self._decided(arm, stage, scenario, phase))
+        return decide(*self._decided(arm, stage, scenario, phase)).confusion()
 
     def per_class(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
-        """Compute scores and support of each class, and their averages; see `metrics.per_class`."""
+        """Compute scores and support of each class, and their averages; see `Decisions.per_class`."""
         table, classes, _, threshold = self._decided(arm, stage, scenario, phase)
-        return metrics.per_class(table, classes, threshold)
+        return decide(table, classes, threshold=threshold).per_class()
 
     def collapsed(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> str | None:
-        """Return the class that is predicted for every image, None where there are several; see `metrics.collapsed`."""
-        return metrics.collapsed(*self._decided(arm, stage, scenario, phase))
+        """Return the class that is predicted for every image, None where there are several."""
+        return decide(*self._decided(arm, stage, scenario, phase)).collapsed
 
     def predicted(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
         """Return `predictions` with the predicted class in the column "predicted"."""
         decided = self._decided(arm, stage, scenario, phase)
-        return decided[0].assign(predicted=metrics.predicted_labels(*decided))
+        return decided[0].assign(predicted=decide(*decided).labels)
 
     def errors(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
         """List the images whose predicted class is wrong.

@@ -207,5 +207,5 @@ def _mean(arm, scenario, score, values, groups, reference):
     values, groups = values[known], groups[known]
     if not len(values):
         return HeatMapScore(arm, scenario, score, np.nan, np.nan, np.nan, 0, reference)
-    interval = intervals.bootstrap_interval(lambda rows: float(values[rows].mean()), groups)
+    interval = intervals.bootstrap_interval(intervals.mean_of(values), groups)
     return HeatMapScore(arm, scenario, score, float(values.mean()), interval.low, interval.high, len(values), reference)

@@ -17,7 +17,7 @@ from brainlib.papers.consistency.checks import Check
 from brainlib.papers.printed import UNITS, Printed
 from brainlib.papers.schema import Claim
 from brainlib.report.table import Table, percent
-from brainlib.stats import intervals
+from brainlib.stats import comparisons, intervals
 from brainlib.stats.estimates import Estimate
 from brainlib.study.controls import Control
 from brainlib.study.results import Results, WithoutDuplicates, metric_name
@@ -225,7 +225,7 @@ class Verdicts:
         if metric.name.startswith("t_test"):
             # Of the tests that the paper may have run, the unpaired one comes nearest to its T.
             a, b = (results.fold_values(arm, "accuracy") for arm in claim.arms)
-            test = intervals.unpaired_t(a, b)
+            test = comparisons.unpaired_t(a, b)
             value = test.t if metric.name == "t_test.t" else test.p
             tables = [results.predictions(claim.arms[0], f) for f in results.folds]
             count = sum(map(len, tables))

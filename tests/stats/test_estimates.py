@@ -10,7 +10,7 @@ from brainlib.errors import UsageError
 from brainlib.papers.printed import Printed
 from brainlib.stats.estimates import Estimate, estimate, fold_estimate
 from brainlib.stats.intervals import delong_interval, mean_interval, wilson_interval
-from brainlib.stats.metrics import decide
+from brainlib.stats.predictions import decide
 from brainlib.study.verdicts import verdict
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -11,13 +11,11 @@ import sklearn.metrics
 from brainlib.errors import BrainlibError, DataError, UsageError
 from brainlib.stats.metrics import (
     METRICS,
+    accuracy,
     area_under_roc,
-    collapsed,
-    confusion,
-    decide,
-    per_class,
-    predicted_labels,
+    cross_entropy,
 )
+from brainlib.stats.predictions import decide
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -85,7 +83,7 @@ def test_the_confusion_matrix_behind_hajhashem_gives_the_printed_scores():
 
 
 def test_the_confusion_matrix_is_labelled_true_by_predicted():
-    matrix = confusion(HAJHASHEM, ["no", "yes"])
+    matrix = decide(HAJHASHEM, ["no", "yes"]).confusion()
     assert matrix.loc["yes"].tolist() == [2, 23]
     assert matrix.loc["no"].tolist() == [20, 6]
     assert (matrix.index.name, matrix.columns.name) == ("true", "predicted")
@@ -143,7 +141,7 @@ def test_averages_over_four_classes_are_those_of_scikit_learn(average, seed):
     assert result.auc == pytest.approx(sklearn.metrics.roc_auc_score(truth, p, multi_class="ovr", average=average))
     assert result.loss == pytest.approx(sklearn.metrics.log_loss(truth, p), rel=1e-6)
     matrix = sklearn.metrics.confusion_matrix(truth, called)
-    assert confusion(predictions, FOUR).to_numpy().tolist() == matrix.tolist()
+    assert decide(predictions, FOUR).matrix.tolist() == matrix.tolist()
 
 
 @pytest.mark.parametrize("average", ["macro", "weighted"])
@@ -196,30 +194,6 @@ def test_a_weighted_sensitivity_is_one_count_over_another_and_no_other_average_i
         assert decisions.count(metric) == (43, 51)
         assert decisions.value(metric) == 43 / 51
     assert decide(HAJHASHEM, ["no", "yes"], average="macro").proportions == ("accuracy",)
-
-
-@pytest.mark.parametrize(
-    ("classes", "named", "said"),
-    [
-        (["no", "yes"], {}, "positive class 'yes'"),
-        (["no", "yes"], {"positive": "no"}, "positive class 'no'"),
-        (FOUR, {"positive": "glioma"}, "class 'glioma'"),
-        (
-            ["no", "yes"],
-            {"average": "macro"},
-            "macro average over 2 classes, a class that is never predicted counting 0",
-        ),
-        (
-            FOUR,
-            {"average": "weighted"},
-            ("weighted by the images of each of 4 classes, a class that is never predicted counting 0"),
-        ),
-        (FOUR, {}, "neither a class nor an average"),
-    ],
-)
-def test_what_a_score_refers_to_is_said_in_words(classes, named, said):
-    predictions = HAJHASHEM if len(classes) == 2 else random_four(1)[2]
-    assert decide(predictions, classes, **named).averaging == said
 
 
 def test_more_than_two_classes_have_only_an_accuracy_and_a_loss_until_one_or_an_average_is_named():
@@ -320,10 +294,10 @@ def test_images_of_a_single_class_define_no_specificity_and_no_area():
 
 def test_the_threshold_itself_is_negative_as_keras_has_it():
     predictions = binary(["yes", "yes", "no"], [0.5, 0.75, 0.25])
-    assert predicted_labels(predictions, ["no", "yes"]).tolist() == ["no", "yes", "no"]
-    assert predicted_labels(predictions, ["no", "yes"], threshold=0.2).tolist() == ["yes"] * 3
-    assert predicted_labels(predictions, ["no", "yes"], None, None).tolist() == ["no", "yes", "no"]
-    assert predicted_labels(predictions, ["no", "yes"], "no", 0.6).tolist() == ["yes", "yes", "no"]
+    assert decide(predictions, ["no", "yes"]).labels.tolist() == ["no", "yes", "no"]
+    assert decide(predictions, ["no", "yes"], threshold=0.2).labels.tolist() == ["yes"] * 3
+    assert decide(predictions, ["no", "yes"], None, None).labels.tolist() == ["no", "yes", "no"]
+    assert decide(predictions, ["no", "yes"], "no", 0.6).labels.tolist() == ["yes", "yes", "no"]
 
 
 def test_the_last_of_two_classes_is_positive_unless_named():
@@ -339,12 +313,31 @@ def test_the_area_counts_ties_as_halves_and_is_undefined_for_one_class():
     assert np.isnan(area_under_roc(np.array([True, True]), np.array([0.1, 0.2])))
 
 
-def test_taking_rows_with_repeats_scores_those_rows():
-    decisions = decide(HAJHASHEM, ["no", "yes"])
-    rows = np.array([0, 0, 0, 24, 25, 50])  # three hits, a miss, a false alarm, a true negative
-    taken = decisions.take(rows)
-    assert (taken.value("sensitivity"), taken.value("specificity")) == (0.75, 0.5)
-    assert taken.groups.tolist() == rows.tolist()
+@pytest.mark.parametrize("named", [{}, {"average": "macro"}, {"average": "weighted"}, {"positive": "none"}])
+def test_images_that_count_several_times_score_like_a_table_that_repeats_them(named):
+    if named:
+        predictions, classes = random_four(6, n=40)[2], FOUR
+    else:
+        predictions, classes = HAJHASHEM, ["no", "yes"]
+    counts = np.random.default_rng(0).integers(0, 3, (5, len(predictions)))
+    decisions = decide(predictions, classes, **named)
+    for metric in METRICS:
+        found = decisions.values(metric, counts.astype(float))
+        for times, value in zip(counts, found, strict=True):
+            repeated = predictions.loc[predictions.index.repeat(times)]
+            assert value == pytest.approx(decide(repeated, classes, **named).value(metric), nan_ok=True)
+
+
+def test_scores_of_target_arrays_are_those_of_a_table():
+    truth, p, predictions = random_four(9)
+    decisions = decide(predictions, FOUR)
+    assert accuracy(np.eye(4)[truth], p) == decisions.value("accuracy")
+    assert cross_entropy(np.eye(4)[truth], p) == pytest.approx(decisions.value("loss"))
+    # One unit: ln 2 for a half, and ln 4 for a quarter of the class that is not there.
+    assert cross_entropy(np.array([[1.0], [0.0]]), np.array([[0.5], [0.75]])) == pytest.approx(1.5 * math.log(2))
+    assert accuracy(np.array([[1.0], [0.0]]), np.array([[0.51], [0.75]])) == 0.5
+    assert math.isnan(accuracy(np.empty((0, 1)), np.empty((0, 1))))
+    assert math.isnan(cross_entropy(np.empty((0, 2)), np.empty((0, 2))))
 
 
 def test_a_mixture_of_parts_is_refused():
@@ -356,7 +349,7 @@ def test_a_mixture_of_parts_is_refused():
 def test_the_scores_of_each_class_stand_above_their_averages():
     labels = ["a"] * 4 + ["b"] * 3 + ["c"]
     predicted = ["a", "a", "a", "b", "b", "a", "a", "a"]  # c is never predicted
-    report = per_class(calling(labels, predicted, ["a", "b", "c"]), ["a", "b", "c"])
+    report = decide(calling(labels, predicted, ["a", "b", "c"]), ["a", "b", "c"]).per_class()
     assert report.index.tolist() == ["a", "b", "c", "macro average", "weighted average"]
     assert report.index.name == "class"
     assert report.columns.tolist() == ["precision", "sensitivity", "f1", "support"]
@@ -376,27 +369,27 @@ def test_the_scores_of_each_class_are_those_of_scikit_learns_report():
     expected = pd.DataFrame(
         sklearn.metrics.classification_report(truth, p.argmax(axis=1), target_names=FOUR, output_dict=True)
     ).T.drop("accuracy")
-    report = per_class(predictions, FOUR)
+    report = decide(predictions, FOUR).per_class()
     assert report.to_numpy(dtype=float) == pytest.approx(expected.to_numpy(dtype=float))
-    binary_report = per_class(HAJHASHEM, ["no", "yes"], 0.85)
+    binary_report = decide(HAJHASHEM, ["no", "yes"], threshold=0.85).per_class()
     assert binary_report.loc["yes"].tolist() == pytest.approx([1.0, 23 / 25, 46 / 48, 25])
 
 
 def test_a_model_that_gives_every_image_one_class_has_collapsed_to_it():
     one = calling(["a", "b", "c"], ["b", "b", "b"], ["a", "b", "c"])
-    assert collapsed(one, ["a", "b", "c"]) == "b"
+    assert decide(one, ["a", "b", "c"]).collapsed == "b"
     two = calling(["a", "b", "c"], ["b", "b", "a"], ["a", "b", "c"])
-    assert collapsed(two, ["a", "b", "c"]) is None
+    assert decide(two, ["a", "b", "c"]).collapsed is None
     never_wrong = calling(["b", "b"], ["b", "b"], ["a", "b", "c"])
-    assert collapsed(never_wrong, ["a", "b", "c"]) is None
+    assert decide(never_wrong, ["a", "b", "c"]).collapsed is None
 
 
 def test_whether_a_model_of_two_classes_has_collapsed_depends_on_the_threshold():
     predictions = binary(["no", "yes"], [0.6, 0.9])
-    assert collapsed(predictions, ["no", "yes"]) == "yes"
-    assert collapsed(predictions, ["no", "yes"], threshold=0.7) is None
-    assert collapsed(predictions, ["no", "yes"], "no", 0.3) is None
-    assert collapsed(predictions, ["no", "yes"], threshold=0.95) == "no"
+    assert decide(predictions, ["no", "yes"]).collapsed == "yes"
+    assert decide(predictions, ["no", "yes"], threshold=0.7).collapsed is None
+    assert decide(predictions, ["no", "yes"], "no", 0.3).collapsed is None
+    assert decide(predictions, ["no", "yes"], threshold=0.95).collapsed == "no"
 
 
 def _with(column, value):

@@ -25,7 +25,7 @@ from brainlib.papers.consistency.checks import (
     overlap,
 )
 from brainlib.papers.schema import Claim, Metric, Paper
-from brainlib.stats.intervals import corrected_resampled_t, paired_t, unpaired_t
+from brainlib.stats.comparisons import corrected_resampled_t, paired_t, unpaired_t
 
 _FOLD = re.compile(r"fold \d+")
 _FORMULAS = {

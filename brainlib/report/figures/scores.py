@@ -16,7 +16,8 @@ from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
 from brainlib.stats.calibration import Calibration
 from brainlib.stats.estimates import Estimate
-from brainlib.stats.metrics import area_under_roc, decide
+from brainlib.stats.metrics import area_under_roc
+from brainlib.stats.predictions import decide
 
 _NAMES = {"auc": "AUC", "f1": "F1"}
 
@@ -27,7 +28,7 @@ def roc(predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], positiv
     Parameters
     ----------
     predictions : mapping of str to DataFrame
-        Predictions of one split by the title of the arm; see `metrics.decide`.
+        Predictions of one split by the title of the arm; see `predictions.decide`.
     classes : sequence of str
     positive : str
         The class whose probability is the score.
@@ -35,7 +36,7 @@ def roc(predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], positiv
     Raises
     ------
     DataError
-        Predictions that cannot be scored; see `metrics.decide`.
+        Predictions that cannot be scored; see `predictions.decide`.
     UsageError
         No predictions, or an unknown positive class.
     """
@@ -137,7 +138,7 @@ def confusion(table: pd.DataFrame, title: str) -> Plot:
     Parameters
     ----------
     table : DataFrame
-        Counts, rows the true and columns the predicted classes; see `metrics.confusion`.
+        Counts, rows the true and columns the predicted classes; see `Decisions.confusion`.
     title : str
     """
     counts = table.to_numpy()

@@ -1,0 +1,257 @@
+"""A table of predictions, validated, with each image's predicted class: what is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from brainlib.errors import DataError, UsageError
+from brainlib.stats import metrics
+from brainlib.stats.metrics import AVERAGES, METRICS, PROPORTIONS
+
+PARTS = ("train", "validation", "test")
+SUM_TOLERANCE = 1e-4  # float32 softmax over a handful of classes is well within
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """A validated part of a predictions table as arrays, with each image's predicted class.
+
+    Attributes
+    ----------
+    classes : tuple of str
+    positive : int or None
+        Index of the class that is scored; None where an average is, or where neither was named.
+    average : {None, "macro", "weighted"}
+        Average over the classes.
+    truth, predicted : (n,) int arrays
+        Indices into ``classes``.
+    probabilities : (n, c) float array
+    groups : (n,) array
+        Duplicate group of each image.
+    """
+
+    classes: tuple[str, ...]
+    positive: int | None
+    average: str | None
+    truth: np.ndarray
+    predicted: np.ndarray
+    probabilities: np.ndarray
+    groups: np.ndarray
+
+    @property
+    def proportions(self) -> tuple[str, ...]:
+        """Names of the scores that are one count over another.
+
+        A weighted sensitivity, the sum of n_c / n times hits_c / n_c, is the accuracy.
+        """
+        if self.positive is not None:
+            return PROPORTIONS
+        return ("accuracy", *(("sensitivity", "recall") if self.average == "weighted" else ()))
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Counts of images, (c, c): rows true, columns predicted classes."""
+        c = len(self.classes)
+        return np.bincount(self.truth * c + self.predicted, minlength=c * c).reshape(c, c)
+
+    def count(self, metric: str) -> tuple[int, int]:
+        """Return the numerator and denominator (k, n) behind a proportion.
+
+        Raises
+        ------
+        UsageError
+            A score that is not one proportion (F1, AUC, loss, most averages).
+        """
+        if metric not in self.proportions:
+            raise UsageError(f"expected a proportion, one of {', '.join(self.proportions)}, received {metric!r}")
+        if metric == "accuracy" or self.average:
+            return int(np.trace(self.matrix)), len(self.truth)
+        k, n = metrics.counts(self.matrix, metric)
+        return int(k[self.positive]), int(n[self.positive])
+
+    def value(self, metric: str) -> float:
+        """Compute one score of METRICS in [0, 1], or nan where these images do not define it.
+
+        The loss alone may exceed 1: the mean categorical cross-entropy in nats; see `metrics.cross_entropies`.
+
+        Raises
+        ------
+        UsageError
+            A name that is not in METRICS, or a score of more than two classes other than accuracy
+            and loss, with neither a class nor an average named.
+        """
+        if metric == "loss":
+            return metrics.cross_entropy(np.eye(len(self.classes))[self.truth], self.probabilities)
+        return float(self.values(metric, np.ones(len(self.truth))))
+
+    def values(self, metric: str, times: np.ndarray) -> np.ndarray:
+        """Compute a score of the images where each counts so many times, for every row of ``times``.
+
+        Parameters
+        ----------
+        metric : str
+            As in `value`, with its errors.
+        times : (..., n) array of float
+
+        Returns
+        -------
+        (...) array
+        """
+        if metric not in METRICS:
+            raise UsageError(f"expected a metric of {', '.join(METRICS)}, received {metric!r}")
+        c = len(self.classes)
+        one_hot = np.eye(c)[self.truth]
+        if metric == "loss":
+            losses = metrics.cross_entropies(one_hot, self.probabilities)
+            return metrics.ratio(times @ losses, times.sum(axis=-1))
+        if metric != "accuracy" and self.positive is None and self.average is None:
+            raise UsageError(
+                f"expected what the {metric} of {c} classes refers to, received nothing: name a class or an average"
+            )
+        if metric == "auc":
+            areas = [metrics.area_under_roc(self.truth == k, self.probabilities[:, k], times) for k in range(c)]
+            if self.average is None:
+                return areas[self.positive]
+            return metrics.averaged(np.stack(areas, axis=-1), times @ one_hot, self.average)
+        if metric in self.proportions and self.average:
+            metric = "accuracy"
+        cells = times @ np.eye(c * c)[self.truth * c + self.predicted]
+        return metrics.score(cells.reshape(*cells.shape[:-1], c, c), metric, self.positive, self.average)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Name of the predicted class of each image, (n,) of str."""
+        return np.array(self.classes, dtype=object)[self.predicted]
+
+    @property
+    def collapsed(self) -> str | None:
+        """The one class that the model predicts for all images, None where it predicts several.
+
+        None as well where the images are of a single class: then it may well be right.
+        """
+        if np.ptp(self.truth) == 0 or np.ptp(self.predicted) > 0:
+            return None
+        return self.classes[self.predicted[0]]
+
+    def confusion(self) -> pd.DataFrame:
+        """Return the counts of images, rows "true" by columns "predicted", with the names of the classes."""
+        names = pd.Index(self.classes)
+        return pd.DataFrame(self.matrix, names.rename("true"), names.rename("predicted"))
+
+    def per_class(self) -> pd.DataFrame:
+        """Compute the scores of each class against the rest and their averages, as scikit-learn's report does.
+
+        Returns
+        -------
+        DataFrame
+            (c + 2) rows: a class each, in the order of ``classes``, then "macro average" and "weighted
+            average". Columns precision, sensitivity, f1 (in [0, 1], or nan; in a class's own row also
+            where the averages count 0) and support (images, of the averages all of them).
+        """
+        names = ("precision", "sensitivity", "f1")
+        rows = {}
+        for c, name in enumerate(self.classes):
+            of_class, support = replace(self, positive=c, average=None), int((self.truth == c).sum())
+            rows[name] = [*map(of_class.value, names), support]
+        for kind in AVERAGES:
+            average = replace(self, positive=None, average=kind)
+            rows[f"{kind} average"] = [*map(average.value, names), len(self.truth)]
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=[*names, "support"])
+        return table.rename_axis("class")
+
+
+def decide(
+    predictions: pd.DataFrame,
+    classes: Sequence[str],
+    positive: str | None = None,
+    threshold: float | None = 0.5,
+    average: str | None = None,
+) -> Decisions:
+    """Validate a predictions table of one part and give each image its predicted class.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        One row an image: path, label, part, group and p_<class> (probability) for each class.
+    classes : sequence of str
+        Order of the label indices.
+    positive : str, optional
+        The class that is scored, against the rest; of two classes the last one unless named. With
+        an average it only says which of two classes the threshold is about.
+    threshold : float, optional
+        With two classes an image is positive where p_<positive> > threshold (strictly, as Keras'
+        binary accuracy has it); None means 0.5. With more classes the most probable one is
+        predicted, the first of equals, and the threshold plays no part.
+    average : {None, "macro", "weighted"}
+        Scores averaged over the classes, each against the rest, also of two classes; None for
+        those of ``positive``. Of more than two classes one of the two must be named, or there is
+        only an accuracy and a loss.
+
+    Raises
+    ------
+    DataError
+        A table that lacks columns or rows, mixes parts (a score over training and test images
+        describes neither), holds unknown labels, or whose probabilities are nan, outside [0, 1] or do not
+        sum to 1 within 1e-4.
+    UsageError
+        Classes, positive class, threshold or average that cannot be, or both a class and an
+        average of more than two classes.
+    """
+    classes = tuple(classes)
+    if len(classes) < 2 or len(set(classes)) < len(classes):
+        raise UsageError(f"expected two or more different classes, received {list(classes)}")
+    if positive is not None and positive not in classes:
+        raise UsageError(f"expected a positive class of {list(classes)}, received {positive!r}")
+    if average is not None and average not in AVERAGES:
+        raise UsageError(f"expected an average of {', '.join(AVERAGES)}, received {average!r}")
+    if average and positive is not None and len(classes) > 2:
+        raise UsageError(f"expected a class or an average, received {positive!r} and {average!r}")
+    threshold = 0.5 if threshold is None else threshold
+    if not 0 <= threshold <= 1:
+        raise UsageError(f"expected a threshold between 0 and 1, received {threshold!r}")
+    truth, probabilities = _checked(predictions, classes)
+    index = None if positive is None else classes.index(positive)
+    if len(classes) == 2:
+        index = 1 if index is None else index
+        predicted = np.where(probabilities[:, index] > threshold, index, 1 - index)
+    else:
+        predicted = probabilities.argmax(axis=1)
+    index, groups = None if average else index, predictions["group"].to_numpy()
+    return Decisions(classes, index, average, truth, predicted, probabilities, groups)
+
+
+def _checked(predictions: pd.DataFrame, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Label indices (n,) and probabilities (n, c) of a table that holds what it must."""
+    columns = [f"p_{name}" for name in classes]
+    missing = [c for c in ["path", "label", "part", "group", *columns] if c not in predictions]
+    if missing:
+        present = ", ".join(map(str, predictions.columns)) or "no columns"
+        raise DataError(f"predictions: expected columns {', '.join(missing)}, received {present}")
+    if predictions.empty:
+        raise DataError("predictions: expected at least one image, received an empty table")
+    parts = sorted(map(str, predictions["part"].unique()))
+    if len(parts) > 1 or parts[0] not in PARTS:
+        raise DataError(f"predictions: expected one part of {', '.join(PARTS)}, received {', '.join(parts)}")
+    if predictions["group"].isna().any():
+        raise DataError("predictions: expected a group for every image, received NaN")
+    unknown = sorted(set(map(str, predictions["label"])) - set(classes))
+    if unknown:
+        raise DataError(f"predictions: expected labels of {', '.join(classes)}, received {', '.join(unknown)}")
+    try:
+        probabilities = predictions[columns].to_numpy(dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"predictions: expected numbers as probabilities, {error}") from error
+    # A comparison with nan is False, so this catches nan as well.
+    sums_to_one = np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE
+    good = ((probabilities >= 0) & (probabilities <= 1)).all(axis=1) & sums_to_one
+    if not good.all():
+        row = int(np.argmin(good))
+        raise DataError(
+            "predictions: expected probabilities in [0, 1] that sum to 1, received "
+            f"{[float(f'{p:.6g}') for p in probabilities[row]]} for {predictions['path'].iloc[row]}"
+        )
+    return pd.Index(classes).get_indexer(predictions["label"]), probabilities
