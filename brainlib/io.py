@@ -1,7 +1,7 @@
-"""Files, folders and arrays that are whole or not there: atomic writing, hashing, verified reading.
+"""Atomic writing of files, folders and arrays; hashes; verified reading.
 
-Every writer of the package goes through `writing` or `writing_folder`, so an interrupt leaves nothing
-half-written and two processes that write the same target do each other no harm.
+Every writer of the package uses `writing` or `writing_folder`, so that an interrupt leaves nothing half-written and
+processes that write the same target at once do no harm.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -56,8 +56,8 @@ def _temporary(target: Path) -> Path:
 def writing(target: Path) -> Iterator[BinaryIO]:
     """Write a file whole or not at all.
 
-    The bytes go to a temporary file of this process in the same folder, which takes the name
-    `target` when the block ends well and is removed when it does not.
+    The bytes go to a temporary file in the same folder, which takes the name `target` when the block ends well and
+    is removed when it fails.
 
     Raises
     ------
@@ -84,13 +84,14 @@ def writing(target: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def writing_folder(target: Path, replaces: Callable[[Path], None] | None = None) -> Iterator[Path]:
-    """Fill a folder that takes the name `target` when the block ends well, whole or not at all.
+    """Fill a folder whole or not at all.
 
     Parameters
     ----------
     target : Path
+        The name that the folder takes when the block ends well.
     replaces : callable, optional
-        Called with `target` just before the renaming, to take away what stands there.
+        Called with `target` just before the renaming, to remove what is there.
 
     Yields
     ------
@@ -100,7 +101,7 @@ def writing_folder(target: Path, replaces: Callable[[Path], None] | None = None)
     Raises
     ------
     OSError
-        The folder cannot be written or renamed: what that means is the caller's to say.
+        The folder cannot be written or renamed; the caller says what that means.
     """
     temporary = _temporary(target)
     try:
@@ -114,7 +115,7 @@ def writing_folder(target: Path, replaces: Callable[[Path], None] | None = None)
 
 
 def built_folder(target: Path, write: Callable[[Path], None]) -> Path:
-    """Return a folder, written now unless it holds exactly the files that were written before.
+    """Return a folder, written now unless it holds exactly the files that were written to it before.
 
     Parameters
     ----------
@@ -135,10 +136,10 @@ def built_folder(target: Path, write: Callable[[Path], None]) -> Path:
             write(folder)
             (folder / _MANIFEST).write_text(json.dumps(_manifest(folder)), "utf-8")
     except OSError as error:
-        if not _is_whole(target):  # else another process was quicker, with the same content
+        if not _is_whole(target):  # else another process has written the same content meanwhile
             raise StoreError(
-                f"{target}: expected to write images there, received "
-                f"{error.strerror or error}; free disk space or choose another folder"
+                f"{target}: expected to write this folder, received {error.strerror or error}; "
+                "free disk space or choose another one"
             ) from error
     return target
 
@@ -157,10 +158,7 @@ def _manifest(folder: Path) -> dict[str, str]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left behind: temporary names that are over a day old.
-
-    A younger one may belong to a process that is still writing, on this machine or another.
-    """
+    """Remove temporary files of killed processes: those over a day old, which no process still writes."""
     for path in folder.rglob(".*.tmp"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > 86400:
@@ -194,13 +192,13 @@ def save_array(path: Path, shape: tuple[int, ...], dtype, blocks: Iterable[np.nd
         file.write(digest.digest())
 
 
-_verified: dict[tuple, None] = {}  # (path, size, modification time) of arrays whose sum was compared
+_verified: set[tuple] = set()  # states of files whose sum was compared in this process
 
 
 def open_array(path: Path, shape: tuple[int, ...], dtype) -> np.ndarray | None:
-    """Map an array that `save_array` stored, read only, when its bytes are those that were written.
+    """Map an array that `save_array` stored, read-only, after comparing its sum.
 
-    The sum is compared once in a process for each state of the file.
+    The sum is compared once in a process for each state of the file (size and time of modification).
 
     Parameters
     ----------
@@ -212,8 +210,7 @@ def open_array(path: Path, shape: tuple[int, ...], dtype) -> np.ndarray | None:
     Returns
     -------
     ndarray or None
-        None where the file is not there, is damaged, or holds another array: the caller then
-        builds it anew.
+        None if the file is missing, is damaged or holds another array: the caller then makes it anew.
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -233,7 +230,7 @@ def open_array(path: Path, shape: tuple[int, ...], dtype) -> np.ndarray | None:
                     left -= len(block)
                 if file.read() != digest.digest():
                     return None
-            _verified[key] = None
+            _verified.add(key)
         return array
     except Exception:  # a damaged header makes NumPy raise nearly any kind of exception
         return None
