@@ -13,6 +13,7 @@ from brainlib.audit.findings import Audit
 from brainlib.audit.overview import DataAudit, Overview
 from brainlib.audit.planted import PhantomPairs, Planted
 from brainlib.data.phantoms.draw import ALTERATIONS
+from brainlib.report.figures import images
 from brainlib.report.figures.images import duplicate_montage
 from brainlib.report.tables import audit as tables
 from brainlib.study import data_audit
@@ -108,12 +109,17 @@ def test_without_sets_every_table_says_so():
         assert table(none).frame.empty and "No set is on this machine" in table(none).caption
 
 
-def test_a_montage_has_a_row_for_each_group(overview):
+def test_a_montage_shows_class_and_name_of_each_duplicate(overview):
     figure = duplicate_montage(overview, "ours", contradictory=True)
-    assert figure.alt == "ours: the 1 groups of duplicates with different labels, a row each, of 2 images."
-    titles = [axis.get_title() for axis in figure.figure.axes]
+    assert figure.alt == "ours: 1 of the 1 groups of duplicates with different labels, of 2 images."
+    titles = [axis.get_title() for axis in figure.figure.axes if axis.images]
     assert titles == ["yes\nb.png", "no\na.png"]
     assert duplicate_montage(overview, "empty") is None
+
+
+def test_small_groups_of_a_montage_are_placed_side_by_side():
+    assert images._places([11, 3, 3, 3, 2]) == [(0, 0), (1, 0), (1, 4), (1, 8), (2, 0)]
+    assert len(images._places([11] * 50)) == 8
 
 
 def test_lines_for_a_terminal_hold_every_finding(overview):

@@ -13,8 +13,8 @@ from brainlib.data import images
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
 
-_MAX_GROUPS, _MAX_IMAGES = 8, 10  # of a montage, and of a group in it
-_SIDE, _INCHES = 96, 1.4  # of an image in a montage: its pixels, and its width at most
+_ROWS, _COLUMNS = 8, 11  # of a montage at most
+_SIDE = 96  # pixels of an image in a montage
 
 
 def grad_cam_panel(rows: Sequence[tuple[str, np.ndarray, Mapping[str, np.ndarray]]]) -> Plot:
@@ -56,7 +56,7 @@ def grad_cam_panel(rows: Sequence[tuple[str, np.ndarray, Mapping[str, np.ndarray
 
 
 def duplicate_montage(overview: Overview, name: str, contradictory: bool = False) -> Plot | None:
-    """Show the largest groups of near-duplicates of a set, a row each, with the class and name of each file.
+    """Show the largest groups of near-duplicates of a set, with the class and the name of each file.
 
     Parameters
     ----------
@@ -75,22 +75,35 @@ def duplicate_montage(overview: Overview, name: str, contradictory: bool = False
     label = audit.table.set_index("path")["label"]
     groups = sorted(audit.groups("near"), key=len, reverse=True)
     groups = [group for group in groups if not contradictory or label[group].nunique() > 1]
-    if not groups:
+    places = _places([min(len(group), _COLUMNS) for group in groups])
+    if not places:
         return None
-    shown = groups[:_MAX_GROUPS]
-    columns = min(_MAX_IMAGES, max(map(len, shown)))
-    side = min(WIDTH / columns, _INCHES)
-    figure = style.figure(max(side * columns, 4.0), side * len(shown) * 1.3 + 0.4)
-    axes = figure.subplots(len(shown), columns, squeeze=False)
+    rows = 1 + max(row for row, _ in places)
+    side = WIDTH / _COLUMNS
+    figure = style.figure(WIDTH, side * rows * 1.3 + 0.4)
+    axes = figure.subplots(rows, _COLUMNS, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
-    for row, group in zip(axes, shown, strict=True):
-        for axis, path in zip(row, group, strict=False):
+    for (row, column), group in zip(places, groups, strict=False):
+        for axis, path in zip(axes[row, column:], group, strict=False):
             grey = images.decode(root / path).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
-            # Its own pixels: interpolation would only double the size of the file.
+            # Without interpolation, which adds no information and doubles the file.
             axis.imshow(np.asarray(grey), cmap="gray", vmin=0, vmax=255, interpolation="none")
             axis.set_title(f"{label[path][:14]}\n{PurePosixPath(path).name[-14:]}", fontsize=6)
-    kind = "groups of duplicates with different labels" if contradictory else "largest groups of near-duplicates"
-    figure.suptitle(f"{name}: {kind}", fontsize=10)
-    sizes = ", ".join(str(len(group)) for group in shown)
-    return Plot(figure, f"{name}: the {len(shown)} {kind}, a row each, of {sizes} images.")
+    kind = "groups of duplicates with different labels" if contradictory else "groups of near-duplicates"
+    figure.suptitle(f"{name}: {len(places)} of the {len(groups)} {kind}", fontsize=10)
+    sizes = ", ".join(str(len(group)) for group in groups[: len(places)])
+    return Plot(figure, f"{name}: {len(places)} of the {len(groups)} {kind}, of {sizes} images.")
+
+
+def _places(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Row and first column of groups in a montage: side by side, one column apart, as many as fit."""
+    places, row, column = [], 0, 0
+    for size in sizes:
+        if column + size > _COLUMNS:
+            row, column = row + 1, 0
+        if row == _ROWS:
+            break
+        places.append((row, column))
+        column += size + 1
+    return places
