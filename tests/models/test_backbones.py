@@ -17,6 +17,8 @@ from brainlib.models.backbones import backbone_named
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.study.study import Study
 
+pytestmark = pytest.mark.slow
+
 # Keras takes no smaller image for these; 32 pixels do for the others.
 LEAST = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}
 

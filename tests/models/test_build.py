@@ -20,6 +20,8 @@ from brainlib.models.backbones import BACKBONES, Weights, find_weights
 from brainlib.models.build import ModelSpec
 from brainlib.models.layers import InputScaling
 
+pytestmark = pytest.mark.slow
+
 RANDOM, NONE = Weights("random"), Weights("none")
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.float32)
 
@@ -160,39 +162,6 @@ def test_a_backbone_has_its_published_number_of_trainable_parameters(name, param
         for weight in layer.trainable_weights
     )
     assert count == parameters
-
-
-def test_an_unknown_backbone_lists_the_known_ones():
-    with pytest.raises(WeightsError, match="unknown backbone 'resnet999'.*mobilenet_v2") as error:
-        find_weights("resnet999", "random")
-    one_line(error)
-
-
-def test_weights_are_found_by_the_name_that_keras_gives_them(tmp_path):
-    (tmp_path / "mobilenet_1_0_224_qat_no_top.h5").write_bytes(b"abc")
-    found = find_weights("mobilenet", str(tmp_path))
-    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
-    assert (found.source, found.scaling, found.digest) == ("file", "centred_128", digest)
-    assert found.label == "mobilenet_1_0_224_qat_no_top.h5 (sha256 ba7816bf8f01)"
-    # Keras' own file goes before the quantised one.
-    (tmp_path / "mobilenet_1_0_224_tf_no_top.h5").write_bytes(b"abc")
-    assert find_weights("mobilenet", str(tmp_path)).scaling == "keras"
-
-
-@pytest.mark.parametrize("source", ["random", "imagenet"])
-def test_weights_without_a_file_need_no_folder(source):
-    assert find_weights("vgg16", source) == Weights(source)
-
-
-def test_missing_weights_name_the_file_the_folder_and_the_way_out(tmp_path):
-    with pytest.raises(WeightsError) as error:
-        find_weights("vgg16", str(tmp_path))
-    message = one_line(error)
-    for word in ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", str(tmp_path), "--backbone"):
-        assert word in message
-    with pytest.raises(WeightsError, match="is none of them") as error:
-        find_weights("vgg16", str(tmp_path / "nowhere"))
-    one_line(error)
 
 
 def write_weights(network, path):

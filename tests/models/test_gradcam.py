@@ -10,6 +10,8 @@ from keras import layers
 from brainlib.errors import ModelError
 from brainlib.models.gradcam import grad_cam, last_convolution, overlay, permute
 
+pytestmark = pytest.mark.slow
+
 # A 4 by 4 image, seen by two filters of 2 by 2 with stride 2. Filter 0 sums its window, filter 1
 # takes the lower right pixel from the upper left one. On paper:
 #   A_0 = [[4, 2], [4, 8]]      A_1 = [[0, 0], [1, -1]]

@@ -17,6 +17,8 @@ from brainlib.models.layers import InputScaling
 from brainlib.models.training import Phase, Task
 from brainlib.papers.loading import load_paper
 
+pytestmark = pytest.mark.slow
+
 N, SIZE = 24, 32
 RANDOM = Weights("random")
 # MobileNetV2: residual branches and batch normalisation; dropout in the head draws on the seed.
@@ -228,17 +230,41 @@ def test_stored_activations_are_the_frozen_networks_own(tmp_path):
     assert not stored.flags.writeable
 
 
-def test_activations_that_were_cut_short_are_computed_again(tmp_path):
+def test_activations_that_were_truncated_or_changed_are_computed_again(tmp_path):
     data, network = task(), built(SMALL)
     freezing.set_trainable(network, "head")
     prefix, _ = freezing.cut_frozen_prefix(network)
     expected = np.array(training.activations(prefix, data, tmp_path))
     (file,) = (tmp_path / "features").iterdir()
     whole = file.read_bytes()
-    for length in (0, 40, 128, len(whole) - 1):
-        file.write_bytes(whole[:length])
+    flipped = whole[:300] + bytes([whole[300] ^ 1]) + whole[301:]
+    for damaged in (*(whole[:length] for length in (0, 40, 128, len(whole) - 1)), flipped):
+        file.write_bytes(damaged)
         np.testing.assert_array_equal(training.activations(prefix, data, tmp_path), expected)
         assert file.read_bytes() == whole
+
+
+def convolution(**options):
+    """A convolution of ones, under another automatic name each time."""
+    x = pixels = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(2, 3, padding="same", kernel_initializer="ones", **options)(x)
+    return keras.Model(pixels, keras.layers.ReLU()(x))
+
+
+@pytest.mark.parametrize("options", [{"activation": "tanh"}, {"dilation_rate": 2}, {"strides": 2}])
+def test_activations_are_not_reused_for_a_layer_of_another_configuration(options, tmp_path):
+    data, first, second = task(), convolution(), convolution(**options)
+    training.activations(first, data, tmp_path)
+    found = training.activations(second, data, tmp_path)
+    np.testing.assert_array_equal(found, second.predict(data.pixels.astype(np.float32), verbose=0))
+    assert len(list((tmp_path / "features").iterdir())) == 2
+
+
+def test_activations_are_reused_whatever_the_layers_names_but_not_for_another_version(monkeypatch, tmp_path):
+    for name in ("", "", "tensorflow", "keras"):
+        monkeypatch.setattr(training, "version", lambda asked, name=name: f"1.0{asked == name}")
+        training.activations(convolution(), task(), tmp_path)
+    assert len(list((tmp_path / "features").iterdir())) == 3
 
 
 def test_a_phase_with_augmentation_has_no_activations_to_reuse(passes, tmp_path):

@@ -15,6 +15,8 @@ from cloudpickle import register_pickle_by_value
 from brainlib.errors import BrainlibError, DataError
 from brainlib.trials import processes, workers
 
+pytestmark = pytest.mark.slow
+
 register_pickle_by_value(sys.modules[__name__])  # a process cannot import this file
 
 kept = []

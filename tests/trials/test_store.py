@@ -264,6 +264,7 @@ def model():
 PIXELS = np.arange(32, dtype=np.float32).reshape(2, 4, 4, 1)
 
 
+@pytest.mark.slow
 def test_a_model_comes_back_with_the_same_answers(store, model):
     save(store, "key", FACTS, tables(), model)
     assert holds(store, "key", model=True)
@@ -280,6 +281,7 @@ def test_a_result_without_a_model_is_held_only_for_who_needs_none(store, kept, s
     one_line(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [truncate, flip_a_bit, os.unlink])
 def test_a_damaged_model_is_not_loaded_and_is_trained_again(store, model, spoken, damage):
     save(store, "key", FACTS, tables(), model)

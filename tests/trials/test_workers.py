@@ -19,8 +19,10 @@ from brainlib.errors import BrainlibError, UsageError
 from brainlib.models.backbones import Weights
 from brainlib.models.build import ModelSpec
 from brainlib.models.training import Phase
-from brainlib.trials import run, workers
-from brainlib.trials.run import Epochs, run_trials
+from brainlib.trials import workers
+from brainlib.trials.run import run_trials
+
+pytestmark = pytest.mark.slow
 
 # Workers cannot import this file.
 register_pickle_by_value(sys.modules[__name__])
@@ -139,66 +141,3 @@ def test_no_scheduler_at_the_address_is_said_in_one_line(address, monkeypatch):
     with pytest.raises(UsageError, match="none answered there") as error:
         workers.run(add, [(1, 2)], address)
     assert address in str(error.value) and "\n" not in str(error.value)
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """A list whose last entry is the time in seconds."""
-    times = [1000.0]
-    monkeypatch.setattr(run.time, "monotonic", lambda: times[-1])
-    return times
-
-
-def epochs_of(trials):
-    steps = []
-    return Epochs(trials, lambda *step: steps.append(step)), steps
-
-
-def test_time_left_is_that_of_the_epochs_after_the_first(clock):
-    on_epoch, steps = epochs_of([("jardim cnn fold 1", 5)])
-    on_epoch(0, 0, 0.0, 0.0)
-    for epoch, seconds in enumerate([60, 10, 14, 12, 12], start=1):
-        clock.append(clock[-1] + seconds)
-        on_epoch(0, epoch, 1 / epoch, epoch / 10)
-    assert [line for _, line in steps] == [
-        # The first epoch, with decoding and building, is no measure.
-        "[1/1] jardim cnn fold 1: epoch 1/5, loss 1.0000, accuracy 0.1000, time left not known yet",
-        "[1/1] jardim cnn fold 1: epoch 2/5, loss 0.5000, accuracy 0.2000, about 30 s left",
-        "[1/1] jardim cnn fold 1: epoch 3/5, loss 0.3333, accuracy 0.3000, about 24 s left",
-        "[1/1] jardim cnn fold 1: epoch 4/5, loss 0.2500, accuracy 0.4000, about 12 s left",
-        "[1/1] jardim cnn fold 1: epoch 5/5, loss 0.2000, accuracy 0.5000, done in 2 min",
-    ]
-
-
-def test_trials_trained_at_the_same_time_have_times_of_their_own(clock):
-    on_epoch, steps = epochs_of([("slow", 3), ("quick", 3)])
-    for number in (0, 1):
-        on_epoch(number, 0, 0.0, 0.0)
-    for epoch in (1, 2):
-        for number in (1, 0):
-            clock.append(clock[-1] + 20)
-            on_epoch(number, epoch, 0.0, 0.0)
-    lines = [line for _, line in steps]
-    assert "[2/2] quick: epoch 2/3" in lines[2] and "about 40 s left" in lines[2]
-    assert "[1/2] slow: epoch 2/3" in lines[3] and "about 40 s left" in lines[3]
-
-
-def test_the_fraction_counts_the_epochs_of_all_trials():
-    on_epoch, steps = epochs_of([("a", 3), ("b", 1)])
-    for number, epochs in ((0, (0, 1, 2)), (1, (0, 1)), (0, (3,))):
-        for epoch in epochs:
-            on_epoch(number, epoch, 0.5, 0.75)
-    assert [fraction for fraction, _ in steps] == [0.25, 0.5, 0.75, 1]
-    assert [line.split(",")[0] for _, line in steps] == [
-        "[1/2] a: epoch 1/3",
-        "[1/2] a: epoch 2/3",
-        "[2/2] b: epoch 1/1",
-        "[1/2] a: epoch 3/3",
-    ]
-
-
-def test_the_fraction_does_not_decrease_when_a_trial_starts_again():
-    on_epoch, steps = epochs_of([("a", 4)])
-    for epoch in (0, 1, 2, 0, 1, 2, 3, 4):
-        on_epoch(0, epoch, 0.5, 0.75)
-    assert [fraction for fraction, _ in steps] == [0.25, 0.5, 0.5, 0.5, 0.75, 1]
