@@ -85,7 +85,7 @@ def headlines():
     rows = []
     for paper, images, model, name, wanted in HEADLINES:
         printed, reproduced, n, verdict = compared(name, paper, wanted)
-        without = claim(name, paper, wanted).get("clean")
+        without = claim(name, paper, wanted)["without_duplicates"]
         left = f"{score(without)} of {without['n']}" if without else NONE
         rows.append([f"`{paper}`: {model}", f"{images}, {n}", printed, reproduced, left, verdict])
     head = ["paper and model", "data set, test images", "printed", "reproduced (95 % interval)", "without duplicates"]
@@ -115,12 +115,12 @@ def jardim_seeds():
         ("test AUC", "text.transfer.auc"),
     ):
         found = claim(JARDIM, "jardim", wanted)
-        mean = PERCENT.text(*found["mean_over_seeds"])
+        mean = score(found["mean_over_seeds"])
         rows.append([title, found["printed"], *map(PERCENT.number, found["by_seed"]), mean])
     tests = [
-        test
-        for test in result(JARDIM, "jardim")["tests"]
-        if test["name"].startswith("unpaired") and test["on"].startswith("these folds")
+        each["test"] | {"seed": each["seed"]}
+        for each in result(JARDIM, "jardim")["tests"]
+        if each["test"]["name"].startswith("unpaired") and each["on"].startswith("these folds")
     ]
     tests = sorted(tests, key=lambda test: test["seed"])
     rows.append(["unpaired *t*, CNN as printed", "0.3977", *(f"{test['t']:.3f}" for test in tests), ""])
@@ -165,9 +165,12 @@ def sets():
     """Duplicates within each set."""
     rows = []
     for name, found in run(JARDIM)["audit"]["result"]["sets"].items():
-        near, pixel = (found[f"test_with_{kind}_copy_in_train"] for kind in ("near", "pixel"))
-        leaked = "no published split" if near is None else f"{near} ({pixel} with the same pixels)"
-        cells = [f"{found[f'images_in_{kind}_groups']} ({found[f'{kind}_groups']})" for kind in ("pixel", "near")]
+        pixel, near = (found["duplicates"][kind] for kind in ("pixel", "near"))
+        leaked = "no published split"
+        if near["leaked_test_images"] is not None:
+            all_near, same = (sum(each["leaked_test_images"].values()) for each in (near, pixel))
+            leaked = f"{all_near} ({same} with the same pixels)"
+        cells = [f"{each['images']} ({each['groups']})" for each in (pixel, near)]
         pairs = len(found["contradictions"])
         rows.append([SETS[name], str(found["images"]), *cells, leaked, str(pairs)])
     head = [
@@ -184,8 +187,9 @@ def sets():
 def overlaps():
     """Images of a set that have a duplicate in another one."""
     rows = []
-    for name, found in run(JARDIM)["audit"]["result"]["sets"].items():
-        n, others = found["images"], found["copies_in_other_sets"]
+    audit = run(JARDIM)["audit"]["result"]
+    for name, found in audit["sets"].items():
+        n, others = found["images"], audit["overlaps"][name]
         cells = [f"{others[one]} ({PERCENT0.text(others[one] / n)})" if one != name else NONE for one in SETS]
         rows.append([f"{SETS[name]}, {n}", *cells])
     return ["of the set", *(f"in {title}" for title in SETS.values())], rows
@@ -204,9 +208,9 @@ def duplicates():
         ("`lu`, MobileNet, four classes", LU, "lu", "four", "accuracy"),
         ("`kruszyk`, MobileNet 0.25", KRUSZYK, "kruszyk", "", "accuracy"),
     ):
-        effects = result(name, paper)["clean_scores"]
+        effects = result(name, paper)["duplicates"]
         found = next(each for each in effects if each["scenario"] == scenario and each["score"] == kind)
-        published, left, again = (found[part] for part in ("published", "clean", "retrained"))
+        published, left, again = (found[part] for part in ("published", "without_duplicates", "retrained"))
         cells = [f"{PERCENT.text(each['value'])} of {each['n']}" for each in (published, left)]
         difference = POINTS.interval(found["difference"], found["low"], found["high"])
         rows.append([title, *cells, difference, f"{score(again)} of {again['n']}" if again else "not run"])
@@ -220,7 +224,7 @@ def controls():
     rows = [
         [
             cells[0]["control"],
-            cells[0]["split"].replace("copies", "duplicates"),
+            cells[0]["split"],
             *(f"{score(each)} of {each['n']}" for each in cells),
         ]
         for cells in zip(*columns, strict=True)
@@ -265,7 +269,10 @@ def forest():
     rows = []
     for paper, _, model, name, wanted in HEADLINES:
         found = claim(name, paper, wanted)
-        scores = {kind: SimpleNamespace(**found[kind]) if found.get(kind) else None for kind in ("reproduced", "clean")}
+        scores = {
+            kind: SimpleNamespace(**found[kind]) if found[kind] else None
+            for kind in ("reproduced", "without_duplicates")
+        }
         value = printed_number(found["printed"], found["unit"]).value
         rows.append(accuracies.Row(paper, model, SimpleNamespace(**scores), value))
     return accuracies.forest(rows)

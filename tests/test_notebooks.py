@@ -37,7 +37,7 @@ def out(tmp_path_factory):
 @pytest.fixture(scope="module")
 def results(out):
     """What results.json says, validated by the models that document it."""
-    return records.Answers.model_validate_json((out / "results.json").read_text())
+    return records.Run.model_validate_json((out / "results.json").read_text())
 
 
 def pages(out):
@@ -173,9 +173,9 @@ def test_the_audit_knows_phantoms_and_finds_their_copies(out, results):
 
 def test_each_paper_says_how_many_test_images_are_copies(results):
     for name in PAPERS:
-        scores = results.papers[name].result.duplicate_effects
+        scores = results.papers[name].result.duplicates
         assert scores and all(
-            score.copies.n + score.clean.n == score.published.n for score in scores if score.score == "accuracy"
+            score.leaked.n + score.without_duplicates.n == score.published.n for score in scores if score.score == "accuracy"
         )
 
 
@@ -198,7 +198,7 @@ def test_a_repeat_trains_nothing_and_says_the_same(out, results, tmp_path, monke
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*")}
     assert {path for path in after if path.is_file()} == {p for p in before if p.is_file()}
     assert all(after[path] == before[path] for path in before if path.is_file())
-    again = records.Answers.model_validate_json((tmp_path / "results.json").read_text())
+    again = records.Run.model_validate_json((tmp_path / "results.json").read_text())
     for name in papers:
         assert again.papers[name].result.claims == results.papers[name].result.claims
 
@@ -212,7 +212,7 @@ def test_controls_are_run_when_asked_for(out, tmp_path, monkeypatch, capfd):
     assert cli.main(arguments) == 0
     said = capfd.readouterr().err
     assert "hajhashem: control, shuffled labels, copies apart" in said
-    answers = records.Answers.model_validate_json((tmp_path / "results.json").read_text())
+    answers = records.Run.model_validate_json((tmp_path / "results.json").read_text())
     result = answers.papers["hajhashem"].result
     assert result.options.controls
     assert [(each.control, each.split) for each in result.controls] == [

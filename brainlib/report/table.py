@@ -31,7 +31,7 @@ class Format:
     scale : float
         Printed units in one natural unit: 100 for a fraction that is written in percent.
     digits : int or None
-        After the decimal point; None: four significant digits.
+        After the decimal point; None: four significant digits, and all of those before the point.
     signed : bool
         Whether a positive number has its sign.
     least : float
@@ -61,7 +61,7 @@ class Format:
         scale = 1 / UNITS.get(unit, 1.0)
         written = {"1": "", "percent^2": "points²", "percentage points": "points"}.get(unit, unit)
         if printed is None:
-            return cls(written, scale, digits=2 if unit == "%" else None)
+            return cls(written, scale, digits=2 if unit in ("%", "percentage points") else None)
         digits = max(0, printed.decimals - round(math.log10(scale * printed.scale)))
         return cls(written, scale, digits, before="" if printed.operator == "=" else f"{printed.operator} ")
 
@@ -71,7 +71,8 @@ class Format:
             return NONE
         if 0 <= value < self.least:
             return f"< {self.least:g}"
-        kind = ".4g" if self.digits is None else f".{self.digits}f"
+        digits = 0 if self.digits is None and 1000 <= abs(self.scale * value) < math.inf else self.digits
+        kind = ".4g" if digits is None else f".{digits}f"
         return self.before + format(self.scale * value, f"{'+' if self.signed else ''}{kind}")
 
     def interval(self, value: float | None, low: float | None, high: float | None) -> str:

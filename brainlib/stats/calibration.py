@@ -13,10 +13,21 @@ import numpy as np
 import pandas as pd
 
 from brainlib.stats import intervals
-from brainlib.stats.intervals import Interval
+from brainlib.stats.intervals import Interval, Number
 from brainlib.stats.predictions import decide
 
 BINS = 10  # of equal width, from 0 to 1: a choice, as in most reports of a few hundred images
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Images of similar confidence: how many, their mean confidence, and their accuracy with Wilson's 95 % interval."""
+
+    images: int
+    confidence: float
+    accuracy: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -34,15 +45,15 @@ class Calibration:
         Mean over the images of the summed squared distance of the probabilities to the truth: 0 at
         best, 2 at worst; for two classes twice the score of the positive class.
     brier_interval : Interval
-    curve : DataFrame
-        One row a bin that holds images: images, confidence, accuracy, low, high (Wilson).
+    curve : tuple of Bin
+        The bins that hold images, by ascending confidence.
     """
 
-    error: float
+    error: Number
     error_interval: Interval
-    brier: float
+    brier: Number
     brier_interval: Interval
-    curve: pd.DataFrame
+    curve: tuple[Bin, ...]
 
 
 def calibration(predictions: pd.DataFrame, classes: Sequence[str], bins: int = BINS, seed: int = 0) -> Calibration:
@@ -83,18 +94,10 @@ def calibration(predictions: pd.DataFrame, classes: Sequence[str], bins: int = B
 
 
 def _curve(confidence, right, number):
-    rows = []
-    for each in np.unique(number):
-        inside = number == each
-        k, n = int(right[inside].sum()), int(inside.sum())
-        interval = intervals.wilson_interval(k, n)
-        rows.append(
-            {
-                "images": n,
-                "confidence": float(confidence[inside].mean()),
-                "accuracy": k / n,
-                "low": interval.low,
-                "high": interval.high,
-            }
-        )
-    return pd.DataFrame(rows)
+    return tuple(_bin(confidence[number == each], right[number == each]) for each in np.unique(number))
+
+
+def _bin(confidence, right):
+    k, n = int(right.sum()), len(right)
+    interval = intervals.wilson_interval(k, n)
+    return Bin(n, float(confidence.mean()), k / n, interval.low, interval.high)

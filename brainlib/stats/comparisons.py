@@ -128,6 +128,8 @@ class TTest:
         mean(a) - mean(b), in the units of the values.
     low, high : float
         95 % interval of the difference.
+    n : int
+        Pairs of folds.
     assumes : str
         What must hold for ``p`` to be valid, and where it does not.
 
@@ -145,6 +147,7 @@ class TTest:
     difference: Number
     low: Number
     high: Number
+    n: int
     assumes: str
 
 
@@ -152,16 +155,16 @@ def _t_test(name: str, a: np.ndarray, b: np.ndarray, variance: float, df: int, a
     """Build a TTest from the variance of the difference of the means."""
     difference = float(np.mean(a) - np.mean(b)) if len(a) and len(b) else np.nan
     if np.isnan(variance) or np.isnan(difference):
-        return TTest(name, np.nan, df, np.nan, np.nan, np.nan, np.nan, assumes)
+        return TTest(name, np.nan, df, np.nan, np.nan, np.nan, np.nan, len(a), assumes)
     error = float(np.sqrt(variance))
     if negligible(error, a, b):
         if negligible(abs(difference), a, b):
-            return TTest(name, np.nan, df, np.nan, 0.0, np.nan, np.nan, assumes)
+            return TTest(name, np.nan, df, np.nan, 0.0, np.nan, np.nan, len(a), assumes)
         t = float(np.copysign(np.inf, difference))
-        return TTest(name, t, df, 0.0, difference, np.nan, np.nan, assumes)
+        return TTest(name, t, df, 0.0, difference, np.nan, np.nan, len(a), assumes)
     t, half_width = difference / error, float(stats.t.ppf((1 + CONFIDENCE) / 2, df)) * error
     p = float(2 * stats.t.sf(abs(t), df))
-    return TTest(name, t, df, p, difference, difference - half_width, difference + half_width, assumes)
+    return TTest(name, t, df, p, difference, difference - half_width, difference + half_width, len(a), assumes)
 
 
 def _paired(a: Sequence[float], b: Sequence[float]) -> tuple[np.ndarray, np.ndarray, float]:
@@ -250,6 +253,8 @@ class Equivalence:
         Mean difference and its 90 % interval: within the margin exactly where p is below 0.05.
     margin : float
     df : int
+    n : int
+        Pairs of folds.
     """
 
     p: Number
@@ -258,6 +263,7 @@ class Equivalence:
     high: Number
     margin: Number
     df: int
+    n: int
 
 
 def equivalence(a: Sequence[float], b: Sequence[float], margin: float) -> Equivalence:
@@ -287,13 +293,13 @@ def equivalence(a: Sequence[float], b: Sequence[float], margin: float) -> Equiva
     differences, df = a - b, len(a) - 1
     mean, error = float(differences.mean()), float(stats.sem(differences))
     if negligible(error, a, b):
-        return Equivalence(np.nan, mean, np.nan, np.nan, margin, df)
+        return Equivalence(np.nan, mean, np.nan, np.nan, margin, df, len(a))
     p = max(
         float(stats.t.sf((mean + margin) / error, df)),
         float(stats.t.cdf((mean - margin) / error, df)),
     )
     half_width = float(stats.t.ppf(1 - ALPHA, df)) * error
-    return Equivalence(p, mean, mean - half_width, mean + half_width, margin, df)
+    return Equivalence(p, mean, mean - half_width, mean + half_width, margin, df, len(a))
 
 
 def power_of_paired_t(difference: float, deviation: float, k: int, alpha: float = ALPHA) -> float:

@@ -1,20 +1,17 @@
-"""What is left of a score when copies leave the test set, with the same models and with new ones."""
+"""How scores change when duplicates of training images leave the test set, and when new models never saw them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 
 from brainlib.errors import DataError
 from brainlib.papers.schema import Metric
-from brainlib.report.table import Table, percent, with_limits
 from brainlib.stats import intervals
 from brainlib.stats.estimates import Estimate
+from brainlib.stats.intervals import Number
 from brainlib.stats.predictions import decide
 from brainlib.study.results import Results, WithoutDuplicates
 
@@ -24,63 +21,54 @@ SCORES = ("accuracy", "sensitivity", "specificity", "auc")  # of two classes; el
 
 @dataclass(frozen=True)
 class DuplicateEffect:
-    """One score of one arm on the images held out.
+    """One score of one arm on the test images.
 
     Attributes
     ----------
     arm, scenario, score : str
     published : Estimate
-        On all the images that the protocol holds out.
-    clean : Estimate
-        The same model, without the images that have a copy in its training part.
-    copies : Estimate
-        The same model, on these copies alone.
+        On all the test images of the protocol.
+    without_duplicates : Estimate
+        The same model, without the images that have a duplicate among its training images.
+    leaked : Estimate
+        The same model, on these leaked test images alone.
     difference, low, high : float
-        Clean minus published, with its 95 % interval: a bootstrap over groups of copies of the same
+        Without duplicates minus published, with its 95 % interval: a bootstrap over duplicate groups of the same
         images, so that both scores rise and fall together.
     retrained : Estimate or None
-        Trained again with copies kept together, and judged on its own held-out images: whole groups of
-        copies, which its interval draws (but for the folds' mean, and where every image is right).
+        Trained again with duplicates kept apart, on its own test images: whole duplicate groups, which its interval
+        draws (but for the mean of the folds, and where every image is predicted correctly).
     """
 
     arm: str
     scenario: str
     score: str
     published: Estimate
-    clean: Estimate
-    copies: Estimate
-    difference: float
-    low: float
-    high: float
+    without_duplicates: Estimate
+    leaked: Estimate
+    difference: Number
+    low: Number
+    high: Number
     retrained: Estimate | None
 
 
-@lru_cache(maxsize=64)  # a notebook shows them and stores them
-def duplicate_effects(
-    results: Results, retrained: Results | None = None, scenario: str = ""
-) -> tuple[DuplicateEffect, ...]:
-    """Every arm's scores as published and clean.
+def duplicate_effects(results: Results, scenario: str = "") -> tuple[DuplicateEffect, ...]:
+    """Compute every arm's scores as published, without duplicates and, where that was asked for, retrained."""
+    return results.once(("duplicates", scenario), lambda: _effects(results, scenario))
 
-    Parameters
-    ----------
-    results : Results
-    retrained : Results, optional
-        Of the study's `Study.clean`.
-    scenario : str
-    """
+
+def _effects(results, scenario):
     two = results.study.paper.scenario(scenario).positive is not None
     return tuple(
-        _clean_score(results, retrained, arm, scenario, score)
-        for arm in results.study.arms
-        for score in (SCORES if two else SCORES[:1])
-    ) + tuple(_fold_score(results, retrained, arm, scenario) for arm in results.study.arms if results.folds)
+        _score(results, arm, scenario, score) for arm in results.study.arms for score in (SCORES if two else SCORES[:1])
+    ) + tuple(_fold_score(results, arm, scenario) for arm in results.study.arms if results.folds)
 
 
-def _clean_score(results, retrained, arm, scenario, score):
+def _score(results, arm, scenario, score):
     classes = results.study.paper.scenario(scenario)
     every = results.predictions(arm, "test", scenario)
-    clean = WithoutDuplicates(results)
-    left = every["path"].isin(clean.predictions(arm, "test", scenario)["path"]).to_numpy()
+    without = WithoutDuplicates(results)
+    left = every["path"].isin(without.predictions(arm, "test", scenario)["path"]).to_numpy()
     decisions = decide(every, classes.classes, classes.positive, results.threshold)
 
     def change(counts):
@@ -93,34 +81,34 @@ def _clean_score(results, retrained, arm, scenario, score):
         scenario,
         score,
         results.estimate(arm, "test", score, scenario),
-        clean.estimate(arm, "test", score, scenario),
-        _of_copies(results, arm, scenario, score, every[~left]),
+        without.estimate(arm, "test", score, scenario),
+        _of_leaked(results, arm, scenario, score, every[~left]),
         float(change(np.ones(len(every)))),
         interval.low,
         interval.high,
-        retrained and _retrained(retrained, arm, scenario, score),
+        results.retrained and _retrained(results.retrained, arm, scenario, score),
     )
 
 
 def _retrained(retrained, arm, scenario, score):
-    """A score whose interval draws groups: they are held out whole, and copies are no new evidence."""
+    """Score with an interval that draws groups: they are held out whole, and duplicates are no new evidence."""
     table = retrained.predictions(arm, "test", scenario)
     found = retrained.score(score, table, scenario, grouped=True)
-    if math.isnan(found.low):  # every image is right, or there is no score: resamples all agree
+    if math.isnan(found.low):  # all resamples agree, as where every image is predicted correctly
         return retrained.score(score, table, scenario)
     return found
 
 
-def _fold_score(results, retrained, arm, scenario):
-    """The mean accuracy of the folds; the interval of the difference is Student's, paired by fold."""
-    clean, mean = WithoutDuplicates(results), Metric(name="accuracy", over="mean")
+def _fold_score(results, arm, scenario):
+    """Average the accuracy over the folds; the interval of the difference is Student's, paired by fold."""
+    without, mean = WithoutDuplicates(results), Metric(name="accuracy", over="mean")
     folds = [
-        [each.estimate(arm, fold, "accuracy", scenario).value for fold in results.folds] for each in (clean, results)
+        [each.estimate(arm, fold, "accuracy", scenario).value for fold in results.folds] for each in (without, results)
     ]
     change = np.subtract(*folds)
     interval = intervals.mean_interval(change)
     left_out = [
-        len(results.predictions(arm, fold, scenario)) - len(clean.predictions(arm, fold, scenario))
+        len(results.predictions(arm, fold, scenario)) - len(without.predictions(arm, fold, scenario))
         for fold in results.folds
     ]
     return DuplicateEffect(
@@ -128,67 +116,17 @@ def _fold_score(results, retrained, arm, scenario):
         scenario,
         FOLDS,
         results.estimate(arm, "folds", mean, scenario),
-        clean.estimate(arm, "folds", mean, scenario),
-        Estimate(math.nan, math.nan, math.nan, sum(left_out), "not judged by themselves"),
+        without.estimate(arm, "folds", mean, scenario),
+        Estimate(math.nan, math.nan, math.nan, sum(left_out), "not scored by themselves"),
         float(change.mean()),
         interval.low,
         interval.high,
-        retrained and retrained.estimate(arm, "folds", mean, scenario),
+        results.retrained and results.retrained.estimate(arm, "folds", mean, scenario),
     )
 
 
-def _of_copies(results, arm, scenario, score, table):
+def _of_leaked(results, arm, scenario, score, table):
     try:
         return results.score(score, table, scenario)
-    except DataError:  # no copy at all
+    except DataError:  # no image has leaked
         return Estimate(math.nan, math.nan, math.nan, 0, "no image")
-
-
-def duplicates_table(results: Results, retrained: Results | None = None, scenarios: Sequence[str] = ("",)) -> Table:
-    """Scores as published, without copies, and retrained, for readers."""
-    rows, removed = [], set()
-    for scenario in scenarios:
-        for each in duplicate_effects(results, retrained, scenario):
-            if each.score == "accuracy":
-                removed.add(f"{each.copies.n} of {each.published.n}")
-            printed = (
-                results.printed(each.arm, "folds", Metric(name="accuracy", over="mean"), scenario)
-                if each.score == FOLDS
-                else results.printed(each.arm, "test", each.score, scenario)
-            )
-            row = {
-                "arm": results.study.title(each.arm, scenario),
-                "score": each.score,
-                "printed": percent(printed.value) if printed else "–",
-                "as published": _shown(each.published),
-                "clean": _shown(each.clean),
-                "difference in points (95 %)": _points(each.difference, each.low, each.high),
-                "on the copies": _shown(each.copies),
-            }
-            if retrained is not None:
-                row["retrained, copies together"] = _shown(each.retrained)
-            rows.append(row)
-    caption = (
-        f"Images held out that have a copy in training: {'; '.join(sorted(removed))}. Clean: the same "
-        "model without them; the difference is paired. "
-    )
-    caption += (
-        "Retrained: the same protocol with copies kept together, judged on the images that it holds out; "
-        "intervals: a bootstrap over groups of copies."
-        if retrained is not None
-        else "With --retrain the models are also trained again with copies kept together."
-    )
-    return Table(pd.DataFrame(rows), caption)
-
-
-def _shown(estimate):
-    if math.isnan(estimate.value):
-        return "–"
-    return f"{with_limits(estimate.value, estimate.low, estimate.high)} of {estimate.n}"
-
-
-def _points(value, low, high):
-    if math.isnan(value):
-        return "–"
-    limits = "" if math.isnan(low) else f" ({100 * low:+.2f} to {100 * high:+.2f})"
-    return f"{100 * value:+.2f}{limits}"

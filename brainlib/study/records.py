@@ -1,28 +1,44 @@
-"""The format of ``results.json`` and of each paper's part of it, ``results/PAPER.json``.
+"""The records of a run: ``results.json``, and each paper's part of it, ``results/PAPER.json``.
 
-A number that is not finite is null. Fractions are in natural units: 0.95, not 95 %.
+They are built of the very dataclasses that the computations return. A number that is not defined is nan in Python and
+null in JSON. Fractions are in natural units: 0.95, not 95 %.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, JsonValue, StringConstraints
+from pydantic import AfterValidator, JsonValue, StringConstraints, TypeAdapter, ValidationError
 
 from brainlib.audit.overview import DataAudit
-from brainlib.papers.consistency.checks import FINDINGS
+from brainlib.data.registry import info_of
+from brainlib.errors import DataError
+from brainlib.io import writing
+from brainlib.papers.consistency.checks import Check
 from brainlib.papers.provenance import Frozen
-from brainlib.study.verdicts import VERDICTS
+from brainlib.stats.calibration import Calibration
+from brainlib.stats.intervals import Number
+from brainlib.study import conditions
+from brainlib.study.comparisons import ArmEquivalence, ArmTest, compare
+from brainlib.study.controls import Control, run_controls
+from brainlib.study.duplicates import DuplicateEffect, duplicate_effects
+from brainlib.study.options import KAGGLE, PHANTOMS, Profile
+from brainlib.study.results import Results
+from brainlib.study.saliency import HeatMapScore
+from brainlib.study.verdicts import JudgedClaim, Verdicts
 
-LEFT = VERDICTS[-2:]  # without a reproduced number
+VERSION = 2  # of the format
 
-# A folder of the user is said to be one, and no more.
+T = TypeVar("T")
+# A user's folder is not named: its path may tell who the user is.
 Source = Annotated[str, AfterValidator(lambda s: "folder" if re.search(r"[/\\~]", s) else s)]
 PageName = Annotated[str, StringConstraints(pattern=r"^[^/\\:]+\.html$")]
 
 
-class Options(Frozen):
+class RunOptions(Frozen):
     """What the user chose; `data` is "folder" where a folder was given, `weights` are by arm."""
 
     profile: str
@@ -35,16 +51,8 @@ class Options(Frozen):
     controls: bool
 
 
-class Profile(Frozen):
-    """How much of the protocol was done; 0 stands for all of it."""
-
-    images: int
-    size: int
-    epochs: int
-
-
-class Data(Frozen):
-    """The images: all that the set holds, how many were used, and what differs from published."""
+class Images(Frozen):
+    """The images: how many the set holds, how many were used, and what differs from the published set."""
 
     set: str
     title: str
@@ -55,234 +63,183 @@ class Data(Frozen):
     differences: tuple[str, ...]
 
 
-class Arm(Frozen):
-    """One model of the paper; `conditions` forbid comparing its numbers with the printed ones."""
+class TrainedArm(Frozen):
+    """One model of the paper; under its own `conditions` its numbers are not comparable with the printed ones."""
 
     title: str
     weights: Source
     conditions: tuple[str, ...]
 
 
-class Reproduced(Frozen):
-    """A number in natural units (a fraction, seconds) with its 95 % interval; null: undefined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    method: str
-
-
-#: A number with the limits of its 95 % interval; null: undefined.
-Limits = tuple[float | None, float | None, float | None]
-
-
-class Claim(Frozen):
-    """A printed number and what became of it.
-
-    `n` is the paper's, that of `reproduced` ours; `printed_interval` is the sampling error of the
-    printed number, where it is a share of n images; `margin` is how far a reproduced one may lie from
-    it; `by_seed` has a value of each seed, this one first, and `mean_over_seeds` their mean with the
-    limits of its t interval, where there are several. `clean` is the same score without the images
-    that have a copy in training, `clean_verdict` what follows from it; null where copies do not matter.
-    """
-
-    id: str
-    where: str
-    printed: str
-    unit: str
-    arm: str | None
-    stage: str | None
-    scenario: str | None
-    phase: str | None
-    metric: str | None
-    over: str | None
-    label: str | None
-    average: str | None
-    n: int | None
-    printed_interval: tuple[float, float] | None
-    reproduced: Reproduced | None
-    margin: float | None
-    by_seed: tuple[float | None, ...]
-    mean_over_seeds: Limits | None
-    verdict: Literal[VERDICTS]
-    reason: str
-    clean: Reproduced | None
-    clean_verdict: Literal[VERDICTS] | None
-
-
-class Check(Frozen):
-    """What one check of the printed numbers found; `suspect` are claims that cannot stand."""
-
-    paper: str
-    claims: tuple[str, ...]
-    method: str
-    finding: Literal[FINDINGS]
-    sentence: str
-    suspect: tuple[str, ...]
-
-
-class ArmTest(Frozen):
-    """A test of two arms, as in `judgements.ArmTest`; differences are fractions, null: undefined."""
-
-    first: str
-    second: str
-    scenario: str
-    score: str
-    on: str
-    seed: int
-    name: str
-    t: float | None
-    df: float | None
-    n: int
-    difference: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    p_holm: float | None
-    assumes: str
-
-
-class Equivalence(Frozen):
-    """Two one-sided tests of two arms against a margin, as in `judgements.FoldEquivalence`."""
-
-    first: str
-    second: str
-    score: str
-    on: str
-    seed: int
-    n: int
-    margin: float
-    difference: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    detectable: float | None
-    power: float | None
-
-
-class DuplicateEffect(Frozen):
-    """A score on the images held out as published and clean, as in `cleanscores.DuplicateEffect`."""
+@dataclass(frozen=True)
+class ArmCalibration:
+    """Calibration of an arm on the test images."""
 
     arm: str
     scenario: str
-    score: str
-    published: Reproduced
-    clean: Reproduced
-    copies: Reproduced
-    difference: float | None
-    low: float | None
-    high: float | None
-    retrained: Reproduced | None
-
-
-class Control(Frozen):
-    """A control of one arm, as in `controls.Control`; null: undefined."""
-
-    arm: str
-    scenario: str
-    control: str
-    split: str
-    n: int
-    value: float | None
-    low: float | None
-    high: float | None
-    chance: float
-    finding: str
-    expected: str
-
-
-class HeatMapScore(Frozen):
-    """A score of an arm's heat maps, as in `camscores.HeatMapScore`; null: undefined."""
-
-    arm: str
-    scenario: str
-    score: str
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    reference: float | None
-
-
-class Bin(Frozen):
-    """One bin of a reliability curve: images, their mean confidence, and how many were right."""
-
-    images: int
-    confidence: float
-    accuracy: float
-    low: float
-    high: float
-
-
-class Calibrated(Frozen):
-    """Expected calibration error and Brier score of an arm on the images held out."""
-
-    arm: str
-    scenario: str
-    error: Limits
-    brier: Limits
-    curve: tuple[Bin, ...]
-
-
-class Seconds(Frozen):
-    """Time of all trials together, stored ones included."""
-
-    training: float | None
+    calibration: Calibration
 
 
 class PaperResult(Frozen):
     """What a paper's notebook leaves in ``results/PAPER.json``.
 
-    `controls` is empty unless they were asked for, `heat_maps` where the paper shows none.
+    Attributes
+    ----------
+    conditions : tuple of str
+        Under which no number is comparable with the printed ones; those of one arm alone are in `arms`.
+    training_seconds : float
+        Of all trials together, stored ones included.
+    controls : tuple of Control
+        Empty unless they were asked for.
+    heat_maps : tuple of HeatMapScore
+        Empty where the paper shows none.
     """
 
+    schema_version: Literal[VERSION] = VERSION
     paper: str
     title: str
     authors: tuple[str, ...]
     year: int | None
-    options: Options
+    options: RunOptions
     profile: Profile
-    data: Data
-    arms: dict[str, Arm]
+    data: Images
+    arms: dict[str, TrainedArm]
     not_run: tuple[str, ...]
     conditions: tuple[str, ...]
     environment: dict[str, JsonValue]
-    seconds: Seconds
-    claims: tuple[Claim, ...]
+    training_seconds: Number
+    claims: tuple[JudgedClaim, ...]
     checks: tuple[Check, ...]
     tests: tuple[ArmTest, ...]
-    equivalences: tuple[Equivalence, ...]
-    duplicate_effects: tuple[DuplicateEffect, ...]
-    calibration: tuple[Calibrated, ...]
+    equivalences: tuple[ArmEquivalence, ...]
+    duplicates: tuple[DuplicateEffect, ...]
+    calibration: tuple[ArmCalibration, ...]
     controls: tuple[Control, ...]
     heat_maps: tuple[HeatMapScore, ...]
 
 
-class Entry(Frozen):
+class NotebookResult(Frozen, Generic[T]):
     """A notebook of this run: a failed one has an error and no result."""
 
     status: Literal["ran", "failed"]
     error: str | None
     seconds: float
     report: PageName | None
-    result: PaperResult | None
+    result: T | None
 
 
-class AuditEntry(Frozen):
-    """The notebook of the data: a failed one has an error and no result."""
-
-    status: Literal["ran", "failed"]
-    error: str | None
-    seconds: float
-    report: PageName | None
-    result: DataAudit | None
-
-
-class Answers(Frozen):
+class Run(Frozen):
     """The whole of ``results.json``; `created` is ISO 8601 in UTC."""
 
+    schema_version: Literal[VERSION] = VERSION
     brainlib: str
     created: str
-    audit: AuditEntry
-    papers: dict[str, Entry]
+    audit: NotebookResult[DataAudit]
+    papers: dict[str, NotebookResult[PaperResult]]
+
+
+def read(path: Path, kind: type[T]) -> T:
+    """Read a record.
+
+    Parameters
+    ----------
+    path : Path
+    kind : type
+        `Run`, `PaperResult` or `DataAudit`.
+
+    Raises
+    ------
+    DataError
+        The file is not there or not such a record, in one line.
+    """
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
+    except FileNotFoundError:
+        raise DataError(f"{name}: expected the notebook to write this file, it did not") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        if first["type"] == "json_invalid":
+            raise DataError(f"{name}: expected JSON, received a file that is none ({first['msg']})") from None
+        raise DataError(f"{name}: {where or 'the whole'}: {first['msg']}") from None
+    except OSError as error:
+        raise DataError(f"{name}: expected JSON, received a file that cannot be read ({error})") from None
+
+
+def write(path: Path, record: Frozen) -> None:
+    """Write a record, whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be written.
+    """
+    with writing(path) as file:
+        file.write(record.model_dump_json(indent=1).encode() + b"\n")
+
+
+def save(results: Results) -> PaperResult:
+    """Write ``results/PAPER.json`` in the output folder of a study, for the index.
+
+    What has been computed before is not computed again; see `Results.once`.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be written.
+    """
+    record = paper_result(results)
+    write(results.study.options.store.parent / "results" / f"{record.paper}.json", record)
+    return record
+
+
+def paper_result(results: Results) -> PaperResult:
+    """Collect all results of a paper as one record."""
+    study, paper = results.study, results.study.paper
+    data, options = study.dataset, study.options
+    source = options.source if options.source in (KAGGLE, PHANTOMS) else "folder"
+    weights = {arm: study.weights[arm].label for arm in study.arms}
+    own = {arm: conditions.of_arm(study, arm) for arm in study.arms}
+    listed = {f"{arm}: {condition}" for arm in study.arms for condition in own[arm]}
+    verdicts = Verdicts(results)
+    tests, equivalences = compare(results)
+    return PaperResult(
+        paper=paper.id,
+        title=paper.citation.title,
+        authors=tuple(paper.citation.authors),
+        year=paper.citation.year,
+        options=RunOptions(
+            data=source,
+            weights=weights,
+            backbone=dict(options.backbone),
+            **{name: getattr(options, name) for name in ("profile", "seed", "seeds", "retrain", "controls")},
+        ),
+        profile=study.profile,
+        data=Images(
+            set=data.name,
+            title=info_of(data.name).title,
+            source=source,
+            images=len(data.table),
+            used=len({path for trained in results.trials.values() for path in trained.predictions["path"]}),
+            fingerprint=data.fingerprint,
+            differences=tuple(data.differences),
+        ),
+        arms={arm: TrainedArm(title=study.title(arm), weights=weights[arm], conditions=own[arm]) for arm in study.arms},
+        not_run=study.not_run(),
+        conditions=tuple(each for each in study.conditions() if each not in listed),
+        environment=results.trial(study.arms[0], "test", study.scenarios[0]).facts["environment"],
+        training_seconds=sum(trained.facts["seconds"]["training"] for trained in results.trials.values()),
+        claims=verdicts.claims,
+        checks=verdicts.checks,
+        tests=tuple(tests),
+        equivalences=tuple(equivalences),
+        duplicates=tuple(each for scenario in study.scenarios for each in duplicate_effects(results, scenario)),
+        calibration=tuple(
+            ArmCalibration(arm, scenario, results.calibration(arm, scenario))
+            for scenario in study.scenarios
+            for arm in study.arms
+        ),
+        controls=run_controls(results),
+        heat_maps=tuple(each for found in results.computed("heat maps") for each in found),
+    )

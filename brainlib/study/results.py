@@ -60,6 +60,10 @@ class Results:
             self._known[key] = compute()
         return self._known[key]
 
+    def computed(self, kind: str) -> list:
+        """Return what was computed under keys (kind, ...), in the order of its computation."""
+        return [found for key, found in self._known.items() if isinstance(key, tuple) and key[0] == kind]
+
     @cached_property
     def repeats(self) -> list[Results]:
         """Results of the study's other seeds, trained unless they are stored; [] if it has one seed."""

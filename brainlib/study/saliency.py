@@ -5,20 +5,17 @@ Lesions are outlined in phantoms, which have masks; the second question can be a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 from scipy.stats import spearmanr
 
 from brainlib.data.splits import choose_images
-from brainlib.report.table import Table, percent
 from brainlib.stats import intervals
+from brainlib.stats.intervals import Number
 from brainlib.study.results import Results
-from brainlib.study.study import Study
 from brainlib.trials.run import heat_maps, permuted_maps
 
 MOST = 40  # images of each arm: a choice that keeps the notebook short
@@ -53,9 +50,9 @@ class HeatMapScore:
     arm: str
     scenario: str
     score: str
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
     n: int
     reference: float | None
 
@@ -90,11 +87,11 @@ def overlap(heat: np.ndarray, mask: np.ndarray, threshold: float = THRESHOLD) ->
 
 
 def measure(results: Results, scenario: str = "") -> tuple[HeatMapScore, ...]:
-    """Every arm's Grad-CAM held against outlined lesions, and against itself without what was learned.
+    """Compare every arm's Grad-CAM with outlined lesions, and with itself when what was learned is removed.
 
-    Lesions: at most 40 images held out that have one, right or wrong; none where the set has no masks.
-    The sanity check (Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018): of at most 20 images
-    held out, drawn evenly from the classes, the rank correlation of the trained model's map and of that for
+    Lesions: at most 40 test images that have one, predicted correctly or not; none where the set has no masks.
+    The sanity check (Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018): of at most 20 test
+    images, drawn evenly from the classes, the rank correlation of the trained model's map and of that for
     the same class when the weights of the dense layers, or all weights, are permuted. It is near 1 where
     a map does not depend on what was learned.
 
@@ -103,6 +100,10 @@ def measure(results: Results, scenario: str = "") -> tuple[HeatMapScore, ...]:
     results : Results
     scenario : str
     """
+    return results.once(("heat maps", scenario), lambda: _measure(results, scenario))
+
+
+def _measure(results, scenario):
     arms = results.study.arms
     return tuple(score for part in (_on_lesions, _permuted) for arm in arms for score in part(results, arm, scenario))
 
@@ -153,43 +154,6 @@ def alikeness(first: np.ndarray, second: np.ndarray) -> float:
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return np.nan
     return float(spearmanr(first.ravel(), second.ravel()).statistic)
-
-
-def lesion_table(found: Sequence[HeatMapScore], study: Study) -> Table:
-    """How well heat maps find lesions, a row an arm."""
-    own = [each for each in found if each.score in LESION_SCORES]
-    if not own:
-        return Table(pd.DataFrame(), "No lesion of this set is outlined, so no heat map can be scored.")
-    even = percent(own[0].reference, 1)
-    caption = (
-        f"Grad-CAM against the outlined lesions of {own[0].n} images held out. A map that is even over the "
-        f"image, and a pixel drawn at random, would get {even} in each column. Intervals: Wilson, and a "
-        "bootstrap over groups of copies."
-    )
-    return Table(_wide(own, study, lambda value: percent(value, 1), 100), caption)
-
-
-def sanity_table(found: Sequence[HeatMapScore], study: Study) -> Table:
-    """How much of a heat map is left without what was learned, a row an arm."""
-    own = [each for each in found if each.score in SANITY_SCORES]
-    caption = (
-        "Rank correlation of the trained model's heat map with that of the same model with permuted weights, "
-        "mean over images (maps that are zero everywhere have none). A map that explains the model loses its "
-        "likeness; one near 1 shows edges of the picture, whatever was learned."
-    )
-    return Table(_wide(own, study, lambda value: f"{value:.2f}", 1), caption)
-
-
-def _wide(found, study, shown, scale):
-    rows = {}
-    for each in found:
-        row = rows.setdefault(each.arm, {"arm": study.title(each.arm, each.scenario)})
-        text = "–" if np.isnan(each.value) else shown(each.value)
-        if not np.isnan(each.low):
-            digits = 1 if scale > 1 else 2
-            text += f" ({scale * each.low:.{digits}f} to {scale * each.high:.{digits}f})"
-        row[each.score] = f"{text}, n = {each.n}" if each.reference is None else text
-    return pd.DataFrame(rows.values())
 
 
 def _mask(path, size):

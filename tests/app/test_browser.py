@@ -24,7 +24,7 @@ def index(tmp_path_factory):
     for run in runs[1:]:
         runs[0]["papers"].update(run["papers"])
     runs[0]["papers"]["yim"] = failed
-    content = records.Answers.model_validate_json(json.dumps(runs[0]))
+    content = records.Run.model_validate_json(json.dumps(runs[0]))
     return write_index(tmp_path_factory.mktemp("report"), content)
 
 

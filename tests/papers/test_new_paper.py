@@ -68,7 +68,7 @@ def test_its_claims_and_their_checks_are_known(checkout):
 def test_it_runs_and_stands_in_the_report(checkout):
     said = brainlib(checkout, "run", "--profile", "smoke", "--papers", "invented", "--out", "reports")
     assert re.search(r"invented: ran", said)
-    answers = records.Answers.model_validate_json((checkout / "reports" / "results.json").read_text())
+    answers = records.Run.model_validate_json((checkout / "reports" / "results.json").read_text())
     claims = {claim.id: claim for claim in answers.papers["invented"].result.claims}
     assert claims["table1.accuracy"].reproduced.n == 15  # a quarter of 60 phantoms
     assert claims["table1.accuracy"].verdict == "not comparable"

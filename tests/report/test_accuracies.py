@@ -27,8 +27,8 @@ def test_marks_lie_at_the_accuracies_and_the_alternative_text_states_them():
     clean = FOUND | {"value": 0.7, "low": 0.6, "high": 0.8}
     plot = forest(
         rows(
-            claim(printed="95%", reproduced=FOUND, clean=clean),
-            claim("folds", printed="100%", stage="folds", over="mean", reproduced=FOUND, clean=None),
+            claim(printed="95%", reproduced=FOUND, without_duplicates=clean),
+            claim("folds", printed="100%", stage="folds", over="mean", reproduced=FOUND, without_duplicates=None),
         )
     )
     axes = plot.figure.axes[0]
@@ -46,7 +46,7 @@ def test_marks_lie_at_the_accuracies_and_the_alternative_text_states_them():
 
 
 def test_an_accuracy_without_an_interval_has_a_marker_alone():
-    plot = forest(rows(claim(reproduced=FOUND | {"low": None, "high": None}, clean=None)))
+    plot = forest(rows(claim(reproduced=FOUND | {"low": None, "high": None}, without_duplicates=None)))
     assert marks(plot, "o") == [0.9] and "this run 90.00\N{NO-BREAK SPACE}%." in plot.alt
 
 

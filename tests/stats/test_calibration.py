@@ -30,14 +30,14 @@ def test_the_error_is_the_distance_of_confidence_and_accuracy_weighted_by_images
     truth = [1, 1, 1, 0] + [1, 1, 1, 0, 0, 0]
     found = calibration(table(truth, [0.85] * 4 + [0.65] * 6), ("no", "yes"))
     assert found.error == pytest.approx(0.4 * 0.10 + 0.6 * 0.15)
-    assert list(found.curve["images"]) == [6, 4]
-    assert list(found.curve["accuracy"]) == [0.5, 0.75]
+    assert [each.images for each in found.curve] == [6, 4]
+    assert [each.accuracy for each in found.curve] == [0.5, 0.75]
 
 
 def test_being_sure_of_no_counts_as_being_sure():
     found = calibration(table([0, 0, 1, 1], [0.05, 0.05, 0.95, 0.95]), ("no", "yes"))
     assert found.error == pytest.approx(0.05)
-    assert list(found.curve["confidence"]) == [pytest.approx(0.95)]
+    assert [each.confidence for each in found.curve] == [pytest.approx(0.95)]
 
 
 def test_the_brier_score_of_two_classes_is_twice_that_of_the_positive_one():
@@ -58,7 +58,7 @@ def test_probabilities_that_mean_what_they_say_have_an_error_near_zero():
 
 def test_a_probability_of_one_falls_into_the_last_bin():
     found = calibration(table([1, 1, 0], [1.0, 1.0, 0.0]), ("no", "yes"))
-    assert (found.error, found.brier, list(found.curve["images"])) == (0.0, 0.0, [3])
+    assert (found.error, found.brier, [each.images for each in found.curve]) == (0.0, 0.0, [3])
 
 
 def test_the_curve_is_described_by_its_numbers():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from made_up import predictions, result, study_of, with_images
 
+from brainlib.report.tables import claims, comparisons
 from brainlib.study import duplicates
 from brainlib.study.results import Results, WithoutDuplicates
 from brainlib.study.verdicts import Verdicts
@@ -38,18 +39,18 @@ def test_copies_of_training_images_leave_the_score(hajhashem):
     accuracy, sensitivity, specificity, _ = duplicates.duplicate_effects(hajhashem(20))
     assert (accuracy.published.value, accuracy.published.n) == (0.9, 100)
     # 70 of 80 are right without the twenty copies, which were all right.
-    assert (accuracy.clean.value, accuracy.clean.n) == (0.875, 80)
-    assert (accuracy.copies.value, accuracy.copies.n) == (1.0, 20)
+    assert (accuracy.without_duplicates.value, accuracy.without_duplicates.n) == (0.875, 80)
+    assert (accuracy.leaked.value, accuracy.leaked.n) == (1.0, 20)
     assert accuracy.difference == pytest.approx(-0.025)
     assert accuracy.low < -0.025 < accuracy.high <= 0  # leaving out what is right never helps
-    assert sensitivity.clean.value == pytest.approx(25 / 30)
-    assert specificity.difference == 0 and specificity.copies.n == 0
+    assert sensitivity.without_duplicates.value == pytest.approx(25 / 30)
+    assert specificity.difference == 0 and specificity.leaked.n == 0
 
 
 def test_without_copies_nothing_changes(hajhashem):
     accuracy = duplicates.duplicate_effects(hajhashem(0))[0]
-    assert accuracy.clean == accuracy.published
-    assert accuracy.difference == 0 and math.isnan(accuracy.copies.value)
+    assert accuracy.without_duplicates == accuracy.published
+    assert accuracy.difference == 0 and math.isnan(accuracy.leaked.value)
 
 
 def test_a_test_set_of_copies_alone_leaves_nothing(hajhashem):
@@ -57,38 +58,39 @@ def test_a_test_set_of_copies_alone_leaves_nothing(hajhashem):
     trial = results.trials["", "resnet18", "final"]
     trial.predictions.loc[trial.predictions["part"] == "train", "group"] = np.resize(np.arange(100), 200)
     accuracy = duplicates.duplicate_effects(results)[0]
-    assert math.isnan(accuracy.clean.value) and accuracy.clean.n == 0
+    assert math.isnan(accuracy.without_duplicates.value) and accuracy.without_duplicates.n == 0
     assert math.isnan(accuracy.difference)
-    estimate, verdict = Verdicts(results).clean["abstract.accuracy"]
-    assert math.isnan(estimate.value) and verdict.verdict == "inconclusive"
+    claim = next(each for each in Verdicts(results).claims if each.id == "abstract.accuracy")
+    assert math.isnan(claim.without_duplicates.value) and claim.verdict_without_duplicates == "inconclusive"
 
 
 def test_each_claim_is_judged_twice(hajhashem):
-    verdicts = Verdicts(hajhashem(20))
-    estimate, verdict = verdicts.clean["abstract.accuracy"]
+    results = hajhashem(20)
+    claim = next(each for each in Verdicts(results).claims if each.id == "abstract.accuracy")
     # 84.31 % is printed; Wilson for 70 of 80 is 78.5 to 93.1 %.
-    assert (estimate.value, verdict.verdict) == (0.875, "inconclusive")
-    rows = verdicts.table().frame
-    row = rows[rows["claim"] == "resnet18 – test: accuracy"].iloc[0]
-    said = row["without copies"].replace("\N{NO-BREAK SPACE}", " ")
-    assert (row["n"], said) == (100, "87.50 % (78.50 to 93.07), n = 80: inconclusive")
+    assert (claim.without_duplicates.value, claim.verdict_without_duplicates) == (0.875, "inconclusive")
+    rows = claims.verdicts(results).frame.set_index("claim")
+    row = rows.loc[["resnet18 – test: accuracy"]].iloc[0]
+    assert (row["n"], row["without duplicates"], row["n without"]) == (100, 0.875, 80)
 
 
-def test_counts_and_times_have_no_clean_version(hajhashem):
-    verdicts = Verdicts(hajhashem(20))
-    left = {claim.metric.name for claim, estimate, _ in verdicts.claims if estimate and claim.id not in verdicts.clean}
+def test_counts_and_times_do_not_change_without_duplicates(hajhashem):
+    judged = Verdicts(hajhashem(20)).claims
+    left = {each.metric.name for each in judged if each.reproduced and not each.without_duplicates}
     assert left <= {"images", "training_seconds", "count", "errors"}
 
 
 def test_a_retrained_model_stands_beside_the_published_one(hajhashem):
-    results, other = hajhashem(20), hajhashem(0)
-    table = duplicates.duplicates_table(results, other)
+    results = hajhashem(20)
+    results.retrained = hajhashem(0)
+    table = comparisons.duplicates(results)
     assert "20 of 100" in table.caption
-    first = table.frame.iloc[0].str.replace("\N{NO-BREAK SPACE}", " ")
+    first = table.frame.iloc[0]
     # Each image is its own group: the binomial of 100 at 0.9 has 95 % within 84 to 95.
-    assert first["retrained, copies together"] == "90.00 % (84.0 to 95.0) of 100"
-    assert first["difference in points (95 %)"].startswith("-2.50")
-    assert "--retrain" in duplicates.duplicates_table(results).caption
+    name = "retrained, duplicates kept apart"
+    assert list(first[[name, f"{name} low", f"{name} high", "images retrained"]]) == [0.9, 0.84, 0.95, 100]
+    assert first["difference"] == pytest.approx(-0.025)
+    assert "--retrain" in comparisons.duplicates(hajhashem(20)).caption
 
 
 def test_a_retrained_score_knows_no_more_than_its_groups_of_copies(hajhashem):
@@ -98,7 +100,9 @@ def test_a_retrained_score_knows_no_more_than_its_groups_of_copies(hajhashem):
     wrong = test[45:55]
     table.loc[wrong, "group"] = 9
     table.loc[test.difference(wrong), "group"] = np.arange(90) // 10
-    accuracy = duplicates.duplicate_effects(hajhashem(0), other)[0]
+    results = hajhashem(0)
+    results.retrained = other
+    accuracy = duplicates.duplicate_effects(results)[0]
     # Of ten groups one is wrong: of ten drawn, 7 to 10 are right in 95 % (binomial). Wilson's interval
     # for 100 images would be 0.83 to 0.94.
     assert (accuracy.retrained.value, accuracy.retrained.n) == (0.9, 100)
@@ -111,7 +115,9 @@ def test_a_retrained_model_that_is_always_right_has_an_interval(hajhashem):
     table = other.trials["", "resnet18", "final"].predictions
     table["p_yes"] = np.where(table["label"] == "yes", 0.9, 0.1)
     table["p_no"] = 1 - table["p_yes"]
-    accuracy = duplicates.duplicate_effects(hajhashem(0), other)[0].retrained
+    results = hajhashem(0)
+    results.retrained = other
+    accuracy = duplicates.duplicate_effects(results)[0].retrained
     assert accuracy.value == accuracy.high == 1 and accuracy.low == pytest.approx(0.963, abs=0.001)  # Wilson
 
 
@@ -125,7 +131,7 @@ def test_the_groups_of_the_audit_replace_those_that_were_stored(hajhashem):
     assert clean.empty
 
 
-def test_the_mean_of_folds_has_a_difference_paired_by_fold(jardim):  # noqa: F811
+def test_the_mean_of_folds_has_a_difference_paired_by_fold(jardim):
     # Without copies fold 1 has 98.00 %, as published; of the others one copy each is left out, all right.
     for number in (2, 3):
         made = jardim.trials["", "cnn", f"fold {number}"]
@@ -138,7 +144,7 @@ def test_the_mean_of_folds_has_a_difference_paired_by_fold(jardim):  # noqa: F81
     assert [score.arm for score in found] == ["cnn", "transfer"]
     cnn, transfer = found
     expected = np.mean([784 / 800, 779 / 799, 775 / 799])
-    assert cnn.clean.value == pytest.approx(expected) and cnn.copies.n == 2
+    assert cnn.without_duplicates.value == pytest.approx(expected) and cnn.leaked.n == 2
     changes = [0, 779 / 799 - 780 / 800, 775 / 799 - 776 / 800]
     assert cnn.difference == pytest.approx(np.mean(changes))
     reach = 4.3027 * np.std(changes, ddof=1) / np.sqrt(3)

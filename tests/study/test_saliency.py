@@ -7,6 +7,7 @@ import pytest
 from made_up import with_images
 from PIL import Image
 
+from brainlib.report.tables import comparisons
 from brainlib.study import saliency
 
 MASK = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], bool)
@@ -45,7 +46,7 @@ def test_a_map_of_zeros_says_nothing():
 
 
 @pytest.fixture
-def lesions(jardim, monkeypatch, tmp_path):  # noqa: F811
+def lesions(jardim, monkeypatch, tmp_path):
     """Ten positives have a lesion in the upper left quarter; the CNN marks it, the other arm does not."""
     (tmp_path / "masks" / "test").mkdir(parents=True)
     size = jardim.study.size
@@ -72,12 +73,12 @@ def lesions(jardim, monkeypatch, tmp_path):  # noqa: F811
 
 
 def test_hits_of_each_arm_are_counted(lesions):
-    found = saliency.measure(lesions)
-    table = saliency.lesion_table(found, lesions.study)
-    rows = table.frame.map(lambda text: text.replace("\N{NO-BREAK SPACE}", " "))
-    assert list(rows["hottest pixel in the lesion"]) == ["100.0 % (72.2 to 100.0)", "0.0 % (0.0 to 27.8)"]
-    assert list(rows["share of the map in the lesion"]) == ["100.0 %", "0.0 %"]
-    assert "10 images held out" in table.caption and "25.0" in table.caption
+    table = comparisons.lesions(lesions)
+    rows = table.frame
+    assert list(rows["hottest pixel in the lesion"]) == [1, 0]
+    assert list(rows["hottest pixel in the lesion low"]) == pytest.approx([0.722, 0], abs=1e-3)
+    assert list(rows["share of the map in the lesion"]) == [1, 0]
+    assert "10 test images" in table.caption and "25.0" in table.caption
 
 
 def test_a_map_that_stays_when_the_weights_are_permuted_is_seen(lesions):
@@ -86,12 +87,13 @@ def test_a_map_that_stays_when_the_weights_are_permuted_is_seen(lesions):
     assert np.isnan(found["cnn", saliency.ALL_PERMUTED].value)  # a map of zeros has no ranks
     assert found["cnn", saliency.ALL_PERMUTED].n == 0
     assert found["transfer", saliency.ALL_PERMUTED].value == pytest.approx(1)
-    table = saliency.sanity_table(tuple(found.values()), lesions.study)
-    assert list(table.frame["all weights permuted"]) == ["–, n = 0", "1.00, n = 20"]
+    table = comparisons.sanity(lesions).frame
+    assert list(table["n of all weights permuted"]) == [0, 20]
+    assert np.isnan(table.loc[0, "all weights permuted"]) and table.loc[1, "all weights permuted"] == pytest.approx(1)
 
 
 def test_a_set_without_masks_is_not_scored(lesions, tmp_path):
-    found = saliency.measure(with_images(lesions, root=tmp_path / "elsewhere"))
-    table = saliency.lesion_table(found, lesions.study)
+    elsewhere = with_images(lesions, root=tmp_path / "elsewhere")
+    found, table = saliency.measure(elsewhere), comparisons.lesions(elsewhere)
     assert table.frame.empty and "No lesion" in table.caption
     assert {each.score for each in found} == set(saliency.SANITY_SCORES)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from brainlib.papers.schema import Claim, Paper
 
@@ -42,7 +43,7 @@ class Check:
     paper: str
     claims: tuple[str, ...]
     method: str
-    finding: str
+    finding: Literal["consistent", "conditional", "impossible"]
     sentence: str
     suspect: tuple[str, ...] = ()
 

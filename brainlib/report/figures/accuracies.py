@@ -13,13 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from brainlib.errors import PaperError
-from brainlib.papers.printed import printed_number
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
 from brainlib.report.table import PERCENT
 from brainlib.stats.estimates import Estimate
-from brainlib.study.records import Claim, PaperResult
+from brainlib.study.records import PaperResult
+from brainlib.study.verdicts import JudgedClaim
 
 
 class Row(NamedTuple):
@@ -31,15 +30,15 @@ class Row(NamedTuple):
         Id of the paper.
     name : str
         What the accuracy is of: arm, scenario, phase and stage.
-    claim : Claim
-        Its `reproduced` and `clean` are the scores of the run.
+    claim : JudgedClaim
+        Its `reproduced` and `without_duplicates` are the scores of the run.
     printed : float
         The printed accuracy as a fraction.
     """
 
     paper: str
     name: str
-    claim: Claim
+    claim: JudgedClaim
     printed: float
 
 
@@ -57,22 +56,13 @@ def headlines(results: Mapping[str, PaperResult]) -> list[Row]:
     chosen = {}
     for paper, result in results.items():
         for claim in result.claims:
-            headline = claim.metric == "accuracy" and claim.over in ("value", "mean")
+            headline = claim.metric and claim.metric.name == "accuracy" and claim.metric.over in ("value", "mean")
             whole = claim.stage in ("test", "validation", "folds")
-            value = printed_value(claim)
-            if headline and whole and value is not None and claim.reproduced and claim.reproduced.value is not None:
-                place = (paper, claim.arm, claim.scenario, claim.phase, claim.stage, claim.label)
-                chosen.setdefault(place, Row(paper, _name(result, claim), claim, value))
+            if headline and whole and claim.reproduced and not math.isnan(claim.reproduced.value):
+                place = (paper, claim.arm, claim.scenario, claim.phase, claim.stage, claim.metric.label)
+                chosen.setdefault(place, Row(paper, _name(result, claim), claim, claim.value))
     tested = {place[:4] for place in chosen if place[4] == "test"}
     return [row for place, row in chosen.items() if place[4] != "validation" or place[:4] not in tested]
-
-
-def printed_value(claim: Claim) -> float | None:
-    """Return the printed number in natural units; None where it is not a number."""
-    try:
-        return printed_number(claim.printed, claim.unit).value
-    except PaperError:
-        return None
 
 
 def forest(rows: Sequence[Row], title: str = "") -> Plot:
@@ -100,7 +90,7 @@ def forest(rows: Sequence[Row], title: str = "") -> Plot:
     described, lowest = [], 1.0
     for y, row in enumerate(rows):
         texts = []
-        scores = (row.printed, math.nan, math.nan), _limits(row.claim.reproduced), _limits(row.claim.clean)
+        scores = (row.printed, math.nan, math.nan), _limits(row.claim.reproduced), _limits(row.claim.without_duplicates)
         for (name, mark), score, shift in zip(marks.items(), scores, (-0.14, -0.14, 0.22), strict=True):
             if not math.isnan(score[0]):
                 _mark(axes, y + shift, *score, **mark)
@@ -172,11 +162,10 @@ def _mark(axes: Axes, y: float, value: float, low: float, high: float, **mark) -
 
 def _limits(score) -> tuple[float, float, float]:
     """Value and limits of a score of the run; nan where there is none."""
-    found = (score.value, score.low, score.high) if score else (None,) * 3
-    return tuple(math.nan if each is None else each for each in found)
+    return (score.value, score.low, score.high) if score else (math.nan,) * 3
 
 
-def _name(result: PaperResult, claim: Claim) -> str:
+def _name(result: PaperResult, claim: JudgedClaim) -> str:
     title = result.arms[claim.arm].title if claim.arm in result.arms else claim.arm or "all arms"
     stage = {"folds": "mean of the folds"}.get(claim.stage, claim.stage)
     return ", ".join(filter(None, [title, claim.scenario, claim.phase, stage]))

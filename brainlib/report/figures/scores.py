@@ -194,7 +194,7 @@ def reliability(calibrations: Mapping[str, Calibration], title: str) -> Plot:
     axes.plot([0, 1], [0, 1], ":", color="0.45", lw=1.5, label="confidence = accuracy", zorder=1)
     described = []
     for i, (name, each) in enumerate(calibrations.items()):
-        curve = each.curve
+        curve = pd.DataFrame(each.curve)
         shift = 0.006 * (i - (len(calibrations) - 1) / 2)  # so that intervals do not hide each other
         axes.errorbar(
             curve["confidence"] + shift,

@@ -1,4 +1,4 @@
-"""Tables of how sure one can be: two models compared, what folds could show, calibration.
+"""Tables of comparisons: two arms, the same scores without duplicates, controls, heat maps and calibration.
 
 Every function takes a `Results` first and returns a `Table`.
 """
@@ -6,181 +6,289 @@ Every function takes a `Results` first and returns a `Table`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from brainlib.report.table import Table, percent
-from brainlib.stats import comparisons
+from brainlib.papers.schema import Metric
+from brainlib.report.table import COUNT, P_VALUE, PERCENT, PERCENT0, PERCENT1, POINTS, Format, Table
+from brainlib.report.tables.scores import limits
+from brainlib.stats import intervals
 from brainlib.stats.calibration import Calibration
-from brainlib.study import pairs
-from brainlib.study.pairs import MARGIN
+from brainlib.stats.comparisons import ALPHA
+from brainlib.study import comparisons, saliency
+from brainlib.study.controls import APART, PUBLISHED, SHUFFLED, run_controls
+from brainlib.study.duplicates import FOLDS, duplicate_effects
 from brainlib.study.results import Results
+from brainlib.study.verdicts import MARGIN
 
-SURE = 0.9  # a confidence that a reader takes for certainty: a choice
+CONFIDENT = 0.9  # probability of the predicted class; a choice
+_DIFFERENCE = ("difference", "difference low", "difference high")
+_T = Format(digits=4)
+_CORRELATION = Format(digits=2)
 
 
 def same_images(results: Results, scenario: str = "", phase: str = "") -> Table:
-    """McNemar's test, and for two classes DeLong's, of every pair of arms on the test images.
+    """Show McNemar's test and, for two classes, DeLong's of every pair of arms on the test images.
 
-    Where there are several pairs, p is adjusted for their number (Holm).
+    Where there are several tests, p is also adjusted for their number (Holm).
     """
-    tests = pairs.on_images(results, scenario, phase)
+    tests = comparisons.on_images(results, scenario, phase)
     rows = [
         {
-            "arms": f"{test.first} minus {test.second}",
-            "of": test.score,
-            "difference": _points(test.difference),
-            "95 % interval": _span(test.low, test.high),
-            "n": f"{test.n}",
-            "p": _p(test.p),
-            **({"p, Holm": _p(test.p_holm)} if len(tests) > 1 else {}),
-            "test": test.name,
-            "assumes": test.assumes,
+            "arms": f"{each.first} minus {each.second}",
+            "score": each.score,
+            **_difference(each.test),
+            "n": each.test.n,
+            "p": each.test.p,
+            **({"p, Holm": each.p_holm} if len(tests) > 1 else {}),
+            "test": each.test.name,
+            "assumes": each.test.assumes,
         }
-        for test in tests
+        for each in tests
     ]
-    caption = "The same test images, called by two trained models: this says nothing of other seeds."
-    return Table(pd.DataFrame(rows), caption)
+    caption = (
+        "Predictions of two trained models for the same test images, with 95 % intervals of the difference. Other "
+        "seeds may give other models."
+    )
+    return Table(pd.DataFrame(rows), caption, {"difference": POINTS, "p": P_VALUE, "p, Holm": P_VALUE})
 
 
 def t_tests(results: Results, first: str, second: str, metric: str = "accuracy") -> Table:
-    """t-tests of two arms over the folds: on these folds and on the printed ones."""
+    """Show t-tests of two arms over the folds: on these folds and on the printed ones."""
     rows = [
         {
-            "on": test.on,
-            "test": test.name,
-            "t": _plain(test.t),
-            "df": f"{test.df:g}",
-            "p": _p(test.p),
-            "difference": _points(test.difference),
-            "95 % interval": _span(test.low, test.high),
-            "assumes": test.assumes,
+            "on": each.on,
+            "test": each.test.name,
+            "t": each.test.t,
+            "degrees of freedom": each.test.df,
+            "p": each.test.p,
+            **_difference(each.test),
+            "assumes": each.test.assumes,
         }
-        for test in pairs.on_folds(results, first, second, metric)
+        for each in comparisons.on_folds(results, first, second, metric)
     ]
     titles = [results.study.title(arm) for arm in (first, second)]
-    caption = f"{metric.capitalize()} of {titles[0]} minus that of {titles[1]}, fold by fold."
-    return Table(pd.DataFrame(rows), caption)
+    caption = f"{metric.capitalize()} of {titles[0]} minus that of {titles[1]}, fold by fold, with 95 % intervals."
+    return Table(pd.DataFrame(rows), caption, {"t": _T, "p": P_VALUE, "difference": POINTS})
 
 
 def equivalence(results: Results, first: str, second: str, metric: str = "accuracy") -> Table:
-    """Whether two arms are the same within a margin, and what so few folds could have found.
+    """Show whether two arms are the same within a margin, and what so few folds could have shown.
 
     On these folds and on the printed ones.
     """
+    power = f"power for {100 * MARGIN:g} points"
     rows = [
         {
-            "on": test.on,
-            "folds": f"{test.n}",
-            "difference": _points(test.difference),
-            "90 % interval": _span(test.low, test.high),
-            "p of equivalence": _p(test.p),
-            "least difference found in 8 of 10 studies": "–"
-            if math.isnan(test.detectable)
-            else f"{100 * test.detectable:.2f} points",
-            f"chance to find {100 * MARGIN:g} points": percent(test.power, 0),
+            "on": each.on,
+            "folds": each.test.n,
+            **_difference(each.test),
+            "p of equivalence": each.test.p,
+            "smallest detectable difference": each.detectable,
+            power: each.power,
         }
-        for test in pairs.equivalences(results, first, second, metric)
+        for each in comparisons.equivalences(results, first, second, metric)
     ]
     caption = (
-        f"{metric.capitalize()} of {first} minus that of {second}: two one-sided paired t-tests against "
-        f"a margin of {100 * MARGIN:g} points, and the power of the two-sided test at 5 %. No "
-        "difference found is not the same as no difference."
+        f"{metric.capitalize()} of {first} minus that of {second}, with 90 % intervals: two one-sided paired t-tests "
+        f"with a margin of {100 * MARGIN:g} points; the smallest difference that the two-sided test at 5 % detects in "
+        "8 of 10 studies, and its power. That no difference is found does not show that there is none."
     )
-    return Table(pd.DataFrame(rows), caption)
+    formats = {
+        "difference": POINTS,
+        "p of equivalence": P_VALUE,
+        "smallest detectable difference": Format("points", 100),
+        power: PERCENT0,
+    }
+    return Table(pd.DataFrame(rows), caption, formats)
 
 
-def t_by_seed(results: Results, repeats: Sequence[Results], first: str, second: str, metric: str = "accuracy") -> Table:
-    """What the t-test of two arms over the folds says by each seed.
+def t_by_seed(results: Results, first: str, second: str, metric: str = "accuracy") -> Table:
+    """Show the t-tests of two arms over the folds for each seed.
 
-    The printed folds stand in for those of an arm that was not run.
+    The printed folds take the place of those of an arm that was not run.
     """
-    every, rows = [results, *repeats], []
+    every, rows = [results, *results.repeats], []
     for one in every:
-        tests = pairs.on_folds(one, first, second, metric)
-        if not tests or tests[0].on == pairs.PRINTED:
+        tests = comparisons.on_folds(one, first, second, metric)
+        if not tests or tests[0].on == comparisons.PRINTED:
             return Table(pd.DataFrame(), f"{first} and {second} have no folds to compare.")
-        paired, unpaired = tests[:2]
-        found = [name for name, test in (("unpaired", unpaired), ("paired", paired)) if test.p < comparisons.ALPHA]
+        paired, unpaired = (each.test for each in tests[:2])
+        found = [name for name, test in (("unpaired", unpaired), ("paired", paired)) if test.p < ALPHA]
         rows.append(
             {
-                "seed": f"{paired.seed}",
-                "difference": _points(paired.difference),
-                "unpaired t": _plain(unpaired.t),
-                "unpaired p": _p(unpaired.p),
-                "paired t": _plain(paired.t),
-                "paired p": _p(paired.p),
-                "a difference at 5 %": " and ".join(found) or "by neither",
+                "seed": tests[0].seed,
+                "difference": paired.difference,
+                "unpaired t": unpaired.t,
+                "unpaired p": unpaired.p,
+                "paired t": paired.t,
+                "paired p": paired.p,
+                "significant at 5 %": " and ".join(found) or "neither",
             }
         )
-    caption = f"{metric.capitalize()} of {first} minus that of {second} by seed; {paired.on}."
-    together = pairs.over_seeds(every, first, second, metric)
+    caption = f"{metric.capitalize()} of {first} minus that of {second} by seed; {tests[0].on}."
+    together = comparisons.over_seeds(every, first, second, metric)
     if together:
+        test = together.test
         caption += (
-            f" All {together.n} folds together, corrected for their common images (Nadeau and Bengio; "
-            f"Bouckaert and Frank): {_points(together.difference)} "
-            f"({_span(together.low, together.high)}), t = {together.t:.3f}, {together.df:g} degrees of "
-            f"freedom, p = {_p(together.p)}."
+            f" All {test.n} folds together, corrected for the images that they share (Nadeau and Bengio; Bouckaert and "
+            f"Frank): {POINTS.text(test.difference, test.low, test.high)}, t = {_T.number(test.t)}, {test.df:g} "
+            f"degrees of freedom, p = {P_VALUE.number(test.p)}."
         )
-    return Table(pd.DataFrame(rows), caption)
+    formats = {"difference": POINTS} | dict.fromkeys(("unpaired t", "paired t"), _T)
+    return Table(pd.DataFrame(rows), caption, formats | dict.fromkeys(("unpaired p", "paired p"), P_VALUE))
 
 
 def calibrations(results: Results, scenario: str = "") -> dict[str, Calibration]:
-    """Calibration of every arm on the test images, by the title of the arm."""
+    """Return the calibration of every arm on the test images, by the title of the arm."""
     return {results.study.title(arm, scenario): results.calibration(arm, scenario) for arm in results.study.arms}
 
 
-def calibration_table(found: Mapping[str, Calibration]) -> Table:
-    """Expected calibration error and Brier score, by the title of the arm."""
-    rows = []
-    for title, each in found.items():
-        curve = each.curve
-        sure = curve[curve["confidence"] >= SURE]
-        images = int(sure["images"].sum())
-        right = float((sure["accuracy"] * sure["images"]).sum() / images) if images else math.nan
+def calibration(results: Results, scenario: str = "") -> Table:
+    """Show the expected calibration error and the Brier score of every arm."""
+    rows, confident = [], f"images with a probability of {CONFIDENT:g} or more"
+    for title, found in calibrations(results, scenario).items():
+        curve = pd.DataFrame(found.curve)
+        high = curve[curve["confidence"] >= CONFIDENT]
+        images = int(high["images"].sum())
         rows.append(
             {
                 "arm": title,
-                "calibration error": percent(each.error, 1),
-                "95 % interval of the error": _share(each.error_interval),
-                "Brier score": f"{each.brier:.3f}",
-                "95 % interval of the score": _range(each.brier_interval),
-                f"called with {SURE:g} or more": f"{images} of {int(curve['images'].sum())}",
-                "of these right": percent(right, 1),
+                "calibration error": found.error,
+                "calibration error low": found.error_interval.low,
+                "calibration error high": found.error_interval.high,
+                "Brier score": found.brier,
+                "Brier score low": found.brier_interval.low,
+                "Brier score high": found.brier_interval.high,
+                "images": int(curve["images"].sum()),
+                confident: images,
+                "of these correct": float((high["accuracy"] * high["images"]).sum() / images) if images else math.nan,
             }
         )
     caption = (
-        "Calibration on the test images: the mean distance of confidence and accuracy over ten bins "
-        "(0 is best; a perfect model of few images is above 0), and the Brier score of all classes (0 "
-        "to 2). Intervals by a bootstrap over groups of copies."
+        "Calibration on the test images: the mean distance of confidence and accuracy over ten bins (0 is best; a "
+        "perfect model of few images is above 0), and the Brier score of all classes (0 to 2). 95 % intervals by a "
+        "bootstrap over duplicate groups."
     )
-    return Table(pd.DataFrame(rows), caption)
+    formats = {"calibration error": PERCENT1, "Brier score": Format(digits=3), "of these correct": PERCENT1}
+    return Table(pd.DataFrame(rows), caption, formats)
 
 
-def _points(value):
-    return "–" if math.isnan(value) else f"{100 * value:+.2f} points"
+def duplicates(results: Results) -> Table:
+    """Show scores as published, without duplicates and, where that was asked for, retrained."""
+    study, rows, printed, removed = results.study, [], [], set()
+    for scenario in study.scenarios:
+        for each in duplicate_effects(results, scenario):
+            if each.score == "accuracy":
+                removed.add(f"{each.leaked.n} of {each.published.n}")
+            place = ("folds", Metric(name="accuracy", over="mean")) if each.score == FOLDS else ("test", each.score)
+            number = results.printed(each.arm, *place, scenario)
+            printed.append(PERCENT if number is None else Format.of(number, "%"))
+            rows.append(
+                {
+                    "arm": study.title(each.arm, scenario),
+                    "score": each.score,
+                    "printed": number.value if number else math.nan,
+                    **limits("as published", each.published),
+                    "images": each.published.n,
+                    **limits("without duplicates", each.without_duplicates),
+                    "images without": each.without_duplicates.n,
+                    **_difference(each),
+                    **limits("leaked images alone", each.leaked),
+                    "leaked": each.leaked.n,
+                }
+            )
+            if each.retrained:
+                rows[-1] |= limits("retrained, duplicates kept apart", each.retrained)
+                rows[-1]["images retrained"] = each.retrained.n
+    caption = (
+        f"Test images that have a duplicate among the training images: {'; '.join(sorted(removed))}. Without "
+        "duplicates: the same model without these images; the difference is paired. "
+    )
+    if results.retrained:
+        caption += (
+            "Retrained: the same protocol with duplicates kept apart, on its own test images; intervals by a bootstrap "
+            "over duplicate groups."
+        )
+    else:
+        caption += "With --retrain the models are also trained again with duplicates kept apart."
+    names = ("as published", "without duplicates", "leaked images alone", "retrained, duplicates kept apart")
+    formats = {"printed": printed, "difference": POINTS} | dict.fromkeys(names, PERCENT)
+    return Table(pd.DataFrame(rows), caption, formats)
 
 
-def _span(low, high):
-    return "–" if math.isnan(low) else f"{100 * low:+.2f} to {100 * high:+.2f} points"
+def controls(results: Results) -> Table:
+    """Show the controls of a study, with the effect of duplicates alone."""
+    study, rows, published = results.study, [], {}
+    found = run_controls(results)
+    if not found:
+        caption = "Not run: --controls (controls = True) trains them: five models an arm, six on real images."
+        return Table(pd.DataFrame(), caption)
+    formats = []
+    for each in found:
+        row = {"arm": study.title(each.arm, each.scenario), "control": each.control, "split": each.split}
+        own = {"n": each.n, **limits("balanced accuracy", each), "chance": each.chance}
+        rows.append(row | own | {"finding": each.finding, "expected": each.expected})
+        formats.append(PERCENT1)
+        place = (each.arm, each.scenario)
+        if (each.control, each.split) == (SHUFFLED, PUBLISHED):
+            published[place] = each
+        elif (each.control, each.split) == (SHUFFLED, APART) and place in published:
+            pair = (published[place], each)
+            change = intervals.independent_difference(*((one.value, one.low, one.high) for one in pair))
+            rows.append(
+                row
+                | {
+                    "control": "effect of duplicates alone",
+                    "split": "the difference of the two",
+                    "balanced accuracy": pair[0].value - pair[1].value,
+                    "balanced accuracy low": change.low,
+                    "balanced accuracy high": change.high,
+                }
+            )
+            formats.append(Format("points", 100, digits=1, signed=True))
+    alarms = sum(each.expected != "" and each.finding != each.expected for each in found)
+    caption = (
+        "Final models trained again on altered sets, and their scores on the test images of these sets. Balanced "
+        "accuracy: the mean of the classes' recalls; 95 % intervals by a bootstrap over duplicate groups; one seed. "
+        "Shuffled labels are drawn once for each duplicate group. The outline of the head stays visible in masked "
+        f"images. Controls without the expected finding: {alarms} (by chance alone one in twenty of those with "
+        "shuffled labels; the phantoms may be too few to learn from)."
+    )
+    return Table(pd.DataFrame(rows), caption, {"balanced accuracy": formats, "chance": PERCENT0, "n": COUNT})
 
 
-def _share(interval):
-    if math.isnan(interval.low):
-        return "–"
-    return f"{100 * interval.low:.1f} to {percent(interval.high, 1)}"
+def lesions(results: Results, scenario: str = "") -> Table:
+    """Show how well heat maps find outlined lesions, one row an arm."""
+    own = [each for each in saliency.measure(results, scenario) if each.score in saliency.LESION_SCORES]
+    if not own:
+        return Table(pd.DataFrame(), "No lesion of this set is outlined, so no heat map can be scored.")
+    caption = (
+        f"Grad-CAM and the outlined lesions of {own[0].n} test images. A map that is even over the image, and a pixel "
+        f"drawn at random, would get {PERCENT1.text(own[0].reference)} in each column. 95 % intervals: Wilson, and a "
+        "bootstrap over duplicate groups."
+    )
+    return Table(_wide(own, results), caption, dict.fromkeys(saliency.LESION_SCORES, PERCENT1))
 
 
-def _range(interval):
-    return "–" if math.isnan(interval.low) else f"{interval.low:.3f} to {interval.high:.3f}"
+def sanity(results: Results, scenario: str = "") -> Table:
+    """Show how much of a heat map is left when what was learned is removed, one row an arm."""
+    own = [each for each in saliency.measure(results, scenario) if each.score in saliency.SANITY_SCORES]
+    caption = (
+        "Rank correlation of the trained model's heat map with that of the same model with permuted weights, mean over "
+        "images (maps that are zero everywhere have none). A map that explains the model changes; one with a "
+        "correlation near 1 shows edges of the image, whatever was learned."
+    )
+    return Table(_wide(own, results, counts=True), caption, dict.fromkeys(saliency.SANITY_SCORES, _CORRELATION))
 
 
-def _plain(value):
-    return "–" if math.isnan(value) else f"{value:.4f}"
+def _wide(found, results, counts=False):
+    rows = {}
+    for each in found:
+        row = rows.setdefault(each.arm, {"arm": results.study.title(each.arm, each.scenario)})
+        row |= limits(each.score, each) | ({f"n of {each.score}": each.n} if counts else {})
+    return pd.DataFrame(rows.values())
 
 
-def _p(value):
-    if math.isnan(value):
-        return "–"
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+def _difference(found):
+    return dict(zip(_DIFFERENCE, (found.difference, found.low, found.high), strict=True))
