@@ -13,13 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from sklearn.model_selection import (
-    GroupKFold,
-    KFold,
-    StratifiedGroupKFold,
-    StratifiedKFold,
-    train_test_split,
-)
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from brainlib.errors import UsageError
 
@@ -29,22 +23,21 @@ _MOST_FOLDS = 20  # that a stratified hold-out of groups is joined of: a share i
 
 @dataclass(frozen=True)
 class Split:
-    """How one trial divides its images.
+    """How a trial divides its images.
 
     Attributes
     ----------
     holdout : float
         Share of the images held out as the test part, in [0, 1).
     published : bool
-        Whether the test part is the one that the set is published with, whatever `holdout` says.
+        Whether the test part is the published one, whatever `holdout` says.
     folds : int
         k of a k-fold cross-validation on the rest; 0 for none.
     fold : int
         Which fold validates, 1 to `folds`; 0 trains on everything that is not held out.
     validation : float
-        Share of all images taken as the validation part when there are no folds, in [0, 1). It
-        is drawn together with the test part and then divided from it, the way an 8-1-1 split
-        (0.1 and 0.1) is usually made.
+        Share of all images that are the validation part when there are no folds, in [0, 1). It is drawn together
+        with the test part and then divided from it, as an 8-1-1 split (0.1 and 0.1) usually is.
     stratified : bool
         Whether each part keeps the class proportions of the whole.
     by : {"image", "group"}
@@ -55,8 +48,7 @@ class Split:
     seed : int
         Seed of the draw.
     leakage : {"refused", "as_published"}
-        What happens when duplicates stand in two parts: an error, or nothing, because a protocol is
-        repeated as it was published.
+        Whether a group in two parts is an error, or allowed, to repeat a published protocol.
     """
 
     holdout: float = 0.2
@@ -95,10 +87,9 @@ class Split:
 
     @property
     def revision(self) -> int:
-        """Part of a trial's key: 2 where a hold-out by group is drawn in another way than at first, else 1.
+        """Part of a trial's key: 2 if a hold-out by group is not that of the first versions, else 1.
 
-        At first a stratified one held out 1/k of the images, whatever share was asked for, and another one a
-        share of the groups. What is held out has not changed where the share is 1/k.
+        They held out 1/k of the images, stratified, for any share, and unstratified a share of the groups.
         """
         total = self.holdout + self.validation
         if self.by == "image" or self.published or total == 0:
@@ -109,29 +100,28 @@ class Split:
 
 
 def assign(labels, groups, split: Split, published=None) -> np.ndarray:
-    """Give every image its part.
+    """Assign every image to a part.
 
     Parameters
     ----------
-    labels : array of shape (n,)
+    labels : array (n,)
         Class of each image.
-    groups : array of shape (n,)
+    groups : array (n,)
         Group of each image: duplicates, or images of one patient, that must not be divided.
     split : Split
-    published : array of shape (n,), optional
-        The part of each image in the published set, "train" or "test"; read only when
-        ``split.published``. By group, training images with a duplicate in that test part are left out.
+    published : array (n,), optional
+        The part of each image in the published set, "train" or "test"; needed for ``split.published``. By group,
+        training images with a duplicate in that test part are left out.
 
     Returns
     -------
-    array of str, shape (n,)
+    array of str (n,)
         "train", "validation", "test", or "" where the image is not used.
 
     Raises
     ------
     UsageError
-        When a class or a group is too small to be divided so, or a group stands in two parts
-        though leakage is refused.
+        A class or a group is too small to be divided so, or a group is in two parts though leakage is refused.
     """
     labels, every = np.asarray(labels), np.asarray(groups)
     parts = np.full(len(labels), UNUSED, dtype="<U10")
@@ -175,7 +165,7 @@ def _refuse_leakage(parts, groups):
 
 
 def used(labels, split: Split, published=None) -> np.ndarray:
-    """Find the positions of the images that a split uses at all, ascending; parameters as in `assign`."""
+    """Return the positions of the images that a split uses, ascending; parameters as in `assign`."""
     labels = np.asarray(labels)
     if not split.published:
         return choose_images(labels, split.images, split.seed)
@@ -200,17 +190,16 @@ def used(labels, split: Split, published=None) -> np.ndarray:
 
 
 def oversampled(labels, rows: np.ndarray, label: str, seed: int) -> np.ndarray:
-    """Repeat the images of a class until it has as many as the largest one.
+    """Repeat the images of a class until it has as many as the largest class.
 
     Parameters
     ----------
-    labels : array of shape (n,)
+    labels : array (n,)
     rows : array of int
         Positions of the training images.
     label : str
-        The class that is repeated; every one of its images before any a second time.
+        The class. All its images are repeated equally often, but for some, drawn with `seed`, once more.
     seed : int
-        Of the draw of those that come once more than others.
 
     Returns
     -------
@@ -227,19 +216,19 @@ def oversampled(labels, rows: np.ndarray, label: str, seed: int) -> np.ndarray:
 
 
 def choose_images(labels, images: int, seed: int) -> np.ndarray:
-    """Choose a subset with as equal a number from each class as there is.
+    """Choose a number of images, as many from each class as far as the classes reach.
 
     Parameters
     ----------
-    labels : array of shape (n,)
+    labels : array (n,)
     images : int
-        How many; 0 or at least n chooses all.
+        How many; 0, n or more choose all.
     seed : int
 
     Returns
     -------
-    array of int, ascending
-        Positions of the chosen images.
+    array of int
+        Positions of the chosen images, ascending.
     """
     labels = np.asarray(labels)
     if images <= 0 or images >= len(labels):
@@ -256,19 +245,14 @@ def _hold_out(rows, labels, groups, share, split):
     if share == 0:
         return rows, rows[:0]
     if groups is None:
-        rest, held = train_test_split(
-            rows,
-            test_size=share,
-            random_state=split.seed,
-            stratify=labels[rows] if split.stratified else None,
-        )
-    elif split.stratified:
+        classes = labels[rows] if split.stratified else None
+        rest, held = train_test_split(rows, test_size=share, random_state=split.seed, stratify=classes)
+        return np.sort(rest), np.sort(held)
+    if split.stratified:
         held = _stratified_groups(labels[rows], groups[rows], share, split.seed)
-        rest, held = rows[~held], rows[held]
     else:
         held = _groups(groups[rows], share, split.seed)
-        rest, held = rows[~held], rows[held]
-    return np.sort(rest), np.sort(held)
+    return rows[~held], rows[held]
 
 
 def _stratified_groups(labels, groups, share, seed):

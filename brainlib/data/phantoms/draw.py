@@ -87,8 +87,7 @@ def make_phantoms(
     Parameters
     ----------
     n : int
-        Number of slices in all, duplicates included: there are
-        ``n - exact_duplicates - altered_duplicates`` originals.
+        Number of slices, duplicates included: ``n - exact_duplicates - altered_duplicates`` are originals.
     size : int
         Height and width in pixels, 48 or more; the field of view stays about 240 mm.
     seed : int
@@ -165,17 +164,7 @@ def _check(n, size, seed, kinds, slices_per_patient, exact_duplicates, altered_d
 def alter(name: str, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Make a near-duplicate as public sets hold them: one of `ALTERATIONS`, by a random amount.
 
-    Parameters
-    ----------
-    name : str
-    image : uint8 array (size, size)
-    mask : bool array (size, size)
-        Follows the image.
-    rng : Generator
-
-    Returns
-    -------
-    uint8 array, bool array of the same shape
+    Image, uint8 (size, size), and mask, bool (size, size), are altered alike.
     """
     size = image.shape[0]
     altered, truth = Image.fromarray(image), Image.fromarray(mask.astype(np.uint8))
