@@ -58,7 +58,8 @@ def about(viewer: Viewer) -> str:
         text = found and f"{PERCENT.text(found.value, found.low, found.high)} of {found.n} images"
         accuracy[which] = text or "no such image"
     shown = _parts.about(viewer, viewer.trial, accuracy)
-    return shown + (_parts.unavailable(viewer.missing, not viewer.stored.phantom) if viewer.missing else "")
+    available = viewer.dataset is not None
+    return shown if available else shown + _parts.unavailable(viewer.missing, not viewer.stored.phantom)
 
 
 def probabilities(image: InputImage, classes: list[str], values: np.ndarray) -> str:

@@ -191,6 +191,8 @@ class Viewer:
         Of its own images after the last phase; see `final_predictions`.
     accuracy : dict of Estimate
         On all its test images and without duplicates; see `model_cards.scores`. Empty scores are missing.
+    missing : str
+        Why `dataset` is None; "" where it is not, or has not been asked for.
 
     Raises
     ------
@@ -200,7 +202,7 @@ class Viewer:
 
     def __init__(self, folder: Path, stored: Stored, source: str):
         self.folder, self.stored, self.source = Path(folder), stored, source
-        self.trial = stored.trial
+        self.trial, self.missing = stored.trial, ""
         tables = store.read(self.folder, stored.key)[1]
         try:
             self.classes = list(self.trial["classes"])
@@ -221,37 +223,23 @@ class Viewer:
         return store.load_model(self.folder, self.stored.key)
 
     @cached_property
-    def _located(self):
-        """The data set and "", or None and why it is not available."""
-        why = []
-        for locate in self._places():
-            try:
-                found = datasets.index(self.stored.set, locate(), self.folder)
-            except BrainlibError as error:
-                why.append(str(error))
-                continue
-            if found.fingerprint == self.trial["data"]:
-                return found, ""
-            why.append(f"{found.root.name}: expected the images of the training, received others")
-        return None, "; ".join(why) or "no folder of data sets was given"
-
-    def _places(self):
-        """Functions that return a folder where its images may lie."""
-        if not self.stored.phantom and self.source not in (PHANTOMS, KAGGLE):
-            yield lambda: datasets.locate(self.stored.set, Path(self.source))
-        if self.stored.phantom is not False:
-            for root in sorted((self.folder / "phantoms").glob(f"{self.stored.set}-*")):
-                yield lambda root=root: root
-
-    @property
     def dataset(self) -> datasets.DataSet | None:
         """The data set that it was trained and tested on; None where it is not available, see `missing`."""
-        return self._located[0]
-
-    @property
-    def missing(self) -> str:
-        """Why the data set is not available; "" where it is."""
-        return self._located[1]
+        name, why, places = self.stored.set, [], []
+        if not self.stored.phantom and self.source not in (PHANTOMS, KAGGLE):
+            places.append(lambda: datasets.locate(name, Path(self.source)))
+        if self.stored.phantom is not False:
+            places += [lambda root=root: root for root in sorted((self.folder / "phantoms").glob(f"{name}-*"))]
+        for locate in places:
+            try:
+                found = datasets.index(name, locate(), self.folder)
+                if found.fingerprint == self.trial["data"]:
+                    return found
+                why.append(f"{found.root.name}: expected the images of the training, received others")
+            except BrainlibError as error:
+                why.append(str(error))
+        self.missing = "; ".join(why) or "no folder of data sets was given"
+        return None
 
     @cached_property
     def own_images(self) -> Collection | None:
@@ -271,35 +259,29 @@ class Viewer:
 
     @cached_property
     def _scanned(self):
-        """Its images: a table with the groups that a split must not divide, and thumbnails."""
+        """Its images: a table with the groups that a split must not divide, thumbnails, and which were trained on."""
         last = self.predictions
         files = [File(path, label, "") for path, label in zip(last["path"], last["label"], strict=True)]
         scan = scan_files(self.stored.set, self.dataset.root, files, store=self.folder)
         table = scan.table[["path", "label"]].merge(last[["path", "part", "group"]], on="path")
         # Where patients are known, as of phantoms, their slices belong together.
         table["together"] = self.dataset.together(table["path"], table["group"].to_numpy())
-        return table, scan.thumbnails
-
-    @cached_property
-    def _training(self):
-        """The training images of `_scanned`."""
-        table, thumbnails = self._scanned
-        train = (table["part"] == "train").to_numpy()
-        return table[train], thumbnails[train]
+        return table, scan.thumbnails, (table["part"] == "train").to_numpy()
 
     @cached_property
     def detector(self) -> NoveltyDetector | None:
         """Novelty detector of its training images; None where they are not available, or of one group."""
         if self.dataset is None:
             return None
-        table, thumbnails = self._training
-        return NoveltyDetector(thumbnails, table["together"].to_numpy()) if table["together"].nunique() > 1 else None
+        table, thumbnails, train = self._scanned
+        groups = table.loc[train, "together"].to_numpy()
+        return NoveltyDetector(thumbnails[train], groups) if len(np.unique(groups)) > 1 else None
 
     @cached_property
     def false_alarms(self) -> tuple[int, int]:
         """How many test images count as novel, and of how many: those without a duplicate or patient in training."""
-        table, thumbnails = self._scanned
-        unseen = (table["part"] == "test") & ~table["together"].isin(self._training[0]["together"])
+        table, thumbnails, train = self._scanned
+        unseen = (table["part"] == "test") & ~table["together"].isin(table.loc[train, "together"])
         if not unseen.any():
             return 0, 0
         return int((self.detector.novelty(thumbnails[unseen.to_numpy()]) > 1).sum()), int(unseen.sum())
@@ -330,10 +312,8 @@ class Viewer:
         list of (Path, str, Neighbour)
             File and class of each; needs `detector`.
         """
-        table, _ = self._training
-        found = self.detector.nearest(thumbnail(image.image), len(table))
-        nearest = [
-            (self.dataset.root / table["path"].iloc[each.row], table["label"].iloc[each.row], each)
-            for each in found[:count]
-        ]
-        return min(each.novelty for each in found), nearest
+        table, _, train = self._scanned
+        found = self.detector.nearest(thumbnail(image.image), int(train.sum()))
+        rows = table[train].iloc[[each.row for each in found[:count]]]
+        paths = [self.dataset.root / path for path in rows["path"]]
+        return min(each.novelty for each in found), list(zip(paths, rows["label"], found, strict=False))

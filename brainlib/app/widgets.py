@@ -287,13 +287,11 @@ class Program:
             return
         self.train.disabled = True
         try:
-            self._progress(0, "Drawing phantoms and loading TensorFlow…")
+            self._progress(0, "Drawing phantoms…")
             study = Study("jardim", profile="demo", data=PHANTOMS, arms=["cnn"], out=str(self.store.parent))
             (final,) = [trial for trial in study.trials() if trial.stage == "final"]
-            data = study.dataset
-            self._loading.join()
             self._progress(0, "Training: the first epoch takes the longest…")
-            run.run_trials([final], data, self.store, on_progress=self._progress)
+            run.run_trials([final], study.dataset, self.store, on_progress=self._progress)
         finally:
             self.train.disabled = False
         self._list_models(final.key)
