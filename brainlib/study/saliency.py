@@ -1,6 +1,6 @@
-"""Heat maps, measured: whether they lie on the lesion, and whether they depend on what was learned.
+"""Heat maps: which images are explained, whether maps lie on the lesion, and whether they depend on the training.
 
-Lesions are outlined in phantoms, which have masks; the second question can be asked of any model.
+Lesions are outlined in phantoms, which have masks; the other question can be asked of any model.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from brainlib.data.splits import choose_images
+from brainlib.errors import UsageError
+from brainlib.models.gradcam import overlay
 from brainlib.stats import intervals
 from brainlib.stats.intervals import Number
 from brainlib.study.results import Results
 from brainlib.trials.run import heat_maps, permuted_maps
 
-MOST = 40  # images of each arm: a choice that keeps the notebook short
-THRESHOLD = 0.5  # of the largest value of a map, from which a pixel counts as marked: a choice
-_SANITY_IMAGES = 20  # likewise
-_MASKS = "masks"  # beside the images, under their paths
+THRESHOLD = 0.5  # share of a map's maximum from which a pixel is marked: a choice
+_LESION_IMAGES, _SANITY_IMAGES = 40, 20  # at most, for each arm: choices that keep a notebook short
+_MASKS = "masks"  # folder beside the images, which has the same paths
 
 POINTING, ENERGY = "hottest pixel in the lesion", "share of the map in the lesion"
 OVERLAP = f"overlap at {THRESHOLD:g}"
@@ -32,7 +33,7 @@ SANITY_SCORES = (HEAD_PERMUTED, ALL_PERMUTED)
 
 @dataclass(frozen=True)
 class HeatMapScore:
-    """One score of an arm's heat maps over images held out.
+    """One score of an arm's heat maps for test images.
 
     Attributes
     ----------
@@ -44,7 +45,7 @@ class HeatMapScore:
     n : int
         Images that have the score.
     reference : float or None
-        What a map that is even over the image gets; None for rank correlations.
+        Score of a map that is uniform over the image; None for rank correlations.
     """
 
     arm: str
@@ -58,7 +59,7 @@ class HeatMapScore:
 
 
 def pointing(heat: np.ndarray, mask: np.ndarray) -> bool:
-    """Whether the hottest pixel lies in the lesion (Zhang et al., Int. J. Comput. Vis. 2018, 126:1084).
+    """Tell whether the hottest pixel lies in the lesion (Zhang et al., Int. J. Comput. Vis. 2018, 126:1084).
 
     Parameters
     ----------
@@ -70,35 +71,37 @@ def pointing(heat: np.ndarray, mask: np.ndarray) -> bool:
 
 
 def energy(heat: np.ndarray, mask: np.ndarray) -> float:
-    """Share of a map that lies in the lesion, 0 to 1 (Wang et al., Score-CAM, CVPR Workshops 2020).
+    """Compute the share of a map that lies in the lesion, 0 to 1; nan for a map of zeros.
 
-    nan for a map of zeros.
+    Wang et al., Score-CAM, CVPR Workshops 2020; parameters as in `pointing`.
     """
     total = float(heat.sum())
     return float(heat[mask].sum()) / total if total > 0 else np.nan
 
 
 def overlap(heat: np.ndarray, mask: np.ndarray, threshold: float = THRESHOLD) -> float:
-    """Intersection over union of the lesion and of what is at least `threshold` of the largest value."""
+    """Compute the intersection over union of the lesion and the pixels of at least `threshold` of the maximum."""
     if not heat.max() > 0:
         return 0.0
     marked = heat >= threshold * heat.max()
     return float((marked & mask).sum() / (marked | mask).sum())
 
 
+def similarity(first: np.ndarray, second: np.ndarray) -> float:
+    """Compute Spearman's rank correlation of two maps, -1 to 1; nan where one is uniform."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return np.nan
+    return float(spearmanr(first.ravel(), second.ravel()).statistic)
+
+
 def measure(results: Results, scenario: str = "") -> tuple[HeatMapScore, ...]:
     """Compare every arm's Grad-CAM with outlined lesions, and with itself when what was learned is removed.
 
-    Lesions: at most 40 test images that have one, predicted correctly or not; none where the set has no masks.
-    The sanity check (Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018): of at most 20 test
-    images, drawn evenly from the classes, the rank correlation of the trained model's map and of that for
-    the same class when the weights of the dense layers, or all weights, are permuted. It is near 1 where
-    a map does not depend on what was learned.
-
-    Parameters
-    ----------
-    results : Results
-    scenario : str
+    Lesions: at most 40 test images that have one, predicted correctly or not; none where the set has no masks. The
+    sanity check (Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018): of at most 20 test images, drawn
+    evenly from the classes, the rank correlation of the trained model's map and of that for the same class when the
+    weights of the dense layers, or all weights, are permuted. It is near 1 where a map does not depend on what was
+    learned.
     """
     return results.once(("heat maps", scenario), lambda: _measure(results, scenario))
 
@@ -108,61 +111,45 @@ def _measure(results, scenario):
     return tuple(score for part in (_on_lesions, _permuted) for arm in arms for score in part(results, arm, scenario))
 
 
+def _mapped(function, results, arm, scenario, paths):
+    study, trial = results.study, results.trial(arm, "test", scenario)
+    return function(trial, study.dataset, paths, study.options.store, scheduler=study.options.scheduler)
+
+
 def _on_lesions(results, arm, scenario):
     study = results.study
     table = results.predictions(arm, "test", scenario)
     masks = {path: _mask(Path(study.dataset.root) / _MASKS / path, study.size) for path in table["path"]}
-    paths = [path for path, mask in masks.items() if mask is not None and mask.any()][:MOST]
+    paths = [path for path, mask in masks.items() if mask is not None and mask.any()][:_LESION_IMAGES]
     if not paths:
         return
+    _, maps = _mapped(heat_maps, results, arm, scenario, paths)
     lesions = np.stack([masks[path] for path in paths])
+    pairs, uniform = list(zip(maps, lesions, strict=True)), float(lesions.mean())
+    hits, n = sum(pointing(*pair) for pair in pairs), len(pairs)
+    interval = intervals.wilson_interval(hits, n)
+    yield HeatMapScore(arm, scenario, POINTING, hits / n, interval.low, interval.high, n, uniform)
     groups = table.set_index("path").loc[paths, "group"].to_numpy()
-    _, maps = heat_maps(
-        results.trial(arm, "test", scenario),
-        study.dataset,
-        paths,
-        study.options.store,
-        scheduler=study.options.scheduler,
-    )
-    pairs, even = list(zip(maps, lesions, strict=True)), float(lesions.mean())
-    hits = sum(pointing(*pair) for pair in pairs)
-    interval = intervals.wilson_interval(hits, len(paths))
-    yield HeatMapScore(arm, scenario, POINTING, hits / len(paths), interval.low, interval.high, len(paths), even)
-    yield _mean(arm, scenario, ENERGY, [energy(*pair) for pair in pairs], groups, even)
-    yield _mean(arm, scenario, OVERLAP, [overlap(*pair) for pair in pairs], groups, even)
-
-
-def _permuted(results, arm, scenario):
-    study = results.study
-    table = results.predictions(arm, "test", scenario).reset_index(drop=True)
-    rows = choose_images(table["label"].to_numpy(), _SANITY_IMAGES, study.options.seed)
-    maps = permuted_maps(
-        results.trial(arm, "test", scenario),
-        study.dataset,
-        list(table["path"][rows]),
-        study.options.store,
-        scheduler=study.options.scheduler,
-    )
-    groups = table["group"].to_numpy()[rows]
-    for score, other in zip((HEAD_PERMUTED, ALL_PERMUTED), maps[1:], strict=True):
-        alike = [alikeness(a, b) for a, b in zip(maps[0], other, strict=True)]
-        yield _mean(arm, scenario, score, alike, groups, None)
-
-
-def alikeness(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's rank correlation of two maps, -1 to 1; nan where one is even."""
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return np.nan
-    return float(spearmanr(first.ravel(), second.ravel()).statistic)
+    for name, score in ((ENERGY, energy), (OVERLAP, overlap)):
+        yield _mean(arm, scenario, name, [score(*pair) for pair in pairs], groups, uniform)
 
 
 def _mask(path, size):
-    """A lesion at the size of the model's images, bool; None without a mask."""
+    """Read a lesion at the size of the model's images, bool; None without a mask."""
     if not path.is_file():
         return None
     with Image.open(path) as image:
         small = image.convert("L").resize((size, size), Image.Resampling.NEAREST)
     return np.asarray(small) > 127
+
+
+def _permuted(results, arm, scenario):
+    table = results.predictions(arm, "test", scenario)
+    table = table.iloc[choose_images(table["label"], _SANITY_IMAGES, results.study.options.seed)]
+    trained, *others = _mapped(permuted_maps, results, arm, scenario, list(table["path"]))
+    for score, maps in zip(SANITY_SCORES, others, strict=True):
+        values = [similarity(*pair) for pair in zip(trained, maps, strict=True)]
+        yield _mean(arm, scenario, score, values, table["group"].to_numpy(), None)
 
 
 def _mean(arm, scenario, score, values, groups, reference):
@@ -173,3 +160,50 @@ def _mean(arm, scenario, score, values, groups, reference):
         return HeatMapScore(arm, scenario, score, np.nan, np.nan, np.nan, 0, reference)
     interval = intervals.bootstrap_interval(intervals.mean_of(values), groups)
     return HeatMapScore(arm, scenario, score, float(values.mean()), interval.low, interval.high, len(values), reference)
+
+
+def grad_cam_rows(results: Results, scenario: str = "") -> list[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
+    """Explain every final model on a test image of each class, for `figures.grad_cam_panel`.
+
+    The first image of each class, in the order of the data set, that every arm predicts correctly; failing that, the
+    first that the first arm does. A class of which there is none is left out. Of two classes, the images are a true
+    positive and a true negative, in this order.
+
+    Returns
+    -------
+    list of (str, ndarray, dict)
+        What the image is and each arm's probability; the image as the first arm saw it, uint8 (height, width,
+        channels); and by title of the arm its heat map over the image.
+
+    Raises
+    ------
+    UsageError
+        The first arm predicts no image correctly.
+    """
+    study = results.study
+    tables = {arm: results.predicted(arm, "test", scenario).set_index("path") for arm in study.arms}
+    chosen = list(_examples(tables, study.paper.scenario(scenario)))
+    if not chosen:
+        raise UsageError(f"{study.arms[0]} predicts no test image correctly: nothing to explain")
+    paths = [path for _, _, path in chosen]
+    mapped = {arm: _mapped(heat_maps, results, arm, scenario, paths) for arm in study.arms}
+    overlays = {study.title(arm): overlay(*each) for arm, each in mapped.items()}
+    rows = []
+    for n, (kind, shown, path) in enumerate(chosen):
+        lines = [f"{arm}: p({shown}) = {table.loc[path, f'p_{shown}']:.3f}" for arm, table in tables.items()]
+        image = mapped[study.arms[0]][0][n]
+        rows.append(("\n".join([kind, *lines]), image, {title: each[n] for title, each in overlays.items()}))
+    return rows
+
+
+def _examples(tables, classes):
+    """Choose images: what each is, the class whose probability is shown, and its path."""
+    correct = [table.index[table["predicted"] == table["label"]] for table in tables.values()]
+    labels, shared = next(iter(tables.values()))["label"], set.intersection(*map(set, correct))
+    kinds = [(label, label, label) for label in classes.classes]
+    if classes.positive:
+        negative, positive = classes.classes
+        kinds = [("True positive", positive, positive), ("True negative", negative, positive)]
+    for kind, label, shown in kinds:
+        own = [path for path in correct[0] if labels[path] == label]
+        yield from [(kind, shown, path) for path in ([p for p in own if p in shared] or own)[:1]]

@@ -8,7 +8,6 @@ import pytest
 from made_up import GLIOMA, MENINGIOMA, NORMAL, PITUITARY, plain, result, result_of_classes, study_of
 
 from brainlib.report.tables import scores
-from brainlib.study import explain
 from brainlib.study.results import Results
 
 COLUMNS = {
@@ -163,16 +162,3 @@ def test_times_are_shown_with_the_machine(jardim):
 def test_a_printed_score_is_shown_with_the_digits_that_were_printed(jardim):
     shown = scores.scores(jardim, ["accuracy"]).shown().map(plain).set_index("arm")
     assert list(shown.iloc[:, 1]) == ["99.67", "98"]
-
-
-def test_of_many_classes_grad_cam_takes_an_image_of_each_that_was_got_right(lu, monkeypatch):
-    import numpy as np
-
-    def heat_maps(result, dataset, paths, store, scheduler):
-        assert paths == ["test/0.png", "test/102.png", "test/187.png", "test/237.png"]
-        return np.zeros((4, 8, 8, 3), np.uint8), np.zeros((4, 8, 8), np.float32)
-
-    monkeypatch.setattr(explain, "heat_maps", heat_maps)
-    rows = explain.grad_cam_rows(lu, "four")
-    assert [said.split("\n")[0] for said, _, _ in rows] == [GLIOMA, MENINGIOMA, NORMAL, PITUITARY]
-    assert "mobilenet: p(pituitary_tumor) = 0.700" in rows[3][0]

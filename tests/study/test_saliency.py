@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_up import with_images
+from made_up import GLIOMA, MENINGIOMA, NORMAL, PITUITARY, result, with_images
 from PIL import Image
 
+from brainlib.errors import UsageError
 from brainlib.report.tables import comparisons
 from brainlib.study import saliency
 
@@ -97,3 +98,51 @@ def test_a_set_without_masks_is_not_scored(lesions, tmp_path):
     found, table = saliency.measure(elsewhere), comparisons.lesions(elsewhere)
     assert table.frame.empty and "No lesion" in table.caption
     assert {each.score for each in found} == set(saliency.SANITY_SCORES)
+
+
+@pytest.fixture
+def explained(monkeypatch):
+    """Have heat maps without a model, and list the paths that were asked for."""
+    asked = []
+
+    def heat_maps(result, dataset, paths, store, scheduler):
+        asked.append(paths)
+        return np.zeros((len(paths), 8, 8, 3), np.uint8), np.zeros((len(paths), 8, 8), np.float32)
+
+    monkeypatch.setattr(saliency, "heat_maps", heat_maps)
+    return asked
+
+
+def with_counts(results, *counts):
+    """Replace the final models of both arms by ones of another confusion matrix."""
+    for arm in ("cnn", "transfer"):
+        trial = results.trials["", arm, "final"].trial
+        results.trials["", arm, "final"] = result(trial, counts)
+    return results
+
+
+def test_grad_cam_takes_the_first_images_that_both_models_get_right(jardim, explained):
+    rows = saliency.grad_cam_rows(jardim)
+    # Transfer: images 0 to 291 are its true positives, 304 (after 5 misses and 7 alarms) to 599
+    # its true negatives; the CNN's true negatives begin at 299.
+    assert explained == [["test/0.png", "test/304.png"]] * 2
+    assert [caption.split("\n")[0] for caption, _, _ in rows] == ["True positive", "True negative"]
+    assert "transfer: p(yes) = 0.900" in rows[0][0] and "transfer: p(yes) = 0.100" in rows[1][0]
+    assert set(rows[0][2]) == {jardim.study.title("cnn"), jardim.study.title("transfer")}
+
+
+def test_of_many_classes_grad_cam_takes_an_image_of_each_that_was_got_right(lu, explained):
+    rows = saliency.grad_cam_rows(lu, "four")
+    assert explained == [["test/0.png", "test/102.png", "test/187.png", "test/237.png"]]
+    assert [caption.split("\n")[0] for caption, _, _ in rows] == [GLIOMA, MENINGIOMA, NORMAL, PITUITARY]
+    assert "mobilenet: p(pituitary_tumor) = 0.700" in rows[3][0]
+
+
+def test_grad_cam_leaves_out_a_class_of_which_no_image_is_right(jardim, explained):
+    assert len(saliency.grad_cam_rows(with_counts(jardim, 5, 0, 5, 0))) == 1
+    assert explained == [["test/0.png"]] * 2
+
+
+def test_grad_cam_of_a_model_that_is_never_right_is_refused(jardim, explained):
+    with pytest.raises(UsageError, match="predicts no test image correctly"):
+        saliency.grad_cam_rows(with_counts(jardim, 0, 5, 5, 0))
