@@ -124,7 +124,7 @@ def write_index(out: Path, run: Run) -> Path:
 
 
 def _embedded(plot):
-    """A figure as the attributes of an `img`."""
+    """Return a figure as the attributes of an `img`."""
     source = f"data:image/svg+xml;base64,{base64.b64encode(plot.svg()).decode()}"
     return {"alt": plot.alt, "width": plot.width, "src": source}
 

@@ -198,16 +198,3 @@ def _cell(value, low, high, how, missing, unit_in_heading):
 
 def _is_number(value):
     return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
-
-
-def percent(value: float, digits: int = 2) -> str:
-    """Write a fraction as a percentage that no line break divides; nan is an en dash."""
-    return Format("%", 100, digits).text(value)
-
-
-def with_limits(value: float | None, low: float | None, high: float | None, digits: int = 2) -> str:
-    """Write a fraction and its interval as percentages, the limits with one digit."""
-    if pd.isna(value):
-        return "–"
-    limits = "" if pd.isna(low) else f" ({100 * low:.1f} to {100 * high:.1f})"
-    return f"{percent(value, digits)}{limits}"

@@ -136,7 +136,7 @@ def test_the_fold_table_holds_scores_mean_and_variance_beside_the_printed_ones(j
 
 
 def test_scores_on_the_test_images_have_intervals_and_their_method(jardim):
-    first, second = (row for _, row in scores.scores(jardim, ("accuracy", "sensitivity")).frame.iloc[:2].iterrows())
+    first, second = (row for _, row in scores.test_scores(jardim, ("accuracy", "sensitivity")).frame.iloc[:2].iterrows())
     assert (first["printed"], first["this run"]) == (0.9967, 598 / 600)
     # Wilson for 598 of 600.
     assert (first["this run low"], first["this run high"]) == pytest.approx((0.9879, 0.9991), abs=1e-4)
@@ -160,5 +160,5 @@ def test_times_are_shown_with_the_machine(jardim):
 
 
 def test_a_printed_score_is_shown_with_the_digits_that_were_printed(jardim):
-    shown = scores.scores(jardim, ["accuracy"]).shown().map(plain).set_index("arm")
+    shown = scores.test_scores(jardim, ["accuracy"]).shown().map(plain).set_index("arm")
     assert list(shown.iloc[:, 1]) == ["99.67", "98"]

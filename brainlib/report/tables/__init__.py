@@ -1,0 +1,42 @@
+"""Tables of the notebooks and the index: each function returns a `Table` with a frame of numbers.
+
+`study` shows a run, its images and its results, `paper` the protocol and the printed numbers, `scores` the scores of
+each arm, `comparisons` arms and scores compared, `claims` the verdicts, and `audit` what the image sets hold.
+"""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "audit": ["audit_by_class", "audits", "contradictions", "overlaps", "planted", "quality_flags"],
+        "claims": ["conditions", "seeds", "verdicts"],
+        "comparisons": [
+            "calibration",
+            "calibrations",
+            "controls",
+            "duplicates",
+            "equivalence",
+            "lesions",
+            "same_images",
+            "sanity",
+            "t_by_seed",
+            "t_tests",
+        ],
+        "paper": ["averaging", "consistency", "layers", "protocol", "split_sizes"],
+        "scores": [
+            "best_epochs",
+            "comparison",
+            "counts",
+            "folds",
+            "macro",
+            "missed_tumours",
+            "other_work",
+            "per_class",
+            "test_scores",
+            "times",
+            "weighted",
+        ],
+        "study": ["data", "overview", "summary"],
+    },
+)

@@ -67,7 +67,7 @@ def folds(results: Results, arm: str, metrics: Sequence[str] = _FOLD_METRICS) ->
     return Table(pd.DataFrame(rows), caption, formats)
 
 
-def scores(results: Results, metrics: Sequence[Metric | str], scenario: str = "", phase: str = "") -> Table:
+def test_scores(results: Results, metrics: Sequence[Metric | str], scenario: str = "", phase: str = "") -> Table:
     """Show scores of every arm on the test images, with intervals, beside the printed ones."""
     rows, formats, missing = [], {"printed": [], OURS: []}, []
     for arm in results.study.paper.arms:
