@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -28,12 +28,7 @@ from brainlib.papers.provenance import (
     Protocol,
     Setting,
     Text,
-    key_of,
-    settings_of,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _parsed = lru_cache(maxsize=None)(printed_number)
 Stage = Annotated[str, StringConstraints(pattern=r"^(fold [1-9][0-9]?|folds|validation|test)$")]
@@ -241,17 +236,3 @@ class Paper(Frozen):
 
     def __repr__(self) -> str:
         return f"<Paper {self.id}: {self.citation.title}; {len(self.arms)} arms, {len(self.claims)} printed numbers>"
-
-    def settings_table(self) -> pd.DataFrame:
-        """All settings: columns setting (key path), value, provenance, why, alternatives.
-
-        `provenance` is "stated" or "assumed"; `why` the place in the paper or the reason.
-        """
-        import pandas as pd
-
-        rows = [
-            (key_of(path), s.value, "assumed" if s.assumed else "stated", s.assumed or s.stated, s.alternatives)
-            for path, s in settings_of(self)
-        ]
-        columns = ["setting", "value", "provenance", "why", "alternatives"]
-        return pd.DataFrame(rows, columns=columns)

@@ -25,6 +25,7 @@ from brainlib.papers.provenance import in_words, name_of, settings_of
 from brainlib.papers.schema import Paper
 from brainlib.report.table import PERCENT
 from brainlib.stats.estimates import Estimate, estimate
+from brainlib.stats.predictions import decide
 from brainlib.trials import store
 from brainlib.trials.stored import MODEL, Stored, final_predictions, find_model
 
@@ -141,7 +142,7 @@ def scores(trial: dict, predictions: pd.DataFrame, metrics: Sequence[str] = _SCO
     return {
         which: {
             f"{metric} (macro)" if average else metric: estimate(
-                metric, table, scenario.classes, scenario.positive, threshold, average=average
+                metric, decide(table, scenario.classes, scenario.positive, threshold, average)
             )
             for metric, average in averages.items()
             if len(table)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from brainlib.errors import UsageError
 from brainlib.stats import intervals
 from brainlib.stats.intervals import Number
-from brainlib.stats.predictions import decide
+from brainlib.stats.predictions import Decisions
 
 
 @dataclass(frozen=True)
@@ -35,35 +34,23 @@ class Estimate:
     method: str
 
 
-def estimate(
-    metric: str,
-    predictions: pd.DataFrame,
-    classes: Sequence[str],
-    positive: str | None = None,
-    threshold: float | None = 0.5,
-    seed: int = 0,
-    average: str | None = None,
-    grouped: bool = False,
-) -> Estimate:
+def estimate(metric: str, decisions: Decisions, seed: int = 0, grouped: bool = False) -> Estimate:
     """Estimate one score of one part of a predictions table, with the interval that fits it.
 
     Wilson's for a proportion and DeLong's for the AUC of one class, both of which take the images
     as independent; the group bootstrap for F1, the loss and the averages over classes, where a
     perfect score has nan limits, since its resamples all agree. So has a score that is undefined.
-    A weighted sensitivity is a proportion, namely the accuracy.
 
     Parameters
     ----------
     metric : str
-        One of `brainlib.stats.metrics.METRICS`.
-    predictions, classes, positive, threshold, average
-        As in `brainlib.stats.predictions.decide`, with its errors and those of `Decisions.value`.
+        As in `Decisions.value`, with its errors.
+    decisions : Decisions
     seed : int
         Of the bootstrap.
     grouped : bool
         Whether a proportion and an AUC have the group bootstrap as well.
     """
-    decisions = decide(predictions, classes, positive, threshold, average)
     value, n = decisions.value(metric), len(decisions.truth)
     if metric in decisions.proportions:
         k, n = decisions.count(metric)
@@ -77,16 +64,7 @@ def estimate(
     return Estimate(value, interval.low, interval.high, n, interval.method)
 
 
-def fold_estimate(
-    metric: str,
-    over: str,
-    tables: Sequence[pd.DataFrame],
-    classes: Sequence[str],
-    positive: str | None = None,
-    threshold: float | None = 0.5,
-    seed: int = 0,
-    average: str | None = None,
-) -> Estimate:
+def fold_estimate(metric: str, over: str, folds: Sequence[Decisions], seed: int = 0) -> Estimate:
     """Estimate the mean, variance or standard deviation of a score over folds, with its interval.
 
     The mean has a t interval over the k folds, limited to [0, 1] but for the loss, which has no upper
@@ -96,27 +74,25 @@ def fold_estimate(
 
     Parameters
     ----------
-    metric, classes, positive, threshold, seed, average
+    metric, seed
         As in `estimate`.
     over : {"value", "mean", "variance", "sd"}
-        "value" is the score of the only table.
-    tables : sequence of DataFrame
-        Predictions tables of one part each, one a fold. A score that is undefined in one fold is
-        undefined over all.
+        "value" is the score of the only fold.
+    folds : sequence of Decisions
+        A score that is undefined in one fold is undefined over all.
 
     Raises
     ------
     UsageError
-        An unknown ``over``, no table, or more than one for "value"; and those of `estimate`.
+        An unknown ``over``, no fold, or more than one for "value"; and those of `estimate`.
     """
     if over not in ("value", "mean", "variance", "sd"):
         raise UsageError(f"expected value, mean, variance or sd over folds, received {over!r}")
-    if not tables or (over == "value" and len(tables) > 1):
+    if not folds or (over == "value" and len(folds) > 1):
         wanted = "one table" if over == "value" else "one table a fold"
-        raise UsageError(f"{metric} ({over}): expected {wanted}, received {len(tables)}")
+        raise UsageError(f"{metric} ({over}): expected {wanted}, received {len(folds)}")
     if over == "value":
-        return estimate(metric, tables[0], classes, positive, threshold, seed, average)
-    folds = [decide(table, classes, positive, threshold, average) for table in tables]
+        return estimate(metric, folds[0], seed)
     values = np.array([fold.value(metric) for fold in folds])
     sizes = [len(fold.truth) for fold in folds]
     n = sum(sizes)

@@ -133,29 +133,24 @@ class Results:
         if metric.name in ("count", "errors"):
             return self._counted(arm, stage, metric, scenario, phase)
         classes = self.study.paper.scenario(scenario)
-        return estimates.fold_estimate(
-            metric.name,
-            "value" if metric.over == "comparison" else metric.over,
-            [self.predictions(arm, each, scenario, phase) for each in stages],
-            classes.classes,
-            metric.label or classes.positive,
-            self.threshold,
-            seed=self.study.options.seed,
-            average=metric.average,
-        )
+        decided = [
+            decide(
+                self.predictions(arm, each, scenario, phase),
+                classes.classes,
+                metric.label or classes.positive,
+                self.threshold,
+                metric.average,
+            )
+            for each in stages
+        ]
+        over = "value" if metric.over == "comparison" else metric.over
+        return estimates.fold_estimate(metric.name, over, decided, self.study.options.seed)
 
     def score(self, metric: str, table: pd.DataFrame, scenario: str = "", grouped: bool = False) -> Estimate:
         """Compute a plain score of some predictions, with its 95 % interval; see `estimates.estimate`."""
         classes = self.study.paper.scenario(scenario)
-        return estimates.estimate(
-            metric,
-            table,
-            classes.classes,
-            classes.positive,
-            self.threshold,
-            seed=self.study.options.seed,
-            grouped=grouped,
-        )
+        decided = decide(table, classes.classes, classes.positive, self.threshold)
+        return estimates.estimate(metric, decided, self.study.options.seed, grouped)
 
     def _counted(self, arm, stage, metric, scenario, phase):
         """Count the images of a class that are predicted as one class, or as any but their own."""

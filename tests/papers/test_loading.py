@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from brainlib.data.registry import REGISTRY
 from brainlib.errors import PaperError
 from brainlib.papers.loading import load_paper, paper_ids
+from brainlib.papers.provenance import key_of, settings_of
 from brainlib.papers.schema import Claim
 
 
@@ -268,7 +269,7 @@ def test_hajhashems_protocol_is_the_printed_one():
 @pytest.mark.parametrize("paper_id", paper_ids())
 def test_the_settings_that_a_claim_names_exist(paper_id):
     paper = load_paper(paper_id)
-    known = set(paper.settings_table()["setting"])
+    known = {key_of(path) for path, _ in settings_of(paper)}
     named = [
         re.split(", ", claim.why_not.partition(": ")[2])
         for claim in paper.claims
@@ -279,10 +280,11 @@ def test_the_settings_that_a_claim_names_exist(paper_id):
 
 @pytest.mark.parametrize("paper_id", paper_ids())
 def test_every_setting_says_where_it_comes_from(paper_id):
-    table = load_paper(paper_id).settings_table()
-    assert set(table["provenance"]) == {"stated", "assumed"}
-    assert table["why"].str.len().min() > 0
-    assert ((table["alternatives"].str.len() > 0) == (table["provenance"] == "assumed")).all()
+    settings = [setting for _, setting in settings_of(load_paper(paper_id))]
+    assert {setting.assumed is None for setting in settings} == {True, False}
+    for setting in settings:
+        assert setting.stated or setting.assumed
+        assert bool(setting.alternatives) == (setting.assumed is not None)
 
 
 @pytest.mark.parametrize("paper_id", paper_ids())
@@ -294,15 +296,15 @@ def test_the_data_set_of_a_paper_is_registered_with_its_classes(paper_id):
 # Tables
 
 
-def test_the_settings_table_lists_key_paths_in_the_order_of_the_schema(content, tmp_path):
+def test_the_settings_have_key_paths_in_the_order_of_the_schema(content, tmp_path):
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(content))
-    table = load_paper(path).settings_table().set_index("setting")
-    assert len(table) == 2 + 9 + 7 + 4
-    assert table.loc["arms.net.phases[0].trainable", "value"] == ("block5",)
-    batch = table.loc["protocol.batch_size"]
-    assert (batch["value"], batch["provenance"], batch["why"]) == (32, "assumed", "silent")
-    assert batch["alternatives"] == (16, "whole set")
+    settings = {key_of(path): setting for path, setting in settings_of(load_paper(path))}
+    assert len(settings) == 2 + 9 + 7 + 4
+    assert list(settings)[:3] == ["data.set", "data.images", "protocol.image_size"]
+    assert settings["arms.net.phases[0].trainable"].value == ("block5",)
+    batch = settings["protocol.batch_size"]
+    assert (batch.value, batch.assumed, batch.alternatives) == (32, "silent", (16, "whole set"))
 
 
 # Reading safely
@@ -470,7 +472,7 @@ def test_an_arm_like_another_has_its_settings_and_lists_only_its_own(four_classe
     net, other = paper.arms["net"], paper.arms["other"]
     assert other.model.backbone.value == "vgg16"
     assert other.model.dense == net.model.dense and other.phases == net.phases
-    own = [s for s in paper.settings_table()["setting"] if s.startswith("arms.other")]
+    own = [key for path, _ in settings_of(paper) if (key := key_of(path)).startswith("arms.other")]
     assert own == ["arms.other.model.backbone"]
     assert paper.scenario("two").positive == "yes" and paper.scenario("every").positive is None
     assert paper.scenario().classes == ("a", "no", "yes")

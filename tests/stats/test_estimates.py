@@ -8,7 +8,8 @@ import pytest
 
 from brainlib.errors import UsageError
 from brainlib.papers.printed import Printed
-from brainlib.stats.estimates import Estimate, estimate, fold_estimate
+from brainlib.stats import estimates
+from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import delong_interval, mean_interval, wilson_interval
 from brainlib.stats.predictions import decide
 from brainlib.study.verdicts import verdict
@@ -24,6 +25,14 @@ def predictions(truth, p_yes):
     p_yes = np.asarray(p_yes, dtype=np.float32)
     table = pd.DataFrame({"label": np.where(truth, "yes", "no"), "p_no": 1 - p_yes, "p_yes": p_yes})
     return table.assign(path="x.png", part="validation", group=np.arange(len(truth)))
+
+
+def estimate(metric, table, classes, positive=None, seed=0, average=None):
+    return estimates.estimate(metric, decide(table, classes, positive, average=average), seed)
+
+
+def fold_estimate(metric, over, tables, classes, average=None):
+    return estimates.fold_estimate(metric, over, [decide(table, classes, average=average) for table in tables])
 
 
 def noisy(seed, n=120):

@@ -9,8 +9,13 @@ from made_up import study_of
 
 from brainlib.errors import UsageError
 from brainlib.papers.loading import load_paper, paper_ids
-from brainlib.papers.provenance import FrozenDict
+from brainlib.papers.provenance import FrozenDict, key_of, settings_of
 from brainlib.study.variation import FIXED, WHY, varied
+
+
+def settings(paper):
+    """The settings of a paper by their keys."""
+    return {key_of(path): setting for path, setting in settings_of(paper)}
 
 
 @pytest.mark.parametrize(
@@ -25,10 +30,9 @@ from brainlib.study.variation import FIXED, WHY, varied
 def test_one_value_changes_and_all_others_stay(paper, setting, value):
     before = load_paper(paper)
     after, _ = varied(before, setting, value)
-    rows = [each.settings_table().set_index("setting") for each in (before, after)]
-    assert rows[1].loc[setting, "value"] == value and rows[1].loc[setting, "why"] == WHY
-    changed = [name for name in rows[0].index if rows[0].loc[name, "value"] != rows[1].loc[name, "value"]]
-    assert changed == [setting]
+    old, new = settings(before), settings(after)
+    assert new[setting].value == value and new[setting].assumed == WHY
+    assert [name for name in old if old[name].value != new[name].value] == [setting]
     assert before == load_paper(paper)
 
 
@@ -74,12 +78,11 @@ def test_a_changed_study_trains_another_model_and_names_the_change(tmp_path):
 @pytest.mark.parametrize("paper", paper_ids())
 def test_every_alternative_that_a_paper_names_can_be_tried_or_is_refused_with_a_reason(paper):
     before = load_paper(paper)
-    for row in before.settings_table().itertuples():
-        for other in row.alternatives:
+    for key, setting in settings(before).items():
+        for other in setting.alternatives:
             try:
-                after, change = varied(before, row.setting, other)
+                after, change = varied(before, key, other)
             except UsageError as refused:  # words for a reading that no value expresses, or the one optimizer
-                assert row.setting in FIXED or isinstance(other, str), (row.setting, refused)
+                assert key in FIXED or isinstance(other, str), (key, refused)
             else:
-                values = after.settings_table().set_index("setting")["value"]
-                assert values[row.setting] == other and " in place of " in change
+                assert settings(after)[key].value == other and " in place of " in change
