@@ -1,4 +1,4 @@
-"""Trials: what is in a key, what is trained again, and what survives a killed process."""
+"""Running trials: what is stored, what is trained again, and what a killed process leaves."""
 
 from __future__ import annotations
 
@@ -270,26 +270,6 @@ def test_the_store_holds_no_pickle(shared):
     for path in folder.rglob("*"):
         if path.is_file() and path.suffix != ".npy":
             assert path.read_bytes()[:2] not in (b"\x80\x03", b"\x80\x04", b"\x80\x05")
-
-
-def test_a_store_that_cannot_be_written_is_said_in_one_line(shared, tmp_path):
-    _, dataset, result = shared
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError) as error:
-        run_trials([result.trial], dataset, tmp_path / "file", on_progress=progress.ignore)
-    assert "\n" not in str(error.value)
-
-
-def test_the_same_trial_finished_by_another_process_meanwhile_does_no_harm(shared, store):
-    folder, dataset, result = shared
-
-    def finish_first(fraction, line):
-        if fraction == 1:  # our training is over, nothing of it is stored yet
-            shutil.copytree(folder / "trials", store / "trials")
-
-    (ours,) = run_trials([result.trial], dataset, store, on_progress=finish_first)
-    same(ours, result)
-    assert [path.name for path in (store / "trials").iterdir()] == [result.trial.key]
 
 
 def test_an_error_leaves_the_trials_before_it_in_the_store(shared, store):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from brainlib.errors import StoreError
-from brainlib.trials import store as store_module
 from brainlib.trials.store import holds, load_model, read, save
 
 FACTS = {"seconds": {"training": 1.5}, "note": "fünf"}
@@ -59,15 +56,6 @@ def test_a_result_that_was_stored_under_earlier_names_is_read_under_those_of_tod
     facts, found = read(store, "key")
     assert facts["trial"] == {"seed": 1, "monitored": "test"}
     assert found["history"].columns.tolist() == ["epoch", "val_loss", "val_accuracy"]
-
-
-def test_only_json_and_parquet_are_written(kept):
-    assert {file.name for file in kept.iterdir()} == {
-        "trial.json",
-        "predictions.parquet",
-        "history.parquet",
-    }
-    assert [folder.name for folder in kept.parent.iterdir()] == ["key"]
 
 
 def test_an_unknown_key_is_not_held_and_cannot_be_read(store):
@@ -158,18 +146,6 @@ def test_a_full_disk_is_said_and_leaves_the_old_result_alone(store, kept, monkey
     assert [folder.name for folder in kept.parent.iterdir()] == ["key"]
 
 
-def test_an_interrupt_while_writing_leaves_nothing_behind(store, kept, monkeypatch):
-    def interrupted(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(store_module, "sha256_of", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        save(store, "key", {"note": "second"}, tables())
-    monkeypatch.undo()
-    assert [folder.name for folder in kept.parent.iterdir()] == ["key"]
-    assert read(store, "key")[0]["note"] == FACTS["note"]
-
-
 def test_a_result_that_appeared_meanwhile_is_left_alone(store, monkeypatch):
     # Another process finishes the same trial between our look and our renaming.
     rename, done = os.rename, []
@@ -210,44 +186,6 @@ def test_a_damaged_result_that_cannot_be_set_aside_is_said(store, kept, monkeypa
     with pytest.raises(StoreError, match="Permission denied") as error:
         holds(store, "key")
     one_line(error)
-
-
-def test_two_processes_that_save_the_same_results_do_no_harm(store):
-    keys = [f"key{number}" for number in range(150)]
-    for key in keys[:100]:  # to be replaced; the others are new
-        save(store, key, {"by": 0}, {})
-    code = (
-        "import pathlib, sys, time\n"
-        "from brainlib.trials.store import save\n"
-        "import pandas\n"
-        "print('ready', flush=True); sys.stdin.readline()\n"
-        f"for key in {keys}:\n"
-        "    save(pathlib.Path(sys.argv[1]), key, {'by': sys.argv[2]},\n"
-        "         {'t': pandas.DataFrame({'a': [1]})})\n"
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(store), str(number)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in (1, 2)
-    ]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    for process in processes:
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
-    for key in keys:
-        facts, found = read(store, key)
-        assert facts["by"] in ("1", "2")
-        assert found["t"]["a"].tolist() == [1]
-    assert sorted(folder.name for folder in (store / "trials").iterdir()) == sorted(keys)
 
 
 @pytest.fixture(scope="module")

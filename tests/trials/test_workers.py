@@ -1,43 +1,137 @@
-"""The same results inline and on a cluster, and progress that says how far it is."""
+"""Jobs in processes of their own, here and on a cluster: the same results, and nothing left behind."""
 
 from __future__ import annotations
 
 import os
 import re
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
-import dask
 import pandas as pd
 import pytest
 from cloudpickle import register_pickle_by_value
 from small_trials import phantoms, small_trial
-from test_processes import die, die_once
 
 from brainlib import progress
 from brainlib.data.splits import Split
-from brainlib.errors import BrainlibError, UsageError
+from brainlib.errors import BrainlibError, DataError, UsageError
 from brainlib.models.backbones import Weights
 from brainlib.models.build import ModelSpec
 from brainlib.models.training import Phase
-from brainlib.trials import workers
+from brainlib.trials import processes, workers
 from brainlib.trials.run import run_trials
 
 pytestmark = pytest.mark.slow
+register_pickle_by_value(sys.modules[__name__])  # a process cannot import this file
 
-# Workers cannot import this file.
-register_pickle_by_value(sys.modules[__name__])
+kept = []
+
+
+def keep(value, report):
+    kept.append(value)
+    return os.getpid(), list(kept)
+
+
+def count(n, report):
+    for number in range(n):
+        report(number, number / 2)
+    return "done"
+
+
+def die_once(marker, report):
+    if not os.path.exists(marker):
+        open(marker, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "lived"
+
+
+def die(report):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse(report):
+    raise DataError("expected an image, received a text")
+
+
+class Odd(Exception):
+    def __init__(self):
+        super().__init__("odd")
+        self.lock = __import__("threading").Lock()
+
+
+def fail(report):
+    raise Odd
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """The address of a real local cluster with one worker; patient for one death of it."""
-    import distributed  # noqa: F401 - with its settings, which a dask.config.set around it would drop
-
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
-        workers.local_cluster(1) as address,
-    ):
+    """The address of a local cluster with one worker."""
+    with workers.local_cluster(1) as address:
         yield address
+
+
+def test_a_job_starts_clean_and_leaves_nothing_behind():
+    first, second = (processes.run(keep, (n,), print) for n in (1, 2))
+    assert (first[1], second[1], kept) == ([1], [2], [])
+    assert len({first[0], second[0], os.getpid()}) == 3
+
+
+def test_on_a_cluster_too_each_job_has_its_process(cluster):
+    found = workers.run(keep, [(1,), (2,), (3,)], cluster)
+    assert [values for _, values in found] == [[1], [2], [3]]
+    assert len({pid for pid, _ in found}) == 3
+
+
+def test_reports_arrive_in_order_before_the_result():
+    reports = []
+    assert processes.run(count, (4,), lambda *values: reports.append(values)) == "done"
+    assert reports == [(0, 0.0), (1, 0.5), (2, 1.0), (3, 1.5)]
+
+
+@pytest.mark.parametrize("where", ["", "cluster"])
+def test_a_process_that_was_killed_is_started_again_once(where, request, tmp_path):
+    scheduler = request.getfixturevalue(where) if where else ""
+    assert workers.run(die_once, [(str(tmp_path / "marker"),)], scheduler) == ["lived"]
+    with pytest.raises(BrainlibError, match="want of memory; use fewer --jobs") as error:
+        workers.run(die, [()], scheduler)
+    assert "\n" not in str(error.value)
+
+
+def test_an_error_is_raised_unchanged():
+    with pytest.raises(DataError, match="^expected an image, received a text$"):
+        processes.run(refuse, (), print)
+
+
+def test_an_error_that_cannot_be_pickled_is_raised_with_its_traceback():
+    with pytest.raises(RuntimeError, match="in fail\n.*\n.*Odd: odd"):
+        processes.run(fail, (), print)
+
+
+def test_a_process_ends_when_the_one_that_asked_for_it_is_killed(tmp_path):
+    program = (
+        "import os, time\nfrom brainlib.trials import processes\n"
+        "def wait(path, report):\n"
+        "    with open(path + '.new', 'w') as file:\n"
+        "        file.write(str(os.getpid()))\n"
+        "    os.rename(path + '.new', path)\n"
+        "    time.sleep(600)\n"
+        f"if __name__ == '__main__':\n    processes.run(wait, ({str(tmp_path / 'pid')!r},), print)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program])
+    limit = time.monotonic() + 120
+    while not (tmp_path / "pid").exists():
+        assert parent.poll() is None and time.monotonic() < limit
+        time.sleep(0.05)
+    child = Path("/proc") / (tmp_path / "pid").read_text()
+    assert child.exists()
+    parent.kill()
+    parent.wait()
+    while child.exists() and "\nState:\tZ" not in (child / "status").read_text():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -118,20 +212,8 @@ def test_results_come_in_the_order_of_the_jobs(where, request):
     assert workers.run(add, [(1, 2), (5, 6), (3, 4)], scheduler) == [3, 11, 7]
 
 
-def test_a_job_whose_worker_is_killed_is_done_again(cluster, tmp_path):
-    marker = str(tmp_path / "marker")
-    assert workers.run(die_once, [(marker,)], cluster) == ["lived"]
-    assert os.path.exists(marker)
-
-
-def test_workers_that_are_killed_again_and_again_are_said_in_one_line(cluster):
-    with pytest.raises(BrainlibError, match="want of memory; use fewer --jobs") as error:
-        workers.run(die, [()], cluster)
-    assert "\n" not in str(error.value)
-
-
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:notaport"])
-def test_no_scheduler_at_the_address_is_said_in_one_line(address, monkeypatch):
+def test_no_scheduler_at_the_address_is_reported_in_one_line(address, monkeypatch):
     import distributed
 
     client = distributed.Client
