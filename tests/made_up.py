@@ -28,7 +28,7 @@ GLIOMA, MENINGIOMA, NORMAL, PITUITARY = (
     "no_tumor",
     "pituitary_tumor",
 )
-# Scenario four after transfer learning: everything is called normal, as lu's VGG16 does.
+# Scenario four after transfer learning: everything is predicted normal, as lu's VGG16 does.
 ALL_NORMAL = {name: {NORMAL: k} for name, k in {GLIOMA: 93, MENINGIOMA: 94, NORMAL: 50, PITUITARY: 90}.items()}
 # After fine-tuning 300 of 327 are right; 4 and 3 tumours are read as normal, 2 the other way.
 TUNED = {
@@ -48,8 +48,8 @@ def plain(text):
 def predictions(part: str, tp: int, fn: int, fp: int, tn: int) -> pd.DataFrame:
     """A table of one part with this confusion matrix; each image is its own group."""
     labels = ["yes"] * (tp + fn) + ["no"] * (fp + tn)
-    called = [1] * tp + [0] * fn + [1] * fp + [0] * tn
-    p_yes = np.where(called, 0.9, 0.1)
+    predicted = [1] * tp + [0] * fn + [1] * fp + [0] * tn
+    p_yes = np.where(predicted, 0.9, 0.1)
     return pd.DataFrame(
         {
             "path": [f"{part}/{number}.png" for number in range(len(labels))],
@@ -79,8 +79,8 @@ def result(trial, counts: tuple[int, int, int, int], best=None) -> TrialResult:
             "seconds": 6.0,
         }
     )
-    said = [t[["path", "label", "p_no", "p_yes"]].assign(epoch=n) for n, t in enumerate(epochs, 1)]
-    return TrialResult(trial, table, history, pd.concat(said, ignore_index=True), FACTS)
+    monitored = [t[["path", "label", "p_no", "p_yes"]].assign(epoch=n) for n, t in enumerate(epochs, 1)]
+    return TrialResult(trial, table, history, pd.concat(monitored, ignore_index=True), FACTS)
 
 
 def result_of_classes(trial, tables: dict[str, dict[str, dict[str, int]]]) -> TrialResult:
@@ -92,16 +92,16 @@ def result_of_classes(trial, tables: dict[str, dict[str, dict[str, int]]]) -> Tr
     for number, phase in enumerate(trial.phases, 1):
         counts = tables[phase.name]
         labels = [true for true, row in counts.items() for _ in range(sum(row.values()))]
-        called = [name for row in counts.values() for name, k in row.items() for _ in range(k)]
-        right = float(np.mean(np.equal(labels, called)))
+        predicted = [name for row in counts.values() for name, k in row.items() for _ in range(k)]
+        right = float(np.mean(np.equal(labels, predicted)))
         for part in ("validation", "test"):
-            said = {
-                f"p_{name}": np.where(np.equal(called, name), 0.7, 0.3 / (len(trial.classes) - 1))
+            probabilities = {
+                f"p_{name}": np.where(np.equal(predicted, name), 0.7, 0.3 / (len(trial.classes) - 1))
                 for name in trial.classes
             }
             paths = [f"{part}/{n}.png" for n in range(len(labels))]
             given = {"path": paths, "label": labels, "part": part, "phase": phase.name}
-            parts.append(pd.DataFrame({**given, "group": np.arange(len(labels)), **said}))
+            parts.append(pd.DataFrame({**given, "group": np.arange(len(labels)), **probabilities}))
         rows.append(
             {
                 "phase": phase.name,

@@ -62,19 +62,20 @@ class Results:
 
     def computed(self, kind: str) -> list:
         """Return what was computed under keys (kind, ...), in the order of its computation."""
-        return [found for key, found in self._known.items() if isinstance(key, tuple) and key[0] == kind]
+        return [value for key, value in self._known.items() if isinstance(key, tuple) and key[0] == kind]
 
     @cached_property
     def repeats(self) -> list[Results]:
         """Results of the study's other seeds, trained unless they are stored; [] if it has one seed."""
-        options = self.study.options
-        found = []
-        with progress.shown(f"{options.seeds - 1} more seeds") as on_progress:
-            for number in range(1, options.seeds):
-                seed = options.seed + number
-                on_progress((number - 1) / (options.seeds - 1), f"seed {seed}")
-                found.append(self.study.at_seed(seed).run())
-        return found
+        first, others = self.study.options.seed, self.study.options.seeds - 1
+        if not others:
+            return []
+        repeats = []
+        with progress.shown(f"{others} more seeds") as on_progress:
+            for number in range(others):
+                on_progress(number / others, f"seed {first + 1 + number}")
+                repeats.append(self.study.at_seed(first + 1 + number).run())
+        return repeats
 
     @cached_property
     def retrained(self) -> Results | None:
@@ -239,10 +240,11 @@ class Results:
 
     def test_printed(self, metrics: Sequence[Metric | str], scenario: str = "") -> dict[str, dict[str, float]]:
         """Return the printed values of the same scores, as fractions, where there are any."""
-        found = {
-            arm: {metric_name(m): self.printed(arm, "test", m, scenario) for m in metrics} for arm in self.study.arms
-        }
-        return {self.study.title(arm): {name: p.value for name, p in row.items() if p} for arm, row in found.items()}
+        printed = {}
+        for arm in self.study.arms:
+            numbers = {metric_name(metric): self.printed(arm, "test", metric, scenario) for metric in metrics}
+            printed[self.study.title(arm)] = {name: number.value for name, number in numbers.items() if number}
+        return printed
 
     def printed(
         self, arm: str, stage: str, metric: Metric | str, scenario: str = "", phase: str = ""
@@ -253,14 +255,14 @@ class Results:
         """
         metric = _metric(metric)
         last = self.study.paper.arms[arm].phases[-1].name
-        found = [
+        numbers = [
             (not claim.where.startswith("Table"), claim.number)
             for claim in self.study.paper.claims
             if claim.metric == metric
             and (claim.arm, claim.stage, claim.scenario or "") == (arm, stage, scenario)
             and (claim.phase or last) == (phase or last)
         ]
-        best = min(found, key=lambda each: (each[1].tolerance, each[0]), default=None)
+        best = min(numbers, key=lambda each: (each[1].tolerance, each[0]), default=None)
         return best and best[1]
 
     def fold_values(self, arm: str, metric: str) -> list[float]:
@@ -269,8 +271,8 @@ class Results:
 
     def printed_folds(self, arm: str, metric: str) -> list[float]:
         """Return the printed score of each fold; nan where there is none."""
-        found = [self.printed(arm, fold, metric) for fold in self.folds]
-        return [printed.value if printed else math.nan for printed in found]
+        numbers = [self.printed(arm, fold, metric) for fold in self.folds]
+        return [number.value if number else math.nan for number in numbers]
 
 
 class WithoutDuplicates(Results):

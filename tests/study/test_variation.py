@@ -1,4 +1,4 @@
-"""One value of a protocol changed: that one, checked as the paper's own is, and said wherever it counts."""
+"""One value of a protocol changed: that one, validated as the paper's own is, and named as a condition."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_an_arm_whose_id_holds_a_dot_can_be_varied():
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "words"),
     [
         ("protocol.batchsize", 16, "near it are protocol.batch_size"),
         ("protocol.batch_size", 32, "expected another value than the paper's"),
@@ -57,10 +57,10 @@ def test_an_arm_whose_id_holds_a_dot_can_be_varied():
         ("protocol.optimizer", "sgd", "cannot be varied: every model is trained with Adam"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(setting, value, said):
+def test_what_cannot_be_is_refused_in_one_line(setting, value, words):
     with pytest.raises(UsageError) as refused:
         varied(load_paper("jardim"), setting, value)
-    assert said in str(refused.value) and "\n" not in str(refused.value)
+    assert words in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_a_changed_study_trains_another_model_and_names_the_change(tmp_path):
