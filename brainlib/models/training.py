@@ -24,6 +24,7 @@ import numpy as np
 from brainlib.io import open_array, save_array
 from brainlib.models.build import Network
 from brainlib.models.freezing import cut_frozen_prefix, set_trainable
+from brainlib.stats import metrics
 
 PREDICTION_BATCH = 32
 _FLIPS = {"both": "horizontal_and_vertical"}
@@ -188,8 +189,8 @@ def _fit_phase(network, task, phase, batch_size, loss, order, store, on_epoch):
                 number + 1,
                 logs["loss"][0],
                 logs["accuracy"][0],
-                cross_entropy(truth, monitored),
-                accuracy(truth, monitored),
+                metrics.cross_entropy(truth, monitored),
+                metrics.accuracy(truth, monitored),
                 seconds,
                 monitored,
             )
@@ -260,26 +261,6 @@ def _configuration(model):
         return positions.get(value, value) if isinstance(value, str) else value
 
     return plain(model.get_config())
-
-
-def cross_entropy(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean cross-entropy of probabilities, clipped at 1e-7 as Keras does; nan for no image."""
-    p = np.clip(predicted.astype(np.float64), 1e-7, 1 - 1e-7)
-    if len(p) == 0:
-        return float("nan")
-    terms = truth * np.log(p)
-    if p.shape[1] == 1:
-        terms = terms + (1 - truth) * np.log(1 - p)
-    return float(-terms.sum(axis=1).mean())
-
-
-def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Share of rows whose most probable class (0.5 for a single unit) is the true one."""
-    if len(truth) == 0:
-        return float("nan")
-    if truth.shape[1] == 1:
-        return float(((predicted > 0.5) == (truth > 0.5)).mean())
-    return float((predicted.argmax(axis=1) == truth.argmax(axis=1)).mean())
 
 
 def _batches(inputs, targets, rows, batch_size):

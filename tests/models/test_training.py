@@ -16,6 +16,7 @@ from brainlib.models.build import ModelSpec
 from brainlib.models.layers import InputScaling
 from brainlib.models.training import Phase, Task
 from brainlib.papers.loading import load_paper
+from brainlib.stats import metrics
 
 pytestmark = pytest.mark.slow
 
@@ -182,10 +183,10 @@ def test_epochs_tell_loss_and_accuracy_of_the_monitored_images(both_ways):
         ("last block", 2),
         ("head again", 1),
     ]
-    truth, said = data.targets[data.monitored], predicted[data.monitored].astype(float)
-    loss = -np.log(np.where(truth == 1, said, 1 - said)).mean()
+    truth, probability = data.targets[data.monitored], predicted[data.monitored].astype(float)
+    loss = -np.log(np.where(truth == 1, probability, 1 - probability)).mean()
     assert epochs[-1].val_loss == pytest.approx(loss, rel=1e-6)
-    assert epochs[-1].val_accuracy == ((said > 0.5) == (truth == 1)).mean()
+    assert epochs[-1].val_accuracy == ((probability > 0.5) == (truth == 1)).mean()
     # The last epoch's and the final predictions of an image are one number.
     np.testing.assert_array_equal(epochs[-1].monitored, predicted[data.monitored])
 
@@ -312,8 +313,8 @@ def test_a_frozen_backbone_drops_nothing_with_or_without_augmentation(augmentati
     spec = ModelSpec("transfer", backbone="efficientnetb0", scaling="backbone", pooling="average")
     network = built(spec)
     freezing.set_trainable(network, "head")
-    said = np.array(network.model(pixels[data.train].astype(np.float32), training=False))
-    loss = training.cross_entropy(data.targets[data.train], said)
+    predicted = np.array(network.model(pixels[data.train].astype(np.float32), training=False))
+    loss = metrics.cross_entropy(data.targets[data.train], predicted)
     (epoch,), _ = fitted(network, data, (Phase("a", "head", 1, 1e-9, augmentation),), tmp_path, batch_size=64)
     assert epoch.loss == pytest.approx(loss, rel=1e-4)
 
@@ -370,47 +371,19 @@ def test_a_seed_repeats_every_bit_and_another_seed_does_not(spec, phase, tmp_pat
     assert (outcome(2)[0] != one).any()
 
 
-def test_cross_entropy_of_two_classes_by_hand():
-    truth = np.array([[1.0], [0.0]], np.float32)
-    said = np.array([[0.8], [0.4]], np.float32)
-    expected = -(math.log(0.8) + math.log(0.6)) / 2
-    assert training.cross_entropy(truth, said) == pytest.approx(expected, rel=1e-6)
-
-
-def test_cross_entropy_of_four_classes_by_hand():
-    truth = np.eye(4, dtype=np.float32)[[2, 0]]
-    said = np.array([[0.1, 0.2, 0.6, 0.1], [0.25, 0.25, 0.25, 0.25]], np.float32)
-    expected = -(math.log(0.6) + math.log(0.25)) / 2
-    assert training.cross_entropy(truth, said) == pytest.approx(expected, rel=1e-6)
-
-
-def test_cross_entropy_of_a_sure_mistake_is_finite():
-    truth, said = np.array([[1.0]], np.float32), np.array([[0.0]], np.float32)
-    assert training.cross_entropy(truth, said) == pytest.approx(-math.log(1e-7))
-
-
 @pytest.mark.parametrize("outputs", [1, 4])
-def test_cross_entropy_and_accuracy_are_those_of_keras(outputs):
+def test_validation_loss_and_accuracy_are_those_of_keras(outputs):
     draw = np.random.default_rng(0)
-    said = draw.uniform(0.01, 1, (50, outputs)).astype(np.float32)
+    predicted = draw.uniform(0.01, 1, (50, outputs)).astype(np.float32)
     if outputs == 1:
         truth = draw.integers(0, 2, (50, 1)).astype(np.float32)
         loss, metric = keras.losses.BinaryCrossentropy(), keras.metrics.BinaryAccuracy()
     else:
-        said /= said.sum(axis=1, keepdims=True)
+        predicted /= predicted.sum(axis=1, keepdims=True)
         truth = np.eye(outputs, dtype=np.float32)[draw.integers(0, outputs, 50)]
         loss, metric = keras.losses.CategoricalCrossentropy(), keras.metrics.CategoricalAccuracy()
-    assert training.cross_entropy(truth, said) == pytest.approx(float(loss(truth, said)), rel=1e-5)
-    assert training.accuracy(truth, said) == pytest.approx(float(metric(truth, said)))
-
-
-def test_accuracy_by_hand():
-    truth = np.array([[1.0], [0.0], [1.0], [0.0]])
-    # Exactly one half is not more probable than not.
-    assert training.accuracy(truth, np.array([[0.5], [0.5], [0.7], [0.2]])) == 0.75
-    four = np.eye(4)[[0, 1, 2, 3]]
-    said = np.array([[0.7, 0.1, 0.1, 0.1], [0.4, 0.3, 0.2, 0.1], [0, 0, 1, 0], [0, 0, 1, 0]])
-    assert training.accuracy(four, said) == 0.5
+    assert metrics.cross_entropy(truth, predicted) == pytest.approx(float(loss(truth, predicted)), rel=1e-5)
+    assert metrics.accuracy(truth, predicted) == pytest.approx(float(metric(truth, predicted)))
 
 
 def test_no_monitored_image_gives_no_number_instead_of_an_error(tmp_path):
