@@ -19,14 +19,13 @@ _LONGEST = 80  # characters
 _PRINTED = re.compile(
     r"""
     (?: (?: [a-z][a-z0-9 _-]{0,30}? \s* )? (?P<sign> [=≈~<>≤≥] )
-      | (?: all \s )? (?P<word> %s ) \s )?
+      | (?: all \s )? (?P<word> WORDS ) \s )?
     \s* (?P<number> [-+−]? (?: (?P<thousands> [1-9]\d{0,2} (?:,\d{3})+ )
                            | \d{1,12} (?: [.,]\d{1,10} )? | [.,]\d{1,10} ) )
-    \s* (?: (?P<percent> %% | percent(?:age \s points)?\b )
+    \s* (?: (?P<percent> % | percent(?:age \s points)?\b )
           | (?P<min> min(?:utes?)?\b ) | (?P<s> s(?:ec(?:onds?)?)?\b ) | (?P<noun> [a-z]+ ) )?
     (?: \s* per \s (?:fold|epoch|image) )?
-    """
-    % "|".join(_WORDS.values()).replace(" ", r"\s"),
+    """.replace("WORDS", "|".join(_WORDS.values()).replace(" ", r"\s")),
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 
@@ -54,7 +53,7 @@ class Printed:
 
     @property
     def tolerance(self) -> float:
-        """Half a unit of the last printed digit, in natural units: how far rounding reaches."""
+        """Half a unit of the last printed digit, in natural units: the most that rounding changes."""
         return 0.5 * 10.0**-self.decimals * self.scale
 
     @property
@@ -111,7 +110,7 @@ def printed_number(text: str, unit: str | None = None) -> Printed:
         "noun": (str(match["noun"]).lower(),),
         None: (unit or "1",),
     }.get(own, (own,))
-    if unit is None:  # a word that nobody announced is not taken for a unit
+    if unit is None:  # a word in the text is no unit unless it is named as one
         unit = "1" if own == "noun" else fitting[0]
     if unit not in fitting:
         raise PaperError(f"printed number: expected unit {fitting[0]!r} for {shown}, received {unit!r}")

@@ -1,4 +1,4 @@
-"""What a paper's experiment is made of, as frozen values that each say where they come from.
+"""The parts of a paper's experiment, as frozen values with their provenance.
 
 A `Setting` is `stated` (the place in the paper) or `assumed` (why, and the other readings that the
 paper leaves open). `Protocol`, `ModelSettings` and `Phase` are made of settings alone, so the table
@@ -112,7 +112,7 @@ class Protocol(Frozen):
 
     `image_size` is the side of the square input in pixels; `holdout` the share of the images held
     out for the test, or "published" for the set's own test folders; `validation` the share of all
-    images that is kept to watch the training (null: none); `folds` the k of cross-validation on
+    images that is kept as the monitored split (null: none); `folds` the k of cross-validation on
     the others (null: none); `oversample` the class whose training images are repeated, each time
     augmented anew, until it equals the largest (null: none); `epoch` the one whose predictions
     count; `threshold` on the positive class's probability (null: the most probable class).
@@ -149,7 +149,7 @@ class Protocol(Frozen):
             by=self.split_by.value,
             images=images,
             seed=seed,
-            # No paper keeps copies together unless it says so: repeated as it was published.
+            # Duplicates are kept together only where the paper states it: repeated as it was published.
             leakage="as_published" if self.split_by.value == "image" else "refused",
         )
 
@@ -218,7 +218,7 @@ class Augmentation(TypedDict, total=False):
 class Phase(Frozen):
     """One stretch of training: what is trainable ("all", "head", or layer-name prefixes), how.
 
-    `batch_norm` says whether the batch normalisation among the trainable layers trains with them,
+    `batch_norm` is whether the batch normalisation among the trainable layers trains with them,
     on the statistics of each batch, or stays frozen, on those that it has; null where the model or
     what trains of it has none.
     """

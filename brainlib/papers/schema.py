@@ -45,7 +45,7 @@ def order_problems(classes: tuple[str, ...], normal: str) -> Iterator[str]:
 
 
 class Citation(Frozen):
-    """Who wrote the paper, and where it appeared (null where its text does not say)."""
+    """Who wrote the paper, and where it appeared (null where its text does not state it)."""
 
     authors: Annotated[tuple[Text, ...], Field(min_length=1)]
     title: Text
@@ -108,7 +108,7 @@ class OtherWork(Frozen):
 
 
 class Tables(Frozen):
-    """Printed tables that are no results of this paper: its layers, and what others reached."""
+    """Printed tables that are no results of this paper: its layers, and the results of others."""
 
     layer_table: tuple[LayerRow, ...] = ()
     other_work: tuple[OtherWork, ...] = ()
@@ -123,7 +123,7 @@ class Selection(Frozen):
 
 
 class Metric(Frozen):
-    """What a claim says is measured.
+    """What is measured.
 
     Attributes
     ----------
@@ -225,7 +225,7 @@ class Paper(Frozen):
     claims: tuple[Claim, ...]
 
     def scenario(self, name: str = "") -> Scenario:
-        """The classes of a scenario; "" stands for all classes in a paper without scenarios."""
+        """Return the classes of a scenario; "" stands for all classes in a paper without scenarios."""
         if name:
             return self.scenarios[name]
         return Scenario(title="all classes", classes=self.data.classes)

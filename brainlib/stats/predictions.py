@@ -181,7 +181,7 @@ def decide(
         Order of the label indices.
     positive : str, optional
         The class that is scored, against the rest; of two classes the last one unless named. With
-        an average it only says which of two classes the threshold is about.
+        an average it only names which of two classes the threshold is about.
     threshold : float, optional
         With two classes an image is positive where p_<positive> > threshold (strictly, as Keras'
         binary accuracy has it); None means 0.5. With more classes the most probable one is

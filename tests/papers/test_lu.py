@@ -83,13 +83,13 @@ def test_calling_all_images_normal_gives_vgg16s_rows_by_weighted_averages(row, n
     assert {c.n for c in claims} == {n}
 
 
-def test_accuracies_are_whole_images_of_their_n_but_one_that_is_cut_off():
+def test_accuracies_are_whole_images_of_their_n_but_one_that_is_truncated():
     # The weighted recall is the accuracy once more; precision and F1 are no shares of the images.
     claims = [c for c in CLAIMS.values() if c.n and c.metric.name in ("accuracy", "sensitivity")]
     misfits = [c for c in claims if hundredths(c) not in {round(Fraction(10000 * k, c.n)) for k in range(c.n + 1)}]
     assert [c.id for c in misfits] == ["table7.efficientnetb3.val_accuracy"]
     assert hundredths(misfits[0]) == 10000 * 305 // misfits[0].n  # not 93.56 %, as rounded
-    assert "cut off" in misfits[0].n_why
+    assert "truncated" in misfits[0].n_why
 
 
 def test_the_sizes_are_those_of_a_fifth_of_each_part_halved():

@@ -242,7 +242,7 @@ def is_collapsed(accuracy: Printed, precision: Printed, sensitivity: Printed, f1
 
 
 def _share_of_f1(f1: float) -> float:
-    """The positive root a of 2a^2 = f1 (1 + a)."""
+    """Return the positive root a of 2a^2 = f1 (1 + a)."""
     return (f1 + math.sqrt(f1**2 + 8 * f1)) / 4
 
 

@@ -32,7 +32,7 @@ from brainlib.papers.consistency.checks import (
 from brainlib.papers.schema import Claim, Paper
 
 _EXACT = ("value", "mean", "sd", "variance", "epochs")
-NEAR = 0.05  # how far around the stated number of images another one is looked for: a choice
+NEAR = 0.05  # a choice: other numbers of images are tried within 5 % of the stated one
 
 
 def places(paper: Paper) -> Iterator[Check]:
@@ -60,7 +60,7 @@ def places(paper: Paper) -> Iterator[Check]:
 
 
 def proportions(paper: Paper) -> Iterator[Check]:
-    """Whether an accuracy is a whole number of the images that it is said to be of."""
+    """Whether an accuracy is a whole number of the images that the paper states."""
     for claim in exact(paper, "value"):
         # Weighted by the images of each class, the sensitivity is the accuracy.
         weighted = (claim.metric.name, claim.metric.average) == ("sensitivity", "weighted")

@@ -41,7 +41,7 @@ _FORMULAS = {
 
 
 def folds(paper: Paper) -> dict[tuple[str, Metric], list[Claim]]:
-    """The printed folds of each arm and metric, in their order."""
+    """Return the printed folds of each arm and metric, in their order."""
     found = {}
     for claim in exact(paper, "value"):
         if claim.stage and _FOLD.fullmatch(claim.stage):
@@ -58,18 +58,18 @@ def means(paper: Paper) -> Iterator[Check]:
         high = float(np.mean([each.number.rounded[1] for each in row]))
         truncated = float(np.mean([each.number.either[1] for each in row]))
         scale = claim.number.scale
-        said = (
+        subject = (
             f"{claim.arm}: mean {claim.metric.name} {claim.printed} "
             f"({claim.where}); the printed folds have {_span(low, high, scale)}"
         )
         if overlap([(low, high), claim.number.rounded]):
-            yield check([claim, *row], "mean of the folds", CONSISTENT, f"{said}.")
+            yield check([claim, *row], "mean of the folds", CONSISTENT, f"{subject}.")
         elif overlap([(low, truncated), claim.number.either]):
             why = "possible only if some are truncated and others rounded"
-            yield check([claim, *row], "mean of the folds", CONDITIONAL, f"{said}: {why}.")
+            yield check([claim, *row], "mean of the folds", CONDITIONAL, f"{subject}: {why}.")
         else:
             why = "not the same, rounded or truncated"
-            yield check([claim, *row], "mean of the folds", IMPOSSIBLE, f"{said}: {why}.", 1)
+            yield check([claim, *row], "mean of the folds", IMPOSSIBLE, f"{subject}: {why}.", 1)
 
 
 def spreads(paper: Paper) -> Iterator[Check]:
@@ -78,17 +78,17 @@ def spreads(paper: Paper) -> Iterator[Check]:
         for claim, row in _over(paper, over):
             ranges = [each.number.rounded for each in row]
             found = {name: _extremes(formula, ranges) for name, formula in formulas.items()}
-            fits = [name for name, reach in found.items() if overlap([reach, claim.number.rounded])]
+            fits = [name for name, span in found.items() if overlap([span, claim.number.rounded])]
             scale = claim.number.scale
-            said = f"{claim.arm}: {over} of the {claim.metric.name} {claim.printed} ({claim.where})"
-            values = ", ".join(f"{name} {_span(*reach, scale)}" for name, reach in found.items())
+            subject = f"{claim.arm}: {over} of the {claim.metric.name} {claim.printed} ({claim.where})"
+            values = ", ".join(f"{name} {_span(*span, scale)}" for name, span in found.items())
             if not fits:
                 finding, why = IMPOSSIBLE, f"the printed folds have {values}"
             elif fits[0] == next(iter(found)):
                 finding, why = CONSISTENT, f"the {fits[0]} of the printed folds"
             else:
                 finding, why = CONDITIONAL, f"possible only as the {fits[0]}; the folds have {values}"
-            yield check([claim, *row], f"{over} of the folds", finding, f"{said}: {why}.", 1)
+            yield check([claim, *row], f"{over} of the folds", finding, f"{subject}: {why}.", 1)
 
 
 def t_values(paper: Paper) -> Iterator[Check]:
@@ -102,34 +102,36 @@ def t_values(paper: Paper) -> Iterator[Check]:
             continue
         from_folds = _t_of_folds(*pair)
         claims = [claim, *pair[0], *pair[1]]
-        values = "; ".join(f"{name} {_span(*reach, 1)}" for name, reach in from_folds.items())
-        fits = [name for name, reach in from_folds.items() if overlap([reach, claim.number.rounded])]
-        said = f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where})"
+        values = "; ".join(f"{name} {_span(*span, 1)}" for name, span in from_folds.items())
+        fits = [name for name, span in from_folds.items() if overlap([span, claim.number.rounded])]
+        subject = f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where})"
         if fits:
             yield check(
                 claims,
                 "T of the folds",
                 CONSISTENT,
-                f"{said}: the {' or the '.join(fits)}, of the printed folds ({values}).",
+                f"{subject}: the {' or the '.join(fits)}, of the printed folds ({values}).",
             )
             continue
         printed = [_printed_of(paper, arm, over) for over in ("mean", "sd") for arm in claim.arms]
         if not all(printed):
-            yield check(claims, "T of the folds", IMPOSSIBLE, f"{said}: by no test of the printed folds ({values}).", 1)
+            yield check(
+                claims, "T of the folds", IMPOSSIBLE, f"{subject}: by no test of the printed folds ({values}).", 1
+            )
             continue
         k = len(pair[0])
-        reach = _extremes(partial(_t_of_summary, k=k), [each.number.rounded for each in printed])
+        span = _extremes(partial(_t_of_summary, k=k), [each.number.rounded for each in printed])
         summary = ", ".join(each.printed for each in printed)
-        possible = overlap([reach, claim.number.rounded])
+        possible = overlap([span, claim.number.rounded])
         why = (
             f"by no test of the printed folds ({values}); possible only if computed from the printed "
-            f"means and standard deviations ({summary}), which give an unpaired t {_span(*reach, 1)}"
+            f"means and standard deviations ({summary}), which give an unpaired t {_span(*span, 1)}"
             if possible
             else f"by no test of the printed folds ({values}), nor of the printed means and standard "
-            f"deviations ({summary}: {_span(*reach, 1)})"
+            f"deviations ({summary}: {_span(*span, 1)})"
         )
         yield check(
-            [*claims, *printed], "T of the folds", CONDITIONAL if possible else IMPOSSIBLE, f"{said}: {why}.", 1
+            [*claims, *printed], "T of the folds", CONDITIONAL if possible else IMPOSSIBLE, f"{subject}: {why}.", 1
         )
 
 
@@ -173,7 +175,7 @@ def _printed_of(paper, arm, over):
 
 
 def _t_of_folds(a, b):
-    """The range of T of each test, by its name."""
+    """Compute the range of T of each test, by its name."""
     k = len(a)
 
     def t(test, values):

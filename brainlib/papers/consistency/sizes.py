@@ -138,7 +138,7 @@ def whose_set(paper: Paper) -> Iterator[Check]:
     if stated:
         needed = round(stated[0].value)
         fitting = [name for name, info in REGISTRY.items() if info.total == needed]
-        claims, said = stated[:1], f"{stated[0].printed} images are printed"
+        claims, basis = stated[:1], f"{stated[0].printed} images are printed"
     else:
         holdout = paper.protocol.holdout.value
         row = next(iter(rows_of(paper)), [])
@@ -147,7 +147,7 @@ def whose_set(paper: Paper) -> Iterator[Check]:
         sizes = {name: math.ceil(info.total * holdout) for name, info in REGISTRY.items() if info.total}
         fitting = [name for name, n in sizes.items() if matrices(ranges(row, "either"), n)]
         claims = row
-        said = (
+        basis = (
             f"held out from the public sets known here are {listed(sorted(set(sizes.values())), 9)} images "
             f"({holdout:.0%} of each), and only "
             f"{listed([sizes[name] for name in fitting])} admit {', '.join(map(named, row))}"
@@ -157,7 +157,7 @@ def whose_set(paper: Paper) -> Iterator[Check]:
         claims,
         "whose set",
         CONDITIONAL,
-        f"no set is named; {said}; of the public sets known here "
+        f"no set is named; {basis}; of the public sets known here "
         + (f"only {sets} has that size." if len(fitting) == 1 else f"{sets or 'none'} have that size."),
     )
 

@@ -83,7 +83,8 @@ def split_sizes(study: Study) -> Table:
         }
         for part in sizes.parts(study.paper)
     ]
-    caption = f"Sizes within {sizes.AROUND:.0%} of what is drawn that admit every printed accuracy as a whole number of images."
+    around = f"within {sizes.AROUND:.0%} of the size that is drawn"
+    caption = f"Sizes {around} of which every printed accuracy is a whole number of images."
     return Table(pd.DataFrame(rows), caption)
 
 
