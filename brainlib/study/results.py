@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pandas as pd
 
 from brainlib import progress
-from brainlib.errors import DataError
+from brainlib.errors import DataError, UsageError
 from brainlib.papers.printed import Printed
 from brainlib.papers.schema import Metric
 from brainlib.stats import estimates, intervals
@@ -83,8 +83,14 @@ class Results:
         return self.study.duplicates_apart().run() if self.study.options.retrain else None
 
     def trial(self, arm: str, stage: str = "test", scenario: str = "") -> TrialResult:
-        """Return the trained model that is evaluated in a stage."""
-        return self.trials[scenario, arm, stage if stage in self.folds else "final"]
+        """Return the trained model that is evaluated in a stage; `UsageError` where there is none."""
+        stages, place = (*self.folds, "validation", "test"), (scenario, arm, stage if stage in self.folds else "final")
+        if stage not in stages or place not in self.trials:
+            expected = f"an arm of {', '.join(self.study.arms)}, a stage of {', '.join(stages)}"
+            if self.study.scenarios != ("",):
+                expected += f", a scenario of {', '.join(self.study.scenarios)}"
+            raise UsageError(f"expected {expected}; received {arm!r}, {stage!r}, {scenario!r}")
+        return self.trials[place]
 
     def predictions(self, arm: str, stage: str, scenario: str = "", phase: str = "") -> pd.DataFrame:
         """Return an arm's predictions for the images of one stage (not "folds").

@@ -8,6 +8,7 @@ import weakref
 import pytest
 from made_up import result
 
+from brainlib.errors import UsageError
 from brainlib.study.results import Results
 
 
@@ -49,3 +50,15 @@ def test_what_is_computed_once_is_kept_with_the_results_and_not_beyond_them(jard
     del other
     gc.collect()
     assert known() is None
+
+
+@pytest.mark.parametrize("place", [("vgg", "test"), ("cnn", "folds"), ("cnn", "fold 4"), ("cnn", "test", "four")])
+def test_what_was_not_trained_is_refused_with_what_was(jardim, place):
+    expected = "an arm of cnn, transfer, a stage of fold 1, fold 2, fold 3, validation, test; received"
+    with pytest.raises(UsageError, match=expected):
+        jardim.predictions(*place)
+
+
+def test_an_unknown_scenario_is_refused(lu):
+    with pytest.raises(UsageError, match="a scenario of four; received 'mobilenet', 'test', 'glioma'"):
+        lu.errors("mobilenet", "test", "glioma")
