@@ -6,7 +6,7 @@ Each refusal is one line that begins with the file's name and, where it can, the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,13 @@ def _first(error: ValidationError, content: dict[str, Any]) -> str:
     return f"{path.lstrip('.')}: {message}{others}"
 
 
+def _unknown(key: str, names: Iterable[str | None], known: Collection[str]) -> Iterator[str]:
+    """Yield that a name is not one of those that are known; None names nothing."""
+    for name in names:
+        if name is not None and name not in known:
+            yield f"{key}: expected one of {', '.join(known) or 'none'}, received {shorten(name)}"
+
+
 def _problems(paper: Paper, file_name: str) -> Iterator[str]:
     """Yield what is wrong between parts of a paper that are right by themselves."""
     if paper.id != Path(file_name).stem:
@@ -182,26 +189,15 @@ def _problems(paper: Paper, file_name: str) -> Iterator[str]:
         )
     if protocol.folds and protocol.validation:
         yield "protocol.validation: expected null in a protocol with folds, received a share"
-    if protocol.oversample and protocol.oversample.value not in classes:
-        yield (
-            f"protocol.oversample.value: expected one of {', '.join(classes)}, "
-            f"received {shorten(protocol.oversample.value)}"
-        )
+    if protocol.oversample:
+        yield from _unknown("protocol.oversample.value", [protocol.oversample.value], classes)
     for name, scenario in paper.scenarios.items():
-        strangers = set(scenario.classes) - set(classes)
         for problem in order_problems(scenario.classes, paper.data.normal):
             yield f"scenarios.{name}.classes: {problem}"
-        if strangers:
-            yield (
-                f"scenarios.{name}.classes: expected some of {', '.join(classes)}, received {shorten(min(strangers))}"
-            )
+        yield from _unknown(f"scenarios.{name}.classes", scenario.classes, classes)
     for profile, chosen in paper.profiles.items():
-        for key, known in (("arms", paper.arms), ("scenarios", paper.scenarios)):
-            for stranger in set(getattr(chosen, key)) - set(known):
-                yield (
-                    f"profiles.{profile}.{key}: expected some of {', '.join(known) or 'none'}, "
-                    f"received {shorten(stranger)}"
-                )
+        yield from _unknown(f"profiles.{profile}.arms", chosen.arms, paper.arms)
+        yield from _unknown(f"profiles.{profile}.scenarios", chosen.scenarios, paper.scenarios)
     seen: set[str] = set()
     for i, claim in enumerate(paper.claims):
         if claim.id in seen:
@@ -214,17 +210,11 @@ def _problems(paper: Paper, file_name: str) -> Iterator[str]:
 def _claim_problems(claim: Claim, paper: Paper) -> Iterator[str]:
     """Yield what is wrong with one claim of a paper, each beginning with the key."""
     named = (claim.arm, *claim.arms) if claim.arm is not None else claim.arms
-    for arm in named:
-        if arm not in paper.arms:
-            yield f"arm: expected one of {', '.join(paper.arms)}, received {shorten(arm)}"
-            return
-    if claim.scenario is not None and claim.scenario not in paper.scenarios:
-        known = ", ".join(paper.scenarios) or "none"
-        yield f"scenario: expected one of {known}, received {shorten(claim.scenario)}"
+    unknown = [*_unknown("arm", named, paper.arms), *_unknown("scenario", [claim.scenario], paper.scenarios)]
+    if unknown:
+        yield unknown[0]
         return
-    phases = [phase.name for arm in named for phase in paper.arms[arm].phases]
-    if claim.phase is not None and claim.phase not in phases:
-        yield f"phase: expected one of {', '.join(phases)}, received {shorten(claim.phase)}"
+    yield from _unknown("phase", [claim.phase], [phase.name for arm in named for phase in paper.arms[arm].phases])
     folds = paper.protocol.folds.value if paper.protocol.folds else 0
     if claim.stage and claim.stage.startswith("fold") and not folds:
         yield f"stage: expected no fold in a protocol without folds, received {claim.stage!r}"
@@ -245,8 +235,7 @@ def _metric_problems(claim: Claim, metric: Metric, paper: Paper) -> Iterator[str
     """Yield what is wrong with how a claim is computed."""
     classes = paper.scenario(claim.scenario or "").classes
     for key in ("label", "predicted"):
-        if (name := getattr(metric, key)) not in (None, *classes):
-            yield f"metric.{key}: expected one of {', '.join(classes)}, received {shorten(name)}"
+        yield from _unknown(f"metric.{key}", [getattr(metric, key)], classes)
     of_two = metric.name.startswith("t_test")
     if of_two != (len(claim.arms) == 2) or (claim.arm and claim.arms):
         yield "arms: expected two arms for a t_test alone, with arm null"

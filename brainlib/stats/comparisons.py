@@ -66,9 +66,7 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> PairedTest:
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"expected one prediction an image of both models, received {a.shape} and {b.shape}")
     only_a, only_b, n = int((a & ~b).sum()), int((b & ~a).sum()), len(a)
-    p = 1.0
-    if only_a + only_b:
-        p = float(stats.binomtest(only_a, only_a + only_b).pvalue)
+    p = float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     interval = paired_proportions(int((a & b).sum()), only_a, only_b, int((~a & ~b).sum()))
     difference = (only_a - only_b) / n if n else np.nan
     assumes = "images independent of each other: duplicates of an image make p too small"
@@ -78,16 +76,13 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> PairedTest:
 def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarray) -> PairedTest:
     """Paired test of two areas under the ROC curve (DeLong et al., Biometrics 1988, 44:837).
 
+    p and limits are nan where the difference has no variance.
+
     Parameters
     ----------
     is_positive : (n,) array of bool
     score_a, score_b : (n,) arrays of float
         Score of the same images by each model; higher means more likely positive.
-
-    Returns
-    -------
-    PairedTest
-        p and limits are nan where the difference has no variance.
 
     Raises
     ------
@@ -294,16 +289,13 @@ def equivalence(a: Sequence[float], b: Sequence[float], margin: float) -> Equiva
     mean, error = float(differences.mean()), float(stats.sem(differences))
     if negligible(error, a, b):
         return Equivalence(np.nan, mean, np.nan, np.nan, margin, df, len(a))
-    p = max(
-        float(stats.t.sf((mean + margin) / error, df)),
-        float(stats.t.cdf((mean - margin) / error, df)),
-    )
+    p = float(max(stats.t.sf((mean + margin) / error, df), stats.t.cdf((mean - margin) / error, df)))
     half_width = float(stats.t.ppf(1 - ALPHA, df)) * error
     return Equivalence(p, mean, mean - half_width, mean + half_width, margin, df, len(a))
 
 
-def power_of_paired_t(difference: float, deviation: float, k: int, alpha: float = ALPHA) -> float:
-    """Chance that a two-sided paired t-test over k folds finds a true mean difference.
+def power_of_paired_t(difference: float, deviation: float, k: int) -> float:
+    """Chance that a two-sided paired t-test over k folds finds a true mean difference at the level of 5 %.
 
     From the noncentral t distribution (Cohen 1988, section 2.5).
 
@@ -315,14 +307,12 @@ def power_of_paired_t(difference: float, deviation: float, k: int, alpha: float 
         Standard deviation of the differences from fold to fold, above 0, in the same units.
     k : int
         Folds, 2 or more.
-    alpha : float
     """
     if not deviation > 0 or k < 2:
         raise ValueError(f"expected a deviation above 0 and k >= 2, received {deviation!r} and {k}")
     shift, df = abs(difference) / deviation * np.sqrt(k), k - 1
-    limit = stats.t.ppf(1 - alpha / 2, df)
-    found = stats.nct.sf(limit, df, shift) + stats.nct.cdf(-limit, df, shift)
-    return float(found)
+    limit = stats.t.ppf(1 - ALPHA / 2, df)
+    return float(stats.nct.sf(limit, df, shift) + stats.nct.cdf(-limit, df, shift))
 
 
 def detectable_difference(deviation: float, k: int, power: float = POWER) -> float:
@@ -354,8 +344,6 @@ def holm(p: Sequence[float]) -> list[float]:
     p = np.asarray(p, dtype=float)
     adjusted = np.full(len(p), np.nan)
     order = [i for i in np.argsort(p, kind="stable") if not np.isnan(p[i])]
-    highest = 0.0
-    for rank, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * p[i]))
-        adjusted[i] = highest
+    scaled = [min(1.0, (len(order) - rank) * p[i]) for rank, i in enumerate(order)]
+    adjusted[order] = np.maximum.accumulate(scaled) if order else []
     return adjusted.tolist()
