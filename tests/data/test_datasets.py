@@ -85,38 +85,33 @@ def test_a_set_wrapped_in_one_folder_is_found(tmp_path):
     assert datasets.locate("dubail", tmp_path) == tmp_path / "dubail" / "Data"
 
 
-def test_a_data_folder_that_is_missing_is_named(tmp_path):
-    with pytest.raises(DataError) as caught:
-        datasets.locate("br35h", tmp_path / "elsewhere")
-    assert "elsewhere: expected the data folder, received nothing" in one_line(caught)
+def without(*folders):
+    return lambda data: [shutil.rmtree(data / folder) for folder in folders]
 
 
-def test_a_set_that_is_missing_is_named_with_its_address(tmp_path):
-    with pytest.raises(DataError) as caught:
-        datasets.locate("br35h", tmp_path)
-    assert "br35h: expected a folder" in one_line(caught)
-    assert "https://www.kaggle.com/datasets/ahmedhamada0/brain-tumor-detection" in str(caught.value)
-
-
-def test_a_set_folder_that_is_empty_is_named(tmp_path):
-    (tmp_path / "br35h").mkdir()
-    with pytest.raises(DataError, match="br35h: expected the folders no, yes, received no folder"):
-        datasets.locate("br35h", tmp_path)
-
-
-def test_a_missing_class_is_named(navoneel):
-    shutil.rmtree(navoneel / "navoneel" / "yes")
-    with pytest.raises(DataError) as caught:
-        datasets.locate("navoneel", navoneel)
-    assert "navoneel: expected the folders no, yes, received no yes;" in one_line(caught)
-
-
-def test_a_class_without_an_image_is_named(navoneel):
-    for path in (navoneel / "navoneel" / "yes").iterdir():
+def without_images(data):
+    for path in (data / "navoneel" / "yes").iterdir():
         path.rename(path.with_suffix(".txt"))
-    with pytest.raises(DataError) as caught:
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (without("."), "data: expected the data folder, received nothing"),
+        (
+            without("navoneel"),
+            "navoneel: expected a folder .*unpack https://www.kaggle.com/datasets/navoneel/brain-mri",
+        ),
+        (without("navoneel/no", "navoneel/yes"), "navoneel: expected the folders no, yes, received no folder"),
+        (without("navoneel/yes"), "navoneel: expected the folders no, yes, received no yes;"),
+        (without_images, "yes: expected images"),
+    ],
+)
+def test_what_is_missing_is_named_in_one_line(navoneel, damage, message):
+    damage(navoneel)
+    with pytest.raises(DataError, match=message) as caught:
         datasets.locate("navoneel", navoneel)
-    assert "yes: expected images" in one_line(caught)
+    one_line(caught)
 
 
 def test_a_folder_that_cannot_be_listed_is_named(navoneel, monkeypatch):
@@ -241,24 +236,22 @@ def test_images_with_the_same_pixels_share_a_group(navoneel, store):
     assert groups.tolist() == [0, 1, 2, 3, 4, 0]
 
 
-@pytest.mark.parametrize("content", [b"", b"not an image", b"\xff\xd8\xff\xe0 cut"])
-def test_a_damaged_image_is_named_in_one_line(navoneel, store, content):
-    (navoneel / "navoneel" / "yes" / "Y1.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"Y1\.png: expected") as caught:
-        datasets.load("navoneel", navoneel, store)
-    one_line(caught)
-
-
 @pytest.mark.parametrize(
-    ("name", "shown"),
-    [(os.fsdecode(b"caf\xe9.png"), r"no/caf\\udce9\.png"), ("two\nlines.png", r"no/two\\nlines\.png")],
+    ("name", "content", "message"),
+    [
+        ("Y1.png", b"", r"yes/Y1\.png: expected an image"),
+        ("Y1.png", b"not an image", r"yes/Y1\.png: expected an image"),
+        ("Y1.png", b"\xff\xd8\xff\xe0 cut", r"yes/Y1\.png: expected a whole image"),
+        ("two\nlines.png", b"", r"yes/two\\nlines\.png: expected a name in UTF-8 without control"),
+        (os.fsdecode(b"caf\xe9.png"), b"", r"yes/caf\\udce9\.png: expected a name in UTF-8 without control"),
+    ],
 )
-def test_a_name_that_no_table_can_store_is_named_in_one_line(navoneel, store, name, shown):
+def test_an_image_that_cannot_be_used_is_named_in_one_line(navoneel, store, name, content, message):
     try:
-        (navoneel / "navoneel" / "no" / name).write_bytes(b"")
+        (navoneel / "navoneel" / "yes" / name).write_bytes(content)
     except OSError:
         pytest.skip("this file system refuses the name")
-    with pytest.raises(DataError, match=f"{shown}: expected a name in UTF-8 without control") as caught:
+    with pytest.raises(DataError, match=message) as caught:
         datasets.load("navoneel", navoneel, store)
     one_line(caught)
 
