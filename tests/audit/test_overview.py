@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from brainlib.audit import planted
 from brainlib.audit.overview import audit_sets
 from brainlib.data import datasets
 from brainlib.data.phantoms.draw import make_phantoms
@@ -49,9 +50,11 @@ def test_only_the_named_sets_are_audited(folder, tmp_path):
         audit_sets(str(folder), tmp_path, ["sartaj"])
 
 
-def test_as_many_phantoms_as_asked_for_take_the_place_of_a_set(tmp_path):
-    record = audit_sets("phantoms", tmp_path, ["sartaj"], phantoms=40, plant=True).record
-    assert record.phantoms and record.sets["sartaj"].images == 40 and record.sets["sartaj"].test_images > 0
+def test_duplicates_are_planted_in_each_set_and_among_known_phantoms(tmp_path, monkeypatch):
+    monkeypatch.setattr(planted, "EACH", 1)
+    monkeypatch.setattr(planted, "_PHANTOMS", 24)
+    record = audit_sets("phantoms", tmp_path, ["sartaj"], phantoms=16, plant=True).record
+    assert record.phantoms and record.sets["sartaj"].images == 16 and record.sets["sartaj"].test_images > 0
     assert {each.among for each in record.planted} == {"sartaj", "phantoms with known duplicates"}
     assert record.phantom_pairs.grouped > 0
 
