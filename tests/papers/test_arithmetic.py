@@ -82,12 +82,6 @@ def test_lus_validation_accuracies_are_of_326_images_with_one_of_them_truncated(
     assert fitting_sizes(percent(VALIDATION.replace("93.55 ", "")), 651).rounded == (326,)
 
 
-def test_sixty_numbers_and_four_thousand_sizes_are_no_work():
-    numbers = percent(" ".join(f"{100 * k / 3264:.2f}" for k in range(0, 3264, 55)))
-    assert len(numbers) == 60
-    assert 3264 in fitting_sizes(numbers, 4000).rounded
-
-
 @pytest.mark.parametrize(
     "call",
     [

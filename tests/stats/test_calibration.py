@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss
 
-from brainlib.report.figures import reliability
 from brainlib.stats.calibration import calibration
 
 
@@ -34,7 +33,7 @@ def test_the_error_is_the_distance_of_confidence_and_accuracy_weighted_by_images
     assert [each.accuracy for each in found.curve] == [0.5, 0.75]
 
 
-def test_being_sure_of_no_counts_as_being_sure():
+def test_a_confident_no_is_confident():
     found = calibration(table([0, 0, 1, 1], [0.05, 0.05, 0.95, 0.95]), ("no", "yes"))
     assert found.error == pytest.approx(0.05)
     assert [each.confidence for each in found.curve] == [pytest.approx(0.95)]
@@ -48,7 +47,7 @@ def test_the_brier_score_of_two_classes_is_twice_that_of_the_positive_one():
     assert found.brier_interval.low < found.brier < found.brier_interval.high
 
 
-def test_probabilities_that_mean_what_they_say_have_an_error_near_zero():
+def test_calibrated_probabilities_have_an_error_near_zero():
     rng = np.random.default_rng(0)
     p = rng.random(20_000)
     good = calibration(table(rng.random(20_000) < p, p), ("no", "yes"))
@@ -59,10 +58,3 @@ def test_probabilities_that_mean_what_they_say_have_an_error_near_zero():
 def test_a_probability_of_one_falls_into_the_last_bin():
     found = calibration(table([1, 1, 0], [1.0, 1.0, 0.0]), ("no", "yes"))
     assert (found.error, found.brier, [each.images for each in found.curve]) == (0.0, 0.0, [3])
-
-
-def test_the_curve_is_described_by_its_numbers():
-    found = calibration(table([1, 1, 1, 0] + [1, 1, 1, 0, 0, 0], [0.85] * 4 + [0.65] * 6), ("no", "yes"))
-    plot = reliability({"a model": found}, "a paper")
-    assert "a model: expected calibration error 13.0 %" in plot.alt
-    assert "of 4 images predicted with a mean confidence of 0.85, 75 % are correct" in plot.alt

@@ -45,18 +45,13 @@ def test_wilson_of_43_out_of_51_is_the_formula_by_hand():
     assert (round(interval.low, 4), round(interval.high, 4)) == (0.7199, 0.9183)
 
 
-def test_wilson_is_mirrored_when_successes_become_failures():
-    one, other = wilson_interval(7, 40, 0.9), wilson_interval(33, 40, 0.9)
-    assert (one.low, one.high) == pytest.approx((1 - other.high, 1 - other.low))
-    assert one.method == "Wilson 90 %"
-
-
 def test_wilson_of_nothing_counted_has_no_limits_and_an_impossible_count_is_refused():
     interval = wilson_interval(0, 0)
     assert np.isnan([interval.low, interval.high]).all()
     assert "no image" in interval.method
     with pytest.raises(ValueError, match="k=5, n=4"):
         wilson_interval(5, 4)
+    assert wilson_interval(7, 40, 0.9).method == "Wilson 90 %"
     with pytest.raises(ValueError, match="confidence"):
         wilson_interval(3, 4, 95)
 
@@ -91,14 +86,6 @@ def test_delong_agrees_with_the_bootstrap_on_many_images():
     exact = delong_interval(truth, score)
     drawn = bootstrap_interval(partial(area_under_roc, truth, score), np.arange(500), 1000)
     assert [drawn.low, drawn.high] == pytest.approx([exact.low, exact.high], abs=0.006)
-
-
-def test_delong_covers_the_true_area_as_often_as_it_says():
-    rng = np.random.default_rng(1)
-    true_area = scipy.stats.norm.cdf(1 / np.sqrt(2))
-    truth = np.arange(120) < 50
-    intervals = [delong_interval(truth, rng.normal(truth, 1.0)) for _ in range(500)]
-    assert 0.92 < np.mean([i.low <= true_area <= i.high for i in intervals]) < 0.98
 
 
 def test_a_perfect_area_keeps_a_width_that_shrinks_with_the_number_of_images():
