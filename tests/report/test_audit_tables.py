@@ -72,7 +72,8 @@ def test_duplicates_are_counted_by_class(overview):
 def test_contradictions_and_flagged_files_are_listed_by_name(overview):
     table = tables.contradictions(overview)
     assert (
-        table.frame.to_numpy().tolist() == [["ours", "test/yes/b.png", "train/no/a.png"]] and "1 pairs" in table.caption
+        table.frame.to_numpy().tolist() == [["ours", "test/yes/b.png", "train/no/a.png"]]
+        and "different labels: 1." in table.caption
     )
     assert tables.quality_flags(overview).frame.to_numpy().tolist() == [
         ["ours", "train/no/e.png", "unreadable: cut off"],

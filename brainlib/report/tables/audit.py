@@ -70,8 +70,8 @@ def contradictions(overview: Overview) -> Table:
         for name, each in overview.record.sets.items()
         for first, second in each.contradictions
     ]
-    caption = f"{_prefix(overview)}Duplicates with different labels: {len(rows) or 'no'} pairs."
-    return _table(rows, f"{caption} One label of each must be wrong." if rows else caption, overview)
+    caption = f"{_prefix(overview)}Pairs of duplicates with different labels: {len(rows) or 'none'}."
+    return _table(rows, f"{caption} One label of each pair must be wrong." if rows else caption, overview)
 
 
 def quality_flags(overview: Overview) -> Table:
@@ -148,4 +148,5 @@ def _prefix(overview):
 def _table(rows, caption, overview, formats=None):
     if not overview.record.sets:
         caption = _NO_SETS
-    return Table(pd.DataFrame(rows), caption, formats or {})
+    # Without a set that is published in two parts, its columns would be empty.
+    return Table(pd.DataFrame(rows).dropna(axis="columns", how="all"), caption, formats or {})
