@@ -27,7 +27,7 @@ def test_marks_lie_at_the_accuracies_and_the_alternative_text_states_them():
     clean = FOUND | {"value": 0.7, "low": 0.6, "high": 0.8}
     plot = forest(
         rows(
-            claim(printed="95%", reproduced=FOUND, without_duplicates=clean),
+            claim(verdict="inconclusive", printed="95%", reproduced=FOUND, without_duplicates=clean),
             claim("folds", printed="100%", stage="folds", over="mean", reproduced=FOUND, without_duplicates=None),
         )
     )
@@ -41,13 +41,19 @@ def test_marks_lie_at_the_accuracies_and_the_alternative_text_states_them():
     assert first.endswith(
         "printed 95.00 %, this run 90.00 % (80.00 to 95.00), without duplicates 70.00 % (60.00 to 80.00)"
     )
-    assert second.endswith("CNN, mean of the folds: printed 100.00 %, this run 90.00 % (80.00 to 95.00).")
-    assert [label.get_text() for label in axes.get_yticklabels()][1] == "jardim: CNN, mean of the folds"
+    assert second.endswith(
+        "CNN, mean of the folds: printed 100.00 %, this run 90.00 % (80.00 to 95.00) (not comparable)."
+    )
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "jardim: CNN, test",
+        "jardim: CNN, mean of the folds*",
+    ]
+    assert axes.get_xlabel().endswith("* not comparable with the paper")
 
 
 def test_an_accuracy_without_an_interval_has_a_marker_alone():
     plot = forest(rows(claim(reproduced=FOUND | {"low": None, "high": None}, without_duplicates=None)))
-    assert marks(plot, "o") == [0.9] and "this run 90.00\N{NO-BREAK SPACE}%." in plot.alt
+    assert marks(plot, "o") == [0.9] and "this run 90.00\N{NO-BREAK SPACE}% (not" in plot.alt
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_a_table_is_sorted_by_a_click_and_by_the_keyboard(browser, index):
         head.press("Enter")
         assert printed() == sorted(before, reverse=True)
         table.get_by_role("button", name="Verdict", exact=True).click()
-        words = table.locator("tbody td:nth-child(7)").all_inner_texts()
+        words = table.locator("tbody td:nth-child(6)").all_inner_texts()
         assert words == sorted(words)
     assert page.errors == []
 
@@ -118,7 +118,7 @@ def test_printed_numbers_are_sorted_by_their_value(browser, index):
 def test_a_click_leads_from_the_answer_to_what_it_rests_on(browser, index):
     with Watched(browser, 1600, "light") as page:
         page.goto(index.as_uri())
-        page.get_by_role("link", name="Copies and leaks").click()
+        page.get_by_role("link", name="Duplicates and leaks").click()
         assert page.url.endswith("#images")
         page.get_by_role("link", name="Are the numbers possible?").click()
         assert page.title() == "Are the printed numbers possible?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -86,7 +87,7 @@ def forest(rows: Sequence[Row], title: str = "") -> Plot:
         "this run": {"color": "0.1", "marker": "o", "ms": 6},
         "without duplicates": {"color": blue, "marker": "o", "mfc": "white", "ms": 6},
     }
-    figure, axes = _rows([f"{row.paper}: {row.name}" for row in rows], 0.42, title)
+    figure, axes = _rows([_label(row) for row in rows], 0.42, title)
     described, lowest = [], 1.0
     for y, row in enumerate(rows):
         texts = []
@@ -96,8 +97,9 @@ def forest(rows: Sequence[Row], title: str = "") -> Plot:
                 _mark(axes, y + shift, *score, **mark)
                 texts.append(f"{name} {PERCENT.text(*score)}")
                 lowest = float(np.nanmin([lowest, *score]))
-        described.append(f"{row.paper}, {row.name}: {', '.join(texts)}")
-    axes.set(xlim=(math.floor(20 * lowest) / 20, 1), xlabel="Accuracy (%), with 95 % intervals")
+        described.append(f"{row.paper}, {row.name}: {', '.join(texts)}{_incomparable(row)}")
+    note = "\n* not comparable with the paper" if any(map(_incomparable, rows)) else ""
+    axes.set(xlim=(math.floor(20 * lowest) / 20, 1), xlabel=f"Accuracy (%), with 95 % intervals{note}")
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
     figure.legend(
         [Line2D([], [], **mark) for mark in marks.values()],
@@ -160,9 +162,18 @@ def _mark(axes: Axes, y: float, value: float, low: float, high: float, **mark) -
     axes.plot(value, y, clip_on=False, **mark)
 
 
-def _limits(score) -> tuple[float, float, float]:
-    """Value and limits of a score of the run; nan where there is none."""
+def _limits(score: Estimate | None) -> tuple[float, float, float]:
     return (score.value, score.low, score.high) if score else (math.nan,) * 3
+
+
+def _incomparable(row: Row) -> str:
+    return " (not comparable)" if row.claim.verdict == "not comparable" else ""
+
+
+def _label(row: Row) -> str:
+    """Shorten the name of a row: an asterisk in place of the conditions in brackets."""
+    name = re.sub(r" \[[^]]*\]", "", row.name)
+    return f"{row.paper}: {name}{'*' if _incomparable(row) else ''}"
 
 
 def _name(result: PaperResult, claim: JudgedClaim) -> str:
