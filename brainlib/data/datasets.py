@@ -218,7 +218,7 @@ def fingerprint(table: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join("\t".join(line) for line in lines).encode()).hexdigest()[:16]
 
 
-def load(
+def load_dataset(
     name: str,
     data: str | Path = "",
     store: str | Path = "",
@@ -262,7 +262,7 @@ def load(
     return index(name, root, store, on_progress)
 
 
-load_dataset = load  # the name at the door
+load = load_dataset  # its name inside the package
 
 
 def _root_of(info: DataSetInfo, base: Path) -> Path:
