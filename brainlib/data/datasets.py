@@ -103,17 +103,7 @@ class DataSet:
         return _readable(scan_files(self.name, self.root, files, (), store, on_progress, hashes), self.root)
 
     def together(self, paths: Sequence[str], groups: np.ndarray) -> np.ndarray:
-        """Join groups of some images, given by their paths, with those of `group_ids`, patients included.
-
-        Parameters
-        ----------
-        paths : sequence of str, m
-        groups : int array (m,)
-
-        Returns
-        -------
-        int array (m,)
-        """
+        """Join groups, int (m,), of the images at m paths with those of `group_ids`, patients included: int (m,)."""
         known = pd.Series(self.group_ids(patients=True), index=self.table["path"])
         return joined(groups, known[paths].to_numpy())
 
@@ -122,13 +112,6 @@ def locate(name: str, data: Path) -> Path:
     """Find a set's root: the folder ``data/name``, or the one in it that the archive wraps everything in.
 
     The upper folder is preferred, because one archive holds the set twice.
-
-    Parameters
-    ----------
-    name : str
-        Name in `REGISTRY`.
-    data : Path
-        The folder with one folder a set.
 
     Raises
     ------
@@ -171,7 +154,7 @@ def download(name: str) -> Path:
 
 
 def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress = progress.ignore) -> DataSet:
-    """Scan every image of a set and tabulate it.
+    """Scan every image of a registered set and tabulate it.
 
     All files are read on every call, so that a changed file is always noticed. Only files that the store does not
     know are decoded (see `scan.scan_files`).
@@ -179,19 +162,15 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
     Parameters
     ----------
     name : str
-        Name in `REGISTRY`.
     root : Path
-        As `locate` returns it. A ``truth.csv`` in it marks a phantom and gives the patients.
-    store : Path
-        Folder of everything that is kept between runs.
-    on_progress : callable
+        As `locate` returns it. A ``truth.csv`` in it marks phantoms and gives their patients.
+    store, on_progress
+        See `load_dataset`.
 
     Raises
     ------
     DataError
         A folder has no image, or an image cannot be decoded; the message names it.
-    StoreError
-        The store cannot be written.
     """
     info, root = info_of(name), Path(root)
     files, failed = _files(info, root)

@@ -14,16 +14,9 @@ def connected(n: int, pairs: np.ndarray) -> np.ndarray:
 
 
 def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Join two kinds of groups of the same images: images that share either are in one group.
+    """Join two kinds of groups of the same images, int (n,): images that share either are in one group.
 
-    Parameters
-    ----------
-    first, second : (n,) arrays of int
-
-    Returns
-    -------
-    (n,) array of int
-        Numbered from 0 in the order of appearance.
+    The result, int (n,), is numbered from 0 in the order of appearance.
     """
     first, second = (np.unique(each, return_inverse=True)[1] for each in (first, second))
     pairs = np.stack([first, len(first) + second], axis=1)

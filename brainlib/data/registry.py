@@ -1,7 +1,4 @@
-"""What was published of each data set: its source, folders, classes, counts and licence, read from ``sets.yaml``.
-
-`datasets` compares what it finds on a machine with these counts.
-"""
+"""What was published of each data set, read from ``sets.yaml``: source, licence, folders, classes and counts."""
 
 from __future__ import annotations
 
@@ -57,13 +54,7 @@ class DataSetInfo:
 
 
 def read_sets(path: Path) -> dict[str, DataSetInfo]:
-    """Read a file of data sets by their names, as ``sets.yaml`` is one.
-
-    Raises
-    ------
-    ValueError
-        The file does not describe data sets; the message names the key.
-    """
+    """Read a file of data sets by their names; ValueError, which names the key, if it does not describe them."""
     sets = yaml.safe_load(Path(path).read_text("utf-8"))
     return {name: DataSetInfo(name=name, **fields) for name, fields in sets.items()}
 
@@ -73,13 +64,7 @@ REGISTRY: dict[str, DataSetInfo] = read_sets(Path(__file__).with_name("sets.yaml
 
 
 def info_of(name: str) -> DataSetInfo:
-    """Return the registry's entry.
-
-    Raises
-    ------
-    DataError
-        No set has that name.
-    """
+    """Return the entry of the registry with a name; DataError if there is none."""
     if name not in REGISTRY:
         raise DataError(f"expected a data set out of {', '.join(REGISTRY)}, received {name!r}")
     return REGISTRY[name]

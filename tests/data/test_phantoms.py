@@ -288,16 +288,16 @@ def test_duplicates_count_towards_n_and_may_outnumber_the_originals():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n": 0}, "n must be a whole number of at least 1, got 0"),
+        ({"n": 0}, "n must be a whole number of at least 1, received 0"),
         ({"n": 2.5}, "n must be a whole number"),
-        ({"n": 4, "seed": -1}, "seed must be a whole number of at least 0, got -1"),
-        ({"n": 4, "size": 10}, "size must be a whole number of at least 48, got 10"),
+        ({"n": 4, "seed": -1}, "seed must be a whole number of at least 0, received -1"),
+        ({"n": 4, "size": 10}, "size must be a whole number of at least 48, received 10"),
         ({"n": 4, "slices_per_patient": 0}, "slices_per_patient"),
         ({"n": 4, "altered_duplicates": -1}, "altered_duplicates"),
         ({"n": 4, "exact_duplicates": 2, "altered_duplicates": 2}, "n = 4 with 4 duplicates"),
-        ({"n": 4, "kinds": ("glioma", "stroke")}, "got glioma, stroke"),
+        ({"n": 4, "kinds": ("glioma", "stroke")}, "received glioma, stroke"),
         ({"n": 4, "kinds": ("glioma", "glioma")}, "different names"),
-        ({"n": 4, "kinds": ()}, "got none at all"),
+        ({"n": 4, "kinds": ()}, "received none at all"),
     ],
 )
 def test_arguments_out_of_range_are_refused_in_one_line(arguments, message):

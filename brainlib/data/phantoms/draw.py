@@ -26,22 +26,8 @@ from PIL import Image
 from scipy import ndimage
 from threadpoolctl import threadpool_limits
 
-from brainlib.data.phantoms.anatomy import (
-    BIAS,
-    FIELD_OF_VIEW,
-    LAYOUT,
-    PLANES,
-    SELLA,
-    SHAPE,
-    TEXTURE,
-    Anatomy,
-    Slice,
-    cavity,
-    cerebrum,
-    ellipsoid,
-    inside,
-    join,
-)
+from brainlib.data.phantoms import anatomy
+from brainlib.data.phantoms.anatomy import PLANES, Anatomy, Slice, cavity, cerebrum, ellipsoid, inside, join
 from brainlib.errors import UsageError
 
 KINDS = ("glioma", "meningioma", "pituitary", "none")
@@ -108,8 +94,16 @@ def make_phantoms(
         A parameter that is out of its range.
     """
     kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    _check(
+        kinds,
+        n=n,
+        size=size,
+        seed=seed,
+        slices_per_patient=slices_per_patient,
+        exact_duplicates=exact_duplicates,
+        altered_duplicates=altered_duplicates,
+    )
     originals = n - exact_duplicates - altered_duplicates
-    _check(n, size, seed, kinds, slices_per_patient, exact_duplicates, altered_duplicates)
     images = np.empty((n, size, size), np.uint8)
     masks = np.empty((n, size, size), bool)
     rows, patients = [], {}
@@ -137,27 +131,22 @@ def make_phantoms(
     return Phantoms(images, masks, pd.DataFrame(rows, columns=columns))
 
 
-def _check(n, size, seed, kinds, slices_per_patient, exact_duplicates, altered_duplicates) -> None:
-    least = {
-        "n": (n, 1),
-        "size": (size, 48),
-        "seed": (seed, 0),
-        "exact_duplicates": (exact_duplicates, 0),
-        "slices_per_patient": (slices_per_patient, 1),
-        "altered_duplicates": (altered_duplicates, 0),
-    }
-    for name, (value, low) in least.items():
+def _check(kinds, **numbers) -> None:
+    least = {"n": 1, "size": 48, "seed": 0, "slices_per_patient": 1, "exact_duplicates": 0, "altered_duplicates": 0}
+    for name, low in least.items():
+        value = numbers[name]
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-            raise UsageError(f"phantoms: {name} must be a whole number of at least {low}, got {value!r}")
+            raise UsageError(f"phantoms: {name} must be a whole number of at least {low}, received {value!r}")
     if not kinds or len(set(kinds)) < len(kinds) or not set(kinds) <= set(KINDS):
         raise UsageError(
             f"phantoms: kinds must be different names out of {', '.join(KINDS)}, "
-            f"got {', '.join(map(str, kinds)) or 'none at all'}"
+            f"received {', '.join(map(str, kinds)) or 'none at all'}"
         )
-    if exact_duplicates + altered_duplicates >= n:
+    n, duplicates = numbers["n"], numbers["exact_duplicates"] + numbers["altered_duplicates"]
+    if duplicates >= n:
         raise UsageError(
-            f"phantoms: n counts duplicates too and needs at least one original, got "
-            f"n = {n} with {exact_duplicates + altered_duplicates} duplicates; raise n"
+            f"phantoms: n counts duplicates too and needs at least one original, received n = {n} with {duplicates} "
+            "duplicates; raise n"
         )
 
 
@@ -220,9 +209,9 @@ class _Patient:
         """Return the lesion's centre (mm): in the patient's level, where its kind grows."""
         if self.kind == "pituitary":
             lean = (rng.normal(0, 0.5), rng.normal(0, 1), 0.55 * self.radius)
-            return [a + b for a, b in zip(SELLA, lean, strict=True)]
+            return [a + b for a, b in zip(anatomy.SELLA, lean, strict=True)]
         points = rng.uniform((-66, -88, -50), (66, 80, 70), (4000, 3))
-        points[:, LAYOUT[self.plane][0]] = self.level
+        points[:, anatomy.LAYOUT[self.plane][0]] = self.level
         p = points.T
         if self.kind == "meningioma":  # a ball whose base is on the convexity
             depth = -cavity(p) - 0.35 * self.radius
@@ -242,7 +231,7 @@ class _Patient:
         # steps of the golden ratio fill the patient's range evenly however many slices there are
         position = self.level + SPREAD * (2 * ((0.5 + 0.618034 * number) % 1) - 1)
         cut = Slice(self.anatomy, self.plane, position, size)
-        texture = cut.field(TEXTURE)
+        texture = cut.field(anatomy.TEXTURE)
         cut.draw_head(texture)
         mask = np.zeros((size, size), bool)
         if self.kind == "none":
@@ -255,15 +244,15 @@ class _Patient:
             cut.draw_brain([a - push * b for a, b in zip(cut.p, away, strict=True)])
             mask = getattr(self, f"_draw_{self.kind}")(cut, away, distance, texture)
         image = cut.image * (1 + 0.025 * texture)
-        image *= np.exp(np.float32(self.bias) * cut.field(BIAS)) * self.gain
-        image = ndimage.gaussian_filter(image, 0.55 * size / FIELD_OF_VIEW, truncate=3)
+        image *= np.exp(np.float32(self.bias) * cut.field(anatomy.BIAS)) * self.gain
+        image = ndimage.gaussian_filter(image, 0.55 * size / anatomy.FIELD_OF_VIEW, truncate=3)
         image = np.maximum(image, 0) ** np.float32(self.gamma)
         noise = rng.standard_normal((2, size, size), dtype=np.float32) * np.float32(self.noise)
         image = np.hypot(image + noise[0], noise[1])  # Rician: magnitude of a complex signal
         return np.clip(255 * image, 0, 255).astype(np.uint8), mask, round(position, 2)
 
     def _draw_glioma(self, cut, away, distance, texture) -> np.ndarray:
-        shape = cut.field(SHAPE)
+        shape = cut.field(anatomy.SHAPE)
         wobble = np.clip(0.26 * shape + 0.05 * texture, -0.42, 0.42)
         lesion = distance - self.radius * (1 + wobble)
         brain = inside(cut.cerebrum + 1.5, cut.edge)
@@ -275,7 +264,7 @@ class _Patient:
         return (lesion < 0) & (cut.cerebrum < -1.5)
 
     def _draw_meningioma(self, cut, away, distance, texture) -> np.ndarray:
-        ball = distance - self.radius * (1 + 0.03 * cut.field(SHAPE))
+        ball = distance - self.radius * (1 + 0.03 * cut.field(anatomy.SHAPE))
         lesion = np.maximum(ball, cut.cavity)
         tail = np.maximum(np.abs(cut.cavity + 1) - 1.2, lesion - 0.5 * self.radius)
         cut.blend(tail, 0.75 * self.tone)
@@ -284,7 +273,7 @@ class _Patient:
         return lesion < 0
 
     def _draw_pituitary(self, cut, away, distance, texture) -> np.ndarray:
-        r, shape = self.radius, cut.field(SHAPE)
+        r, shape = self.radius, cut.field(anatomy.SHAPE)
         upper = ellipsoid(away, (0, 0, 0.2 * r), (r, 0.9 * r, 0.8 * r))
         lower = ellipsoid(away, (0, 0, -0.6 * r), (0.75 * r, 0.7 * r, 0.55 * r))
         lesion = join(upper, lower, 3.0) + 0.5 * shape  # a waist where it leaves the sella
