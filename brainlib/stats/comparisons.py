@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-from brainlib.stats.intervals import CONFIDENCE, Number, negligible, paired_proportions, placements
+from brainlib.stats.intervals import UPPER, Number, negligible, paired_proportions, placements
 
 ALPHA = 0.05  # the conventional level of a test
 POWER = 0.8  # the conventional chance to find a difference that is there
@@ -105,7 +105,7 @@ def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarra
         p = 1.0 if abs(difference) < 1e-12 else np.nan
         return PairedTest("DeLong, paired", p, difference, np.nan, np.nan, m + n, assumes)
     p = float(2 * stats.norm.sf(abs(difference) / error))
-    half_width = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * error
+    half_width = float(stats.norm.ppf(UPPER)) * error
     return PairedTest("DeLong, paired", p, difference, difference - half_width, difference + half_width, m + n, assumes)
 
 
@@ -157,7 +157,7 @@ def _t_test(name: str, a: np.ndarray, b: np.ndarray, variance: float, df: int, a
             return TTest(name, np.nan, df, np.nan, 0.0, np.nan, np.nan, len(a), assumes)
         t = float(np.copysign(np.inf, difference))
         return TTest(name, t, df, 0.0, difference, np.nan, np.nan, len(a), assumes)
-    t, half_width = difference / error, float(stats.t.ppf((1 + CONFIDENCE) / 2, df)) * error
+    t, half_width = difference / error, float(stats.t.ppf(UPPER, df)) * error
     p = float(2 * stats.t.sf(abs(t), df))
     return TTest(name, t, df, p, difference, difference - half_width, difference + half_width, len(a), assumes)
 

@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import AllowInfNan, BeforeValidator
 from scipy import optimize, stats
 
-CONFIDENCE = 0.95
+CONFIDENCE = 0.95  # of every interval
+UPPER = (1 + CONFIDENCE) / 2  # the quantile at its upper end
 N_RESAMPLES = 2000
 # A choice: below this share of defined resamples, what remains describes lucky resamples only.
 MIN_DEFINED = 0.5
@@ -35,13 +36,7 @@ class Interval:
     method: str
 
 
-def _percent(confidence: float) -> str:
-    if not 0 < confidence < 1:
-        raise ValueError(f"expected a confidence between 0 and 1, received {confidence!r}")
-    return f"{100 * confidence:g} %"
-
-
-def wilson_interval(k: int, n: int, confidence: float = CONFIDENCE) -> Interval:
+def wilson_interval(k: int, n: int) -> Interval:
     """Score interval of a proportion k / n (Wilson 1927; Newcombe 1998, method 3).
 
     Parameters
@@ -49,7 +44,6 @@ def wilson_interval(k: int, n: int, confidence: float = CONFIDENCE) -> Interval:
     k, n : int
         Successes and trials, 0 <= k <= n. The trials are taken as independent: duplicates of
         one image among them make the interval too narrow.
-    confidence : float
 
     Returns
     -------
@@ -61,12 +55,12 @@ def wilson_interval(k: int, n: int, confidence: float = CONFIDENCE) -> Interval:
     ValueError
         k outside 0..n.
     """
-    method = f"Wilson {_percent(confidence)}"
+    method = "Wilson 95 %"
     if not 0 <= k <= n:
         raise ValueError(f"expected 0 <= k <= n, received k={k}, n={n}")
     if n == 0:
         return Interval(np.nan, np.nan, f"{method}: no image to count")
-    limits = stats.binomtest(int(k), int(n)).proportion_ci(confidence, method="wilson")
+    limits = stats.binomtest(int(k), int(n)).proportion_ci(CONFIDENCE, method="wilson")
     return Interval(float(limits.low), float(limits.high), method)
 
 
@@ -93,7 +87,7 @@ def placements(is_positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, 
     return (ranks[:m] - stats.rankdata(positive)) / n, 1 - (ranks[m:] - stats.rankdata(negative)) / m
 
 
-def delong_interval(is_positive: np.ndarray, score: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
+def delong_interval(is_positive: np.ndarray, score: np.ndarray) -> Interval:
     """Interval of the area under the ROC curve: AUC +- z SE, limited to 0 and 1.
 
     The standard error is that of DeLong, DeLong and Clarke-Pearson (Biometrics 1988, 44:837). It is zero
@@ -106,32 +100,30 @@ def delong_interval(is_positive: np.ndarray, score: np.ndarray, confidence: floa
     ----------
     is_positive, score : (n,) arrays of bool and float
         A higher score means more likely positive.
-    confidence : float
 
     Returns
     -------
     Interval
         Limits in [0, 1]; nan when a class is absent.
     """
-    level = _percent(confidence)
     m = int(np.sum(is_positive))
     n = len(is_positive) - m
     if m == 0 or n == 0:
-        return Interval(np.nan, np.nan, f"DeLong {level}: one class is absent")
+        return Interval(np.nan, np.nan, "DeLong 95 %: one class is absent")
     of_positive, of_negative = placements(is_positive, score)
     area = float(of_positive.mean())
     if min(m, n) == 1 or np.ptp(of_positive) == np.ptp(of_negative) == 0:
-        low = _newcombe_lower(area, m, n, confidence)
-        high = 1 - _newcombe_lower(1 - area, m, n, confidence)
-        method = f"Newcombe 2006, method 5, {level} (DeLong's variance is zero or unknown here)"
+        low = _newcombe_lower(area, m, n)
+        high = 1 - _newcombe_lower(1 - area, m, n)
+        method = "Newcombe 2006, method 5, 95 % (DeLong's variance is zero or unknown here)"
         return Interval(low, high, method)
     error = np.sqrt(of_positive.var(ddof=1) / m + of_negative.var(ddof=1) / n)
-    half_width = stats.norm.ppf((1 + confidence) / 2) * error
+    half_width = stats.norm.ppf(UPPER) * error
     low, high = np.clip([area - half_width, area + half_width], 0.0, 1.0).tolist()
-    return Interval(low, high, f"DeLong {level}")
+    return Interval(low, high, "DeLong 95 %")
 
 
-def _newcombe_lower(area: float, m: int, n: int, confidence: float) -> float:
+def _newcombe_lower(area: float, m: int, n: int) -> float:
     """Lower root of (theta - area)^2 = z^2 V(theta); V is symmetric, so 1 - area gives the upper.
 
     V(theta) = theta (1-theta) (1 + N (1-theta)/(2-theta) + N theta/(1+theta)) / (m n),
@@ -139,7 +131,7 @@ def _newcombe_lower(area: float, m: int, n: int, confidence: float) -> float:
     """
     if area == 0:
         return 0.0
-    z, common = stats.norm.ppf((1 + confidence) / 2), (m + n) / 2 - 1
+    z, common = stats.norm.ppf(UPPER), (m + n) / 2 - 1
 
     def excess(theta: float) -> float:
         spread = 1 + common * ((1 - theta) / (2 - theta) + theta / (1 + theta))
@@ -154,7 +146,6 @@ def bootstrap_interval(
     groups: np.ndarray,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
-    confidence: float = CONFIDENCE,
     strata: np.ndarray | None = None,
 ) -> Interval:
     """Percentile bootstrap (Efron 1979) that draws duplicate groups, never single images.
@@ -169,7 +160,7 @@ def bootstrap_interval(
         where undefined. Undefined resamples are left out and counted in ``method``.
     groups : (n,) array of int
         Group of each row.
-    n_resamples, seed, confidence : int, int, float
+    n_resamples, seed : int
         The same seed gives the same interval.
     strata : (n,) array of int, optional
         Groups are drawn within each stratum (a fold), as many as it has. A group in two
@@ -181,7 +172,7 @@ def bootstrap_interval(
         nan limits, and the reason in ``method``, when every stratum has a single group, when fewer
         than half of the resamples are defined, or when all of them agree.
     """
-    method = f"group bootstrap {_percent(confidence)}, {n_resamples} resamples"
+    method = f"group bootstrap 95 %, {n_resamples} resamples"
     names, group = np.unique(groups, return_inverse=True)
     stratum = 0 * group if strata is None else np.unique(strata, return_inverse=True)[1]
     unique, membership = np.unique(stratum * len(names) + group, return_inverse=True)
@@ -204,7 +195,7 @@ def bootstrap_interval(
         return Interval(np.nan, np.nan, f"{method}: too few to go by")
     if np.ptp(defined) == 0:
         return Interval(np.nan, np.nan, f"{method}: all agree, so that the spread is unknown")
-    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(defined, [1 - UPPER, UPPER])
     return Interval(float(low), float(high), method)
 
 
@@ -213,7 +204,7 @@ def mean_of(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return lambda counts: counts @ values / counts.sum(axis=-1)
 
 
-def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+def mean_interval(values: Sequence[float]) -> Interval:
     """Student's t interval of a mean over folds or seeds, with k - 1 degrees of freedom.
 
     Parameters
@@ -221,7 +212,6 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
     values : (k,) sequence of float
         One value a fold. Three folds give 4.30 standard errors either way at 95 %, not 1.96. The
         folds share training images, so their spread understates that between new data sets.
-    confidence : float
 
     Returns
     -------
@@ -230,13 +220,13 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
     """
     values = np.asarray(values, dtype=float)
     k = len(values)
-    method = f"t {_percent(confidence)} over {k} values, {max(k - 1, 0)} degrees of freedom"
+    method = f"t 95 % over {k} values, {max(k - 1, 0)} degrees of freedom"
     if k < 2 or np.isnan(values).any():
         return Interval(np.nan, np.nan, f"{method}: needs two or more defined values")
     error = stats.sem(values)
     if negligible(error, values):
         return Interval(np.nan, np.nan, f"{method}: all agree, so that the spread is unknown")
-    half_width = stats.t.ppf((1 + confidence) / 2, k - 1) * error
+    half_width = stats.t.ppf(UPPER, k - 1) * error
     return Interval(float(values.mean() - half_width), float(values.mean() + half_width), method)
 
 
@@ -259,7 +249,7 @@ def independent_difference(first: tuple[float, float, float], second: tuple[floa
     )
 
 
-def paired_proportions(both: int, only_a: int, only_b: int, neither: int, confidence: float = CONFIDENCE) -> Interval:
+def paired_proportions(both: int, only_a: int, only_b: int, neither: int) -> Interval:
     """Interval of a difference of two proportions of the same images (Newcombe, Stat. Med. 1998, 17:2635, method 10).
 
     Wilson's intervals of both proportions are combined by their correlation phi.
@@ -270,11 +260,11 @@ def paired_proportions(both: int, only_a: int, only_b: int, neither: int, confid
         Images that both, only the first, only the second and neither counts.
     """
     n = both + only_a + only_b + neither
-    method = f"Newcombe 1998, method 10, {_percent(confidence)}"
+    method = "Newcombe 1998, method 10, 95 %"
     if n == 0:
         return Interval(np.nan, np.nan, f"{method}: no image to count")
     a, b = both + only_a, both + only_b
-    first, second = wilson_interval(a, n, confidence), wilson_interval(b, n, confidence)
+    first, second = wilson_interval(a, n), wilson_interval(b, n)
     phi, margins = 0.0, a * (n - a) * b * (n - b)
     if margins:
         excess = both * neither - only_a * only_b
