@@ -15,7 +15,6 @@ from brainlib import progress
 from brainlib.data import altered, datasets
 from brainlib.stats import estimates
 from brainlib.stats.intervals import Number
-from brainlib.stats.predictions import decide
 from brainlib.study.options import PHANTOMS
 from brainlib.study.results import Results
 
@@ -114,8 +113,7 @@ def _score(results, arm, scenario, control, split, expected):
     groups = dict(zip(data.table["path"], data.group_ids(patients=True).tolist(), strict=True))
     table = results.predictions(arm, "test", scenario)
     classes = results.study.paper.scenario(scenario).classes
-    table = table.assign(group=table["path"].map(groups))
-    decided = decide(table, classes, threshold=results.threshold, average="macro")
+    decided = results.decided(table.assign(group=table["path"].map(groups)), scenario, average="macro")
     found = estimates.estimate("recall", decided, results.study.options.seed)
     chance = 1 / len(classes)
     return Control(

@@ -12,7 +12,6 @@ from brainlib.papers.schema import Metric
 from brainlib.stats import intervals
 from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import Number
-from brainlib.stats.predictions import decide
 from brainlib.study.results import Results, WithoutDuplicates
 
 FOLDS = "mean accuracy of the folds"
@@ -65,11 +64,10 @@ def _effects(results, scenario):
 
 
 def _score(results, arm, scenario, score):
-    classes = results.study.paper.scenario(scenario)
     every = results.predictions(arm, "test", scenario)
     without = WithoutDuplicates(results)
     left = every["path"].isin(without.predictions(arm, "test", scenario)["path"]).to_numpy()
-    decisions = decide(every, classes.classes, classes.positive, results.threshold)
+    decisions = results.decided(every, scenario)
 
     def change(counts):
         return decisions.values(score, counts * left) - decisions.values(score, counts)

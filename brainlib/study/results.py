@@ -21,7 +21,7 @@ from brainlib.papers.schema import Metric
 from brainlib.stats import estimates, intervals
 from brainlib.stats.calibration import Calibration, calibration
 from brainlib.stats.estimates import Estimate
-from brainlib.stats.predictions import decide
+from brainlib.stats.predictions import Decisions, decide
 from brainlib.trials.trial import TrialResult
 
 if TYPE_CHECKING:
@@ -139,25 +139,14 @@ class Results:
             return Estimate(float(values.mean()), math.nan, math.nan, len(values), method)
         if metric.name in ("count", "errors"):
             return self._counted(arm, stage, metric, scenario, phase)
-        classes = self.study.paper.scenario(scenario)
-        decided = [
-            decide(
-                self.predictions(arm, each, scenario, phase),
-                classes.classes,
-                metric.label or classes.positive,
-                self.threshold,
-                metric.average,
-            )
-            for each in stages
-        ]
+        tables = [self.predictions(arm, each, scenario, phase) for each in stages]
+        decided = [self.decided(table, scenario, metric.label, metric.average) for table in tables]
         over = "value" if metric.over == "comparison" else metric.over
         return estimates.fold_estimate(metric.name, over, decided, self.study.options.seed)
 
     def score(self, metric: str, table: pd.DataFrame, scenario: str = "", grouped: bool = False) -> Estimate:
         """Compute a plain score of some predictions, with its 95 % interval; see `estimates.estimate`."""
-        classes = self.study.paper.scenario(scenario)
-        decided = decide(table, classes.classes, classes.positive, self.threshold)
-        return estimates.estimate(metric, decided, self.study.options.seed, grouped)
+        return estimates.estimate(metric, self.decided(table, scenario), self.study.options.seed, grouped)
 
     def _counted(self, arm, stage, metric, scenario, phase):
         """Count the images of a class that are predicted as one class, or as any but their own."""
@@ -170,29 +159,27 @@ class Results:
         method = f"{interval.method} of {n} images of the class"
         return Estimate(k, n * interval.low, n * interval.high, n, method)
 
-    @property
-    def threshold(self) -> float | None:
-        """Threshold on the probability of the positive class; None: the most probable class is predicted."""
-        threshold = self.study.paper.protocol.threshold
-        return threshold.value if threshold else None
+    def decided(
+        self, table: pd.DataFrame, scenario: str = "", label: str | None = None, average: str | None = None
+    ) -> Decisions:
+        """Decide on predicted classes by the protocol's threshold; see `predictions.decide`."""
+        classes, threshold = self.study.paper.scenario(scenario), self.study.paper.protocol.threshold
+        return decide(
+            table, classes.classes, label or classes.positive, threshold.value if threshold else None, average
+        )
+
+    def decisions(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> Decisions:
+        """Return truth, predicted classes and probabilities of an arm as arrays."""
+        return self.decided(self.predictions(arm, stage, scenario, phase), scenario)
 
     def confusion(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
         """Count images by true class (rows) and predicted class (columns)."""
-        return decide(*self._decided(arm, stage, scenario, phase)).confusion()
-
-    def per_class(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
-        """Compute scores and support of each class, and their averages; see `Decisions.per_class`."""
-        table, classes, _, threshold = self._decided(arm, stage, scenario, phase)
-        return decide(table, classes, threshold=threshold).per_class()
-
-    def collapsed(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> str | None:
-        """Return the class that is predicted for every image, None where there are several."""
-        return decide(*self._decided(arm, stage, scenario, phase)).collapsed
+        return self.decisions(arm, stage, scenario, phase).confusion()
 
     def predicted(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
         """Return `predictions` with the predicted class in the column "predicted"."""
-        decided = self._decided(arm, stage, scenario, phase)
-        return decided[0].assign(predicted=decide(*decided).labels)
+        table = self.predictions(arm, stage, scenario, phase)
+        return table.assign(predicted=self.decided(table, scenario).labels)
 
     def errors(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
         """List the images whose predicted class is wrong.
@@ -209,11 +196,6 @@ class Results:
         probabilities = [f"p_{name}" for name in self.study.paper.scenario(scenario).classes]
         files = [str(root / path) for path in wrong["path"]]
         return wrong.assign(file=files)[["file", "path", "label", "predicted", *probabilities]]
-
-    def _decided(self, arm, stage, scenario, phase):
-        classes = self.study.paper.scenario(scenario)
-        table = self.predictions(arm, stage, scenario, phase)
-        return table, classes.classes, classes.positive, self.threshold
 
     def calibration(self, arm: str, scenario: str = "") -> Calibration:
         """Compare an arm's probabilities for the images held out with the frequencies of the classes."""

@@ -130,7 +130,7 @@ def comparison(
             add(title, NOT_RUN, "", {}, usual)
             continue
         scored = arm
-        label = results.collapsed(arm, "test", scenario, phase)
+        label = results.decisions(arm, "test", scenario, phase).collapsed
         notes = [title, f"collapsed: predicts {label} for every image" if label else ""]
         values = {}
         for heading, (stage, metric) in columns.items():
@@ -154,7 +154,7 @@ def per_class(results: Results, arm: str, scenario: str = "", phase: str = "") -
     if results.study.why_not_run([arm], scenario):
         return Table(pd.DataFrame(), f"{title}: {NOT_RUN}.")
     rows, formats = [], {}
-    for label, scored in results.per_class(arm, "test", scenario, phase).iterrows():
+    for label, scored in results.decisions(arm, "test", scenario, phase).per_class().iterrows():
         row = {"class": label}
         for name in ("precision", "sensitivity", "f1"):
             if label in results.study.paper.data.classes:

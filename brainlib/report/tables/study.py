@@ -12,7 +12,7 @@ from brainlib.study.study import Study
 
 
 def summary(study: Study) -> Table:
-    """What a run does, in a few rows."""
+    """Show what a run does, in a few rows."""
     data, options = study.dataset, study.options
     used = min(study.profile.images or len(data.table), len(data.table))
     source = options.source if options.source in (KAGGLE, PHANTOMS) else "a folder of this machine"
@@ -35,7 +35,7 @@ def summary(study: Study) -> Table:
 
 
 def data(study: Study) -> Table:
-    """Images of each published folder, with the published number and the duplicates among those that are used."""
+    """Show the images of each published folder, with the published number and the duplicates among those that are used."""
     table = study.dataset.table.assign(group=study.dataset.group_ids())
     used = table.iloc[study.used_rows()]
     rows = []
@@ -60,7 +60,7 @@ def data(study: Study) -> Table:
 
 
 def overview(results: Results) -> Table:
-    """Accuracy of each final model on the images held out: what a notebook shows of `Results`."""
+    """Show the accuracy of each final model on the images held out: what a notebook shows of `Results`."""
     study = results.study
     rows = []
     for scenario in study.scenarios:
