@@ -53,7 +53,7 @@ def audit_by_class(overview: Overview) -> Table:
             rows.append(
                 {
                     "set": name,
-                    "part": part,
+                    "part": part or None,
                     "class": label,
                     "images": len(own),
                     "with a duplicate": int(own["duplicate"].sum()),
