@@ -3,7 +3,7 @@
     python benchmarks/program.py --size 240 --answers 20
 
 A CNN of jardim's is trained for one epoch on phantoms of this size (its weights do not matter here).
-The program is then started as a person starts it and driven by Chromium: the address is said, the page
+The program is then started as a person starts it and driven by Chromium: its address is printed, the page
 shows the model, an uploaded image has its probabilities and heat map, and then its nearest training images. The
 next answers are timed likewise, and once more within the program, without browser and connection.
 """
@@ -57,7 +57,7 @@ def in_browser(out: Path, files: list[Path]) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             address = next(line for line in process.stderr if line.startswith("http")).strip()
-            print(f"address said after {time.perf_counter() - started:.1f} s")
+            print(f"address printed after {time.perf_counter() - started:.1f} s")
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
                 page = browser.new_page()

@@ -40,13 +40,13 @@ _IN_FRAGMENTS = "?/:@!$&'()*+,;="  # what a fragment of an address may hold besi
 #: A heading may end in a bracket, such as the paper's number of a figure.
 SECTIONS = {
     "possible": ("Are the printed numbers possible?",),
-    "duplicates": ("Without duplicates", "Without copies"),
+    "duplicates": ("Without duplicates",),
     "controls": ("Controls",),
     "t-test": ("The t-test",),
-    "certainty": ("Uncertainty and calibration", "How sure these numbers are"),
-    "seeds": ("Several seeds", "Over seeds"),
+    "certainty": ("Uncertainty and calibration",),
+    "seeds": ("Several seeds",),
     "curves": ("Learning curves", "Training"),
-    "heat maps": ("Grad-CAM", "Where the models look"),
+    "heat maps": ("Grad-CAM",),
     "verdicts": ("Verdict",),
 }
 
@@ -119,8 +119,8 @@ def _check_parameters(notebook, parameters):
 
 def _execute(notebook, parameters):
     class ThisPython(AsyncKernelManager):
-        # A user's own kernel "python3" may be of another environment: look in no folder, which
-        # leaves ipykernel's own, started with sys.executable.
+        # A user's own kernel "python3" may belong to another environment: without folders to search,
+        # ipykernel's own is left, started with sys.executable.
         @default("kernel_spec_manager")
         def _no_folders(self):
             return KernelSpecManager(kernel_dirs=[])

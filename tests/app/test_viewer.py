@@ -20,21 +20,21 @@ def test_a_file_that_is_not_one_image_is_refused_in_a_sentence_that_says_what_to
     data, sentence = BAD[name]
     with pytest.raises(DataError) as caught:
         viewer.open_upload(name, data)
-    said = str(caught.value)
-    assert said.startswith(f"{name}: expected") and sentence in said and "\n" not in said
-    assert "save the slice as a PNG or JPEG" in said
+    message = str(caught.value)
+    assert message.startswith(f"{name}: expected") and sentence in message and "\n" not in message
+    assert "save the slice as a PNG or JPEG" in message
 
 
 def test_an_image_of_16_bits_is_read_with_a_note_that_it_was_reduced():
-    picture = viewer.open_upload("deep.png", saved(Image.fromarray(slice_like(top=65535).astype(np.uint16))))
-    assert picture.image.mode == "L" and 250 <= np.asarray(picture.image).max() <= 255
-    assert len(picture.notes) == 1 and "has 16 bits" in picture.notes[0]
+    image = viewer.open_upload("deep.png", saved(Image.fromarray(slice_like(top=65535).astype(np.uint16))))
+    assert image.image.mode == "L" and 250 <= np.asarray(image.image).max() <= 255
+    assert len(image.notes) == 1 and "has 16 bits" in image.notes[0]
 
 
 def test_an_image_that_uses_12_of_16_bits_gets_a_note_that_it_is_nearly_black():
-    picture = viewer.open_upload("dark.png", saved(Image.fromarray(slice_like(top=4095).astype(np.uint16))))
-    assert np.asarray(picture.image).max() == 16
-    assert "nearly black" in picture.notes[1]
+    image = viewer.open_upload("dark.png", saved(Image.fromarray(slice_like(top=4095).astype(np.uint16))))
+    assert np.asarray(image.image).max() == 16
+    assert "nearly black" in image.notes[1]
 
 
 def test_colour_of_16_bits_is_noted_too_though_pillow_reads_8():
@@ -74,8 +74,8 @@ def test_the_probabilities_are_those_that_were_stored(stored):
     shown = viewer_of(folder, result)
     collection = shown.own_images
     for _, row in result.predictions.iloc[::5].iterrows():
-        said = shown.probabilities(shown.pixels(collection.open(row["path"])))
-        assert said == pytest.approx([row["p_no"], row["p_yes"]], abs=1e-6)
+        found = shown.probabilities(shown.pixels(collection.open(row["path"])))
+        assert found == pytest.approx([row["p_no"], row["p_yes"]], abs=1e-6)
 
 
 def test_images_of_the_models_set_are_named_by_their_part_and_leaked_ones_apart(stored):
@@ -94,8 +94,8 @@ def test_a_training_image_is_its_own_duplicate_and_the_nearest(stored):
     folder, result = stored
     shown = viewer_of(folder, result)
     path = result.part("train")["path"].iloc[0]
-    unlike, found = shown.neighbours(shown.own_images.open(path), 4)
-    assert unlike < 0.01 and len(found) == 4
+    novelty, found = shown.neighbours(shown.own_images.open(path), 4)
+    assert novelty < 0.01 and len(found) == 4
     file, label, nearest = found[0]
     assert file == shown.dataset.root / path and label == result.part("train")["label"].iloc[0]
     assert nearest.duplicate == pytest.approx(1, abs=1e-6)

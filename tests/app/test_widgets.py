@@ -66,11 +66,11 @@ def test_an_answer_has_probabilities_a_heat_map_and_the_nearest_training_images(
     shown = program(out)
     choose(shown)
     assert shown.alarm.value == ""
-    said = [float(value) for value in re.findall(r"([\d.]+)\xa0%</td>", shown.result.value)]
-    assert len(said) == 2 and sum(said) == pytest.approx(100, abs=0.1)
+    shares = [float(value) for value in re.findall(r"([\d.]+)\xa0%</td>", shown.result.value)]
+    assert len(shares) == 2 and sum(shares) == pytest.approx(100, abs=0.1)
     assert shown.images.value.count("<img") == 2 and shown.near.value.count("<img") == 6
     before = shown.images.value
-    shown.strength.value = 0  # the grey picture
+    shown.strength.value = 0  # the grey image
     assert shown.images.value != before
     other = shown.viewer.classes[1 - shown.explained.value]
     shown.explained.value = 1 - shown.explained.value
@@ -204,20 +204,20 @@ def test_a_folder_that_is_none_is_refused_before_anything_is_served(tmp_path, ca
 def served(tmp_path_factory):
     """The program on a store with nothing in it: its address."""
     folder = tmp_path_factory.mktemp("served")
-    # What a folder that it is started in says of Voilà must not count: this would open it to everybody.
+    # Settings of Voilà in the folder that it is started in must not count: these would open it to everybody.
     (folder / "voila.json").write_text('{"Voila": {"ip": "0.0.0.0", "auto_token": false, "token": ""}}')
     environment = os.environ | {"JUPYTER_CONFIG_DIR": str(folder), "JUPYTER_DATA_DIR": str(folder)}
     environment.pop("BRAINLIB_DATA", None)
     command = [sys.executable, "-P", "-m", "brainlib", "app", "--out", str(folder / "reports"), "--no-browser"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
-        said = []
+        lines = []
         try:
             for line in process.stderr:
-                said.append(line)
+                lines.append(line)
                 if line.startswith("http"):
                     break
             else:
-                raise AssertionError(f"the program did not start: {said}")
+                raise AssertionError(f"the program did not start: {lines}")
             # Its log must not fill the pipe.
             threading.Thread(target=process.stderr.read, daemon=True).start()
             yield line.strip(), folder / "reports"

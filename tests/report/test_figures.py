@@ -125,7 +125,7 @@ def test_no_loss_lies_outside_its_panel(scale):
         assert 0.9 * scale < high
 
 
-def test_a_single_epoch_is_drawn_as_a_marker_and_said_in_the_singular():
+def test_a_single_epoch_is_drawn_as_a_marker_and_described_in_the_singular():
     plot = figures.learning_curves({"fold 1": history([0.6], [0.9], [0.5], [0.5])}, "CNN")
     for axes in plot.figure.axes:
         assert line(axes, "fold 1").get_marker() not in ("", "None", None)
@@ -232,8 +232,8 @@ def test_a_printed_value_without_an_estimate_is_shown_and_the_arm_keeps_its_lege
     printed = {"CNN": {"auc": 0.96}, "ResNet": {"auc": 0.97, "accuracy": 0.85}}
     plot = figures.metric_bars(estimates, printed)
     assert legend(plot.figure) == ["CNN", "ResNet", "printed in the paper"]
-    said = "ResNet: AUC printed 0.970; accuracy 0.800 (0.700 to 0.880), printed 0.850."
-    assert plot.alt.endswith(said)
+    described = "ResNet: AUC printed 0.970; accuracy 0.800 (0.700 to 0.880), printed 0.850."
+    assert plot.alt.endswith(described)
 
 
 def test_the_axis_of_bars_always_begins_at_zero():
@@ -257,7 +257,7 @@ def test_models_are_ranked_by_their_score_with_intervals_and_those_not_run_below
     )
 
 
-def test_an_undefined_score_is_said_so_and_not_shown_as_zero():
+def test_an_undefined_score_is_not_shown_as_zero():
     nan = math.nan
     estimates = {
         "CNN": {
@@ -387,18 +387,18 @@ def test_drawing_and_showing_leave_no_open_figure_and_no_changed_style():
 
 
 def shown(plot):
-    """What a notebook keeps of a figure: its picture, its drawing if it has one, what describes them."""
+    """What a notebook keeps of a figure: its PNG, its SVG if it has one, and their metadata."""
     data, metadata = DisplayFormatter().format(plot)
     output = nbformat.v4.new_output("display_data", data, metadata=metadata)
     nbformat.validate(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("plot", outputs=[output])]))
-    with PIL.Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as picture:
-        picture.load()
-    return picture, data.get("image/svg+xml"), metadata
+    with PIL.Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as image:
+        image.load()
+    return image, data.get("image/svg+xml"), metadata
 
 
 def test_a_figure_of_lines_is_also_a_drawing_that_repeats_and_names_no_font_or_date():
     plot = figures.confusion(table([[3, 1], [0, 5]], ["no", "yes"]), 'CNN "small" <1 MB> & fast')
-    picture, drawn, described = shown(plot)
+    image, drawn, described = shown(plot)
     assert set(described) == {"image/png", "image/svg+xml"}
     for each in described.values():
         assert each == {"alt": plot.alt, "width": round(96 * plot.figure.get_figwidth())}
@@ -406,19 +406,19 @@ def test_a_figure_of_lines_is_also_a_drawing_that_repeats_and_names_no_font_or_d
     assert "<text" not in drawn and "dc:date" not in drawn
 
 
-def test_a_picture_is_twice_as_dense_as_the_page():
+def test_a_png_is_twice_as_dense_as_the_page():
     plot = figures.roc({"CNN": THREE_OF_FOUR}, ("no", "yes"), "yes")
-    picture, _, described = shown(plot)
-    assert picture.width == 2 * described["image/png"]["width"]
+    image, _, described = shown(plot)
+    assert image.width == 2 * described["image/png"]["width"]
 
 
-def test_a_figure_of_pictures_stays_one_and_a_grey_one_has_no_colours():
+def test_a_figure_of_images_has_no_svg_and_a_grey_one_no_colours():
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (100, 100, 1), dtype=np.uint8)
     figure = style.figure(4, 3)
     for axes in figure.subplots(4, 5).ravel():
         axes.axis("off")
         axes.imshow(noise, cmap="gray", interpolation="none")
-    picture, drawn, _ = shown(figures.Plot(figure, "Noise."))
-    assert drawn is None and picture.mode == "L"
-    assert np.asarray(picture).std() > 30
+    image, drawn, _ = shown(figures.Plot(figure, "Noise."))
+    assert drawn is None and image.mode == "L"
+    assert np.asarray(image).std() > 30

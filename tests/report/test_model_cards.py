@@ -48,13 +48,13 @@ def test_an_exported_model_says_the_same(trained, tmp_path, capsys):
 
     import keras
 
-    import brainlib.models.layers  # noqa: F401 - as the card says
+    import brainlib.models.layers  # noqa: F401 - as the card shows
 
     model = keras.models.load_model(target / "model.keras", compile=False)
     rows = dataset.table.set_index("path").index.get_indexer(result.predictions["path"])
     pixels = np.asarray(images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder))
-    said = model.predict(pixels, batch_size=8, verbose=0)[:, 0]
-    assert np.abs(said - result.predictions["p_yes"]).max() < 1e-6
+    predicted = model.predict(pixels, batch_size=8, verbose=0)[:, 0]
+    assert np.abs(predicted - result.predictions["p_yes"]).max() < 1e-6
 
 
 def test_the_card_states_data_scores_and_the_conditions_that_were_stored(trained, tmp_path):

@@ -127,7 +127,7 @@ def failed(tmp_path_factory):
     return outcome, outcome.html.read_text(), folder
 
 
-def test_a_notebook_that_ends_well_leaves_its_page_and_its_executed_copy(ran):
+def test_a_notebook_that_ends_well_leaves_its_page_and_the_executed_notebook(ran):
     outcome, html, _, folder = ran
     assert (outcome.name, outcome.ok, outcome.error) == ("jardim", True, None)
     assert outcome.html == folder / "out" / "jardim.html"
@@ -242,7 +242,7 @@ def test_a_traceback_has_no_escape_sequences_left(ran, failed):
 
 
 @pytest.mark.slow
-def test_an_error_that_is_not_ours_is_said_with_its_type_and_its_own_last_line(tmp_path):
+def test_an_error_that_is_not_ours_is_shown_with_its_type_and_its_own_last_line(tmp_path):
     notebook = write_notebook(
         tmp_path / "yim.ipynb",
         "import pandas as pd\ndef fail(x):\n    raise ValueError('first\\nlast line\\n  ^')\npd.Series([1]).map(fail)",

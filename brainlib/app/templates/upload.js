@@ -1,8 +1,8 @@
 // A file input of the browser's own, which takes a dropped file too. A file that is too large for the
-// connection to the kernel is not read: its size alone is sent, and Python says the sentence.
+// connection to the kernel is not read: its size alone is sent, and Python writes the message.
 export default {
   render({ model, el }) {
-    // Voilà's page says to no screen reader where its content is.
+    // Voilà's page has no landmark for screen readers.
     document.getElementById("rendered_cells")?.setAttribute("role", "main");
     const label = document.createElement("label");
     label.textContent = model.get("label");
@@ -18,7 +18,7 @@ export default {
       let content = new ArrayBuffer(0);
       try {
         if (file.size <= model.get("most_bytes")) content = await file.arrayBuffer();
-      } catch { /* it vanished or may not be read: nothing is sent, and that is said */ }
+      } catch { /* it vanished or cannot be read: nothing is sent, and Python reports it */ }
       const sent = { name: file.name, size: file.size, content: new DataView(content), count };
       for (const [name, value] of Object.entries(sent)) model.set(name, value);
       model.save_changes();
