@@ -1,10 +1,10 @@
-"""How much time it saves to run the frozen layers once, and that it changes no prediction.
+"""Measure the time that is saved by running frozen layers once, and the change of predictions, which is none.
 
 One network is trained twice in one run, on the same phantoms in the same batches: through
 `training.fit`, which keeps the activations at the end of the frozen layers, and through plain
 `model.fit`, which runs them in every epoch. Both times include everything but building
 the network, so the first one pays for computing and storing the activations. With random weights
-all phantoms get nearly one answer: give pretrained ones where the difference is to mean something.
+all phantoms get nearly the same prediction: use pretrained ones for a meaningful difference.
 
     python benchmarks/frozen_prefix.py --backbone resnet50v2 --weights imagenet --images 600 --size 240
 """
@@ -100,7 +100,7 @@ def train_cached(network, data, arguments, store):
 
 
 def trainable(arguments):
-    """What trains besides the head, as `freezing.set_trainable` takes it."""
+    """Return what trains besides the head, in the form that `freezing.set_trainable` takes."""
     return "head" if arguments.trainable == "head" else (arguments.trainable,)
 
 

@@ -142,7 +142,7 @@ def environment() -> dict:
 
 
 def peak_memory_mib() -> float:
-    """Return the largest memory that this process has held, in MiB; nan where the system does not tell."""
+    """Return the largest memory that this process has held, in MiB; nan where the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows

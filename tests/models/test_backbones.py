@@ -1,4 +1,4 @@
-"""Every network of every paper: built without a network, scaled as Keras does, trained as said.
+"""Every network of every paper: built without a network, scaled as by Keras, trained as the paper states.
 
 One table-driven test a claim about a network, over all arms of all papers. Weights are random and
 images small; what is asked is which layers a phase trains, and that one step changes these and no

@@ -50,6 +50,12 @@ def test_a_backbones_scaling_is_that_of_keras(module):
     np.testing.assert_allclose(scaled, expected, atol=1e-4)
 
 
+def test_a_layer_that_was_stored_when_its_module_had_another_name_is_restored():
+    stored = keras.saving.serialize_keras_object(InputScaling("centred_128"))
+    assert stored["registered_name"] == "brainlib>InputScaling"
+    assert keras.saving.deserialize_keras_object({**stored, "module": "brainlib.layers"}).mode == "centred_128"
+
+
 # Red, green and blue of one pixel, and what they become.
 PIXEL = np.array([[[[0.0, 255.0, 51.0]]]], np.float32)
 BY_HAND = {
@@ -209,7 +215,7 @@ def truncated(path):
     ],
     ids=["truncated", "empty archive", "empty", "html", "gone"],
 )
-def test_a_file_that_is_no_weights_is_said_in_one_line(small_file, tmp_path, damage):
+def test_a_file_that_is_no_weights_is_reported_in_one_line(small_file, tmp_path, damage):
     path = tmp_path / small_file[1].name
     path.write_bytes(small_file[1].read_bytes())
     damage(path)
@@ -306,7 +312,7 @@ def test_average_and_maximum_pooling_by_hand():
         (transfer("vgg16"), 16),
     ],
 )
-def test_an_image_too_small_for_its_network_is_said_in_one_line(spec, size):
+def test_an_image_too_small_for_its_network_is_reported_in_one_line(spec, size):
     with pytest.raises(ModelError, match=f"images of {size} pixels") as error:
         build.build_network(spec, size, 1, RANDOM)
     assert (spec.backbone or "cnn") in one_line(error)
@@ -353,7 +359,7 @@ def test_a_network_cut_in_two_computes_the_same(networks, name, trainable, end):
     expected = np.array(network.model(PIXELS))
     prefix, suffix = freezing.cut_frozen_prefix(network)
     np.testing.assert_array_equal(suffix(prefix(PIXELS)), expected)
-    assert np.ptp(expected, axis=0).max() > 1e-4  # the images are told apart
+    assert np.ptp(expected, axis=0).max() > 1e-4  # the images have different outputs
     assert prefix.layers[-1].name == end
     assert not prefix.trainable_weights
     # Nothing is lost: all that trains does so in the suffix, and is the network's own.
@@ -384,7 +390,7 @@ def test_dropout_of_the_head_stays_in_what_is_trained(networks):
         assert "head_dropout1" in [layer.name for layer in suffix.layers]
 
 
-def test_what_trains_is_said_by_name(networks):
+def test_the_layers_that_train_are_returned_by_name(networks):
     network = networks["mobilenet_v2"]
     assert freezing.set_trainable(network, "head") == ("dense1", "output")
     assert freezing.set_trainable(network, ("block_16_project", "Conv_1")) == (
@@ -425,7 +431,7 @@ def test_batch_normalisation_is_left_out_of_what_trains_inside_nested_models_too
     assert len(network.model.trainable_weights) - kept == 2 * normalisations
 
 
-def test_an_unknown_layer_is_said_with_the_known_ones(networks):
+def test_an_unknown_layer_is_refused_with_the_known_ones(networks):
     with pytest.raises(ModelError, match="no layer begins with 'conv5'.*Conv1") as error:
         freezing.set_trainable(networks["mobilenet_v2"], ("block_16", "conv5"))
     one_line(error)

@@ -1,4 +1,4 @@
-"""Where pretrained weights come from, and what is said when they are not there."""
+"""Where pretrained weights come from, and the errors when they are missing."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def test_weights_of_another_scaling_bring_it_with_them_and_come_second(tmp_path)
 def test_a_missing_file_is_named_with_its_folder(tmp_path):
     with pytest.raises(WeightsError) as missing:
         find_weights("mobilenet", str(tmp_path))
-    said = str(missing.value)
-    assert "mobilenet_1_0_224_tf_no_top.h5 or mobilenet_1_0_224_qat_no_top.h5" in said
-    assert str(tmp_path) in said and "--weights random" in said and "\n" not in said
+    message = str(missing.value)
+    assert "mobilenet_1_0_224_tf_no_top.h5 or mobilenet_1_0_224_qat_no_top.h5" in message
+    assert str(tmp_path) in message and "--weights random" in message and "\n" not in message
 
 
-def test_a_missing_folder_is_told_from_a_missing_file(tmp_path):
+def test_a_missing_folder_is_distinguished_from_a_missing_file(tmp_path):
     with pytest.raises(WeightsError, match="expected 'imagenet', 'random' or a folder"):
         find_weights("vgg16", str(tmp_path / "nowhere"))
 

@@ -93,9 +93,9 @@ def test_the_positive_probability_is_the_stored_models_output(shared):
     from brainlib.trials import store
 
     pixels = images.load_images(*dataset.files(np.arange(24)), 16, 1, folder)
-    said = store.load_model(folder, result.trial.key).predict(np.float32(pixels), verbose=0)
+    outputs = store.load_model(folder, result.trial.key).predict(np.float32(pixels), verbose=0)
     assert result.trial.classes == ("no", "yes")
-    np.testing.assert_allclose(result.predictions["p_yes"], said[:, 0], atol=1e-6)
+    np.testing.assert_allclose(result.predictions["p_yes"], outputs[:, 0], atol=1e-6)
 
 
 def test_history_and_epochs_agree_with_the_predictions(shared):
@@ -158,8 +158,8 @@ def test_every_phase_leaves_its_predictions(shared, store):
     first, last = result.judged("validation", "first"), result.judged("validation")
     assert list(first["path"]) == list(last["path"])
     assert (first["p_yes"].to_numpy() != last["p_yes"].to_numpy()).any()
-    said = result.epochs[result.epochs["epoch"] == 1]
-    np.testing.assert_array_equal(said["p_yes"], first["p_yes"])
+    first_epoch = result.epochs[result.epochs["epoch"] == 1]
+    np.testing.assert_array_equal(first_epoch["p_yes"], first["p_yes"])
     assert list(result.curve("second")["epoch"]) == [2, 3]
     assert result.best_epoch("first") == 1 and result.best_epoch() in (2, 3)
 
@@ -255,8 +255,8 @@ def test_a_damaged_result_is_trained_again_and_kept_for_inspection(copied, share
     left = {path.name: path.read_bytes() for path in target.iterdir()}
     (result,) = run_trials([trial], dataset, folder)
     same(result, shared[2])
-    said = capsys.readouterr().err
-    assert "does not verify" in said and "trained again" in said
+    printed = capsys.readouterr().err
+    assert "does not verify" in printed and "trained again" in printed
     (aside,) = (path for path in target.parent.iterdir() if path != target)
     assert {path.name: path.read_bytes() for path in aside.iterdir()} == left
 

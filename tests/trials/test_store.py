@@ -30,7 +30,7 @@ def kept(store):
 
 
 @pytest.fixture
-def spoken(monkeypatch):
+def printed(monkeypatch):
     lines = []
     monkeypatch.setattr("brainlib.progress.log", lines.append)
     return lines
@@ -93,7 +93,7 @@ def truncate(file):
         ("trial.json", lambda file: file.write_text("[" * 100_000)),
     ],
 )
-def test_a_damaged_result_is_set_aside_whole_and_said(store, kept, spoken, file, damage):
+def test_a_damaged_result_is_set_aside_whole_with_a_message(store, kept, printed, file, damage):
     damage(kept / file)
     left = {path.name: path.read_bytes() for path in kept.iterdir()}
     with pytest.raises(StoreError) as error:
@@ -103,7 +103,7 @@ def test_a_damaged_result_is_set_aside_whole_and_said(store, kept, spoken, file,
     assert not kept.exists()
     (aside,) = kept.parent.iterdir()
     assert {path.name: path.read_bytes() for path in aside.iterdir()} == left
-    (line,) = spoken
+    (line,) = printed
     assert "key" in line and aside.name in line and "trained again" in line
 
     # Another result takes the place; what was set aside stays.
@@ -113,7 +113,7 @@ def test_a_damaged_result_is_set_aside_whole_and_said(store, kept, spoken, file,
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "..", "", ".", "a/../../secret"])
-def test_names_that_leave_the_folder_are_refused(store, kept, spoken, name):
+def test_names_that_leave_the_folder_are_refused(store, kept, printed, name):
     (kept.parent / "secret").write_bytes(b"")
     facts = json.loads((kept / "trial.json").read_text())
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -128,14 +128,14 @@ def test_saving_again_replaces_the_result_and_leaves_nothing_else(store, kept):
     assert [folder.name for folder in kept.parent.iterdir()] == ["key"]
 
 
-def test_a_store_that_is_a_file_is_said_in_one_line(tmp_path):
+def test_a_store_that_is_a_file_is_reported_in_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="another --out") as error:
         save(tmp_path / "file", "key", FACTS, tables())
     one_line(error)
 
 
-def test_a_full_disk_is_said_and_leaves_the_old_result_alone(store, kept, monkeypatch):
+def test_a_full_disk_is_reported_and_leaves_the_old_result_alone(store, kept, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
@@ -177,7 +177,7 @@ def test_a_result_that_another_process_replaces_meanwhile_is_no_error(store, kep
     assert read(store, "key")[0]["note"] == "ours"
 
 
-def test_a_damaged_result_that_cannot_be_set_aside_is_said(store, kept, monkeypatch):
+def test_a_damaged_result_that_cannot_be_set_aside_is_reported(store, kept, monkeypatch):
     def refused(source, target):
         raise PermissionError(13, "Permission denied")
 
@@ -210,10 +210,10 @@ def test_a_model_comes_back_with_the_same_answers(store, model):
     np.testing.assert_array_equal(loaded.predict(PIXELS, verbose=0), model.predict(PIXELS, verbose=0))
 
 
-def test_a_result_without_a_model_is_held_only_for_who_needs_none(store, kept, spoken):
+def test_a_result_without_a_model_is_held_only_for_who_needs_none(store, kept, printed):
     assert holds(store, "key")
     assert not holds(store, "key", model=True)
-    assert kept.exists() and not spoken  # nothing is wrong with it
+    assert kept.exists() and not printed  # nothing is wrong with it
     with pytest.raises(StoreError) as error:
         load_model(store, "key")
     one_line(error)
@@ -221,11 +221,11 @@ def test_a_result_without_a_model_is_held_only_for_who_needs_none(store, kept, s
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", [truncate, flip_a_bit, os.unlink])
-def test_a_damaged_model_is_not_loaded_and_is_trained_again(store, model, spoken, damage):
+def test_a_damaged_model_is_not_loaded_and_is_trained_again(store, model, printed, damage):
     save(store, "key", FACTS, tables(), model)
     damage(store / "trials" / "key" / "model.keras")
     with pytest.raises(StoreError) as error:
         load_model(store, "key")
     one_line(error)
     assert not holds(store, "key", model=True)
-    assert len(spoken) == 1
+    assert len(printed) == 1

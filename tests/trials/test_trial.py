@@ -105,8 +105,8 @@ def test_a_key_changes_with_what_changes_the_result_and_with_nothing_else(field)
 
 
 def test_every_field_of_a_trial_was_changed():
-    told = {name.split(".")[0] for name in VARIANTS}
-    assert told == {field.name for field in dataclasses.fields(Trial)}
+    changed = {name.split(".")[0] for name in VARIANTS}
+    assert changed == {field.name for field in dataclasses.fields(Trial)}
     keys = [trial.key for trial in VARIANTS.values() if trial.key != BASE.key]
     assert len(set(keys)) == len(keys)
 
