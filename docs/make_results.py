@@ -270,11 +270,11 @@ def forest():
     for paper, _, model, name, wanted in HEADLINES:
         found = claim(name, paper, wanted)
         scores = {
-            kind: SimpleNamespace(**found[kind]) if found[kind] else None
-            for kind in ("reproduced", "without_duplicates")
+            key: SimpleNamespace(**found[kind]) if found[kind] else None
+            for key, kind in (("this_run", "reproduced"), ("without_duplicates", "without_duplicates"))
         }
         value = printed_number(found["printed"], found["unit"]).value
-        rows.append(accuracies.Row(paper, model, SimpleNamespace(**scores), value))
+        rows.append(accuracies.Row(paper, model, value, **scores))
     return accuracies.forest(rows)
 
 

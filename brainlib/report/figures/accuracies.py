@@ -23,7 +23,7 @@ from brainlib.study.verdicts import JudgedClaim
 
 
 class Row(NamedTuple):
-    """One accuracy, with the claim that prints it.
+    """One accuracy as printed and as computed.
 
     Attributes
     ----------
@@ -31,16 +31,23 @@ class Row(NamedTuple):
         Id of the paper.
     name : str
         What the accuracy is of: arm, scenario, phase and stage.
-    claim : JudgedClaim
-        Its `reproduced` and `without_duplicates` are the scores of the run.
     printed : float
-        The printed accuracy as a fraction.
+        As a fraction.
+    this_run, without_duplicates : Estimate or None
+        On all test images, and on those without a duplicate in training.
+    comparable : bool
+        Whether the run can be compared with the paper.
+    claim : JudgedClaim or None
+        The claim that prints it.
     """
 
     paper: str
     name: str
-    claim: JudgedClaim
     printed: float
+    this_run: Estimate
+    without_duplicates: Estimate | None
+    comparable: bool = True
+    claim: JudgedClaim | None = None
 
 
 def headlines(results: Mapping[str, PaperResult]) -> list[Row]:
@@ -61,7 +68,9 @@ def headlines(results: Mapping[str, PaperResult]) -> list[Row]:
             whole = claim.stage in ("test", "validation", "folds")
             if headline and whole and claim.reproduced and not math.isnan(claim.reproduced.value):
                 place = (paper, claim.arm, claim.scenario, claim.phase, claim.stage, claim.metric.label)
-                chosen.setdefault(place, Row(paper, _name(result, claim), claim, claim.value))
+                scores = claim.value, claim.reproduced, claim.without_duplicates
+                comparable = claim.verdict != "not comparable"
+                chosen.setdefault(place, Row(paper, _name(result, claim), *scores, comparable, claim))
     tested = {place[:4] for place in chosen if place[4] == "test"}
     return [row for place, row in chosen.items() if place[4] != "validation" or place[:4] not in tested]
 
@@ -91,14 +100,14 @@ def forest(rows: Sequence[Row], title: str = "") -> Plot:
     described, lowest = [], 1.0
     for y, row in enumerate(rows):
         texts = []
-        scores = (row.printed, math.nan, math.nan), _limits(row.claim.reproduced), _limits(row.claim.without_duplicates)
+        scores = (row.printed, math.nan, math.nan), _limits(row.this_run), _limits(row.without_duplicates)
         for (name, mark), score, shift in zip(marks.items(), scores, (-0.14, -0.14, 0.22), strict=True):
             if not math.isnan(score[0]):
                 _mark(axes, y + shift, *score, **mark)
                 texts.append(f"{name} {PERCENT.text(*score)}")
                 lowest = float(np.nanmin([lowest, *score]))
-        described.append(f"{row.paper}, {row.name}: {', '.join(texts)}{_incomparable(row)}")
-    note = "\n* not comparable with the paper" if any(map(_incomparable, rows)) else ""
+        described.append(f"{row.paper}, {row.name}: {', '.join(texts)}{'' if row.comparable else ' (not comparable)'}")
+    note = "" if all(row.comparable for row in rows) else "\n* not comparable with the paper"
     axes.set(xlim=(math.floor(20 * lowest) / 20, 1), xlabel=f"Accuracy (%), with 95 % intervals{note}")
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
     figure.legend(
@@ -166,14 +175,10 @@ def _limits(score: Estimate | None) -> tuple[float, float, float]:
     return (score.value, score.low, score.high) if score else (math.nan,) * 3
 
 
-def _incomparable(row: Row) -> str:
-    return " (not comparable)" if row.claim.verdict == "not comparable" else ""
-
-
 def _label(row: Row) -> str:
     """Shorten the name of a row: an asterisk in place of the conditions in brackets."""
     name = re.sub(r" \[[^]]*\]", "", row.name)
-    return f"{row.paper}: {name}{'*' if _incomparable(row) else ''}"
+    return f"{row.paper}: {name}{'' if row.comparable else '*'}"
 
 
 def _name(result: PaperResult, claim: JudgedClaim) -> str:
