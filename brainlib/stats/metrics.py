@@ -76,7 +76,7 @@ def counts(matrices: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
 
 def ratio(k: np.ndarray, n: np.ndarray) -> np.ndarray:
     """Divide counts; nan where there is nothing to count."""
-    return np.divide(k, n, out=np.full(np.shape(n), math.nan), where=n > 0)
+    return np.divide(k, n, out=np.full(np.shape(n), math.nan), where=n > 0)[()]
 
 
 def averaged(scores: np.ndarray, images: np.ndarray, average: str) -> np.ndarray:

@@ -113,9 +113,10 @@ class Decisions:
                 f"expected what the {metric} of {c} classes refers to, received nothing: name a class or an average"
             )
         if metric == "auc":
-            areas = [metrics.area_under_roc(self.truth == k, self.probabilities[:, k], times) for k in range(c)]
             if self.average is None:
-                return areas[self.positive]
+                of_class = self.probabilities[:, self.positive]
+                return metrics.area_under_roc(self.truth == self.positive, of_class, times)
+            areas = [metrics.area_under_roc(self.truth == k, self.probabilities[:, k], times) for k in range(c)]
             return metrics.averaged(np.stack(areas, axis=-1), times @ one_hot, self.average)
         if metric in self.proportions and self.average:
             metric = "accuracy"

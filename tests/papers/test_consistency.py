@@ -160,13 +160,13 @@ def test_weighted_scores_of_a_matrix_always_fit_it():
     for _ in range(20):
         size, other = rng.integers(5, 30, 2)
         truth = np.repeat([0, 1], [size, other])
-        said = np.where(rng.random(size + other) < 0.2, 1 - truth, truth)
+        predicted = np.where(rng.random(size + other) < 0.2, 1 - truth, truth)
         given = {"average": "weighted", "zero_division": 0}
         exact = {
-            "accuracy": sklearn.metrics.accuracy_score(truth, said),
-            "precision": sklearn.metrics.precision_score(truth, said, **given),
-            "sensitivity": sklearn.metrics.recall_score(truth, said, **given),
-            "f1": sklearn.metrics.f1_score(truth, said, **given),
+            "accuracy": sklearn.metrics.accuracy_score(truth, predicted),
+            "precision": sklearn.metrics.precision_score(truth, predicted, **given),
+            "sensitivity": sklearn.metrics.recall_score(truth, predicted, **given),
+            "f1": sklearn.metrics.f1_score(truth, predicted, **given),
         }
         row = [x.model_copy(update={"printed": f"{100 * exact[x.metric.name]:.2f}%"}) for x in template]
         assert size in weighted_matrices(ranges(row, "rounded"), len(truth))
@@ -181,11 +181,11 @@ def test_one_row_of_lu_comes_from_no_matrix():
     for size in (50, 51, 90, 91):
         truth = np.repeat([0, 1], [size, 141 - size])
         for first in (0, 1, 2):
-            said = truth.copy()
-            said[:first] = 1
-            said[len(said) - (2 - first) :] = 0
-            precision = sklearn.metrics.precision_score(truth, said, **given)
-            f1 = sklearn.metrics.f1_score(truth, said, **given)
+            predicted = truth.copy()
+            predicted[:first] = 1
+            predicted[len(predicted) - (2 - first) :] = 0
+            precision = sklearn.metrics.precision_score(truth, predicted, **given)
+            f1 = sklearn.metrics.f1_score(truth, predicted, **given)
             assert (f"{precision:.4f}", f"{f1:.4f}") != ("0.9858", "0.9857")
 
 

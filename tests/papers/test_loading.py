@@ -332,7 +332,7 @@ def test_a_paper_cannot_be_changed():
     assert load_paper("hajhashem") == paper
 
 
-def test_equal_papers_have_equal_hashes_and_copies_stay_equal():
+def test_equal_papers_have_equal_hashes_and_deep_copies_stay_equal():
     paper = load_paper("jardim")
     assert hash(paper) == hash(load_paper("jardim"))
     assert copy.deepcopy(paper) == paper

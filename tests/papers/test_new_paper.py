@@ -66,8 +66,8 @@ def test_its_claims_and_their_checks_are_known(checkout):
 
 @pytest.mark.slow
 def test_it_runs_and_stands_in_the_report(checkout):
-    said = brainlib(checkout, "run", "--profile", "smoke", "--papers", "invented", "--out", "reports")
-    assert re.search(r"invented: ran", said)
+    output = brainlib(checkout, "run", "--profile", "smoke", "--papers", "invented", "--out", "reports")
+    assert re.search(r"invented: ran", output)
     answers = records.Run.model_validate_json((checkout / "reports" / "results.json").read_text())
     claims = {claim.id: claim for claim in answers.papers["invented"].result.claims}
     assert claims["table1.accuracy"].reproduced.n == 15  # a quarter of 60 phantoms

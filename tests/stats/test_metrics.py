@@ -391,7 +391,7 @@ def _with(column, value):
 
 
 @pytest.mark.parametrize(
-    ("broken", "said"),
+    ("broken", "message"),
     [
         (HAJHASHEM.drop(columns=["p_no", "group"]), "expected columns group, p_no, received path"),
         (HAJHASHEM.iloc[:0], "empty table"),
@@ -406,10 +406,10 @@ def _with(column, value):
         (HAJHASHEM.assign(p_no=-0.5, p_yes=1.5), "[-0.5, 1.5] for 0.png"),
     ],
 )
-def test_a_table_that_cannot_be_trusted_is_refused_in_one_line(broken, said):
+def test_a_table_that_cannot_be_trusted_is_refused_in_one_line(broken, message):
     with pytest.raises(DataError) as caught:
         scores(broken, ["no", "yes"])
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
