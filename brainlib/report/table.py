@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from numbers import Real
+from typing import NamedTuple, Protocol
 
 import pandas as pd
 
@@ -65,6 +66,14 @@ class Format:
         digits = max(0, printed.decimals - round(math.log10(scale * printed.scale)))
         return cls(written, scale, digits, before="" if printed.operator == "=" else f"{printed.operator} ")
 
+    def __call__(self, value: float, low: float = math.nan, high: float = math.nan, missing: str = NONE) -> Cell:
+        """Return a number as a cell of `Table.of`; nan is shown as `missing`."""
+        return Cell(value, self, low, high, missing)
+
+    def score(self, found: Scored | None, missing: str = NONE) -> Cell:
+        """Return a score with its limits as a cell; None is shown as `missing`."""
+        return self(found.value, found.low, found.high) if found else self(math.nan, missing=missing)
+
     def number(self, value: float | None) -> str:
         """Write a number without its unit; an en dash for nan and None."""
         if value is None or math.isnan(value):
@@ -88,6 +97,24 @@ class Format:
         if number == NONE or not self.unit:
             return written
         return f"{number}{_SPACE}{self.unit}{written.removeprefix(number)}"
+
+
+class Scored(Protocol):
+    """What has a value and the limits of its interval, such as an `Estimate`."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Cell(NamedTuple):
+    """A number of a table, how it is written, the limits of its interval, and what is shown for nan."""
+
+    value: float
+    how: Format
+    low: float
+    high: float
+    missing: str
 
 
 PERCENT = Format("%", 100)
@@ -116,8 +143,6 @@ class Table:
         One sentence that says what the table shows, and of which images.
     formats : mapping of str to Format, or to a sequence of Format
         By column; a sequence has one format a row. Without one, floats have four significant digits.
-    intervals : mapping of str to (str, str)
-        Columns of the limits where they have other names.
     missing : mapping of str to str, or to a sequence of str
         By column, what is shown for nan or None; a sequence has one text a row. By default an en dash where a column
         has a format, else nothing.
@@ -126,8 +151,30 @@ class Table:
     frame: pd.DataFrame
     caption: str
     formats: Mapping[str, Format | Sequence[Format]] = field(default_factory=dict)
-    intervals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     missing: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, object]], caption: str) -> Table:
+        """Make a table of rows whose numbers are cells, each with its own format.
+
+        Parameters
+        ----------
+        rows : sequence of mapping
+            By column: a `Cell`, a text or a whole number; nothing is shown where a row has no such column.
+        caption : str
+        """
+        columns, formats, missing = {}, {}, {}
+        for name in dict.fromkeys(name for row in rows for name in row):
+            column = [row.get(name) for row in rows]
+            cells = [each if isinstance(each, Cell) else Cell(each, NUMBER, math.nan, math.nan, "") for each in column]
+            columns[name] = [each.value for each in cells]
+            if not any(isinstance(each, Cell) for each in column):
+                continue
+            formats[name], missing[name] = [each.how for each in cells], [each.missing for each in cells]
+            for end in ("low", "high"):
+                limits = [getattr(each, end) for each in cells]
+                columns |= {} if all(map(math.isnan, limits)) else {f"{name} {end}": limits}
+        return cls(pd.DataFrame(columns), caption, formats, missing)
 
     def shown(self) -> pd.DataFrame:
         """Return the table as it is displayed: strings, with units in the headings."""
@@ -164,7 +211,7 @@ class Table:
 
     def _columns(self) -> list[tuple[str, bool, list[str]]]:
         """Heading of each column, whether it holds numbers, and its cells."""
-        limits = {name: (f"{name} low", f"{name} high") for name in self.frame.columns} | dict(self.intervals)
+        limits = {name: (f"{name} low", f"{name} high") for name in self.frame.columns}
         limits = {name: pair for name, pair in limits.items() if set(pair) <= set(self.frame.columns)}
         inside = {name for pair in limits.values() for name in pair}
         return [self._column(name, limits.get(name)) for name in self.frame.columns if name not in inside]

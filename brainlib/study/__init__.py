@@ -16,6 +16,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "options": ["Options"],
         "results": ["Results", "WithoutDuplicates"],
         "study": ["Study"],
-        "verdicts": ["Verdicts"],
+        "verdicts": ["judge", "verdict"],
     },
 )

@@ -17,6 +17,7 @@ from brainlib.audit.overview import DataAudit
 from brainlib.data.registry import info_of
 from brainlib.errors import DataError
 from brainlib.io import writing
+from brainlib.papers.consistency import check_paper
 from brainlib.papers.consistency.checks import Check
 from brainlib.papers.provenance import Frozen
 from brainlib.stats.calibration import Calibration
@@ -28,7 +29,7 @@ from brainlib.study.duplicates import DuplicateEffect, duplicate_effects
 from brainlib.study.options import KAGGLE, PHANTOMS, Profile
 from brainlib.study.results import Results
 from brainlib.study.saliency import HeatMapScore
-from brainlib.study.verdicts import JudgedClaim, Verdicts
+from brainlib.study.verdicts import JudgedClaim, judge
 
 VERSION = 2  # of the format
 
@@ -202,7 +203,6 @@ def paper_result(results: Results) -> PaperResult:
     weights = {arm: study.weights[arm].label for arm in study.arms}
     own = {arm: conditions.of_arm(study, arm) for arm in study.arms}
     listed = {f"{arm}: {condition}" for arm in study.arms for condition in own[arm]}
-    verdicts = Verdicts(results)
     tests, equivalences = compare(results)
     return PaperResult(
         paper=paper.id,
@@ -230,8 +230,8 @@ def paper_result(results: Results) -> PaperResult:
         conditions=tuple(each for each in study.conditions() if each not in listed),
         environment=results.trial(study.arms[0], "test", study.scenarios[0]).facts["environment"],
         training_seconds=sum(trained.facts["seconds"]["training"] for trained in results.trials.values()),
-        claims=verdicts.claims,
-        checks=verdicts.checks,
+        claims=judge(results),
+        checks=tuple(check_paper(paper)),
         tests=tuple(tests),
         equivalences=tuple(equivalences),
         duplicates=tuple(each for scenario in study.scenarios for each in duplicate_effects(results, scenario)),

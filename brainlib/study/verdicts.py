@@ -12,7 +12,6 @@ from pydantic import model_validator
 
 from brainlib.errors import PaperError
 from brainlib.papers.consistency import check_paper
-from brainlib.papers.consistency.checks import Check
 from brainlib.papers.printed import UNITS, Printed
 from brainlib.papers.schema import Claim
 from brainlib.stats import comparisons, intervals
@@ -187,72 +186,56 @@ class JudgedClaim(Claim):
             raise ValueError(str(error)) from None
 
 
-class Verdicts:
-    """The claims of a paper, each with the reproduced number and the verdict.
+def judge(results: Results) -> tuple[JudgedClaim, ...]:
+    """Judge every claim of a paper.
 
     Other seeds and the study with duplicates kept apart are reported, and decide no verdict.
-
-    Parameters
-    ----------
-    results : Results
     """
-
-    def __init__(self, results: Results):
-        self.results, self.study = results, results.study
-
-    @property
-    def checks(self) -> tuple[Check, ...]:
-        """What the printed numbers alone show; see `consistency.check_paper`."""
-        return self.results.once("checks", lambda: tuple(check_paper(self.study.paper)))
-
-    @property
-    def claims(self) -> tuple[JudgedClaim, ...]:
-        """Every claim of the paper, judged once."""
-        without = WithoutDuplicates(self.results)
-        return self.results.once(
-            "verdicts", lambda: tuple(self._judged(claim, without) for claim in self.study.paper.claims)
-        )
-
-    def _judged(self, claim, without):
-        impossible = [check.sentence for check in self.checks if claim.id in check.suspect]
-        estimate, found = self._judge(claim, impossible)
-        clean = clean_verdict = None
-        seeds = ()
-        if estimate:
-            seeds = tuple(_reproduce(claim, each)[0].value for each in (self.results, *self.results.repeats))
-            if claim.metric.name not in UNTOUCHED and claim.metric.over != "epochs":
-                clean, clean_verdict = _compare(claim, without, impossible)
-        return JudgedClaim(
-            **dict(claim),
-            printed_interval=printed_interval(claim),
-            reproduced=estimate,
-            margin=margin_of(claim, estimate) if estimate else None,
-            verdict=found.verdict,
-            reasons=found.reasons,
-            by_seed=seeds,
-            mean_over_seeds=_mean(seeds) if len(seeds) > 1 else None,
-            without_duplicates=clean,
-            verdict_without_duplicates=clean_verdict and clean_verdict.verdict,
-        )
-
-    def _judge(self, claim, impossible):
-        if claim.metric is None:
-            return None, Verdict(NOT_COMPUTED, (claim.why_not,))
-        left_out = self.study.why_not_run(_arms(claim), claim.scenario)
-        if left_out:
-            return None, Verdict(INCONSISTENT, tuple(impossible)) if impossible else Verdict(NOT_RUN, (left_out,))
-        return _compare(claim, self.results, impossible)
+    return results.once("verdicts", lambda: _judge(results))
 
 
-def margin_of(claim: Claim, estimate: Estimate) -> float:
-    """Return how far a reproduced number may lie from the printed one, in natural units."""
+def _judge(results):
+    paper, without = results.study.paper, WithoutDuplicates(results)
+    checks = check_paper(paper)
+    return tuple(
+        _judged(claim, results, without, tuple(each.sentence for each in checks if claim.id in each.suspect))
+        for claim in paper.claims
+    )
+
+
+def _judged(claim, results, without, impossible):
+    estimate, found, clean, clean_verdict, seeds = None, None, None, None, ()
+    arms = (claim.arm,) if claim.arm else claim.arms
+    if claim.metric is None:
+        found = Verdict(NOT_COMPUTED, (claim.why_not,))
+    elif left_out := results.study.why_not_run(arms, claim.scenario):
+        found = Verdict(INCONSISTENT, impossible) if impossible else Verdict(NOT_RUN, (left_out,))
+    else:
+        estimate, found = _compare(claim, results, impossible)
+        seeds = tuple(_reproduce(claim, each)[0].value for each in (results, *results.repeats))
+        if claim.metric.name not in UNTOUCHED and claim.metric.over != "epochs":
+            clean, clean_verdict = _compare(claim, without, impossible)
+    return JudgedClaim(
+        **dict(claim),
+        printed_interval=_printed_interval(claim),
+        reproduced=estimate,
+        margin=_margin(claim, estimate) if estimate else None,
+        verdict=found.verdict,
+        reasons=found.reasons,
+        by_seed=seeds,
+        mean_over_seeds=_mean(seeds) if len(seeds) > 1 else None,
+        without_duplicates=clean,
+        verdict_without_duplicates=clean_verdict and clean_verdict.verdict,
+    )
+
+
+def _margin(claim, estimate):
     if claim.metric.name in ("count", "errors"):
         return MARGINS["value"] * estimate.n  # of so many images of the class
     return 0.0 if claim.metric.name == "images" else MARGINS[claim.metric.over]
 
 
-def printed_interval(claim: Claim) -> Interval | None:
-    """Return the sampling error of a printed accuracy; see `JudgedClaim`."""
+def _printed_interval(claim):
     metric = claim.metric
     share = metric and (metric.name == "accuracy" or (metric.name, metric.average) == ("sensitivity", "weighted"))
     if not (share and claim.n and metric.over == "value"):
@@ -263,7 +246,7 @@ def printed_interval(claim: Claim) -> Interval | None:
 def _compare(claim, results, impossible):
     estimate, notes = _reproduce(claim, results)
     limits = (estimate.value, estimate.low, estimate.high)
-    return estimate, verdict(claim.number, *limits, margin_of(claim, estimate), notes, impossible)
+    return estimate, verdict(claim.number, *limits, _margin(claim, estimate), notes, impossible)
 
 
 def _reproduce(claim, results):
@@ -271,7 +254,7 @@ def _reproduce(claim, results):
     metric, study = claim.metric, results.study
     if metric.name == "images":
         return _count(claim, results), study.data_conditions()
-    notes = study.conditions(*_arms(claim))
+    notes = study.conditions(*((claim.arm,) if claim.arm else claim.arms))
     if metric.name.startswith("t_test"):
         # Of the tests that the paper may have used, the unpaired one comes nearest to its T.
         a, b = (results.fold_values(arm, "accuracy") for arm in claim.arms)
@@ -300,7 +283,3 @@ def _count(claim, results):
 def _mean(values):
     interval = intervals.mean_interval(values)
     return Estimate(sum(values) / len(values), interval.low, interval.high, len(values), interval.method)
-
-
-def _arms(claim):
-    return (claim.arm,) if claim.arm else claim.arms

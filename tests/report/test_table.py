@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -91,12 +90,16 @@ def test_a_table_shows_what_its_frame_holds_as_numbers():
 
 
 def test_rows_of_different_units_carry_their_units():
-    frame = pd.DataFrame(
-        {"score": ["accuracy", "time"], "value": [0.9, 61.0], "a low": [0.8, np.nan], "b": [0.95, np.nan]}
-    )
-    table = Table(frame, "Both.", {"value": [PERCENT, SECONDS]}, intervals={"value": ("a low", "b")})
-    assert list(table.shown()) == ["score", "value"]
-    assert list(table.shown()["value"]) == [f"90.00{SPACE}% (80.00 to 95.00)", f"61.0{SPACE}s"]
+    rows = [
+        {"score": "accuracy", "value": PERCENT(0.9, 0.8, 0.95), "n": 60},
+        {"score": "time", "value": SECONDS(61.0)},
+        {"score": "loss", "value": NUMBER.score(None, "not run")},
+    ]
+    table = Table.of(rows, "All.")
+    assert list(table.shown()["value"]) == [f"90.00{SPACE}% (80.00 to 95.00)", f"61.0{SPACE}s", "not run"]
+    assert list(table.shown()["n"]) == ["60", "", ""]
+    assert list(table.frame) == ["score", "value", "value low", "value high", "n"]
+    assert table.frame["value"].sum() == 61.9
 
 
 def test_a_cell_says_how_it_is_aligned_so_that_jupyterlab_agrees():

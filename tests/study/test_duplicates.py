@@ -12,7 +12,7 @@ from made_up import predictions, result, study_of, with_images
 from brainlib.report.tables import claims, comparisons
 from brainlib.study import duplicates
 from brainlib.study.results import Results, WithoutDuplicates
-from brainlib.study.verdicts import Verdicts
+from brainlib.study.verdicts import judge
 
 
 def with_copies(trial, *, copies, **changes):
@@ -60,13 +60,13 @@ def test_a_test_set_of_copies_alone_leaves_nothing(hajhashem):
     accuracy = duplicates.duplicate_effects(results)[0]
     assert math.isnan(accuracy.without_duplicates.value) and accuracy.without_duplicates.n == 0
     assert math.isnan(accuracy.difference)
-    claim = next(each for each in Verdicts(results).claims if each.id == "abstract.accuracy")
+    claim = next(each for each in judge(results) if each.id == "abstract.accuracy")
     assert math.isnan(claim.without_duplicates.value) and claim.verdict_without_duplicates == "inconclusive"
 
 
 def test_each_claim_is_judged_twice(hajhashem):
     results = hajhashem(20)
-    claim = next(each for each in Verdicts(results).claims if each.id == "abstract.accuracy")
+    claim = next(each for each in judge(results) if each.id == "abstract.accuracy")
     # 84.31 % is printed; Wilson for 70 of 80 is 78.5 to 93.1 %.
     assert (claim.without_duplicates.value, claim.verdict_without_duplicates) == (0.875, "inconclusive")
     rows = claims.verdicts(results).frame.set_index("claim")
@@ -75,7 +75,7 @@ def test_each_claim_is_judged_twice(hajhashem):
 
 
 def test_counts_and_times_do_not_change_without_duplicates(hajhashem):
-    judged = Verdicts(hajhashem(20)).claims
+    judged = judge(hajhashem(20))
     left = {each.metric.name for each in judged if each.reproduced and not each.without_duplicates}
     assert left <= {"images", "training_seconds", "count", "errors"}
 

@@ -10,7 +10,7 @@ from made_up import result, study_of, with_images
 
 from brainlib.study import verdicts
 from brainlib.study.results import Results
-from brainlib.study.verdicts import Verdicts
+from brainlib.study.verdicts import judge
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def hajhashem(tmp_path):
 
 
 def judged(results, claim_id):
-    return next(claim for claim in Verdicts(results).claims if claim.id == claim_id)
+    return next(claim for claim in judge(results) if claim.id == claim_id)
 
 
 def test_the_implied_confusion_matrix_gives_the_printed_figures(hajhashem):
@@ -43,7 +43,7 @@ def test_fifty_images_confirm_nothing_even_where_every_figure_agrees(hajhashem):
 
 
 def test_each_claim_of_jardim_is_judged_by_its_own_rule(jardim):
-    claims = {claim.id: claim for claim in Verdicts(jardim).claims}
+    claims = {claim.id: claim for claim in judge(jardim)}
 
     # 598 of 600 right: Wilson's interval 98.79 to 99.91 % lies within two points of 99.67 %.
     assert claims["abstract.en.cnn.accuracy"].verdict == "reproduced"
@@ -62,7 +62,7 @@ def test_each_claim_of_jardim_is_judged_by_its_own_rule(jardim):
 
 
 def test_what_no_folds_can_give_is_inconsistent_whatever_was_run(jardim):
-    claims = {claim.id: claim for claim in Verdicts(jardim).claims}
+    claims = {claim.id: claim for claim in judge(jardim)}
     for name in ("text.cnn.sd.accuracy", "table1.cnn.fold1.accuracy"):
         assert claims[name].verdict == "inconsistent as printed" and math.isfinite(claims[name].reproduced.value)
     assert "0.2967 to 0.3073 %" in claims["text.cnn.sd.accuracy"].reasons[0]
@@ -92,7 +92,7 @@ def test_each_claim_is_judged_once_however_many_seeds_there_are(jardim, monkeypa
     monkeypatch.setattr(verdicts, "_reproduce", lambda claim, results: counted.append(1) or reproduce(claim, results))
     jardim.repeats = [Results(jardim.study.at_seed(seed), dict(jardim.trials)) for seed in (1, 2, 3)]
     for _ in range(2):
-        claims = Verdicts(jardim).claims
+        claims = judge(jardim)
     # As published, without duplicates, and once a seed.
     assert len(counted) <= 6 * sum(claim.reproduced is not None for claim in claims)
     assert {len(claim.by_seed) for claim in claims if claim.reproduced} == {4}

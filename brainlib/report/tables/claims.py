@@ -5,17 +5,15 @@ Every function takes the `Results` of a paper and returns a `Table`.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 
 import numpy as np
-import pandas as pd
 
 from brainlib.papers.schema import Claim
 from brainlib.report.table import COUNT, Format, Table
-from brainlib.report.tables.scores import NOT_RUN, OURS, limits
+from brainlib.report.tables.scores import NOT_RUN, OURS
 from brainlib.study.results import Results, metric_name
-from brainlib.study.verdicts import INCONSISTENT, NOT_COMPUTED, JudgedClaim, Verdicts
+from brainlib.study.verdicts import INCONSISTENT, NOT_COMPUTED, JudgedClaim, judge
 from brainlib.study.verdicts import NOT_RUN as LEFT_OUT
 
 MOST_SEEDS = 5  # with a column of their own
@@ -23,13 +21,10 @@ MOST_SEEDS = 5  # with a column of their own
 
 def conditions(results: Results) -> Table:
     """List what keeps this run from being compared with the paper, numbered for the verdicts."""
-    notes = results.study.conditions()
-    caption = (
-        "Conditions under which a number is not comparable with the printed one."
-        if notes
-        else "Every number of this run is comparable with the printed one."
-    )
-    return Table(pd.DataFrame({"number": range(1, len(notes) + 1), "condition": notes}), caption)
+    rows = [{"number": n, "condition": each} for n, each in enumerate(results.study.conditions(), start=1)]
+    if not rows:
+        return Table.of([], "Every number of this run is comparable with the printed one.")
+    return Table.of(rows, "Conditions under which a number is not comparable with the printed one.")
 
 
 def verdicts(results: Results) -> Table:
@@ -39,19 +34,15 @@ def verdicts(results: Results) -> Table:
     `conditions`.
     """
     numbers = {note: n for n, note in enumerate(results.study.conditions(), start=1)}
-    judged = Verdicts(results).claims
-    rows, formats = {}, {"printed": [], OURS: [], "without duplicates": []}
+    judged, rows = judge(results), {}
     for claim in judged:
         if claim.reproduced is None and claim.verdict != INCONSISTENT:
             continue
         place = (claim.metric, claim.arm, claim.arms, claim.stage, claim.scenario, claim.phase, claim.value, claim.unit)
         if place in rows:
             rows[place]["where"] += f"; {claim.where}"
-            continue
-        rows[place] = _row(claim, numbers)
-        formats["printed"].append(Format.of(claim.number, claim.unit))
-        for name in (OURS, "without duplicates"):
-            formats[name].append(Format.of(None, claim.unit))
+        else:
+            rows[place] = _row(claim, numbers)
     left = Counter(claim.verdict for claim in judged if claim.reproduced is None)
     caption = (
         f"{len(rows)} printed numbers that follow from predictions, with 95 % intervals; {left[NOT_COMPUTED]} more are "
@@ -60,25 +51,29 @@ def verdicts(results: Results) -> Table:
     )
     if left[LEFT_OUT]:
         caption += f" {left[LEFT_OUT]} were not run: {', '.join(results.study.not_run())}."
-    formats |= {"n": COUNT, "n without": COUNT}
-    return Table(pd.DataFrame(rows.values()), caption, formats, missing={OURS: NOT_RUN, "n": "", "n without": ""})
+    return Table.of(list(rows.values()), caption)
 
 
 def _row(claim, numbers):
-    own, ours, without = claim.printed_interval, claim.reproduced, claim.without_duplicates
-    row = {"claim": claim_name(claim), "where": claim.where, "printed": claim.value}
-    row |= {"printed low": own.low, "printed high": own.high} if own else {}
-    row |= _limits(OURS, ours) | {"n": ours.n if ours else math.nan, "verdict": claim.verdict}
-    row |= _limits("without duplicates", without) | {"n without": without.n if without else math.nan}
-    row["verdict without"] = claim.verdict_without_duplicates or "–"
-    return row | {"reason": _reasons(claim, numbers)}
+    ours, without, own = claim.reproduced, claim.without_duplicates, claim.printed_interval
+    return {
+        "claim": claim_name(claim),
+        "where": claim.where,
+        "printed": Format.of(claim.number, claim.unit)(claim.value, *((own.low, own.high) if own else ())),
+        OURS: _score(ours, claim.unit, NOT_RUN),
+        **({"n": COUNT(ours.n)} if ours else {}),
+        "verdict": claim.verdict,
+        "without duplicates": _score(without, claim.unit),
+        **({"n without": COUNT(without.n)} if without else {}),
+        "verdict without": claim.verdict_without_duplicates or "–",
+        "reason": _reasons(claim, numbers),
+    }
 
 
-def _limits(name, found):
-    """Columns of a number, without an interval where it is exact."""
-    if found is None:
-        return {name: math.nan}
-    return {name: found.value} if found.low == found.high else limits(name, found)
+def _score(found, unit, missing="–"):
+    """Return a number as a cell, without an interval where it is exact."""
+    how = Format.of(None, unit)
+    return how(found.value) if found and found.low == found.high else how.score(found, missing)
 
 
 def _reasons(claim, numbers):
@@ -95,34 +90,32 @@ def seeds(results: Results) -> Table:
     """
     own = [one.study.options.seed for one in (results, *results.repeats)]
     if len(own) == 1:
-        caption = f"One seed was run ({own[0]}); --seeds 5 repeats splits and initialisation."
-        return Table(pd.DataFrame(), caption)
-    rows, claims = {}, []
-    for claim in Verdicts(results).claims:
-        name = claim_name(claim) if claim.by_seed and claim.metric.name != "images" else ""
-        if name and name not in rows and np.isfinite(claim.by_seed).all():
-            rows[name] = _seeds(claim, name, own)
-            claims.append(claim)
-    ours = [Format.of(None, claim.unit) for claim in claims]
-    columns = {column for row in rows.values() for column in row} - {"claim", "printed inside"}
-    formats = dict.fromkeys(columns, ours) | {"printed": [Format.of(claim.number, claim.unit) for claim in claims]}
+        return Table.of([], f"One seed was run ({own[0]}); --seeds 5 repeats splits and initialisation.")
+    rows = {}
+    for claim in judge(results):
+        if claim.by_seed and claim.metric.name != "images" and np.isfinite(claim.by_seed).all():
+            rows.setdefault(claim_name(claim), _seeds(claim, own))
     caption = (
         f"{len(own)} seeds, each with its own split, initial weights and order of the images. The spread over seeds, "
         "and the t interval of their mean, are not the sampling error: all seeds use the same set of images."
     )
-    return Table(pd.DataFrame(rows.values()), caption, formats, missing={"printed inside": "–"})
+    return Table.of(list(rows.values()), caption)
 
 
-def _seeds(claim: JudgedClaim, name: str, own: list[int]) -> dict:
-    values, printed = claim.by_seed, claim.number
+def _seeds(claim: JudgedClaim, own: list[int]) -> dict:
+    values, printed, how = claim.by_seed, claim.number, Format.of(None, claim.unit)
     low, high = min(values), max(values)
-    row = {"claim": name, "printed": printed.value}
-    if len(own) <= MOST_SEEDS:
-        row |= {f"seed {seed}": value for seed, value in zip(own, values, strict=True)}
-    row |= limits("mean", claim.mean_over_seeds)
-    row |= {"standard deviation": float(np.std(values, ddof=1)), "lowest": low, "highest": high}
     inside = low - printed.tolerance <= printed.value <= high + printed.tolerance
-    return row | {"printed inside": inside if printed.operator in "=≈" else None}
+    return {
+        "claim": claim_name(claim),
+        "printed": Format.of(printed, claim.unit)(printed.value),
+        **({f"seed {n}": how(each) for n, each in zip(own, values, strict=True)} if len(own) <= MOST_SEEDS else {}),
+        "mean": how.score(claim.mean_over_seeds),
+        "standard deviation": how(float(np.std(values, ddof=1))),
+        "lowest": how(low),
+        "highest": how(high),
+        "printed inside": inside if printed.operator in "=≈" else None,
+    }
 
 
 def claim_name(claim: Claim) -> str:

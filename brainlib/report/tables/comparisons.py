@@ -11,7 +11,7 @@ import pandas as pd
 
 from brainlib.papers.schema import Metric
 from brainlib.report.table import COUNT, P_VALUE, PERCENT, PERCENT0, PERCENT1, POINTS, Format, Table
-from brainlib.report.tables.scores import limits
+from brainlib.report.tables.scores import as_printed
 from brainlib.stats import intervals
 from brainlib.stats.calibration import Calibration
 from brainlib.stats.comparisons import ALPHA
@@ -22,9 +22,11 @@ from brainlib.study.results import Results
 from brainlib.study.verdicts import MARGIN
 
 CONFIDENT = 0.9  # probability of the predicted class; a choice
-_DIFFERENCE = ("difference", "difference low", "difference high")
 _T = Format(digits=4)
 _CORRELATION = Format(digits=2)
+_BRIER = Format(digits=3)
+_DISTANCE = Format("points", 100)
+_POINTS1 = Format("points", 100, digits=1, signed=True)
 
 
 def same_images(results: Results, scenario: str = "", phase: str = "") -> Table:
@@ -37,20 +39,17 @@ def same_images(results: Results, scenario: str = "", phase: str = "") -> Table:
         {
             "arms": f"{each.first} minus {each.second}",
             "score": each.score,
-            **_difference(each.test),
+            "difference": _difference(each.test),
             "n": each.test.n,
-            "p": each.test.p,
-            **({"p, Holm": each.p_holm} if len(tests) > 1 else {}),
+            "p": P_VALUE(each.test.p),
+            **({"p, Holm": P_VALUE(each.p_holm)} if len(tests) > 1 else {}),
             "test": each.test.name,
             "assumes": each.test.assumes,
         }
         for each in tests
     ]
-    caption = (
-        "Predictions of two trained models for the same test images, with 95 % intervals of the difference. Other "
-        "seeds may give other models."
-    )
-    return Table(pd.DataFrame(rows), caption, {"difference": POINTS, "p": P_VALUE, "p, Holm": P_VALUE})
+    caption = "Predictions of two trained models for the same test images, with 95 % intervals of the difference."
+    return Table.of(rows, f"{caption} Other seeds may give other models.")
 
 
 def t_tests(results: Results, first: str, second: str, metric: str = "accuracy") -> Table:
@@ -59,17 +58,17 @@ def t_tests(results: Results, first: str, second: str, metric: str = "accuracy")
         {
             "on": each.on,
             "test": each.test.name,
-            "t": each.test.t,
+            "t": _T(each.test.t),
             "degrees of freedom": each.test.df,
-            "p": each.test.p,
-            **_difference(each.test),
+            "p": P_VALUE(each.test.p),
+            "difference": _difference(each.test),
             "assumes": each.test.assumes,
         }
         for each in comparisons.on_folds(results, first, second, metric)
     ]
     titles = [results.study.title(arm) for arm in (first, second)]
     caption = f"{metric.capitalize()} of {titles[0]} minus that of {titles[1]}, fold by fold, with 95 % intervals."
-    return Table(pd.DataFrame(rows), caption, {"t": _T, "p": P_VALUE, "difference": POINTS})
+    return Table.of(rows, caption)
 
 
 def equivalence(results: Results, first: str, second: str, metric: str = "accuracy") -> Table:
@@ -77,15 +76,14 @@ def equivalence(results: Results, first: str, second: str, metric: str = "accura
 
     On these folds and on the printed ones.
     """
-    power = f"power for {100 * MARGIN:g} points"
     rows = [
         {
             "on": each.on,
             "folds": each.test.n,
-            **_difference(each.test),
-            "p of equivalence": each.test.p,
-            "smallest detectable difference": each.detectable,
-            power: each.power,
+            "difference": _difference(each.test),
+            "p of equivalence": P_VALUE(each.test.p),
+            "smallest detectable difference": _DISTANCE(each.detectable),
+            f"power for {100 * MARGIN:g} points": PERCENT0(each.power),
         }
         for each in comparisons.equivalences(results, first, second, metric)
     ]
@@ -94,13 +92,7 @@ def equivalence(results: Results, first: str, second: str, metric: str = "accura
         f"with a margin of {100 * MARGIN:g} points; the smallest difference that the two-sided test at 5 % detects in "
         "8 of 10 studies, and its power. That no difference is found does not show that there is none."
     )
-    formats = {
-        "difference": POINTS,
-        "p of equivalence": P_VALUE,
-        "smallest detectable difference": Format("points", 100),
-        power: PERCENT0,
-    }
-    return Table(pd.DataFrame(rows), caption, formats)
+    return Table.of(rows, caption)
 
 
 def t_by_seed(results: Results, first: str, second: str, metric: str = "accuracy") -> Table:
@@ -112,17 +104,17 @@ def t_by_seed(results: Results, first: str, second: str, metric: str = "accuracy
     for one in every:
         tests = comparisons.on_folds(one, first, second, metric)
         if not tests or tests[0].on == comparisons.PRINTED:
-            return Table(pd.DataFrame(), f"{first} and {second} have no folds to compare.")
+            return Table.of([], f"{first} and {second} have no folds to compare.")
         paired, unpaired = (each.test for each in tests[:2])
         found = [name for name, test in (("unpaired", unpaired), ("paired", paired)) if test.p < ALPHA]
         rows.append(
             {
                 "seed": tests[0].seed,
-                "difference": paired.difference,
-                "unpaired t": unpaired.t,
-                "unpaired p": unpaired.p,
-                "paired t": paired.t,
-                "paired p": paired.p,
+                "difference": POINTS(paired.difference),
+                "unpaired t": _T(unpaired.t),
+                "unpaired p": P_VALUE(unpaired.p),
+                "paired t": _T(paired.t),
+                "paired p": P_VALUE(paired.p),
                 "significant at 5 %": " and ".join(found) or "neither",
             }
         )
@@ -135,8 +127,7 @@ def t_by_seed(results: Results, first: str, second: str, metric: str = "accuracy
             f"Frank): {POINTS.text(test.difference, test.low, test.high)}, t = {_T.number(test.t)}, {test.df:g} "
             f"degrees of freedom, p = {P_VALUE.number(test.p)}."
         )
-    formats = {"difference": POINTS} | dict.fromkeys(("unpaired t", "paired t"), _T)
-    return Table(pd.DataFrame(rows), caption, formats | dict.fromkeys(("unpaired p", "paired p"), P_VALUE))
+    return Table.of(rows, caption)
 
 
 def calibrations(results: Results, scenario: str = "") -> dict[str, Calibration]:
@@ -146,23 +137,20 @@ def calibrations(results: Results, scenario: str = "") -> dict[str, Calibration]
 
 def calibration(results: Results, scenario: str = "") -> Table:
     """Show the expected calibration error and the Brier score of every arm."""
-    rows, confident = [], f"images with a probability of {CONFIDENT:g} or more"
+    rows = []
     for title, found in calibrations(results, scenario).items():
         curve = pd.DataFrame(found.curve)
         high = curve[curve["confidence"] >= CONFIDENT]
         images = int(high["images"].sum())
+        correct = float((high["accuracy"] * high["images"]).sum() / images) if images else math.nan
         rows.append(
             {
                 "arm": title,
-                "calibration error": found.error,
-                "calibration error low": found.error_interval.low,
-                "calibration error high": found.error_interval.high,
-                "Brier score": found.brier,
-                "Brier score low": found.brier_interval.low,
-                "Brier score high": found.brier_interval.high,
+                "calibration error": PERCENT1(found.error, found.error_interval.low, found.error_interval.high),
+                "Brier score": _BRIER(found.brier, found.brier_interval.low, found.brier_interval.high),
                 "images": int(curve["images"].sum()),
-                confident: images,
-                "of these correct": float((high["accuracy"] * high["images"]).sum() / images) if images else math.nan,
+                f"images with a probability of {CONFIDENT:g} or more": images,
+                "of these correct": PERCENT1(correct),
             }
         )
     caption = (
@@ -170,37 +158,33 @@ def calibration(results: Results, scenario: str = "") -> Table:
         "perfect model of few images is above 0), and the Brier score of all classes (0 to 2). 95 % intervals by a "
         "bootstrap over duplicate groups."
     )
-    formats = {"calibration error": PERCENT1, "Brier score": Format(digits=3), "of these correct": PERCENT1}
-    return Table(pd.DataFrame(rows), caption, formats)
+    return Table.of(rows, caption)
 
 
 def duplicates(results: Results) -> Table:
     """Show scores as published, without duplicates and, where that was asked for, retrained."""
-    study, rows, printed, removed = results.study, [], [], set()
+    study, rows, removed = results.study, [], set()
     for scenario in study.scenarios:
         for each in duplicate_effects(results, scenario):
             if each.score == "accuracy":
                 removed.add(f"{each.leaked.n} of {each.published.n}")
             place = ("folds", Metric(name="accuracy", over="mean")) if each.score == FOLDS else ("test", each.score)
-            number = results.printed(each.arm, *place, scenario)
-            printed.append(PERCENT if number is None else Format.of(number, "%"))
-            rows.append(
-                {
-                    "arm": study.title(each.arm, scenario),
-                    "score": each.score,
-                    "printed": number.value if number else math.nan,
-                    **limits("as published", each.published),
-                    "images": each.published.n,
-                    **limits("without duplicates", each.without_duplicates),
-                    "images without": each.without_duplicates.n,
-                    **_difference(each),
-                    **limits("leaked images alone", each.leaked),
-                    "leaked": each.leaked.n,
-                }
-            )
+            row = {
+                "arm": study.title(each.arm, scenario),
+                "score": each.score,
+                "printed": as_printed(results.printed(each.arm, *place, scenario), PERCENT),
+                "as published": PERCENT.score(each.published),
+                "images": each.published.n,
+                "without duplicates": PERCENT.score(each.without_duplicates),
+                "images without": each.without_duplicates.n,
+                "difference": _difference(each),
+                "leaked images alone": PERCENT.score(each.leaked),
+                "leaked": each.leaked.n,
+            }
             if each.retrained:
-                rows[-1] |= limits("retrained, duplicates kept apart", each.retrained)
-                rows[-1]["images retrained"] = each.retrained.n
+                row["retrained, duplicates kept apart"] = PERCENT.score(each.retrained)
+                row["images retrained"] = each.retrained.n
+            rows.append(row)
     caption = (
         f"Test images that have a duplicate among the training images: {'; '.join(sorted(removed))}. Without "
         "duplicates: the same model without these images; the difference is paired. "
@@ -212,41 +196,38 @@ def duplicates(results: Results) -> Table:
         )
     else:
         caption += "With --retrain the models are also trained again with duplicates kept apart."
-    names = ("as published", "without duplicates", "leaked images alone", "retrained, duplicates kept apart")
-    formats = {"printed": printed, "difference": POINTS} | dict.fromkeys(names, PERCENT)
-    return Table(pd.DataFrame(rows), caption, formats)
+    return Table.of(rows, caption)
 
 
 def controls(results: Results) -> Table:
     """Show the controls of a study, with the effect of duplicates alone."""
-    study, rows, published = results.study, [], {}
+    rows, published = [], {}
     found = run_controls(results)
     if not found:
         caption = "Not run: --controls (controls = True) trains them: five models an arm, six on real images."
-        return Table(pd.DataFrame(), caption)
-    formats = []
+        return Table.of([], caption)
     for each in found:
-        row = {"arm": study.title(each.arm, each.scenario), "control": each.control, "split": each.split}
-        own = {"n": each.n, **limits("balanced accuracy", each), "chance": each.chance}
-        rows.append(row | own | {"finding": each.finding, "expected": each.expected})
-        formats.append(PERCENT1)
-        place = (each.arm, each.scenario)
+        place = {"arm": results.study.title(each.arm, each.scenario)}
+        rows.append(
+            {
+                **place,
+                "control": each.control,
+                "split": each.split,
+                "n": COUNT(each.n),
+                "balanced accuracy": PERCENT1.score(each),
+                "chance": PERCENT0(each.chance),
+                "finding": each.finding,
+                "expected": each.expected,
+            }
+        )
         if (each.control, each.split) == (SHUFFLED, PUBLISHED):
-            published[place] = each
-        elif (each.control, each.split) == (SHUFFLED, APART) and place in published:
-            pair = (published[place], each)
-            change = intervals.independent_difference(*((one.value, one.low, one.high) for one in pair))
-            rows.append(
-                row
-                | {
-                    "control": "effect of duplicates alone",
-                    "split": "the difference of the two",
-                    "balanced accuracy": pair[0].value - pair[1].value,
-                    "balanced accuracy low": change.low,
-                    "balanced accuracy high": change.high,
-                }
-            )
-            formats.append(Format("points", 100, digits=1, signed=True))
+            published[each.arm, each.scenario] = each
+        elif (each.control, each.split) == (SHUFFLED, APART) and (each.arm, each.scenario) in published:
+            leaking = published[each.arm, each.scenario]
+            change = intervals.independent_difference(*((one.value, one.low, one.high) for one in (leaking, each)))
+            effect = _POINTS1(leaking.value - each.value, change.low, change.high)
+            place |= {"control": "effect of duplicates alone", "split": "the difference of the two"}
+            rows.append(place | {"balanced accuracy": effect})
     alarms = sum(each.expected != "" and each.finding != each.expected for each in found)
     caption = (
         "Final models trained again on altered sets, and their scores on the test images of these sets. Balanced "
@@ -255,20 +236,20 @@ def controls(results: Results) -> Table:
         f"images. Controls without the expected finding: {alarms} (by chance alone one in twenty of those with "
         "shuffled labels; the phantoms may be too few to learn from)."
     )
-    return Table(pd.DataFrame(rows), caption, {"balanced accuracy": formats, "chance": PERCENT0, "n": COUNT})
+    return Table.of(rows, caption)
 
 
 def lesions(results: Results, scenario: str = "") -> Table:
     """Show how well heat maps find outlined lesions, one row an arm."""
     own = [each for each in saliency.measure(results, scenario) if each.score in saliency.LESION_SCORES]
     if not own:
-        return Table(pd.DataFrame(), "No lesion of this set is outlined, so no heat map can be scored.")
+        return Table.of([], "No lesion of this set is outlined, so no heat map can be scored.")
     caption = (
         f"Grad-CAM and the outlined lesions of {own[0].n} test images. A map that is even over the image, and a pixel "
         f"drawn at random, would get {PERCENT1.text(own[0].reference)} in each column. 95 % intervals: Wilson, and a "
         "bootstrap over duplicate groups."
     )
-    return Table(_wide(own, results), caption, dict.fromkeys(saliency.LESION_SCORES, PERCENT1))
+    return Table.of(_by_arm(results, own, PERCENT1), caption)
 
 
 def sanity(results: Results, scenario: str = "") -> Table:
@@ -279,16 +260,16 @@ def sanity(results: Results, scenario: str = "") -> Table:
         "images (maps that are zero everywhere have none). A map that explains the model changes; one with a "
         "correlation near 1 shows edges of the image, whatever was learned."
     )
-    return Table(_wide(own, results, counts=True), caption, dict.fromkeys(saliency.SANITY_SCORES, _CORRELATION))
+    return Table.of(_by_arm(results, own, _CORRELATION, counts=True), caption)
 
 
-def _wide(found, results, counts=False):
+def _by_arm(results, found, how, counts=False):
     rows = {}
     for each in found:
         row = rows.setdefault(each.arm, {"arm": results.study.title(each.arm, each.scenario)})
-        row |= limits(each.score, each) | ({f"n of {each.score}": each.n} if counts else {})
-    return pd.DataFrame(rows.values())
+        row |= {each.score: how.score(each)} | ({f"n of {each.score}": each.n} if counts else {})
+    return list(rows.values())
 
 
 def _difference(found):
-    return dict(zip(_DIFFERENCE, (found.difference, found.low, found.high), strict=True))
+    return POINTS(found.difference, found.low, found.high)

@@ -9,11 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
-
 from brainlib.papers.printed import Printed, printed_number
 from brainlib.papers.schema import Metric
-from brainlib.report.table import COUNT, NONE, NUMBER, PERCENT, PERCENT1, POINTS, SECONDS, Format, Table
+from brainlib.report.table import COUNT, NUMBER, PERCENT, PERCENT1, POINTS, SECONDS, Cell, Format, Table
 from brainlib.stats import intervals
 from brainlib.study.results import Results, metric_name
 
@@ -21,6 +19,7 @@ NOT_RUN = "not run"
 OURS = "this run"
 _FOLD_METRICS = ("accuracy", "sensitivity", "specificity")
 _VARIANCE = Format("points²", 1e4, digits=3)
+_MEMORY = Format("MiB", digits=0)
 
 
 def weighted(name: str) -> Metric:
@@ -33,57 +32,38 @@ def macro(name: str) -> Metric:
     return Metric(name=name, average="macro")
 
 
-def format_of(metric: Metric | str) -> Format:
-    """Return how a score is written: losses as numbers, times in seconds, all others in percent."""
-    name = metric if isinstance(metric, str) else metric.name
-    return {"loss": NUMBER, "training_loss": NUMBER, "training_seconds": SECONDS}.get(name, PERCENT)
-
-
-def limits(name: str, found) -> dict[str, float]:
-    """Return the columns of a value with its interval: "NAME", "NAME low" and "NAME high"."""
-    return {name: found.value, f"{name} low": found.low, f"{name} high": found.high}
-
-
 def folds(results: Results, arm: str, metrics: Sequence[str] = _FOLD_METRICS) -> Table:
     """Show the scores of each fold, their mean and variance, beside the printed ones."""
     title = results.study.title(arm)
     if arm not in results.study.arms:
-        return Table(pd.DataFrame(), f"{title}: {NOT_RUN}.")
-    rows, formats = [], {}
+        return Table.of([], f"{title}: {NOT_RUN}.")
+    rows = []
     steps = [(stage, stage, "value") for stage in results.folds]
     steps += [("mean", "folds", "mean"), ("variance", "folds", "variance")]
     for name, stage, over in steps:
-        row = {"fold": name}
+        row, how = {"fold": name}, _VARIANCE if over == "variance" else PERCENT
         for metric in (Metric(name=each, over=over) for each in metrics):
-            printed = results.printed(arm, stage, metric)
-            row[metric.name] = results.estimate(arm, stage, metric).value
-            row[f"{metric.name}, printed"] = _value(printed)
-            ours = _VARIANCE if over == "variance" else PERCENT
-            formats.setdefault(metric.name, []).append(ours)
-            formats.setdefault(f"{metric.name}, printed", []).append(_as_printed(printed, ours))
+            row[metric.name] = how(results.estimate(arm, stage, metric).value)
+            row[f"{metric.name}, printed"] = as_printed(results.printed(arm, stage, metric), how)
         rows.append(row)
     images = sum(len(results.predictions(arm, fold)) for fold in results.folds)
-    caption = f"{title}: {len(results.folds)} folds, {images} validation images."
-    return Table(pd.DataFrame(rows), caption, formats)
+    return Table.of(rows, f"{title}: {len(results.folds)} folds, {images} validation images.")
 
 
 def test_scores(results: Results, metrics: Sequence[Metric | str], scenario: str = "", phase: str = "") -> Table:
     """Show scores of every arm on the test images, with intervals, beside the printed ones."""
-    rows, formats, missing = [], {"printed": [], OURS: []}, []
+    rows = []
     for arm in results.study.paper.arms:
         for metric in metrics:
-            printed = results.printed(arm, "test", metric, scenario, phase)
-            row = {"arm": results.study.title(arm), "metric": metric_name(metric), "printed": _value(printed)}
+            printed, how = results.printed(arm, "test", metric, scenario, phase), _format(metric)
+            row = {"arm": results.study.title(arm), "metric": metric_name(metric), "printed": as_printed(printed, how)}
+            row[OURS] = how.score(None, NOT_RUN)
             if arm in results.study.arms:
                 estimate = results.estimate(arm, "test", metric, scenario, phase)
-                row |= limits(OURS, estimate) | {"n": estimate.n, "interval by": estimate.method}
+                row |= {OURS: how.score(estimate), "n": COUNT(estimate.n), "interval by": estimate.method}
             rows.append(row)
-            formats["printed"].append(_as_printed(printed, format_of(metric)))
-            formats[OURS].append(format_of(metric))
-            missing.append(NONE if arm in results.study.arms else NOT_RUN)
     images = len(results.predictions(results.study.arms[0], "test", scenario))
-    caption = f"Scores on {images} test images, with 95 % intervals."
-    return Table(pd.DataFrame(rows), caption, formats | {"n": COUNT}, missing={OURS: missing, "n": ""})
+    return Table.of(rows, f"Scores on {images} test images, with 95 % intervals.")
 
 
 def comparison(
@@ -105,72 +85,51 @@ def comparison(
     scenario, phase : str
     """
     study, rows, scored = results.study, [], None
-    formats, missing = {heading: [] for heading in columns}, []
-
-    def add(arm, numbers, absent, values, written):
-        rows.append({"arm": arm, "numbers": numbers, **values})
-        missing.append(absent)
-        for heading, each in zip(columns, written, strict=True):
-            formats[heading].append(each)
-
-    usual = [format_of(metric) for _, metric in columns.values()]
     for arm, given in study.paper.arms.items():
         if phase and phase not in [each.name for each in given.phases]:
             continue
-        title = given.title
-        printed = {
-            heading: results.printed(arm, stage, metric, scenario, phase)
-            for heading, (stage, metric) in columns.items()
-        }
-        if any(printed.values()):
-            values = {heading: _value(number) for heading, number in printed.items()}
-            add(title, "printed", NONE, values, list(map(_as_printed, printed.values(), usual)))
+        title, printed = given.title, {}
+        for heading, (stage, metric) in columns.items():
+            printed[heading] = as_printed(results.printed(arm, stage, metric, scenario, phase), _format(metric))
+        if not all(math.isnan(cell.value) for cell in printed.values()):
+            rows.append({"arm": title, "numbers": "printed", **printed})
             title = ""
         if study.why_not_run([arm], scenario):
-            add(title, NOT_RUN, "", {}, usual)
+            rows.append({"arm": title, "numbers": NOT_RUN})
             continue
-        scored = arm
-        label = results.decisions(arm, "test", scenario, phase).collapsed
+        scored, label = arm, results.decisions(arm, "test", scenario, phase).collapsed
         notes = [title, f"collapsed: predicts {label} for every image" if label else ""]
-        values = {}
+        rows.append({"arm": "; ".join(filter(None, notes)), "numbers": OURS})
         for heading, (stage, metric) in columns.items():
-            values |= limits(heading, results.estimate(arm, stage, metric, scenario, phase))
-        add("; ".join(filter(None, notes)), OURS, NONE, values, usual)
+            estimate = results.estimate(arm, stage, metric, scenario, phase)
+            rows[-1][heading] = _format(metric).score(estimate)
     where = [study.paper.scenario(scenario).title if scenario else "", phase]
     if scored:
         images = len(results.predictions(scored, "test", scenario, phase))
         where += [f"{images} test images", *study.conditions()]
     caption = "; ".join(filter(None, where))
-    caption = f"{caption[:1].upper()}{caption[1:]}."
-    return Table(pd.DataFrame(rows), caption, formats, missing=dict.fromkeys(columns, missing))
+    return Table.of(rows, f"{caption[:1].upper()}{caption[1:]}.")
 
 
 def per_class(results: Results, arm: str, scenario: str = "", phase: str = "") -> Table:
     """Show precision, sensitivity, F1 and support of each class, then the macro and weighted averages.
 
-    Beside each score of a class stands the printed one, where there is one.
+    Beside each score of a class is the printed one, where there is one.
     """
     title = results.study.title(arm, scenario)
     if results.study.why_not_run([arm], scenario):
-        return Table(pd.DataFrame(), f"{title}: {NOT_RUN}.")
-    rows, formats = [], {}
+        return Table.of([], f"{title}: {NOT_RUN}.")
+    rows = []
     for label, scored in results.decisions(arm, "test", scenario, phase).per_class().iterrows():
+        of = {"label": label} if label in results.study.paper.data.classes else {"average": label.split()[0]}
         row = {"class": label}
         for name in ("precision", "sensitivity", "f1"):
-            if label in results.study.paper.data.classes:
-                metric = Metric(name=name, label=label)
-            else:
-                metric = Metric(name=name, average=label.split()[0])
-            printed = results.printed(arm, "test", metric, scenario, phase)
-            row |= {name: scored[name], f"{name}, printed": _value(printed)}
-            formats[name] = PERCENT
-            formats.setdefault(f"{name}, printed", []).append(_as_printed(printed, PERCENT))
+            row[name] = PERCENT(scored[name])
+            printed = results.printed(arm, "test", Metric(name=name, **of), scenario, phase)
+            row |= {f"{name}, printed": as_printed(printed, PERCENT)} if printed else {}
         rows.append(row | {"support": int(scored["support"])})
-    frame = pd.DataFrame(rows)
-    frame = frame.dropna(axis="columns", how="all")  # no column of printed scores where none is printed
     after = f", after {phase}" if phase else ""
-    caption = f"{title}{after}: each class against the rest, and their averages."
-    return Table(frame, caption, formats, missing={name: "" for name in formats if name.endswith("printed")})
+    return Table.of(rows, f"{title}{after}: each class against the rest, and their averages.")
 
 
 def missed_tumours(results: Results, scenario: str = "") -> Table:
@@ -183,53 +142,47 @@ def missed_tumours(results: Results, scenario: str = "") -> Table:
         for phase in results.study.paper.arms[arm].phases:
             table = results.predicted(arm, "test", scenario, phase.name)
             tumour, negative = table["label"] != normal, table["predicted"] == normal
+            missed, alarms = int((tumour & negative).sum()), int((~tumour & ~negative).sum())
             rows.append(
                 {
                     "arm": results.study.title(arm),
                     "after": phase.name,
                     "tumours": int(tumour.sum()),
-                    "missed": int((tumour & negative).sum()),
-                    **_share("share missed", tumour & negative, tumour),
+                    "missed": missed,
+                    "share missed": _share(missed, int(tumour.sum())),
                     "normal images": int((~tumour).sum()),
-                    "false alarms": int((~tumour & ~negative).sum()),
-                    **_share("share of false alarms", ~tumour & ~negative, ~tumour),
+                    "false alarms": alarms,
+                    "share of false alarms": _share(alarms, int((~tumour).sum())),
                 }
             )
     caption = (
-        f"Tumours that were predicted as {normal}, the error that screening must avoid, and {normal} images that were "
-        "predicted as a tumour, with 95 % intervals."
+        f'Tumours that were predicted as "{normal}", the error that screening must avoid, and false alarms: images of '
+        f'the class "{normal}" that were predicted as a tumour. 95 % intervals.'
     )
-    return Table(pd.DataFrame(rows), caption, {"share missed": PERCENT1, "share of false alarms": PERCENT1})
+    return Table.of(rows, caption)
 
 
-def _share(name, wrong, of):
-    k, n = int(wrong.sum()), int(of.sum())
+def _share(k, n):
     if n == 0:
-        return dict.fromkeys((name, f"{name} low", f"{name} high"), math.nan)
+        return PERCENT1(math.nan)
     interval = intervals.wilson_interval(k, n)
-    return {name: k / n, f"{name} low": interval.low, f"{name} high": interval.high}
+    return PERCENT1(k / n, interval.low, interval.high)
 
 
 def counts(results: Results) -> Table:
     """Show printed cells of a confusion matrix beside those of this run."""
-    study, rows, printed = results.study, [], []
+    study, rows = results.study, []
     for claim in study.paper.claims:
         if not claim.metric or claim.metric.name not in ("count", "errors"):
             continue
-        row = {
-            "arm": study.paper.arms[claim.arm].title,
-            "images": metric_name(claim.metric),
-            "printed": claim.value,
-        }
+        row = {"arm": study.paper.arms[claim.arm].title, "images": metric_name(claim.metric)}
+        row |= {"printed": as_printed(claim.number, COUNT), OURS: COUNT.score(None, NOT_RUN)}
         if not study.why_not_run([claim.arm], claim.scenario):
             estimate = results.estimate(claim.arm, claim.stage, claim.metric, claim.scenario or "", claim.phase or "")
-            row |= {OURS: estimate.value, "of images": estimate.n}
+            row |= {OURS: COUNT(estimate.value), "of images": COUNT(estimate.n)}
         rows.append(row)
-        printed.append(_as_printed(claim.number, COUNT))
-    frame = pd.DataFrame(rows, columns=["arm", "images", "printed", OURS, "of images"])
-    formats = {"printed": printed, OURS: COUNT, "of images": COUNT}
     caption = "Cells of the confusion matrices that the text gives, and how many images of the class this run tested."
-    return Table(frame, caption, formats, missing={OURS: NOT_RUN, "of images": ""})
+    return Table.of(rows, caption)
 
 
 def best_epochs(results: Results) -> Table:
@@ -244,14 +197,13 @@ def best_epochs(results: Results) -> Table:
                     "arm": results.study.title(arm, scenario),
                     "trained": f"{stage}, {phase.name}" if len(result.trial.phases) > 1 else stage,
                     "monitored": result.trial.monitored,
-                    "last epoch": last,
-                    "best epoch": highest,
-                    "effect": highest - last,
+                    "last epoch": PERCENT(last),
+                    "best epoch": PERCENT(highest),
+                    "effect": POINTS(highest - last),
                     "best epoch is": best,
                 }
             )
-    formats = {"last epoch": PERCENT, "best epoch": PERCENT, "effect": POINTS}
-    return Table(pd.DataFrame(rows), "Accuracy on the monitored images at the last epoch and at the best one.", formats)
+    return Table.of(rows, "Accuracy on the monitored images at the last epoch and at the best one.")
 
 
 def times(results: Results) -> Table:
@@ -260,45 +212,41 @@ def times(results: Results) -> Table:
         {
             "arm": results.study.title(arm, scenario),
             "trained": stage,
-            "training": result.facts["seconds"]["training"],
-            "everything else": result.facts["seconds"]["other"],
+            "training": SECONDS(result.facts["seconds"]["training"]),
+            "everything else": SECONDS(result.facts["seconds"]["other"]),
             "epochs": len(result.history),
-            "peak memory of the process": result.facts["peak_memory_mib"],
+            "peak memory of the process": _MEMORY(result.facts["peak_memory_mib"]),
         }
         for (scenario, arm, stage), result in results.trials.items()
     ]
     place = next(iter(results.trials.values())).facts["environment"]
-    caption = f"Times on {place['processor']}, {place['cores']} cores, {place['accelerators'] or 'no'} GPU."
-    formats = {"training": SECONDS, "everything else": SECONDS, "peak memory of the process": Format("MiB", digits=0)}
-    return Table(pd.DataFrame(rows), caption, formats)
+    return Table.of(
+        rows, f"Times on {place['processor']}, {place['cores']} cores, {place['accelerators'] or 'no'} GPU."
+    )
 
 
 def other_work(results: Results, arm: str, scenario: str = "") -> Table:
     """Show the paper's comparison with other papers, with its own claim and this run at the end."""
     paper = results.study.paper
-    rows = [
-        {"reference": row.reference, "method": row.method, "accuracy": row.accuracy} for row in paper.tables.other_work
-    ]
-    printed = [printed_number(row["accuracy"]) for row in rows]
-    printed.append(results.printed(arm, "test", "accuracy", scenario))
-    rows.append({"reference": "this paper, as printed", "method": paper.arms[arm].title})
-    rows = [row | {"accuracy": _value(number)} for row, number in zip(rows, printed, strict=True)]
-    missing, ours = [NONE] * len(rows), {}
-    if not results.study.why_not_run([arm], scenario):
-        ours = limits("accuracy", results.estimate(arm, "test", "accuracy", scenario))
-    rows.append({"reference": OURS, "method": results.study.title(arm), **ours})
-    caption = "Accuracies of other papers, on other images and splits: none of them is comparable."
-    formats = {"accuracy": [*(_as_printed(number, PERCENT) for number in printed), PERCENT]}
-    return Table(pd.DataFrame(rows), caption, formats, missing={"accuracy": [*missing, NONE if ours else NOT_RUN]})
+    rows = [(row.reference, row.method, printed_number(row.accuracy)) for row in paper.tables.other_work]
+    own = results.printed(arm, "test", "accuracy", scenario)
+    rows.append(("this paper, as printed", paper.arms[arm].title, own))
+    names = ("reference", "method", "accuracy")
+    rows = [dict(zip(names, (*row[:2], as_printed(row[2], PERCENT)), strict=True)) for row in rows]
+    left_out = results.study.why_not_run([arm], scenario)
+    ours = None if left_out else results.estimate(arm, "test", "accuracy", scenario)
+    rows.append(dict(zip(names, (OURS, results.study.title(arm), PERCENT.score(ours, NOT_RUN)), strict=True)))
+    return Table.of(rows, "Accuracies of other papers, on other images and splits: none of them is comparable.")
 
 
-def _value(printed: Printed | None) -> float:
-    return printed.value if printed else math.nan
-
-
-def _as_printed(printed, ours):
-    """Write a printed number with its own digits in the unit of ours."""
+def as_printed(printed: Printed | None, ours: Format) -> Cell:
+    """Return a printed number as a cell with its own digits, in the unit of ours."""
     if printed is None:
-        return ours
+        return ours(math.nan)
     unit = {"points²": "percent^2", "": "1"}.get(ours.unit, ours.unit)
-    return Format.of(printed, unit)
+    return Format.of(printed, unit)(printed.value)
+
+
+def _format(metric):
+    name = metric if isinstance(metric, str) else metric.name
+    return {"loss": NUMBER, "training_loss": NUMBER, "training_seconds": SECONDS}.get(name, PERCENT)
