@@ -27,8 +27,9 @@ _DIGEST_BYTES = 32  # of the SHA-256 that follows the data of a stored array
 _BLOCK_BYTES = 2**20
 
 
-#: Threads of a pool: the processors that this process may use, at most eight.
-THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+#: Number of processors that this process may use, and of threads in a pool: more than eight wait for the disk.
+PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+THREADS = min(8, PROCESSORS)
 
 
 @contextmanager

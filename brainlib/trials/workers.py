@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from brainlib.errors import BrainlibError, UsageError
+from brainlib.io import PROCESSORS
 from brainlib.trials import processes
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def local_cluster(jobs: int) -> Iterator[str]:
     import dask
     from distributed import LocalCluster
 
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, PROCESSORS // jobs)
     # Dask moves no task to an idle worker before it knows how long such a task takes.
     settings = {"distributed.scheduler.unknown-task-durations": {"_on_worker": "10 minutes"}}
     before = dict(os.environ)
