@@ -35,7 +35,7 @@ def summary(study: Study) -> Table:
 
 
 def data(study: Study) -> Table:
-    """Show the images of each published folder, with the published number and the duplicates among those that are used."""
+    """Show the images of each published folder, their published number, and the duplicates among those used."""
     table = study.dataset.table.assign(group=study.dataset.group_ids())
     used = table.iloc[study.used_rows()]
     rows = []
