@@ -28,6 +28,7 @@ from brainlib.errors import BrainlibError
 # By name: this module itself never imports TensorFlow.
 _PRELOADED = "brainlib.models._tensorflow"
 ATTEMPTS = 2  # a process that was killed may have been the largest one by chance
+_starting = threading.Lock()
 
 
 def warm() -> None:
@@ -79,7 +80,7 @@ def _attempt(function, arguments, report):
     receiver, sender = _context().Pipe(duplex=False)
     work = cloudpickle.dumps((function, arguments))
     process = _context().Process(target=_serve, args=(sender, work), daemon=True)
-    with _startable():
+    with _starting, _startable():
         process.start()
     sender.close()  # so that the end of the process is the end of the file
     try:

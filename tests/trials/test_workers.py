@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -89,6 +90,14 @@ def test_reports_arrive_in_order_before_the_result():
     reports = []
     assert processes.run(count, (4,), lambda *values: reports.append(values)) == "done"
     assert reports == [(0, 0.0), (1, 0.5), (2, 1.0), (3, 1.5)]
+
+
+def test_several_threads_may_start_jobs_at_once():
+    main = dict(vars(sys.modules["__main__"]))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda n: processes.run(keep, (n,), print), range(4)))
+    assert [values for _, values in found] == [[0], [1], [2], [3]]
+    assert vars(sys.modules["__main__"]) == main
 
 
 @pytest.mark.parametrize("where", ["", "cluster"])
