@@ -98,11 +98,6 @@ def test_any_other_folder_has_the_classes_and_parts_that_its_folders_name(tmp_pa
     assert table["part"].tolist() == ["test", "test", "train", ""]
 
 
-def test_links_to_folders_are_not_followed(root):
-    (root / "no" / "up").symlink_to(root, target_is_directory=True)
-    assert len(scan.scan_folder(root).table) == 6
-
-
 def test_the_index_the_audit_and_the_first_scan_decode_each_file_once(root, store, decoded):
     data = datasets.index("navoneel", root, store)
     scan.scan_folder(root, "navoneel", store)

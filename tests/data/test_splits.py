@@ -29,16 +29,6 @@ def count(parts, name, labels=None):
     return {label: int((chosen & (labels == label)).sum()) for label in np.unique(labels)}
 
 
-def test_a_fifth_is_held_out_and_the_rest_trains():
-    parts = assign(LABELS, PAIRS, Split(holdout=0.2))
-    assert (count(parts, "train"), count(parts, "validation"), count(parts, "test")) == (80, 0, 20)
-
-
-def test_eight_one_one():
-    parts = assign(LABELS, PAIRS, Split(holdout=0.1, validation=0.1))
-    assert (count(parts, "train"), count(parts, "validation"), count(parts, "test")) == (80, 10, 10)
-
-
 @pytest.mark.parametrize(
     ("images", "train", "validation", "test"),
     [(3000, 2400, 300, 300), (3264, 2611, 326, 327), (3096, 2476, 310, 310), (1401, 1120, 140, 141)],
@@ -230,6 +220,7 @@ def test_all_images_are_used_when_none_or_more_than_there_are_is_asked(images):
         ({"folds": -3}, "received fold 0 of -3"),
         ({"folds": 3, "validation": 0.1}, "not both"),
         ({"by": "patient"}, "received 'patient'"),
+        ({"leakage": "ignored"}, "'refused' or 'as_published'"),
     ],
 )
 def test_a_split_that_makes_no_sense_is_refused_in_one_line(options, words):
@@ -351,8 +342,3 @@ def test_what_one_of_two_groupings_keeps_together_stays_together():
     # Duplicates 0-1 and 2-3; patients 1-2 and 4-5: one chain of four, and a pair.
     assert joined([7, 7, 3, 3, 1, 0], [1, 5, 5, 2, 8, 8]).tolist() == [0, 0, 0, 0, 1, 1]
     assert joined([0, 1, 2], [5, 5, 0]).tolist() == [0, 0, 1]
-
-
-def test_leakage_has_two_names():
-    with pytest.raises(UsageError, match="'refused' or 'as_published'"):
-        splits.Split(leakage="ignored")
