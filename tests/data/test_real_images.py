@@ -9,6 +9,7 @@ import pytest
 from brainlib import cli
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_on_real_images_the_report_says_what_was_substituted(tmp_path, data_dir, weights_dir):
     out = tmp_path / "reports"
