@@ -1,4 +1,4 @@
-"""Scores without copies, from predictions whose copies and errors are known by hand."""
+"""Scores without duplicates, from predictions whose duplicates and errors are known by hand."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from brainlib.study.results import Results, WithoutDuplicates
 from brainlib.study.verdicts import judge
 
 
-def with_copies(trial, *, copies, **changes):
-    """Of 100 test images 90 are right; the first `copies` positives, all right, are in training too."""
+def with_duplicates(trial, *, duplicates, **changes):
+    """Of 100 test images 90 are right; the first `duplicates` positives, all right, are in training too."""
     made = result(trial, (45, 5, 5, 45))
     train = predictions("train", 100, 0, 0, 100).assign(phase=trial.phases[-1].name)
     train["group"] += 1000
-    train.loc[: copies - 1, "group"] = np.arange(copies)
+    train.loc[: duplicates - 1, "group"] = np.arange(duplicates)
     table = pd.concat([made.predictions, train], ignore_index=True)
     return type(made)(trial, table, made.history, made.epochs, made.facts)
 
 
 @pytest.fixture
 def hajhashem(tmp_path):
-    def of(copies):
+    def of(duplicates):
         study = study_of("hajhashem", tmp_path)
         (trial,) = study.trials()
-        return Results(study, {("", "resnet18", "final"): with_copies(trial, copies=copies)})
+        return Results(study, {("", "resnet18", "final"): with_duplicates(trial, duplicates=duplicates)})
 
     return of
 
@@ -38,7 +38,7 @@ def hajhashem(tmp_path):
 def test_copies_of_training_images_leave_the_score(hajhashem):
     accuracy, sensitivity, specificity, _ = duplicates.duplicate_effects(hajhashem(20))
     assert (accuracy.published.value, accuracy.published.n) == (0.9, 100)
-    # 70 of 80 are right without the twenty copies, which were all right.
+    # 70 of 80 are right without the twenty duplicates, which were all right.
     assert (accuracy.without_duplicates.value, accuracy.without_duplicates.n) == (0.875, 80)
     assert (accuracy.leaked.value, accuracy.leaked.n) == (1.0, 20)
     assert accuracy.difference == pytest.approx(-0.025)
@@ -126,13 +126,13 @@ def test_the_groups_of_the_audit_replace_those_that_were_stored(hajhashem):
     paths = results.trials["", "resnet18", "final"].predictions["path"]
     table = pd.DataFrame({"path": paths, "patient": None})
     results = with_images(results, table=table, duplicates=np.arange(len(paths)) % 150)
-    clean = WithoutDuplicates(results).predictions("resnet18", "test")
+    left = WithoutDuplicates(results).predictions("resnet18", "test")
     # Of 100 test and 200 training images, numbers 0 to 99 come again at 150 to 249.
-    assert clean.empty
+    assert left.empty
 
 
 def test_the_mean_of_folds_has_a_difference_paired_by_fold(jardim):
-    # Without copies fold 1 has 98.00 %, as published; of the others one copy each is left out, all right.
+    # Without duplicates fold 1 has 98.00 %, as published; of the others one duplicate each is left out, all right.
     for number in (2, 3):
         made = jardim.trials["", "cnn", f"fold {number}"]
         train = predictions("train", 1, 0, 0, 0).assign(phase=made.trial.phases[-1].name)
@@ -147,6 +147,6 @@ def test_the_mean_of_folds_has_a_difference_paired_by_fold(jardim):
     assert cnn.without_duplicates.value == pytest.approx(expected) and cnn.leaked.n == 2
     changes = [0, 779 / 799 - 780 / 800, 775 / 799 - 776 / 800]
     assert cnn.difference == pytest.approx(np.mean(changes))
-    reach = 4.3027 * np.std(changes, ddof=1) / np.sqrt(3)
-    assert cnn.low == pytest.approx(np.mean(changes) - reach, rel=1e-3)
+    half_width = 4.3027 * np.std(changes, ddof=1) / np.sqrt(3)
+    assert cnn.low == pytest.approx(np.mean(changes) - half_width, rel=1e-3)
     assert transfer.difference == 0
