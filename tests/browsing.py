@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 
@@ -56,3 +57,29 @@ def images_without_alt(html: str) -> list[str]:
 
     Images().feed(html)
     return found
+
+
+class Page(HTMLParser):
+    """What a page loads or links to, and its elements."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags, self.loads, self.links, self.lang = set(), [], [], None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.add(tag)
+        self.lang = attrs.get("lang") or self.lang
+        self.links += [attrs["href"]] if tag == "a" and "href" in attrs else []
+        if tag != "a":
+            self.loads += [attrs[key] for key in ("src", "href", "srcset", "data") if key in attrs]
+
+
+def assert_whole_by_itself(html: str):
+    """A page loads nothing from elsewhere and runs nothing."""
+    page = Page(html)
+    assert all(source.startswith("data:") for source in page.loads), page.loads
+    assert not page.tags & {"script", "iframe", "object", "link"}
+    assert not re.search(r"@import|url\((?!data:)", html)
+    assert not any(link.startswith(("http", "//")) for link in page.links)

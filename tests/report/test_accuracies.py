@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_index import claim, result
+from stored import claim, result
 
 from brainlib.errors import UsageError
 from brainlib.report.figures import forest, headlines

@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from test_notebook import Page, assert_whole_by_itself
+from browsing import Page, assert_whole_by_itself
+from stored import CONDITION, TRAINED, audited, check, claim, result
 
 from brainlib.report.index import write_index, write_results
 from brainlib.report.notebook import SECTIONS, Outcome
@@ -18,108 +19,6 @@ from brainlib.study import records
 from brainlib.study.records import Run
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
-CONDITION, TRAINED = "phantoms, no real images", "2 instead of 30 epochs"
-
-
-def claim(name="test.cnn.accuracy", verdict="not comparable", *, metric="accuracy", over="value", **changes):
-    reproduced = {"value": 0.9583, "low": 0.86, "high": 0.9885, "n": 60, "method": "Wilson"}
-    return {
-        "id": name,
-        "printed": "99,67%",
-        "unit": "%",
-        "where": "Table 3",
-        "n": 600,
-        "n_why": None,
-        "arm": "cnn",
-        "arms": [],
-        "stage": "test",
-        "scenario": None,
-        "phase": None,
-        "metric": {"name": metric, "over": over, "label": None, "predicted": None, "average": None},
-        "why_not": None,
-        "printed_interval": {"low": 0.988, "high": 0.9991, "method": "Wilson"},
-        "reproduced": reproduced,
-        "margin": 0.02,
-        "verdict": verdict,
-        "reasons": [CONDITION],
-        "by_seed": [0.9583],
-        "mean_over_seeds": None,
-        "without_duplicates": {"value": 0.88, "low": 0.745, "high": 0.947, "n": 41, "method": "Wilson 95 %"},
-        "verdict_without_duplicates": "not reproduced",
-    } | changes
-
-
-def result(paper="jardim", **changes):
-    return {
-        "schema_version": 2,
-        "paper": paper,
-        "title": "Evaluation of transfer learning",
-        "authors": ["A. Jardim"],
-        "year": None,
-        "options": {
-            "profile": "smoke",
-            "data": "phantoms",
-            "weights": {"cnn": "none"},
-            "backbone": {},
-            "seed": 0,
-            "seeds": 1,
-            "retrain": False,
-            "controls": False,
-        },
-        "profile": {"images": 60, "size": 64, "epochs": 2},
-        "data": {
-            "set": "br35h",
-            "title": "Br35H",
-            "source": "phantoms",
-            "images": 60,
-            "used": 60,
-            "fingerprint": "0123456789abcdef",
-            "differences": [],
-        },
-        "arms": {"cnn": {"title": "CNN", "weights": "none", "conditions": [TRAINED]}},
-        "not_run": [],
-        "conditions": [CONDITION],
-        "environment": {"python": "3.11.2", "tensorflow": "2.21.0"},
-        "training_seconds": 12.5,
-        "claims": [claim()],
-        "checks": [check()],
-        "tests": [],
-        "equivalences": [],
-        "duplicates": [],
-        "calibration": [],
-        "controls": [],
-        "heat_maps": [],
-    } | changes
-
-
-def check(finding="consistent", **changes):
-    return {
-        "paper": "jardim",
-        "claims": ["test.cnn.accuracy"],
-        "method": "a whole number of images",
-        "finding": finding,
-        "sentence": "598 of 600 is 99.6667 %.",
-        "suspect": [],
-    } | changes
-
-
-def audited():
-    """What the notebook of the data leaves of one set."""
-    counts = {"byte": 2, "pixel": 3, "near": 5}
-    found = {
-        "name": "sartaj",
-        "images": 3264,
-        "images_by_class": {"no": 3264},
-        "test_images": 394,
-        "unreadable": [],
-        "duplicates": {
-            kind: {"groups": n, "images": 2 * n, "leaked_test_images": {"no": n}} for kind, n in counts.items()
-        },
-        "contradictions": [["a.png", "b.png"]],
-        "flagged": [],
-    }
-    overlaps = {"sartaj": {"br35h": 7}}
-    return {"phantoms": False, "sets": {"sartaj": found}, "overlaps": overlaps, "planted": [], "phantom_pairs": None}
 
 
 def test_what_the_sets_hold_stands_before_the_papers(run):
@@ -194,20 +93,9 @@ def test_results_hold_the_papers_of_this_run_with_status_and_report(run):
     assert content["brainlib"] and re.fullmatch(r"[-\dT:]+(Z|\+00:00)", content["created"])
     assert list(content["papers"]) == ["lu", "jardim"]
     jardim, lu = content["papers"]["jardim"], content["papers"]["lu"]
-    assert jardim == {
-        "status": "ran",
-        "error": None,
-        "seconds": 2.0,
-        "report": "jardim.html",
-        "result": result(),
-    }
-    assert lu == {
-        "status": "failed",
-        "error": "ValueError: no",
-        "seconds": 1.0,
-        "report": None,
-        "result": None,
-    }
+    assert (jardim["status"], jardim["error"], jardim["seconds"]) == ("ran", None, 2.0)
+    assert (jardim["report"], jardim["result"]) == ("jardim.html", result())
+    assert (lu["status"], lu["error"], lu["result"], lu["report"]) == ("failed", "ValueError: no", None, None)
 
 
 def test_results_of_an_earlier_run_stay_out(run, tmp_path):
@@ -218,13 +106,7 @@ def test_results_of_an_earlier_run_stay_out(run, tmp_path):
 
 
 def test_numbers_that_are_not_finite_become_null(run, tmp_path):
-    nothing = {
-        "value": float("nan"),
-        "low": float("-inf"),
-        "high": float("inf"),
-        "n": 60,
-        "method": "none",
-    }
+    nothing = {"value": float("nan"), "low": float("-inf"), "high": float("inf"), "n": 60, "method": "none"}
     content, html = run(result(claims=[claim(reproduced=nothing)]))
     read = content["papers"]["jardim"]["result"]["claims"][0]["reproduced"]
     assert (read["value"], read["low"], read["high"]) == (None, None, None)

@@ -7,12 +7,11 @@ import os
 import re
 import signal
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
 import pytest
-from browsing import images_without_alt
+from browsing import Page, assert_whole_by_itself, images_without_alt
 
 from brainlib.errors import UsageError
 from brainlib.papers.loading import paper_ids
@@ -54,31 +53,6 @@ def write_notebook(path: Path, *cells: str, parameters: str | None = PARAMETERS)
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(new, path)
     return path
-
-
-class Page(HTMLParser):
-    """What a page loads or links to, and its elements."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.tags, self.loads, self.links, self.lang = set(), [], [], None
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.tags.add(tag)
-        self.lang = attrs.get("lang") or self.lang
-        self.links += [attrs["href"]] if tag == "a" and "href" in attrs else []
-        if tag != "a":
-            self.loads += [attrs[key] for key in ("src", "href", "srcset", "data") if key in attrs]
-
-
-def assert_whole_by_itself(html: str):
-    page = Page(html)
-    assert all(source.startswith("data:") for source in page.loads), page.loads
-    assert not page.tags & {"script", "iframe", "object", "link"}
-    assert not re.search(r"@import|url\((?!data:)", html)
-    assert not any(link.startswith(("http", "//")) for link in page.links)
 
 
 @pytest.fixture(scope="module")
