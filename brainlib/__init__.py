@@ -11,6 +11,7 @@ A tour::
     results.fold_values("cnn", "accuracy")            # floats, one for each fold
     results.estimate("cnn", "test", "auc")            # a score with its 95 % interval
     results.errors("cnn")                             # the test images that the CNN got wrong
+    brainlib.score(labels, probabilities, "auc")      # a score of any model's predictions, with its interval
     brainlib.grad_cam(model, images)                  # heat maps of any Keras model
     brainlib.load_dataset("br35h", "data")            # a registered set: its table, its files, its groups
     brainlib.audit_folder("my_images").groups("near") # duplicates in any folder with one folder for each class
@@ -45,6 +46,7 @@ __getattr__, __dir__, _ = lazy.attach(
         "data.datasets": ["load_dataset"],
         "models.gradcam": ["grad_cam"],
         "papers.loading": ["load_paper"],
+        "stats.estimates": ["score"],
         "study.options": ["Options"],
         "study.study": ["Study"],
     },

@@ -60,3 +60,19 @@ def test_tables_are_those_that_the_command_writes(make_results):
 def test_the_figure_shows_the_reference_results(make_results):
     # Its alternative text is composed of the plotted numbers.
     assert make_results.forest().alt in make_results.FIGURE.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_examples_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "examples.md").read_text(encoding="utf-8"), re.DOTALL)
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    shown = capsys.readouterr().out
+    assert "DeLong" in shown and "near-duplicates" in shown
+    assert len(names["accuracies"]) == 3 and all(isinstance(each, float) for each in names["accuracies"])
+    assert names["frame"]["accuracy"].iloc[:3].tolist() == names["accuracies"]
+    assert (names["errors"]["label"] != names["errors"]["predicted"]).all()
+    assert all(Path(file).is_file() for file in names["files"])
+    assert len(names["leaked"]) == len(names["everything"]) - len(names["distinct"])

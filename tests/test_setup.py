@@ -166,7 +166,7 @@ def test_the_api_pages_can_be_built(tmp_path):
 # The front door and the layers
 
 
-FRONT_DOOR = {"Options", "Study", "audit_folder", "grad_cam", "load_dataset", "load_paper"}
+FRONT_DOOR = {"Options", "Study", "audit_folder", "grad_cam", "load_dataset", "load_paper", "score"}
 WINGS = {path.parent.name for path in (ROOT / "brainlib").glob("*/__init__.py")}
 
 

@@ -14,6 +14,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "predictions": ["decide", "Decisions"],
         "intervals": ["wilson_interval", "delong_interval", "bootstrap_interval", "mean_interval"],
         "comparisons": ["mcnemar", "delong_test", "paired_t", "corrected_resampled_t", "equivalence", "holm"],
-        "estimates": ["estimate", "fold_estimate"],
+        "estimates": ["estimate", "fold_estimate", "score"],
     },
 )

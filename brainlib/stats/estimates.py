@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from brainlib.errors import UsageError
 from brainlib.stats import intervals
 from brainlib.stats.intervals import Number
-from brainlib.stats.predictions import Decisions
+from brainlib.stats.predictions import Decisions, decide
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,40 @@ def estimate(metric: str, decisions: Decisions, seed: int = 0, grouped: bool = F
     else:
         interval = intervals.bootstrap_interval(partial(decisions.values, metric), decisions.groups, seed=seed)
     return Estimate(value, interval.low, interval.high, n, interval.method)
+
+
+def score(
+    labels: Sequence[str],
+    probabilities: pd.DataFrame,
+    metric: str = "accuracy",
+    *,
+    positive: str | None = None,
+    threshold: float | None = 0.5,
+    average: str | None = None,
+    groups: Sequence | None = None,
+    seed: int = 0,
+) -> Estimate:
+    """Score the predictions of any model, with a 95 % interval.
+
+    Parameters
+    ----------
+    labels : sequence of str, n
+        True classes.
+    probabilities : DataFrame, (n, c)
+        One column a class, named by it; each row sums to 1.
+    metric : str
+        One of `brainlib.stats.metrics.METRICS`.
+    positive, threshold, average
+        As in `brainlib.stats.predictions.decide`, with its errors.
+    groups : sequence, optional
+        Group of each image (duplicates, or images of one patient), which the interval then resamples whole.
+    seed : int
+        Of the bootstrap.
+    """
+    classes, n = tuple(probabilities.columns), len(probabilities)
+    table = probabilities.add_prefix("p_").assign(path=np.arange(n), label=list(labels), part="test")
+    table["group"] = np.arange(n) if groups is None else list(groups)
+    return estimate(metric, decide(table, classes, positive, threshold, average), seed, grouped=groups is not None)
 
 
 def fold_estimate(metric: str, over: str, folds: Sequence[Decisions], seed: int = 0) -> Estimate:

@@ -223,3 +223,15 @@ def test_folds_that_do_not_fit_the_question_are_refused_in_one_line():
         with pytest.raises(UsageError, match=r"\A.*expected .*, received .*\Z"):
             fold_estimate("f1", over, tables, CLASSES)
     assert fold_estimate("f1", "value", [noisy(8)], CLASSES) == estimate("f1", noisy(8), CLASSES)
+
+
+def test_predictions_of_any_model_are_scored_from_labels_and_probabilities():
+    labels = ["no", "no", "yes", "yes"]
+    yes = np.array([0.1, 0.6, 0.7, 0.9])
+    probabilities = pd.DataFrame({"no": 1 - yes, "yes": yes})
+    found = estimates.score(labels, probabilities)
+    assert (found.value, found.n) == (0.75, 4) and found.low < 0.75 < found.high
+    assert estimates.score(labels, probabilities, "sensitivity").value == 1
+    assert estimates.score(labels, probabilities, "sensitivity", positive="no").value == 0.5
+    grouped = estimates.score(labels, probabilities, groups=[0, 0, 1, 1])
+    assert grouped.value == 0.75 and "bootstrap" in grouped.method
