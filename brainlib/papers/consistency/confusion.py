@@ -82,12 +82,8 @@ def proportions(paper: Paper) -> Iterator[Check]:
                 f"{k} of {n} is {100 * k / n:.4f} %, {k + 1} of {n} is {100 * (k + 1) / n:.4f} %, and "
                 "nothing lies between"
             )
-        yield check(
-            [claim],
-            "a whole number of images",
-            finding,
-            f"{_subject(paper, claim)} {claim.printed} of {n} images: {why}.",
-        )
+        sentence = f"{_subject(paper, claim)} {claim.printed} of {n} images: {why}."
+        yield check([claim], "a whole number of images", finding, sentence)
 
 
 def binary_rows(paper: Paper) -> Iterator[Check]:
@@ -121,9 +117,8 @@ def binary_rows(paper: Paper) -> Iterator[Check]:
                     "; an accuracy is the mean of sensitivity and specificity, weighted by the images "
                     "of each class, and cannot equal the one and not the other"
                 )
-        yield check(
-            row, "one confusion matrix", finding, f"{place(paper, row[0])}: {_names(row)} of {n} images: {why}."
-        )
+        sentence = f"{place(paper, row[0])}: {_names(row)} of {n} images: {why}."
+        yield check(row, "one confusion matrix", finding, sentence)
 
 
 def _nearby(row, n):
@@ -151,12 +146,8 @@ def weighted_rows(paper: Paper) -> Iterator[Check]:
             why = f"possible only if some are truncated, with {listed(truncated)} images of one class among them"
         else:
             finding, why = IMPOSSIBLE, "no confusion matrix has them, rounded or truncated"
-        yield check(
-            row,
-            "one confusion matrix, weighted averages",
-            finding,
-            f"{place(paper, row[0])}: {_names(row)} of {n} images: {why}.",
-        )
+        sentence = f"{place(paper, row[0])}: {_names(row)} of {n} images: {why}."
+        yield check(row, "one confusion matrix, weighted averages", finding, sentence)
 
 
 def collapsed(paper: Paper) -> Iterator[dict[str, Claim]]:

@@ -57,19 +57,17 @@ def means(paper: Paper) -> Iterator[Check]:
         low = float(np.mean([each.number.rounded[0] for each in row]))
         high = float(np.mean([each.number.rounded[1] for each in row]))
         truncated = float(np.mean([each.number.either[1] for each in row]))
-        scale = claim.number.scale
-        subject = (
-            f"{claim.arm}: mean {claim.metric.name} {claim.printed} "
-            f"({claim.where}); the printed folds have {_span(low, high, scale)}"
-        )
         if overlap([(low, high), claim.number.rounded]):
-            yield check([claim, *row], "mean of the folds", CONSISTENT, f"{subject}.")
+            finding, why = CONSISTENT, ""
         elif overlap([(low, truncated), claim.number.either]):
-            why = "possible only if some are truncated and others rounded"
-            yield check([claim, *row], "mean of the folds", CONDITIONAL, f"{subject}: {why}.")
+            finding, why = CONDITIONAL, ": possible only if some are truncated and others rounded"
         else:
-            why = "not the same, rounded or truncated"
-            yield check([claim, *row], "mean of the folds", IMPOSSIBLE, f"{subject}: {why}.", 1)
+            finding, why = IMPOSSIBLE, ": not the same, rounded or truncated"
+        sentence = (
+            f"{claim.arm}: mean {claim.metric.name} {claim.printed} ({claim.where}); "
+            f"the printed folds have {_span(low, high, claim.number.scale)}{why}."
+        )
+        yield check([claim, *row], "mean of the folds", finding, sentence, 1)
 
 
 def spreads(paper: Paper) -> Iterator[Check]:
@@ -104,35 +102,27 @@ def t_values(paper: Paper) -> Iterator[Check]:
         claims = [claim, *pair[0], *pair[1]]
         values = "; ".join(f"{name} {_span(*span, 1)}" for name, span in from_folds.items())
         fits = [name for name, span in from_folds.items() if overlap([span, claim.number.rounded])]
-        subject = f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where})"
-        if fits:
-            yield check(
-                claims,
-                "T of the folds",
-                CONSISTENT,
-                f"{subject}: the {' or the '.join(fits)}, of the printed folds ({values}).",
-            )
-            continue
         printed = [_printed_of(paper, arm, over) for over in ("mean", "sd") for arm in claim.arms]
-        if not all(printed):
-            yield check(
-                claims, "T of the folds", IMPOSSIBLE, f"{subject}: by no test of the printed folds ({values}).", 1
-            )
-            continue
-        k = len(pair[0])
-        span = _extremes(partial(_t_of_summary, k=k), [each.number.rounded for each in printed])
-        summary = ", ".join(each.printed for each in printed)
-        possible = overlap([span, claim.number.rounded])
-        why = (
-            f"by no test of the printed folds ({values}); possible only if computed from the printed "
-            f"means and standard deviations ({summary}), which give an unpaired t {_span(*span, 1)}"
-            if possible
-            else f"by no test of the printed folds ({values}), nor of the printed means and standard "
-            f"deviations ({summary}: {_span(*span, 1)})"
-        )
-        yield check(
-            [*claims, *printed], "T of the folds", CONDITIONAL if possible else IMPOSSIBLE, f"{subject}: {why}.", 1
-        )
+        if fits:
+            finding, why = CONSISTENT, f"the {' or the '.join(fits)}, of the printed folds ({values})"
+        elif not all(printed):
+            finding, why = IMPOSSIBLE, f"by no test of the printed folds ({values})"
+        else:
+            claims += printed
+            summary = ", ".join(each.printed for each in printed)
+            span = _extremes(partial(_t_of_summary, k=len(pair[0])), [each.number.rounded for each in printed])
+            why = f"by no test of the printed folds ({values})"
+            if overlap([span, claim.number.rounded]):
+                finding = CONDITIONAL
+                why += (
+                    "; possible only if computed from the printed means and standard deviations "
+                    f"({summary}), which give an unpaired t {_span(*span, 1)}"
+                )
+            else:
+                finding = IMPOSSIBLE
+                why += f", nor of the printed means and standard deviations ({summary}: {_span(*span, 1)})"
+        sentence = f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where}): {why}."
+        yield check(claims, "T of the folds", finding, sentence, 1)
 
 
 def p_values(paper: Paper) -> Iterator[Check]:
@@ -163,8 +153,7 @@ def _over(paper, over):
     """Each mean or spread with the folds that it is of."""
     rows = folds(paper)
     for claim in exact(paper, over):
-        metric = claim.metric.model_copy(update={"over": "value"})
-        row = rows.get((claim.arm, metric))
+        row = rows.get((claim.arm, claim.metric.model_copy(update={"over": "value"})))
         if row:
             yield claim, row
 
@@ -219,5 +208,4 @@ def _extremes(function: Callable, ranges: list[tuple[float, float]]) -> tuple[fl
 
 
 def _span(low, high, scale):
-    unit = "%" if scale == 0.01 else ""
-    return f"{low / scale:.4g} to {high / scale:.4g}{' ' + unit if unit else ''}"
+    return f"{low / scale:.4g} to {high / scale:.4g}{' %' if scale == 0.01 else ''}"
