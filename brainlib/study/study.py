@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -178,12 +179,12 @@ class Study:
         left = [f"arm {arm}" for arm in self.paper.arms if arm not in self.arms]
         return (*left, *(f"scenario {s}" for s in self.paper.scenarios if s not in self.scenarios))
 
-    def why_not_run(self, arms: tuple[str, ...], scenario: str | None) -> str:
-        """Why nothing was reproduced for these arms in this scenario; "" if they are run."""
-        parts = [("arms", "arm", arm) for arm in arms if arm not in self.arms]
+    def why_not_run(self, arms: Sequence[str], scenario: str | None = None) -> tuple[str, ...]:
+        """Say why nothing was reproduced for these arms in this scenario; () if they are run."""
+        left = [("arm", arm) for arm in arms if arm not in self.arms]
         if scenario and scenario not in self.scenarios:
-            parts.append(("scenarios", "scenario", scenario))
-        return "; ".join(f"{kind} {name} was not run: --{option} {name} runs it" for option, kind, name in parts)
+            left.append(("scenario", scenario))
+        return tuple(f"{kind} {name} was not run: --{kind}s {name} runs it" for kind, name in left)
 
     def trials(self) -> list[Trial]:
         """Plan the trials of the arms that are run: in each scenario, its folds and final model."""

@@ -209,7 +209,7 @@ def _judged(claim, results, without, impossible):
     if claim.metric is None:
         found = Verdict(NOT_COMPUTED, (claim.why_not,))
     elif left_out := results.study.why_not_run(arms, claim.scenario):
-        found = Verdict(INCONSISTENT, impossible) if impossible else Verdict(NOT_RUN, (left_out,))
+        found = Verdict(INCONSISTENT, impossible) if impossible else Verdict(NOT_RUN, left_out)
     else:
         estimate, found = _compare(claim, results, impossible)
         seeds = tuple(_reproduce(claim, each)[0].value for each in (results, *results.repeats))

@@ -179,3 +179,13 @@ def test_classes_that_are_not_the_papers_are_refused(monkeypatch, tmp_path):
         _ = Study("jardim", out=str(tmp_path), data="phantoms").dataset
     with pytest.raises(UsageError, match="needs classes no, yes; sartaj has glioma_tumor"):
         study_of("jardim", tmp_path, dataset_of("sartaj")).trials()
+
+
+def test_what_is_left_out_is_named_with_the_option_that_runs_it(tmp_path):
+    study = study_of("lu", tmp_path, arms=["mobilenet"], scenarios=["four"])
+    assert "arm vgg16" in study.not_run() and "scenario glioma" in study.not_run()
+    assert study.why_not_run(["mobilenet"], "four") == study.why_not_run(["mobilenet"]) == ()
+    assert study.why_not_run(["mobilenet", "vgg16"], "glioma") == (
+        "arm vgg16 was not run: --arms vgg16 runs it",
+        "scenario glioma was not run: --scenarios glioma runs it",
+    )
