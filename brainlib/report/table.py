@@ -19,6 +19,7 @@ from brainlib.papers.printed import UNITS, Printed
 
 NONE = "–"  # stands where a number is not defined or not given
 _SPACE = "\N{NO-BREAK SPACE}"
+_SENTENCE = 60  # characters
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ class Format:
         written = self.number(value)
         if NONE in (written, self.number(low), self.number(high)):
             return written
-        return f"{written} ({self.number(low)} to {self.number(high)})"
+        limits = (self.number(limit).removeprefix(self.before) for limit in (low, high))
+        return f"{written} ({' to '.join(limits)})"
 
     def text(self, value: float | None, low: float | None = None, high: float | None = None) -> str:
         """Write a number with its unit and, where they are known, its limits: "95.83 % (93.92 to 97.16)"."""
@@ -187,7 +189,7 @@ class Table:
             return f"<p>{escape(self.caption)}</p>"
         columns = self._columns()
         # JupyterLab aligns every cell at its right, unless the cell itself says otherwise.
-        kinds = [' class="n" style="text-align: right"' if n else ' style="text-align: left"' for _, n, _ in columns]
+        kinds = [_style(numeric, cells) for _, numeric, cells in columns]
         head = "".join(
             f'<th scope="col"{kind}>{escape(heading)}</th>'
             for kind, (heading, _, _) in zip(kinds, columns, strict=True)
@@ -231,6 +233,13 @@ class Table:
         ]
         numeric = name in self.formats or any(map(_is_number, values))
         return f"{name},{_SPACE}{unit}" if unit else str(name), numeric, cells
+
+
+def _style(numeric, cells):
+    if numeric:
+        return ' class="n" style="text-align: right"'
+    sentences = any(len(cell) > _SENTENCE for cell in cells)  # would else be left a word a line beside many columns
+    return f' style="text-align: left{"; min-width: 14rem" if sentences else ""}"'
 
 
 def _cell(value, low, high, how, missing, unit_in_heading):

@@ -54,6 +54,7 @@ def test_limits_are_written_where_both_are_known():
     assert PERCENT.interval(0.9583, 0.9392, 0.9716) == "95.83 (93.92 to 97.16)"
     assert PERCENT.text(0.5, math.nan, math.nan) == PERCENT.text(0.5) == f"50.00{SPACE}%"
     assert PERCENT.text(math.nan, 0.1, 0.2) == "–"
+    assert Format("%", 100, digits=0, before="> ").interval(0.97, 0.96, 0.98) == "> 97 (96 to 98)"
 
 
 def test_a_table_shows_what_its_frame_holds_as_numbers():
@@ -103,8 +104,9 @@ def test_rows_of_different_units_carry_their_units():
 
 
 def test_a_cell_says_how_it_is_aligned_so_that_jupyterlab_agrees():
-    html = Table(pd.DataFrame({"name": ["a"], "n": [1]}), "One.")._repr_html_()
+    html = Table(pd.DataFrame({"name": ["a"], "n": [1], "why": ["word " * 20]}), "One.")._repr_html_()
     assert '<td style="text-align: left">a</td>' in html
+    assert '<td style="text-align: left; min-width: 14rem">word' in html
     assert '<td class="n" style="text-align: right">1</td>' in html
 
 
