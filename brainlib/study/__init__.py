@@ -2,8 +2,9 @@
 
 `study` plans and runs the trials, by `options`; `variation` changes one setting of a protocol; `conditions` finds what
 keeps a number from being comparable with the printed one. `results` computes scores from stored predictions,
-`duplicates` what is left of them without duplicates, `controls` what the protocol scores on altered images, `saliency`
-whether heat maps lie on lesions and depend on the training. `verdicts` judges each claim.
+`comparisons` tests of two arms, `duplicates` what is left of a score without duplicates, `controls` what the protocol
+scores on altered images, `saliency` whether heat maps lie on lesions and depend on the training. `verdicts` judges
+each claim, `records` is what a run stores of all this, and `data_audit` audits the data sets of a run.
 """
 
 import lazy_loader as lazy
@@ -11,10 +12,13 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
+        "comparisons": ["compare"],
         "controls": ["run_controls"],
         "duplicates": ["duplicate_effects"],
         "options": ["Options"],
+        "records": ["PaperResult"],
         "results": ["Results", "WithoutDuplicates"],
+        "saliency": ["grad_cam_rows"],
         "study": ["Study"],
         "verdicts": ["judge", "verdict"],
     },
