@@ -8,9 +8,7 @@ class folders can be audited; a registered set is read in the folders that it wa
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -25,7 +23,7 @@ from brainlib.data.groups import connected
 from brainlib.data.registry import REGISTRY
 from brainlib.data.scan import VERSION, Scan, scan_folder
 from brainlib.errors import DataError, UsageError
-from brainlib.io import writing
+from brainlib.io import built_folder
 from brainlib.progress import OnProgress
 
 KINDS = ("byte", "pixel", "near")
@@ -33,15 +31,10 @@ KINDS = ("byte", "pixel", "near")
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Duplicates of one kind in a set.
+    """Groups of two or more duplicates of one kind in a set, the images in them, and leaked test images by class.
 
-    Attributes
-    ----------
-    groups, images : int
-        Groups of two or more images, and the images in them.
-    leaked_test_images : dict of str to int, or None
-        By class, published test images with a duplicate among the published training images; None where the
-        set is not published in two parts.
+    A leaked test image is a published test image with a duplicate among the published training images. None
+    stands for a set that is not published in two parts.
     """
 
     groups: int
@@ -55,18 +48,12 @@ class SetAudit:
 
     Attributes
     ----------
-    name : str
-    images : int
-        That can be read.
-    images_by_class : dict of str to int
-    test_images : int or None
-        Published as test images; None where the set is not published in two parts.
-    unreadable, flagged : tuple of (str, str)
+    images, images_by_class, test_images
+        Numbers of readable images; published test images are None where the set is not published in two parts.
+    unreadable, flagged
         Path and reason of the files that cannot be read, and of those that may be no slices.
-    duplicates : dict of str to Duplicates
-        By kind.
-    contradictions : tuple of (str, str)
-        As in `Audit`.
+    duplicates, contradictions
+        By kind; and as in `Audit`.
     """
 
     name: str
@@ -85,7 +72,6 @@ class Audit:
 
     Attributes
     ----------
-    name : str
     table : DataFrame
         That of `Scan`, with the column ``near``: the number of the group of near-duplicates.
     unreadable : tuple of (str, str)
@@ -122,24 +108,23 @@ class Audit:
     def record(self) -> SetAudit:
         """Summarise the audit in plain numbers and file names."""
         flagged = self.table[self.table["quality_flag"] != ""]
+        test, duplicates = self.table[self.table["part"] == "test"], {}
+        for kind in KINDS:
+            groups, leaked = self.groups(kind), None
+            if self.has_test_part:
+                labels = self.leaked_test_images(kind)["label"]
+                leaked = {label: int((labels == label).sum()) for label in sorted(set(test["label"]))}
+            duplicates[kind] = Duplicates(len(groups), sum(map(len, groups)), leaked)
         return SetAudit(
             name=self.name,
             images=len(self.table),
             images_by_class=self.table["label"].value_counts().sort_index().to_dict(),
-            test_images=int((self.table["part"] == "test").sum()) if self.has_test_part else None,
+            test_images=len(test) if self.has_test_part else None,
             unreadable=self.unreadable,
             flagged=tuple(zip(flagged["path"], flagged["quality_flag"], strict=True)),
-            duplicates={kind: self._duplicates(kind) for kind in KINDS},
+            duplicates=duplicates,
             contradictions=self.contradictions,
         )
-
-    def _duplicates(self, kind):
-        groups, leaked = self.groups(kind), None
-        if self.has_test_part:
-            labels = self.leaked_test_images(kind)["label"]
-            classes = sorted(self.table.loc[self.table["part"] == "test", "label"].unique())
-            leaked = {label: int((labels == label).sum()) for label in classes}
-        return Duplicates(len(groups), sum(map(len, groups)), leaked)
 
     def as_dict(self) -> dict:
         """Return the record as plain data, with the members of each group; `brainlib audit --json` writes it."""
@@ -165,11 +150,6 @@ def audit_folder(
         Folder with one folder for each data set.
     store : Path, optional
         Folder that keeps the scan and the pairs of near-duplicates for the next call.
-    on_progress : OnProgress
-
-    Returns
-    -------
-    Audit
 
     Raises
     ------
@@ -182,59 +162,43 @@ def audit_folder(
                 f"{target}: expected a folder of data sets for it, received none; give --data DIR or "
                 "set BRAINLIB_DATA, or give the folder of the set itself"
             )
-        scan = scan_folder(datasets.locate(target, Path(data)), target, store, progress.part(on_progress, 0, 0.3))
+        root, name = datasets.locate(target, Path(data)), target
+    elif os.path.isdir(target):
+        root, name = Path(target), ""
     else:
-        if not os.path.isdir(target):
-            raise UsageError(
-                f"{target}: expected a folder or one of {', '.join(REGISTRY)}, received "
-                f"{'a file' if os.path.exists(target) else 'nothing of that name'}"
-            )
-        scan = scan_folder(Path(target), "", store, progress.part(on_progress, 0, 0.3))
-        if scan.table.empty and not scan.unreadable:
-            raise DataError(
-                f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "
-                "received none; give the folder that holds the folders of the classes"
-            )
+        raise UsageError(
+            f"{target}: expected a folder or one of {', '.join(REGISTRY)}, received "
+            f"{'a file' if os.path.exists(target) else 'nothing of that name'}"
+        )
+    scan = scan_folder(root, name, store, progress.part(on_progress, 0, 0.3))
+    if scan.table.empty and not scan.unreadable:
+        raise DataError(
+            f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "
+            "received none; give the folder that holds the folders of the classes"
+        )
     return audit_scan(scan, store=store, on_progress=progress.part(on_progress, 0.3, 1))
 
 
 def audit_scan(scan: Scan, store: Path | None = None, on_progress: OnProgress = progress.ignore) -> Audit:
-    """Group the duplicates among scanned images and compare their labels.
-
-    Parameters
-    ----------
-    scan : Scan
-    store : Path, optional
-        Folder that keeps the pairs of near-duplicates.
-    on_progress : OnProgress
-
-    Returns
-    -------
-    Audit
-    """
+    """Group the duplicates among scanned images and compare their labels; the store keeps the pairs found."""
     near, paths = _near_duplicates(scan, store, on_progress), scan.table["path"].to_numpy()
     first, second = paths[near.pairs].reshape(-1, 2).T
     pairs = {"first": first, "second": second, "mirrored": near.mirrored, "correlation": near.correlation}
-    table = scan.table.assign(near=group_ids(scan.table["pixel_hash"], near.pairs))
+    table = scan.table.assign(near=_group_ids(scan.table["pixel_hash"], near.pairs))
     return Audit(scan.name, table, scan.unreadable, pd.DataFrame(pairs), tuple(_contradictions(table, scan.thumbnails)))
 
 
 def duplicate_groups(
-    dataset: datasets.DataSet,
-    store: Path,
-    rows: np.ndarray | None = None,
-    on_progress: OnProgress = progress.ignore,
+    dataset: datasets.DataSet, store: Path, rows: np.ndarray | None = None, on_progress: OnProgress = progress.ignore
 ) -> np.ndarray:
     """Assign the images of a data set to duplicate groups: int array (n,), as in `DataSet.duplicates`.
 
     Parameters
     ----------
-    dataset : DataSet
     store : Path
         Folder that keeps the scan and the pairs of near-duplicates.
     rows : array of int, optional
         Positions of the images that are audited, by default all. The others are grouped by equal pixels.
-    on_progress : OnProgress
 
     Raises
     ------
@@ -244,22 +208,11 @@ def duplicate_groups(
     scan = dataset.scan(store, rows, progress.part(on_progress, 0, 0.3))
     near = _near_duplicates(scan, store, progress.part(on_progress, 0.3, 1))
     position = pd.Index(dataset.table["path"]).get_indexer(scan.table["path"])
-    return group_ids(dataset.table["pixel_hash"], position[near.pairs])
+    return _group_ids(dataset.table["pixel_hash"], position[near.pairs])
 
 
-def group_ids(pixel_hashes: Sequence[str], pairs: np.ndarray) -> np.ndarray:
-    """Assign images to the groups that equal pixels or pairs connect, from 0 in order of appearance.
-
-    Parameters
-    ----------
-    pixel_hashes : sequence of str, n
-    pairs : (m, 2) array of int
-        Positions of duplicates.
-
-    Returns
-    -------
-    (n,) array of int
-    """
+def _group_ids(pixel_hashes, pairs):
+    """Assign images to the groups that equal pixels or pairs of positions connect, from 0 in order of appearance."""
     own, names = pd.factorize(np.asarray(pixel_hashes, dtype=object))
     return pd.factorize(connected(len(names), own[pairs].reshape(-1, 2))[own])[0]
 
@@ -267,33 +220,20 @@ def group_ids(pixel_hashes: Sequence[str], pairs: np.ndarray) -> np.ndarray:
 def _near_duplicates(scan, store, on_progress):
     """Pairs of near-duplicates of different pixels, by position; from the store where it has them intact."""
     rows = np.flatnonzero(~scan.table["pixel_hash"].duplicated())
-    versions = [VERSION, near_duplicates.VERSION, str(near_duplicates.THRESHOLD)]
-    key = hashlib.sha256("\n".join([*versions, *scan.table["byte_hash"].iloc[rows]]).encode()).hexdigest()
-    target = Path(store) / "audit" / f"{key[:32]}-pairs.json" if store else None
-    near = _stored(target)
-    if near is None:
-        near = near_duplicates.find_near_duplicates(scan.thumbnails[rows], on_progress=on_progress)
-        if target:
-            content = json.dumps([near.pairs.tolist(), near.mirrored.tolist(), near.correlation.tolist()])
-            with writing(target) as file:
-                file.write(f"{_sum(content)}\n{content}".encode())
+
+    def found():
+        return near_duplicates.find_near_duplicates(scan.thumbnails[rows], on_progress=on_progress)
+
+    if not store:
+        near = found()
+    else:
+        versions = [VERSION, near_duplicates.VERSION, str(near_duplicates.THRESHOLD)]
+        key = hashlib.sha256("\n".join([*versions, *scan.table["byte_hash"].iloc[rows]]).encode()).hexdigest()
+        target = Path(store) / "audit" / key[:32]
+        built_folder(target, lambda folder: np.savez(folder / "pairs.npz", **vars(found())))
+        with np.load(target / "pairs.npz") as stored:
+            near = NearDuplicates(**stored)
     return replace(near, pairs=rows[near.pairs])
-
-
-def _stored(target):
-    """Pairs that were stored; None where there are none, or where their sum is wrong."""
-    try:
-        known, content = target.read_text("utf-8").split("\n", 1) if target else ("", "")
-    except (OSError, ValueError):
-        return None
-    if known != _sum(content):
-        return None
-    pairs, mirrored, correlation = json.loads(content)
-    return NearDuplicates(np.array(pairs, np.intp).reshape(-1, 2), np.array(mirrored, bool), np.array(correlation))
-
-
-def _sum(content):
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _contradictions(table, thumbnails):
