@@ -16,18 +16,9 @@ def _grid(n):
 
 
 def warp(images: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sample images at the positions that affine maps give, with bilinear interpolation.
+    """Sample images, (m, n, n), at the positions that their maps give, with bilinear interpolation.
 
-    Parameters
-    ----------
-    images : (m, n, n) array of float32
-    maps : (m, 2, 3) array of float32
-
-    Returns
-    -------
-    (m, n, n) array of float32
-    (m, n, n) array of bool
-        Which positions lie within the image. The others take the value at its nearest edge.
+    The second array tells which positions lie within the image. The others take the value at its nearest edge.
     """
     n = images.shape[1]
     x, y = _grid(n)
@@ -48,23 +39,11 @@ def warp(images: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def register(fixed: np.ndarray, moving: np.ndarray, maps: np.ndarray, steps: int) -> np.ndarray:
-    """Find the affine maps that register each moving image to its fixed image.
+    """Find the affine maps that register each moving image, of (m, n, n), to its fixed image.
 
     Gain and offset of the grey values may differ. The method is the inverse compositional algorithm of
     Baker and Matthews (Int. J. Comput. Vis. 2004, 56:221), a local search, so that exchanging the two
-    images may give another map.
-
-    Parameters
-    ----------
-    fixed, moving : (m, n, n) array of float32
-    maps : (m, 2, 3) array of float32
-        Initial maps.
-    steps : int
-        Iterations.
-
-    Returns
-    -------
-    (m, 2, 3) array of float32
+    images may give another map. It starts from `maps` and takes `steps` iterations.
     """
     pairs, n = fixed.shape[:2]
     x, y = _grid(n)

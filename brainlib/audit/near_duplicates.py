@@ -63,19 +63,14 @@ class NearDuplicates:
 
 
 def find_near_duplicates(thumbnails: np.ndarray, on_progress: progress.OnProgress = progress.ignore) -> NearDuplicates:
-    """Find the pairs of near-duplicates among images.
+    """Find enough pairs to connect all near-duplicates: two images that others connect already are not compared.
+
+    The result does not depend on the number of threads.
 
     Parameters
     ----------
     thumbnails : (n, SIDE, SIDE) array of uint8
         As `data.thumbnails.thumbnail` gives them, without exact duplicates, which would crowd out other candidates.
-    on_progress : OnProgress
-
-    Returns
-    -------
-    NearDuplicates
-        Enough pairs to connect all near-duplicates: two images that others connect already are not
-        compared. The result does not depend on the number of threads.
     """
     n = len(thumbnails)
     pairs, mirrored = _candidates(thumbnails)
@@ -90,7 +85,9 @@ def find_near_duplicates(thumbnails: np.ndarray, on_progress: progress.OnProgres
             rows = rows[group[pairs[rows, 0]] != group[pairs[rows, 1]]]
             values = _correlations(thumbnails, coarse, direction[rows], mirrored[rows])
             rows, values = rows[values >= THRESHOLD], values[values >= THRESHOLD]
-            best = _best_of_each(pairs[rows], values)
+            # A symmetric image is a candidate in both orientations: the better one of each pair is kept.
+            order = np.argsort(-values, kind="stable")
+            best = np.sort(order[np.unique(pairs[rows[order]], axis=0, return_index=True)[1]])
             kept.append(rows[best])
             correlation.append(values[best])
             group = connected(n, pairs[np.concatenate(kept)])
@@ -99,24 +96,11 @@ def find_near_duplicates(thumbnails: np.ndarray, on_progress: progress.OnProgres
     return NearDuplicates(pairs[keep], mirrored[keep], np.concatenate(correlation))
 
 
-def _best_of_each(pairs, values):
-    """Rows with the highest value of each pair: a symmetric image is a candidate in both orientations."""
-    order = np.argsort(-values, kind="stable")
-    _, first = np.unique(pairs[order], axis=0, return_index=True)
-    return np.sort(order[first])
-
-
 def correlations(thumbnails: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
     """Correlation of the detail of each pair after registration, -1 to 1; 0 where they clearly differ.
 
-    The images are registered in both directions, and the higher correlation counts.
-
-    Parameters
-    ----------
-    thumbnails : (n, SIDE, SIDE) array of uint8
-    pairs : (m, 2) array of int
-    mirrored : (m,) array of bool
-        Whether the second image is mirrored first.
+    The second image of a pair is mirrored first where `mirrored`, (m,), tells so. The images are registered in both
+    directions, and the higher correlation counts.
     """
     rows, own = np.unique(pairs, return_inverse=True)
     few = thumbnails[rows]
@@ -133,17 +117,9 @@ def _correlations(thumbnails, coarse, pairs, mirrored):
 
 
 def coefficients(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Low frequencies of the discrete cosine transform of each image, as unit vectors.
+    """Low frequencies of the discrete cosine transform of each image, as unit vectors: float32 (n, 20).
 
-    Parameters
-    ----------
-    thumbnails : (n, SIDE, SIDE) array of uint8
-
-    Returns
-    -------
-    (n, 20) array of float32
-    (20,) array of int
-        1, or -1 for the coefficients that change sign when the image is mirrored.
+    The second array, (20,), holds -1 for the coefficients that change sign when the image is mirrored, else 1.
     """
     down, across = np.mgrid[: DEGREE + 1, : DEGREE + 1]
     keep = (down + across <= DEGREE) & (down + across > 0)

@@ -37,12 +37,7 @@ class Neighbour(NamedTuple):
 
 
 def signatures(thumbnails: np.ndarray) -> np.ndarray:
-    """Describe images by arrangement and detail: float32 (n, 320).
-
-    Parameters
-    ----------
-    thumbnails : (n, SIDE, SIDE) array of uint8
-    """
+    """Describe images by arrangement and detail: float32 (n, 320)."""
     out = np.empty((len(thumbnails), _ARRANGEMENT**2 + _FIELDS**2), np.float32)
     for start in range(0, len(thumbnails), _ROWS):
         ranks = near_duplicates.equalised(thumbnails[start : start + _ROWS])
@@ -85,11 +80,12 @@ class NoveltyDetector:
         groups = np.asarray(groups)
         # One image of each group: a group of many duplicates would otherwise count many times.
         one = np.unique(groups, return_index=True)[1]
-        nearest = self._distances(self._signatures[one], groups[one, None] == groups).min(axis=1)
+        distances = self._distances(self._signatures[one])
+        nearest = distances.min(axis=1, initial=np.inf, where=groups[one, None] != groups)
         # Equal images in different groups have no distance to divide by.
         self.limit = max(float(np.quantile(nearest, KEPT, method="higher")), 1e-6)
 
-    def _distances(self, signs, excluded=None):
+    def _distances(self, signs):
         """Distance of each signature to each training image, in the nearer orientation: (m, n)."""
         out = np.empty((len(signs), len(self._signatures)), np.float32)
         for start in range(0, len(signs), _ROWS):
@@ -97,8 +93,6 @@ class NoveltyDetector:
             products = np.maximum(signs[part] @ self._signatures.T, _mirrored(signs[part]) @ self._signatures.T)
             squares = (signs[part] ** 2).sum(axis=1)[:, None] + self._squares
             out[part] = np.sqrt(np.maximum(squares - 2 * products, 0))
-        if excluded is not None:
-            out[excluded] = np.inf
         return out
 
     def novelty(self, thumbnails: np.ndarray) -> np.ndarray:
@@ -106,21 +100,12 @@ class NoveltyDetector:
         return self._distances(signatures(thumbnails)).min(axis=1) / self.limit
 
     def nearest(self, thumbnail: np.ndarray, count: int) -> list[Neighbour]:
-        """List the nearest training images: near-duplicates by descending correlation, then the others.
-
-        Parameters
-        ----------
-        thumbnail : (SIDE, SIDE) array of uint8
-        count : int
-            How many to return at most.
-        """
+        """List at most `count` nearest training images: near-duplicates by descending correlation, then the others."""
         distances = self._distances(signatures(thumbnail[None]))[0] / self.limit
         duplicates = self._duplicates(thumbnail)
         order = sorted(duplicates, key=lambda row: (-duplicates[row], row))
-        order += [int(row) for row in np.argsort(distances, kind="stable")[: count + len(order)]]
-        return [
-            Neighbour(row, float(distances[row]), duplicates.get(row)) for row in list(dict.fromkeys(order))[:count]
-        ]
+        order += [row for row in np.argsort(distances, kind="stable").tolist() if row not in duplicates]
+        return [Neighbour(row, float(distances[row]), duplicates.get(row)) for row in order[:count]]
 
     def _duplicates(self, thumbnail):
         """Correlation of the detail, by row, of the training images that are near-duplicates of an image."""

@@ -32,14 +32,12 @@ class DataAudit:
 
     Attributes
     ----------
-    phantoms : bool
+    phantoms
         Whether phantoms took the place of the published images.
-    sets : dict of str to SetAudit
-    overlaps : dict of str to dict of str to int
+    overlaps
         By set: how many of its images have a duplicate in each other set.
-    planted : tuple of Planted
-    phantom_pairs : PhantomPairs or None
-        These two are empty unless duplicates were planted.
+    planted, phantom_pairs
+        Empty unless duplicates were planted.
     """
 
     phantoms: bool
@@ -84,15 +82,14 @@ def audit_sets(
         Whether to plant duplicates and measure the recall of the audit.
     seed : int
         Of the planted duplicates.
-    on_progress : OnProgress
 
     Raises
     ------
     DataError
         A set that was named is not there, or not as it was published.
     """
-    roots = {name: _root(name, source, store, phantoms) for name in sets or _present(source)}
-    steps, scans, audits, recall, pairs = len(roots) + 1, {}, {}, [], None
+    roots = _roots(source, store, sets, phantoms)
+    steps, scans, audits, recall, pairs = len(roots) + 1, {}, {}, (), None
     for number, (name, root) in enumerate(roots.items()):
         ours = progress.part(on_progress, number / steps, (number + 1) / steps, f"{name}: ")
         scans[name] = scan_folder(root, name, store, progress.part(ours, 0, 0.2))
@@ -105,27 +102,24 @@ def audit_sets(
         recall += known
     on_progress(len(roots) / steps, "comparing the sets with one another")
     overlaps, records = _overlaps(scans, store), {name: audit.record() for name, audit in audits.items()}
-    return Overview(DataAudit(source == "phantoms", records, overlaps, tuple(recall), pairs), audits, roots)
+    return Overview(DataAudit(source == "phantoms", records, overlaps, recall, pairs), audits, roots)
 
 
-def _present(source):
-    """Names of the published sets that a source has."""
+def _roots(source, store, sets, phantoms):
+    """Folder of each set that is audited."""
     published = [name for name, info in REGISTRY.items() if info.handle]
-    if source in ("phantoms", "kaggle"):
-        return published if source == "phantoms" else []
-    present = []
+    if source == "phantoms":
+        infos = {name: info_of(name) for name in sets or published}
+        return {name: phantom_root(info, phantoms or info.total, Path(store)) for name, info in infos.items()}
+    if source == "kaggle":
+        return {name: datasets.download(name) for name in sets}
+    if sets:
+        return {name: datasets.locate(name, Path(source)) for name in sets}
+    present = {}
     for name in published:
         with suppress(DataError):
-            datasets.locate(name, Path(source))
-            present.append(name)
+            present[name] = datasets.locate(name, Path(source))
     return present
-
-
-def _root(name, source, store, phantoms):
-    if source == "phantoms":
-        info = info_of(name)
-        return phantom_root(info, phantoms or info.total, Path(store))
-    return datasets.download(name) if source == "kaggle" else datasets.locate(name, Path(source))
 
 
 def _overlaps(scans, store):

@@ -27,17 +27,7 @@ PHANTOMS = "phantoms with known duplicates"
 
 @dataclass(frozen=True)
 class Planted:
-    """Recall of planted duplicates of one kind.
-
-    Attributes
-    ----------
-    among : str
-        The set, or "phantoms with known duplicates".
-    alteration : str
-        Of `brainlib.data.phantoms.draw.ALTERATIONS`.
-    planted, recovered : int
-        Duplicates, and those that the audit assigned to the group of their original.
-    """
+    """Duplicates of one alteration that were planted among images, and those grouped with their original."""
 
     among: str
     alteration: str
@@ -55,62 +45,47 @@ class PhantomPairs:
 
 
 def plant(scan: Scan, root: Path, seed: int = 0) -> tuple[Planted, ...]:
-    """Plant altered duplicates of images among those of a set, and count the recovered ones.
+    """Plant altered duplicates of images among those of a set, and count the recovered ones of each alteration.
 
     Parameters
     ----------
     scan : Scan
-        The set. Where it is published in two parts, the originals are training images.
+        Where the set is published in two parts, the originals are training images.
     root : Path
         The folder that its paths start from.
     seed : int
         Of the choice and the alterations.
-
-    Returns
-    -------
-    tuple of Planted
-        One a kind of alteration.
     """
     rng = np.random.default_rng([seed, 7])
-    table = scan.table
-    distinct = np.flatnonzero(~table["pixel_hash"].duplicated())
-    sources = distinct[(table["part"].to_numpy() != "test")[distinct]]
-    each = min(EACH, len(sources))
+    rows = np.flatnonzero(~scan.table["pixel_hash"].duplicated())
+    distinct = scan.table.iloc[rows]
+    sources = np.flatnonzero(distinct["part"] != "test")
     thumbnails, origin, kinds = [], [], []
     for kind in ALTERATIONS:
-        for row in rng.permutation(sources)[:each]:
-            grey = images.decode(Path(root) / table["path"].iat[row]).convert("L")
+        for position in rng.permutation(sources)[:EACH]:
+            grey = images.decode(Path(root) / distinct["path"].iat[position]).convert("L")
             square = np.asarray(grey.resize((_SIZE, _SIZE), Image.Resampling.BILINEAR))
             altered, _ = alter(kind, square, np.zeros(square.shape, bool), rng)
             thumbnails.append(thumbnail(Image.fromarray(altered)))
-            origin.append(int(np.flatnonzero(distinct == row)[0]))
+            origin.append(position)
             kinds.append(kind)
-    group = _groups(np.concatenate([scan.thumbnails[distinct], np.stack(thumbnails)]))
-    recovered = group[len(distinct) :] == group[origin]
-    return _recall(scan.name, np.array(kinds), recovered)
+    group = _groups(np.concatenate([scan.thumbnails[rows], np.stack(thumbnails)]))
+    return _recall(scan.name, np.array(kinds), group[len(rows) :] == group[origin])
 
 
 def control_on_phantoms(seed: int = 0) -> tuple[tuple[Planted, ...], PhantomPairs]:
-    """Audit phantoms of which three are slices of one patient and a quarter are altered duplicates.
-
-    Parameters
-    ----------
-    seed : int
-        Of the phantoms.
-    """
+    """Audit phantoms, three of each patient, of which a quarter are altered duplicates."""
     made = make_phantoms(_PHANTOMS, altered_duplicates=_PHANTOMS // 4, seed=seed)
     group = _groups(np.stack([thumbnail(Image.fromarray(each)) for each in made.images]))
-    table = made.table
-    altered = table[table["alteration"] != ""]
-    recovered = group[altered.index] == group[altered["duplicate_of"]]
-    original = np.where(table["duplicate_of"] < 0, table.index, table["duplicate_of"])
+    kinds, origin, patient = (made.table[name].to_numpy() for name in ("alteration", "duplicate_of", "patient"))
+    origin = np.where(origin < 0, np.arange(_PHANTOMS), origin)
     first, second = np.triu_indices(_PHANTOMS, 1)
     together = group[first] == group[second]
     first, second = first[together], second[together]
-    wrong = original[first] != original[second]
-    patient = table["patient"].to_numpy()
-    pairs = PhantomPairs(len(first), int(wrong.sum()), int((wrong & (patient[first] == patient[second])).sum()))
-    return _recall(PHANTOMS, altered["alteration"].to_numpy(), recovered), pairs
+    wrong = origin[first] != origin[second]
+    neighbours = wrong & (patient[first] == patient[second])
+    pairs = PhantomPairs(len(first), int(wrong.sum()), int(neighbours.sum()))
+    return _recall(PHANTOMS, kinds, group == group[origin]), pairs
 
 
 def _groups(thumbnails):
