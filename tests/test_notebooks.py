@@ -36,7 +36,7 @@ def out(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(out):
-    """What results.json says, validated by the models that document it."""
+    """The content of results.json, validated by the records that document it."""
     return records.Run.model_validate_json((out / "results.json").read_text())
 
 
@@ -44,21 +44,13 @@ def pages(out):
     return {name: (out / f"{name}.html").read_text() for name in (AUDIT, *PAPERS, "index")}
 
 
-# What each page draws when the arms and scenarios of its smoke profile are run.
-FIGURES = {
-    AUDIT: 5,  # the largest groups of copies of each set of phantoms
-    "jardim": 8,  # two learning curves, ROC, bars, two confusion matrices, Grad-CAM, reliability
-    "hajhashem": 4,  # loss, bars, confusion matrix, reliability
-    "lu": 7,  # of two scenarios: learning curves, confusion matrix, reliability; Grad-CAM
-    "kruszyk": 5,  # of two depths: loss and confusion matrix; reliability
-    "yim": 7,  # ranking, three confusion matrices, learning curves, Grad-CAM, reliability
-}
-
-
-def test_every_figure_has_alternative_text_and_every_page_its_figures(out):
+def test_every_figure_is_on_its_page_with_alternative_text(out):
     for name, page in pages(out).items():
         assert images_without_alt(page) == [], name
-        assert page.count("<img") == FIGURES.get(name, 0), name
+        if name != "index":
+            cells = nbformat.read(out / "notebooks" / f"{name}.ipynb", as_version=4).cells
+            figures = [o for c in cells for o in c.get("outputs", ()) if "image/png" in o.get("data", {})]
+            assert page.count("<img") == len(figures) > 3, name
 
 
 def test_pages_ask_nothing_of_the_network(out):
@@ -135,7 +127,7 @@ def test_on_phantoms_nothing_is_compared_and_each_number_says_why(results):
         claims = [claim for claim in claims if claim.verdict != "inconsistent as printed"]
         compared = [claim for claim in claims if claim.reproduced]
         assert compared and {claim.verdict for claim in compared} == {"not comparable"}
-        assert all("phantoms" in claim.reason for claim in compared)
+        assert all("phantoms" in " ".join(claim.reasons) for claim in compared)
         others = {claim.verdict for claim in claims if not claim.reproduced}
         assert others <= {"not computed", "not run"}
 
@@ -145,7 +137,7 @@ def test_what_a_profile_leaves_out_is_said_on_the_page_and_in_the_answers(out, r
     assert "arm inception_v3" in lu.not_run and "scenario glioma" not in lu.not_run
     left = [claim for claim in lu.claims if claim.arm == "inception_v3" and claim.metric]
     assert left and {claim.verdict for claim in left} == {"not run"}
-    assert "--arms inception_v3 runs it" in left[0].reason
+    assert "--arms inception_v3 runs it" in " ".join(left[0].reasons)
     for page in (pages(out)["lu"], pages(out)["index"]):
         assert "arm inception_v3" in page
     rows = re.findall(r"<tr>.*?</tr>", pages(out)["lu"], re.DOTALL)
@@ -162,7 +154,7 @@ def test_what_differs_from_the_paper_stands_wherever_an_arm_is_named(out):
         assert "60 phantoms" in notes and "random weights" in notes and "2 of 30 epochs" in notes
 
 
-def test_the_audit_knows_phantoms_and_finds_their_copies(out, results):
+def test_the_audit_knows_phantoms_and_finds_their_duplicates(out, results):
     found = results.audit.result
     assert found.phantoms and set(found.sets) >= {"br35h", "sartaj", "nickparvar"}
     # About a tenth of the phantoms are duplicates, and no patient is in both published parts.
@@ -171,11 +163,13 @@ def test_the_audit_knows_phantoms_and_finds_their_copies(out, results):
     assert "Phantoms in place of the published images" in pages(out)[AUDIT]
 
 
-def test_each_paper_says_how_many_test_images_are_copies(results):
+def test_each_paper_counts_the_test_images_that_have_a_duplicate_in_training(results):
     for name in PAPERS:
         scores = results.papers[name].result.duplicates
         assert scores and all(
-            score.leaked.n + score.without_duplicates.n == score.published.n for score in scores if score.score == "accuracy"
+            score.leaked.n + score.without_duplicates.n == score.published.n
+            for score in scores
+            if score.score == "accuracy"
         )
 
 
@@ -190,14 +184,15 @@ def test_a_repeat_trains_nothing_and_says_the_same(out, results, tmp_path, monke
     monkeypatch.delenv("BRAINLIB_DATA", raising=False)
     monkeypatch.delenv("BRAINLIB_WEIGHTS", raising=False)
     shutil.copytree(out / "store", tmp_path / "store")
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*")}
+    # The audit is of the sets of these papers alone, so it compares another union of sets.
+    kept = [path for path in (tmp_path / "store").rglob("*") if path.is_file() and "audit" not in path.parts]
+    before = {path: path.stat().st_mtime_ns for path in kept}
     papers = ("jardim", "hajhashem")  # one with folds, heat maps and two arms, and a plain one
     arguments = ["run", "--profile", "smoke", "--papers", ",".join(papers), "--out", str(tmp_path)]
     assert cli.main(arguments) == 0
     assert "to train" not in capfd.readouterr().err
-    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*")}
-    assert {path for path in after if path.is_file()} == {p for p in before if p.is_file()}
-    assert all(after[path] == before[path] for path in before if path.is_file())
+    kept = [path for path in (tmp_path / "store").rglob("*") if path.is_file() and "audit" not in path.parts]
+    assert {path: path.stat().st_mtime_ns for path in kept} == before
     again = records.Run.model_validate_json((tmp_path / "results.json").read_text())
     for name in papers:
         assert again.papers[name].result.claims == results.papers[name].result.claims
@@ -211,29 +206,29 @@ def test_controls_are_run_when_asked_for(out, tmp_path, monkeypatch, capfd):
     arguments = ["run", "--profile", "smoke", "--papers", "hajhashem", "--controls", "--out", str(tmp_path)]
     assert cli.main(arguments) == 0
     said = capfd.readouterr().err
-    assert "hajhashem: control, shuffled labels, copies apart" in said
+    assert "shuffled labels, duplicates apart" in said
     answers = records.Run.model_validate_json((tmp_path / "results.json").read_text())
     result = answers.papers["hajhashem"].result
     assert result.options.controls
     assert [(each.control, each.split) for each in result.controls] == [
-        ("labels as given", "copies apart"),
+        ("labels as given", "duplicates apart"),
         ("shuffled labels", "as published"),
-        ("shuffled labels", "copies apart"),
-        ("background alone", "copies apart"),
-        ("brain masked out", "copies apart"),
+        ("shuffled labels", "duplicates apart"),
+        ("background alone", "duplicates apart"),
+        ("brain masked out", "duplicates apart"),
     ]
     assert all(each.n == 12 and each.chance == 0.5 for each in result.controls)
     page = (tmp_path / "hajhashem.html").read_text()
     assert page.count("labels as given") == 1 and "60 phantoms" in page
-    # Ten of each of six alterations, in each of five sets and among phantoms of its own.
+    # Ten of each of six alterations, in the paper's set and among phantoms of its own.
     planted = answers.audit.result.planted
-    assert sum(each.planted for each in planted) == 360
-    assert sum(each.recovered for each in planted) > 0.95 * 360
+    assert sum(each.planted for each in planted) == 120
+    assert sum(each.recovered for each in planted) > 0.95 * 120
     index = (tmp_path / "index.html").read_text()
-    assert "of 360 planted duplicates" in " ".join(index.split())
+    assert "of 120 planted duplicates" in " ".join(index.split())
 
 
-def test_a_question_that_nobody_asked_trains_only_what_it_must(out, tmp_path, monkeypatch, capfd):
+def test_exploring_trains_only_what_the_store_lacks(out, tmp_path, monkeypatch, capfd):
     monkeypatch.delenv("BRAINLIB_DATA", raising=False)
     monkeypatch.delenv("BRAINLIB_WEIGHTS", raising=False)
     shutil.copytree(out / "store", tmp_path / "store")
