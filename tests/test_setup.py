@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 from pytest_socket import SocketConnectBlockedError
 
 import brainlib
+from brainlib.study.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -270,8 +271,17 @@ def test_a_code_cell_has_no_more_than_twenty_lines(cells):
     assert [code for code in code_of(cells) if len(code.splitlines()) > 20] == []
 
 
-def test_a_notebook_ends_with_its_verdict(cells):
+@pytest.mark.parametrize("name", [path.stem for path in PAPERS])
+def test_a_papers_notebook_ends_with_its_verdict(name):
+    cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
     prose = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-    last = re.findall(r"^#+ +(.+?)\s*$", prose, re.MULTILINE)[-1]
-    others = ("# What the image sets really hold", "# Ask what nobody asked", "# What a trained model says")
-    assert last == "Verdict" or prose.startswith(others)
+    assert re.findall(r"^#+ +(.+?)\s*$", prose, re.MULTILINE)[-1] == "Verdict"
+
+
+@pytest.mark.parametrize("name", [path.stem for path in PAPERS])
+def test_the_parameters_of_a_papers_notebook_are_the_options_and_their_types(name):
+    cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    (source,) = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
+    given = {line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse(source).body}
+    assert set(given) == set(Options.model_fields)
+    assert Options.of(given).profile == "demo"
