@@ -27,7 +27,7 @@ def shown():
 
 def test_results_and_trials_show_their_scores(jardim, shown):
     # 598 and 588 of 600 are right.
-    assert "jardim: 8 trained models" in shown(jardim) and "99.67 (98.79 to 99.91) 600" in shown(jardim)
+    assert "jardim, models trained: 8" in shown(jardim) and "99.67 (98.79 to 99.91) 600" in shown(jardim)
     one = jardim.trials["", "cnn", "final"]
     assert "jardim cnn final: 2 epochs in 12 s" in shown(one) and "test 600 99.67" in shown(one)
     trial = shown(one.trial)

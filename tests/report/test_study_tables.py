@@ -67,7 +67,7 @@ def test_the_summary_names_what_was_changed(full):
 
 def test_results_are_shown_by_the_accuracy_of_their_final_models(jardim):
     table = tables.overview(jardim)
-    assert "jardim: 8 trained models" in table.caption
+    assert "jardim, models trained: 8" in table.caption
     # 598 and 588 of 600 are right.
     assert list(table.frame["accuracy"]) == [598 / 600, 588 / 600]
     assert "99.67 (98.79 to 99.91)" in repr(table)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from brainlib.data.registry import info_of
 from brainlib.report.table import PERCENT, Table
 from brainlib.study.options import KAGGLE, PHANTOMS
@@ -30,8 +28,8 @@ def summary(study: Study) -> Table:
         "not run": ", ".join(study.not_run()) or "nothing: every arm of the paper is run",
         "seed": options.seed if options.seeds == 1 else f"{options.seed} to {last}, each with every arm",
     }
-    frame = pd.DataFrame({"what": rows.keys(), "this run": map(str, rows.values())})
-    return Table(frame, f"What this run of {study.paper.id} does.")
+    shown = [{"what": what, "this run": str(value)} for what, value in rows.items()]
+    return Table.of(shown, f"What this run of {study.paper.id} does.")
 
 
 def data(study: Study) -> Table:
@@ -56,7 +54,7 @@ def data(study: Study) -> Table:
         )
     kind = "phantoms in the layout of " if study.dataset.phantom else ""
     sentences = [f"Images: {kind}{info_of(study.dataset.name).title}.", *study.dataset.differences]
-    return Table(pd.DataFrame(rows), " ".join(sentences))
+    return Table.of(rows, " ".join(sentences))
 
 
 def overview(results: Results) -> Table:
@@ -66,7 +64,8 @@ def overview(results: Results) -> Table:
     for scenario in study.scenarios:
         for arm in study.arms:
             found = results.estimate(arm, "test", "accuracy", scenario)
-            limits = {"accuracy low": found.low, "accuracy high": found.high}
-            rows.append({"arm": study.title(arm, scenario), "accuracy": found.value, **limits, "n": found.n})
-    caption = f"{study.paper.id}: {len(results.trials)} trained models, evaluated on the images held out."
-    return Table(pd.DataFrame(rows), caption, {"accuracy": PERCENT})
+            rows.append({"arm": study.title(arm, scenario), "accuracy": PERCENT.score(found), "n": found.n})
+    caption = (
+        f"{study.paper.id}, models trained: {len(results.trials)}. Accuracy on the test images, with 95 % intervals."
+    )
+    return Table.of(rows, caption)
