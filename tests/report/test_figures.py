@@ -202,10 +202,7 @@ def test_predictions_that_cannot_be_scored_are_refused():
 
 def test_bars_whiskers_and_diamonds_stand_at_the_numbers_given():
     estimates = {
-        "CNN": {
-            "accuracy": Estimate(0.9, 0.85, 0.93, 60, "Wilson"),
-            "auc": Estimate(0.95, 0.9, 0.99, 60, "DeLong"),
-        },
+        "CNN": {"accuracy": Estimate(0.9, 0.85, 0.93, 60, "Wilson"), "auc": Estimate(0.95, 0.9, 0.99, 60, "DeLong")},
         "ResNet": {"accuracy": Estimate(0.8, 0.7, 0.88, 60, "Wilson")},
     }
     plot = figures.metric_bars(estimates, {"CNN": {"accuracy": 0.9794}})
@@ -292,12 +289,7 @@ def test_printed_values_of_an_unknown_arm_are_refused_rather_than_lost():
 def test_the_confusion_matrix_shows_counts_and_shares_of_each_true_class():
     plot = figures.confusion(table([[3, 1], [0, 5]], ["no", "yes"]), "CNN")
     axes = plot.figure.axes[0]
-    assert [text.get_text() for text in axes.texts] == [
-        "3\n75.0 %",
-        "1\n25.0 %",
-        "0\n0.0 %",
-        "5\n100.0 %",
-    ]
+    assert [text.get_text() for text in axes.texts] == ["3\n75.0 %", "1\n25.0 %", "0\n0.0 %", "5\n100.0 %"]
     assert axes.collections[0].get_array().ravel().tolist() == [75, 25, 0, 100]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Predicted class", "True class")
     assert [label.get_text() for label in axes.get_yticklabels()] == ["no", "yes"]
@@ -326,10 +318,7 @@ def test_the_grad_cam_panel_puts_each_overlay_under_its_model_beside_its_image()
     )
     grid = np.reshape(plot.figure.axes, (2, 3))
     assert [axes.get_title() for axes in grid[0]] == ["Image", "CNN", "ResNet"]
-    assert [axes.get_ylabel() for axes in grid[:, 0]] == [
-        "true positive\nCNN 0.98",
-        "true negative\nCNN 0.02",
-    ]
+    assert [axes.get_ylabel() for axes in grid[:, 0]] == ["true positive\nCNN 0.98", "true negative\nCNN 0.02"]
     drawn = [[np.asarray(i.get_array()).squeeze() for i in axes.images] for axes in grid.flat]
     expected = [[image[..., 0]], [overlays(1)], [overlays(2)], [9 + image[..., 0]], [],
                 [overlays(3)]]  # fmt: skip

@@ -111,11 +111,7 @@ def forest(rows: Sequence[Row], title: str = "") -> Plot:
     axes.set(xlim=(math.floor(20 * lowest) / 20, 1), xlabel=f"Accuracy (%), with 95 % intervals{note}")
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
     figure.legend(
-        [Line2D([], [], **mark) for mark in marks.values()],
-        marks,
-        loc="outside upper right",
-        ncols=3,
-        frameon=False,
+        [Line2D([], [], **mark) for mark in marks.values()], marks, loc="outside upper right", ncols=3, frameon=False
     )
     return Plot(figure, f"{title or 'Accuracies'}. {'; '.join(described)}.")
 

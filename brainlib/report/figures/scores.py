@@ -72,8 +72,7 @@ def roc(predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], positiv
 
 
 def metric_bars(
-    estimates: Mapping[str, Mapping[str, Estimate]],
-    printed: Mapping[str, Mapping[str, float]] | None = None,
+    estimates: Mapping[str, Mapping[str, Estimate]], printed: Mapping[str, Mapping[str, float]] | None = None
 ) -> Plot:
     """Draw scores of several arms with their 95 % intervals, beside the printed ones.
 
