@@ -44,7 +44,7 @@ def main() -> None:
 
 def measure(data: str, store: Path, phantoms: int) -> None:
     """Measure every set against itself and all others."""
-    roots = {f"{phantoms} phantoms": datasets.load("br35h", "phantoms", store, phantoms=phantoms).root}
+    roots = {f"{phantoms} phantoms": datasets.load_dataset("br35h", "phantoms", store, phantoms=phantoms).root}
     for name in SETS if data else ():
         try:
             roots[name] = datasets.locate(name, Path(data))

@@ -17,7 +17,7 @@ IMAGES = 24
 
 def phantoms(store: Path) -> DataSet:
     """Phantoms in the layout of br35h."""
-    return datasets.load("br35h", "phantoms", store, phantoms=IMAGES)
+    return datasets.load_dataset("br35h", "phantoms", store, phantoms=IMAGES)
 
 
 def small_trial(dataset: DataSet, **changes) -> Trial:

@@ -241,9 +241,6 @@ def load_dataset(
     return index(name, root, store, on_progress)
 
 
-load = load_dataset  # its name inside the package
-
-
 def _root_of(info: DataSetInfo, base: Path) -> Path:
     """Return `base`, or the folder in it, that holds the whole published layout."""
     wanted = [folder.path for folder in info.folders]

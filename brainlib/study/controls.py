@@ -87,7 +87,7 @@ def _run(study):
         (altered.NO_BRAIN, altered.masked(given, altered.NO_BRAIN, store), "group", ""),
     ]
     if not given.phantom:
-        phantoms = datasets.load(given.name, PHANTOMS, store, phantoms=len(rows))
+        phantoms = datasets.load_dataset(given.name, PHANTOMS, store, phantoms=len(rows))
         # Kept apart are those with the same pixels.
         phantoms = dataclasses.replace(phantoms, duplicates=phantoms.group_ids())
         planned.append((DRAWN, phantoms, "group", ABOVE))

@@ -109,7 +109,7 @@ class Study:
         name, options, data = self.paper.data.set.value, self.options, self._given
         if data is None:
             count = self.profile.images or info_of(name).total
-            data = datasets.load(name, options.source, options.store, phantoms=count)
+            data = datasets.load_dataset(name, options.source, options.store, phantoms=count)
         needed = self.paper.data.classes
         if set(needed) != set(data.classes):
             raise UsageError(

@@ -248,7 +248,7 @@ def options_of(page, label):
 
 def test_from_nothing_to_a_heat_map_with_good_and_bad_uploads(served, browser, tmp_path):
     address, out = served
-    good = datasets.load("br35h", "phantoms", tmp_path, phantoms=10).root / "yes" / "yes_1.png"
+    good = datasets.load_dataset("br35h", "phantoms", tmp_path, phantoms=10).root / "yes" / "yes_1.png"
     for name, (content, _) in BAD.items():
         (tmp_path / name).write_bytes(content)
     with Watched(browser, 1200, "light") as page:

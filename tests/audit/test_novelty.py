@@ -26,7 +26,7 @@ def apart(name, root, store):
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory):
     store = tmp_path_factory.mktemp("store")
-    root = datasets.load("br35h", "phantoms", store, phantoms=160).root
+    root = datasets.load_dataset("br35h", "phantoms", store, phantoms=160).root
     thumbnails, groups, other, paths = apart("br35h", root, store)
     known = novelty.NoveltyDetector(thumbnails[~other], groups[~other])
     return known, thumbnails, groups, other, [path for path, out in zip(paths, other, strict=True) if not out]

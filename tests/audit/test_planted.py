@@ -14,7 +14,7 @@ from brainlib.data.scan import scan_folder
 @pytest.fixture(scope="module")
 def sartaj(tmp_path_factory):
     """Scanned phantoms in the layout of a set that is published in two parts, and their folder."""
-    data = datasets.load("sartaj", "phantoms", tmp_path_factory.mktemp("store"), phantoms=60)
+    data = datasets.load_dataset("sartaj", "phantoms", tmp_path_factory.mktemp("store"), phantoms=60)
     return scan_folder(data.root, "sartaj"), data.root
 
 

@@ -458,7 +458,7 @@ def test_pretrained_features_tell_tumours_better_than_random_ones(file, weights_
     name = next(n for n, b in BACKBONES.items() if file in [f for f, _ in b.files])
     start = find_weights(name, str(weights_dir))
     assert start.file.endswith(file)
-    dataset = datasets.load("navoneel", data_dir, tmp_path)
+    dataset = datasets.load_dataset("navoneel", data_dir, tmp_path)
     pixels = images.load_images(*dataset.files(np.arange(len(dataset.table))), 96, 3, tmp_path)
 
     def score(given):

@@ -22,7 +22,7 @@ from brainlib.trials.trial import TrialResult
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory):
     """A hundred and twenty phantoms in the layout of br35h: patients of three slices, a tenth copies."""
-    return datasets.load("br35h", "phantoms", tmp_path_factory.mktemp("store"), phantoms=120)
+    return datasets.load_dataset("br35h", "phantoms", tmp_path_factory.mktemp("store"), phantoms=120)
 
 
 def test_shuffled_labels_are_shared_by_copies_and_drawn_by_the_seed(phantoms):

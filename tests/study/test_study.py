@@ -174,7 +174,7 @@ def test_another_seed_is_another_split_and_another_training(full):
 
 def test_classes_that_are_not_the_papers_are_refused(monkeypatch, tmp_path):
     four = SimpleNamespace(name="br35h", classes=("a", "b", "c", "d"))
-    monkeypatch.setattr("brainlib.study.study.datasets.load", lambda *_, **__: four)
+    monkeypatch.setattr("brainlib.study.study.datasets.load_dataset", lambda *_, **__: four)
     with pytest.raises(UsageError, match="needs classes no, yes; br35h has a, b, c, d"):
         _ = Study("jardim", out=str(tmp_path), data="phantoms").dataset
     with pytest.raises(UsageError, match="needs classes no, yes; sartaj has glioma_tumor"):

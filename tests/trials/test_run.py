@@ -138,7 +138,7 @@ def test_several_classes_are_columns_in_the_order_of_the_paper(shared, store):
 
 
 def test_images_of_other_classes_play_no_part(tmp_path):
-    dataset = datasets.load("nickparvar", "phantoms", tmp_path, phantoms=40)
+    dataset = datasets.load_dataset("nickparvar", "phantoms", tmp_path, phantoms=40)
     trial = small_trial(
         dataset, classes=("notumor", "glioma"), split=Split(published=True, leakage="as_published"), monitored="test"
     )

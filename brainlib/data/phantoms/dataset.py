@@ -19,7 +19,7 @@ VERSION = "2"
 
 
 def phantom_root(info: DataSetInfo, number: int | None, store: Path) -> Path:
-    """Return the folder of phantoms that replace a set, written now unless it is whole (see `datasets.load`)."""
+    """Return the folder of phantoms that replace a set, written now unless it is whole (see `load_dataset`)."""
     divided = len(info.folders) > len(info.classes)
     least = len(info.classes) * (2 if divided else 1)
     if number is None or number < least:
