@@ -250,12 +250,12 @@ def activations(prefix, task: Task, store: Path) -> np.ndarray:
 
 def _configuration(model):
     """Return a model's configuration, in which names that Keras numbers automatically are positions."""
-    positions = {operation.name: f"#{n}" for n, operation in enumerate(model.operations)}
+    positions = {part.name: f"#{n}" for n, part in enumerate([model, *model.operations])}
 
     def plain(value):
         if isinstance(value, dict):
             # Whether a layer is trainable does not change what it computes in inference mode.
-            return {key: plain(each) for key, each in value.items() if key not in ("name", "trainable")}
+            return {key: plain(each) for key, each in value.items() if key != "trainable"}
         if isinstance(value, list | tuple):
             return [plain(each) for each in value]
         return positions.get(value, value) if isinstance(value, str) else value

@@ -252,7 +252,9 @@ def convolution(**options):
     return keras.Model(pixels, keras.layers.ReLU()(x))
 
 
-@pytest.mark.parametrize("options", [{"activation": "tanh"}, {"dilation_rate": 2}, {"strides": 2}])
+@pytest.mark.parametrize(
+    "options", [{"activation": "tanh"}, {"dilation_rate": 2}, {"strides": 2}, {"dtype": "mixed_float16"}]
+)
 def test_activations_are_not_reused_for_a_layer_of_another_configuration(options, tmp_path):
     data, first, second = task(), convolution(), convolution(**options)
     training.activations(first, data, tmp_path)
