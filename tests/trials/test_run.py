@@ -30,6 +30,8 @@ from brainlib.trials.run import heat_maps, run_trials
 from brainlib.trials.trial import TrialResult
 
 pytestmark = pytest.mark.slow
+# Where programs of these tests find the helpers of tests/.
+PATHS = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
 
 
 @pytest.fixture(scope="module")
@@ -296,12 +298,11 @@ run_trials([small_trial(dataset, stage=str(n), seed=n) for n in range(200)], dat
 def test_after_kill_9_the_run_goes_on_where_it_was(shared, store, trained):
     folder, dataset, *_ = shared
     shutil.copytree(folder / "phantoms", store / "phantoms")
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(store)],
         env={
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONPATH": PATHS,
         },
         stderr=subprocess.DEVNULL,
     )
@@ -323,8 +324,8 @@ def test_after_kill_9_the_run_goes_on_where_it_was(shared, store, trained):
     assert stored.stat().st_mtime_ns == written
     assert trained == [len(done)]
 
-    undisturbed = run_trials(asked, dataset, folder, on_progress=progress.ignore)
-    for one, two in zip(resumed, undisturbed, strict=True):
+    uninterrupted = run_trials(asked, dataset, folder, on_progress=progress.ignore)
+    for one, two in zip(resumed, uninterrupted, strict=True):
         same(one, two)
 
 
@@ -373,13 +374,12 @@ print("ran once")
 
 def test_a_script_without_a_guard_trains_and_prints_nothing_of_tensorflows_start(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     ran = subprocess.run(
         [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "store")],
         capture_output=True,
         text=True,
-        env={**environment, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**environment, "PYTHONPATH": PATHS},
     )
     assert (ran.stdout, ran.stderr) == ("ran once\n", "")
 
