@@ -1,4 +1,4 @@
-"""Controls: altered sets are what they say, and a model that only remembers is found out."""
+"""Controls: altered sets hide what they should, and a model that only memorises is recognised."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from brainlib.trials.trial import TrialResult
 
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory):
-    """A hundred and twenty phantoms in the layout of br35h: patients of three slices, a tenth copies."""
+    """A hundred and twenty phantoms in the layout of br35h: patients of three slices, a tenth duplicates."""
     return datasets.load_dataset("br35h", "phantoms", tmp_path_factory.mktemp("store"), phantoms=120)
 
 
-def test_shuffled_labels_are_shared_by_copies_and_drawn_by_the_seed(phantoms):
+def test_shuffled_labels_are_shared_by_duplicates_and_drawn_by_the_seed(phantoms):
     first, again, other = (altered.shuffled(phantoms, seed) for seed in (0, 0, 1))
     together = pd.Series(phantoms.group_ids(patients=True))
     assert (first.table["label"].groupby(together).nunique() == 1).all()
@@ -64,7 +64,7 @@ def test_a_masked_set_hides_the_head_or_the_brain(phantoms, tmp_path):
     assert 0.1 < bright[altered.NO_BRAIN] < 0.6
 
 
-def test_a_picture_without_a_head_is_masked_whole_and_one_without_a_border_has_a_ring():
+def test_an_image_without_a_head_is_masked_whole_and_one_without_a_border_has_a_ring():
     nothing = np.zeros((64, 48), np.uint8)
     assert altered.hidden(nothing, altered.BACKGROUND).all()
     full = np.full((100, 100, 3), 200, np.uint8)
@@ -73,7 +73,7 @@ def test_a_picture_without_a_head_is_masked_whole_and_one_without_a_border_has_a
     assert hidden[10:90, 10:90].all() and not hidden[:6].any() and not hidden[:, -6:].any()
 
 
-def remembering(planned, dataset, folder, **_):
+def memorising(planned, dataset, folder, **_):
     """In the place of training: each image is given the label of the training image most like it."""
     table = dataset.table
     small = np.stack([thumbnail(images.decode(dataset.root / p)) for p in table["path"]])
@@ -83,7 +83,7 @@ def remembering(planned, dataset, folder, **_):
         parts = splits.assign(table["label"], dataset.group_ids(patients=True), trial.split, table["part"].to_numpy())
         train = np.flatnonzero(parts == "train")
         nearest = train[(vectors @ vectors[train].T).argmax(axis=1)]
-        said = (table["label"].to_numpy()[nearest] == trial.classes[1]).astype(float)
+        predicted = (table["label"].to_numpy()[nearest] == trial.classes[1]).astype(float)
         made = pd.DataFrame(
             {
                 "path": table["path"],
@@ -91,8 +91,8 @@ def remembering(planned, dataset, folder, **_):
                 "part": parts,
                 "group": dataset.group_ids(),
                 "phase": trial.phases[-1].name,
-                f"p_{trial.classes[0]}": 1 - said,
-                f"p_{trial.classes[1]}": said,
+                f"p_{trial.classes[0]}": 1 - predicted,
+                f"p_{trial.classes[1]}": predicted,
             }
         )
         made = made[made["part"] != ""].reset_index(drop=True)
@@ -103,8 +103,8 @@ def remembering(planned, dataset, folder, **_):
 
 @pytest.fixture
 def leaking(phantoms, monkeypatch, tmp_path):
-    """jardim's transfer arm on phantoms of which each has three copies, by a model that remembers."""
-    monkeypatch.setattr(study.run, "run_trials", remembering)
+    """jardim's transfer arm on phantoms of which each has three duplicates, by a model that memorises."""
+    monkeypatch.setattr(study.run, "run_trials", memorising)
     options = dict(profile="full", data="phantoms", out=str(tmp_path), arms=["transfer"], controls=True)
     table = pd.concat([phantoms.table] * 4, ignore_index=True)
     table["path"] = [f"{n}-{path}" for n, path in enumerate(table["path"])]
@@ -118,18 +118,18 @@ def leaking(phantoms, monkeypatch, tmp_path):
     return Study("jardim", dataset=data, **options).run()
 
 
-def test_a_model_that_remembers_scores_on_shuffled_labels_as_long_as_copies_leak(leaking):
+def test_a_model_that_memorises_scores_on_shuffled_labels_as_long_as_duplicates_leak(leaking):
     found = {(each.control, each.split): each for each in controls.run_controls(leaking)}
     leak = found[controls.SHUFFLED, controls.PUBLISHED]
-    clean = found[controls.SHUFFLED, controls.APART]
+    apart = found[controls.SHUFFLED, controls.APART]
     assert leak.value > 0.9 and leak.finding == "above chance" and leak.expected == ""
-    assert clean.finding == clean.expected == "at chance"
-    assert leak.chance == 0.5 and leak.n == 96 and clean.low < 0.5 < clean.high
+    assert apart.finding == apart.expected == "at chance"
+    assert leak.chance == 0.5 and leak.n == 96 and apart.low < 0.5 < apart.high
     table = comparisons.controls(leaking)
     assert "without the expected finding: 0" in table.caption
     row = table.frame[table.frame["control"] == "effect of duplicates alone"].iloc[0]
     effect = row["balanced accuracy"]
-    assert effect == pytest.approx(leak.value - clean.value) and effect > 0.25
+    assert effect == pytest.approx(leak.value - apart.value) and effect > 0.25
     # Real images would be compared with phantoms as well; these are phantoms.
     assert {each.control for each in found.values()} == {
         "labels as given",
