@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -62,6 +64,15 @@ def test_a_test_set_of_copies_alone_leaves_nothing(hajhashem):
     assert math.isnan(accuracy.difference)
     claim = next(each for each in judge(results) if each.id == "abstract.accuracy")
     assert math.isnan(claim.without_duplicates.value) and claim.verdict_without_duplicates == "inconclusive"
+
+
+def test_results_are_freed_after_their_duplicates_were_computed(hajhashem):
+    results = hajhashem(20)
+    duplicates.duplicate_effects(results)
+    kept = weakref.ref(results)
+    del results
+    gc.collect()
+    assert kept() is None
 
 
 def test_each_claim_is_judged_twice(hajhashem):
