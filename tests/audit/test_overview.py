@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pngs import write_image
 
 from brainlib.audit import planted
 from brainlib.audit.overview import audit_sets
@@ -12,7 +13,7 @@ from brainlib.errors import DataError
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, write_image):
+def folder(tmp_path_factory):
     """br35h of six slices; navoneel of two of them, mirrored or re-encoded, and two others."""
     root = tmp_path_factory.mktemp("data")
     slices = make_phantoms(8, slices_per_patient=1, seed=9).images

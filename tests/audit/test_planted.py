@@ -33,23 +33,25 @@ def test_most_planted_duplicates_are_recovered_and_none_is_counted_twice(sartaj)
     assert recall == planted.plant(*sartaj)
 
 
+def stub(monkeypatch, pairs):
+    """Let the audit find these pairs."""
+    found = near_duplicates.NearDuplicates(
+        np.array(pairs, int).reshape(-1, 2), np.zeros(len(pairs)), np.ones(len(pairs))
+    )
+    monkeypatch.setattr(planted.near_duplicates, "find_near_duplicates", lambda thumbnails: found)
+
+
 def test_an_audit_that_finds_nothing_has_no_recall(sartaj, monkeypatch):
-    nothing = near_duplicates.NearDuplicates(np.zeros((0, 2), int), np.zeros(0, bool), np.zeros(0))
-    monkeypatch.setattr(planted.near_duplicates, "find_near_duplicates", lambda thumbnails: nothing)
-    assert {each.recovered for each in planted.plant(*sartaj)} == {0}
+    stub(monkeypatch, [])
     recall, pairs = planted.control_on_phantoms()
-    assert sum(each.recovered for each in recall) == 0
+    assert {each.recovered for each in (*planted.plant(*sartaj), *recall)} == {0}
     assert pairs == planted.PhantomPairs(grouped=0, wrong=0, neighbours=0)
 
 
 def test_an_audit_that_joins_all_images_has_wrong_pairs(monkeypatch):
-    def everything(thumbnails):
-        n = len(thumbnails)
-        pairs = np.stack([np.zeros(n - 1, int), np.arange(1, n)], axis=1)
-        return near_duplicates.NearDuplicates(pairs, np.zeros(n - 1, bool), np.ones(n - 1))
-
-    monkeypatch.setattr(planted.near_duplicates, "find_near_duplicates", everything)
-    _, pairs = planted.control_on_phantoms()
+    stub(monkeypatch, [(0, other) for other in range(1, 60)])
+    recall, pairs = planted.control_on_phantoms()
     # 15 duplicates of 15 of 45 originals: 15 true pairs among 60 * 59 / 2.
+    assert sum(each.recovered for each in recall) == 15
     assert (pairs.grouped, pairs.wrong) == (1770, 1755)
     assert 0 < pairs.neighbours < 200  # three slices a patient, with their duplicates
