@@ -124,7 +124,9 @@ def _run(arguments):
     from brainlib.study import data_audit
     from brainlib.trials import workers
 
-    papers = _papers(arguments)
+    for paper in set(arguments.papers) - set(paper_ids()):
+        raise UsageError(f"--papers: expected some of {', '.join(paper_ids())}; received '{paper}'")
+    papers = arguments.papers or papers_with(arguments.arms, arguments.scenarios)
     if arguments.jobs < 1:
         raise UsageError(f"--jobs: expected 1 or more, received {arguments.jobs}")
     given = {name: getattr(arguments, name) for name in Options.model_fields}
@@ -158,13 +160,6 @@ def _run(arguments):
         print(f"{name}: {f'FAILED: {entry.error}' if entry.error else 'ran'} ({entry.seconds:.0f} s)")
     print(f"report: {page}")
     return int(any(entry.error for entry in entries.values()))
-
-
-def _papers(arguments):
-    unknown = [paper for paper in arguments.papers if paper not in paper_ids()]
-    if unknown:
-        raise UsageError(f"--papers: expected some of {', '.join(paper_ids())}; received '{unknown[0]}'")
-    return arguments.papers or papers_with(arguments.arms, arguments.scenarios)
 
 
 def _notebook(paper):
@@ -216,16 +211,14 @@ def _check_printed(arguments):
     from brainlib.report import consistency
 
     papers = [arguments.paper] if arguments.paper else paper_ids()
-    loaded = {paper: load_paper(paper) for paper in papers}
+    loaded = {name: load_paper(name) for name in papers}
     found = {name: check_paper(paper) for name, paper in loaded.items()}
     if arguments.json:
         consistency.write_json(Path(arguments.json), found)
     if arguments.html:
         titles = {name: paper.citation.title for name, paper in loaded.items()}
         consistency.write_page(Path(arguments.html), found, titles)
-    if arguments.json or arguments.html:
-        return 0
-    return _printed(consistency.lines(found))
+    return 0 if arguments.json or arguments.html else _printed(consistency.lines(found))
 
 
 def _audit(arguments):
@@ -251,20 +244,17 @@ def _app(arguments):
     try:
         from brainlib.app.server import serve
     except ModuleNotFoundError as error:  # the extra that has it was not installed
-        raise UsageError(
-            f"app: expected the package {error.name}, found none; pip install 'brainlib[notebook]'"
-        ) from None
+        message = f"app: expected the package {error.name}, received none; pip install 'brainlib[notebook]'"
+        raise UsageError(message) from None
     if not 0 < arguments.port < 65536:
         raise UsageError(f"--port: expected 1 to 65535, received {arguments.port}")
-    data = _absolute(arguments.data)
-    if data and not Path(data).is_dir():
+    if (data := _absolute(arguments.data)) and not Path(data).is_dir():
         raise UsageError(f"--data: expected a folder with one folder a data set, received {arguments.data}")
     serve(Path(_absolute(arguments.out)), data, port=arguments.port, browser=not arguments.no_browser)
     return 0
 
 
 def _claims(arguments):
-
     papers = map(load_paper, [arguments.paper] if arguments.paper else paper_ids())
     claims = [(paper.id, claim) for paper in papers for claim in paper.claims]
     if arguments.json:

@@ -106,12 +106,6 @@ def test_every_page_is_small(out):
     assert max(sizes.values()) < 2_000_000, sizes
 
 
-def test_a_page_ends_with_the_verdict(out):
-    for name in PAPERS:
-        headings = re.findall(r"<h[1-6]\b[^>]*>(.*?)</h[1-6]>", pages(out)[name], re.DOTALL)
-        assert re.sub(r"<[^>]*>", "", headings[-1]).strip() == "Verdict", name
-
-
 def test_no_page_names_a_folder_of_this_machine(out):
     for name, page in pages(out).items():
         assert str(out.parent) not in page, name
