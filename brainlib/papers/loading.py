@@ -233,7 +233,7 @@ def _claim_problems(claim: Claim, paper: Paper) -> Iterator[str]:
 
 def _metric_problems(claim: Claim, metric: Metric, paper: Paper) -> Iterator[str]:
     """Yield what is wrong with how a claim is computed."""
-    classes = paper.scenario(claim.scenario or "").classes
+    classes = paper.scenario(claim.scenario).classes
     for key in ("label", "predicted"):
         yield from _unknown(f"metric.{key}", [getattr(metric, key)], classes)
     of_two = metric.name.startswith("t_test")

@@ -32,12 +32,10 @@ _PRINTED = re.compile(
 
 @dataclass(frozen=True)
 class Printed:
-    """A printed number in natural units.
+    """A printed number in natural units: a fraction for a percentage, seconds for a time, else as printed.
 
     Attributes
     ----------
-    value : float
-        In natural units: a fraction for a percentage, seconds for a time, else as printed.
     decimals : int
         Digits printed after the decimal point.
     scale : float
@@ -69,11 +67,8 @@ class Printed:
     def text(self, unit: str | None = None) -> str:
         """Write the number with the digits that were printed, no more: "98" for "98%", ">97" for ">97%".
 
-        Parameters
-        ----------
-        unit : str, optional
-            A key of `UNITS`, in which the number is written without its sign; by default the one that
-            was printed. "0,95" is "0.95" by itself and "95" in "%".
+        ``unit``, a key of `UNITS`, is the unit in which it is written without its sign, by default the printed one:
+        "0,95" is "0.95" by itself and "95" in "%".
         """
         scale = self.scale if unit is None else UNITS[unit]
         decimals = max(0, self.decimals + round(math.log10(scale / self.scale)))

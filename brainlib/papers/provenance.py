@@ -10,14 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
@@ -254,11 +247,8 @@ class Arm(Frozen):
 def values(part: Any) -> Any:
     """Strip the provenance: a part of a paper with each setting's value in place of the setting.
 
-    Parameters
-    ----------
-    part
-        A model of settings (`Protocol`, `ModelSettings`, `Phase`, ...), which becomes a dict by the
-        names of its fields, or anything within one. Dicts and tuples keep their kind.
+    A model of settings (`Protocol`, `Phase`, ...) becomes a dict by the names of its fields; dicts and tuples keep
+    their kind.
     """
     if isinstance(part, Setting):
         return part.value

@@ -11,24 +11,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from brainlib.papers.printed import Printed, printed_number
-from brainlib.papers.provenance import (
-    Arm,
-    Count,
-    Frozen,
-    FrozenDict,
-    Identifier,
-    Protocol,
-    Setting,
-    Text,
-)
+from brainlib.papers.provenance import Arm, Count, Frozen, FrozenDict, Identifier, Protocol, Setting, Text
 
 _parsed = lru_cache(maxsize=None)(printed_number)
 Stage = Annotated[str, StringConstraints(pattern=r"^(fold [1-9][0-9]?|folds|validation|test)$")]
@@ -224,8 +210,8 @@ class Paper(Frozen):
     tables: Tables = Tables()
     claims: tuple[Claim, ...]
 
-    def scenario(self, name: str = "") -> Scenario:
-        """Return the classes of a scenario; "" stands for all classes in a paper without scenarios."""
+    def scenario(self, name: str | None = None) -> Scenario:
+        """Return the classes of a scenario; no name stands for all classes in a paper without scenarios."""
         if name:
             return self.scenarios[name]
         return Scenario(title="all classes", classes=self.data.classes)

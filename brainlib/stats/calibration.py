@@ -32,21 +32,12 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far probabilities are from frequencies.
+    """How far probabilities are from frequencies, each number with a bootstrap interval over duplicate groups.
 
-    Attributes
-    ----------
-    error : float
-        Expected calibration error: mean distance of confidence and accuracy over the bins, weighted
-        by their images; 0 to 1.
-    error_interval : Interval
-        Bootstrap over duplicate groups. The error of a perfect model is above 0 with few images.
-    brier : float
-        Mean over the images of the summed squared distance of the probabilities to the truth: 0 at
-        best, 2 at worst; for two classes twice the score of the positive class.
-    brier_interval : Interval
-    curve : tuple of Bin
-        The bins that hold images, by ascending confidence.
+    ``error`` is the expected calibration error in [0, 1]: the distance of confidence and accuracy, averaged over the
+    bins by their images; that of a perfect model is above 0 with few images. ``brier`` is the mean summed squared
+    distance of the probabilities to the truth, 0 at best and 2 at worst; for two classes it is twice the score of the
+    positive class. ``curve`` holds the bins with images, by ascending confidence.
     """
 
     error: Number
@@ -56,29 +47,14 @@ class Calibration:
     curve: tuple[Bin, ...]
 
 
-def calibration(predictions: pd.DataFrame, classes: Sequence[str], bins: int = BINS, seed: int = 0) -> Calibration:
-    """Measure the calibration of the most probable class.
-
-    Parameters
-    ----------
-    predictions : DataFrame
-        Of one part; see `predictions.decide`.
-    classes : sequence of str
-    bins : int
-    seed : int
-        Of the bootstrap.
-
-    Raises
-    ------
-    DataError
-        Predictions that cannot be scored; see `predictions.decide`.
-    """
+def calibration(predictions: pd.DataFrame, classes: Sequence[str], seed: int = 0) -> Calibration:
+    """Measure the calibration of the most probable class; table and errors as in `predictions.decide`."""
     decisions = decide(predictions, tuple(classes))
     probabilities, truth = decisions.probabilities, decisions.truth
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
     distances = ((probabilities - np.eye(len(classes))[truth]) ** 2).sum(axis=1)
-    number = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.eye(bins)[number] * (confidence - right)[:, None]
+    number = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.eye(BINS)[number] * (confidence - right)[:, None]
 
     def error(counts):
         return np.abs(counts @ gaps).sum(axis=-1) / counts.sum(axis=-1)
@@ -89,12 +65,8 @@ def calibration(predictions: pd.DataFrame, classes: Sequence[str], bins: int = B
         intervals.bootstrap_interval(error, groups, seed=seed),
         float(distances.mean()),
         intervals.bootstrap_interval(intervals.mean_of(distances), groups, seed=seed),
-        _curve(confidence, right, number),
+        tuple(_bin(confidence[number == each], right[number == each]) for each in np.unique(number)),
     )
-
-
-def _curve(confidence, right, number):
-    return tuple(_bin(confidence[number == each], right[number == each]) for each in np.unique(number))
 
 
 def _bin(confidence, right):

@@ -21,17 +21,14 @@ POWER = 0.8  # the conventional chance to find a difference that is there
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A two-sided test of two models on the same images.
+    """A two-sided test of two models on the same n images.
 
     Attributes
     ----------
-    name : str
     p : float
         nan where the test is undefined.
     difference, low, high : float
         First minus second, as a fraction, with its 95 % interval (nan where none can be given).
-    n : int
-        Images.
     assumes : str
         What must hold for ``p`` to be valid.
     """
@@ -111,28 +108,18 @@ def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarra
 
 @dataclass(frozen=True)
 class TTest:
-    """A two-sided t-test of the difference between two models over the same number of folds.
+    """A two-sided t-test of the difference between two models over the same n folds.
 
-    Attributes
-    ----------
-    name : str
-        Which test.
-    t, df, p : float
-        Statistic (its sign is that of ``difference``), degrees of freedom, two-sided p-value.
-    difference : float
-        mean(a) - mean(b), in the units of the values.
-    low, high : float
-        95 % interval of the difference.
-    n : int
-        Pairs of folds.
-    assumes : str
-        What must hold for ``p`` to be valid, and where it does not.
-
-    Notes
-    -----
     Without any variation there is no standard error. Then the limits are nan, and t and p are
     (nan, nan) for a difference of zero and (+-inf, 0) for any other, as in scipy. A nan among the
     values, or too few of them for a variance, makes everything but ``name`` and ``df`` nan.
+
+    Attributes
+    ----------
+    difference, low, high : float
+        mean(a) - mean(b) in the units of the values, with its 95 % interval; t has its sign.
+    assumes : str
+        What must hold for ``p`` to be valid, and where it does not.
     """
 
     name: str
@@ -238,7 +225,7 @@ def corrected_resampled_t(a: Sequence[float], b: Sequence[float], test_share: fl
 
 @dataclass(frozen=True)
 class Equivalence:
-    """Two one-sided tests of a mean difference against a margin.
+    """Two one-sided tests of a mean difference against a margin, over n pairs of folds.
 
     Attributes
     ----------
@@ -246,10 +233,6 @@ class Equivalence:
         The larger of the two; equivalent at 5 % where it is below 0.05. nan without any variation.
     difference, low, high : float
         Mean difference and its 90 % interval: within the margin exactly where p is below 0.05.
-    margin : float
-    df : int
-    n : int
-        Pairs of folds.
     """
 
     p: Number
@@ -297,16 +280,8 @@ def equivalence(a: Sequence[float], b: Sequence[float], margin: float) -> Equiva
 def power_of_paired_t(difference: float, deviation: float, k: int) -> float:
     """Chance that a two-sided paired t-test over k folds finds a true mean difference at the level of 5 %.
 
-    From the noncentral t distribution (Cohen 1988, section 2.5).
-
-    Parameters
-    ----------
-    difference : float
-        True mean difference.
-    deviation : float
-        Standard deviation of the differences from fold to fold, above 0, in the same units.
-    k : int
-        Folds, 2 or more.
+    ``deviation`` is the standard deviation of the differences from fold to fold, above 0 and in the units of
+    ``difference``; k is 2 or more. From the noncentral t distribution (Cohen 1988, section 2.5).
     """
     if not deviation > 0 or k < 2:
         raise ValueError(f"expected a deviation above 0 and k >= 2, received {deviation!r} and {k}")
@@ -315,19 +290,11 @@ def power_of_paired_t(difference: float, deviation: float, k: int) -> float:
     return float(stats.nct.sf(limit, df, shift) + stats.nct.cdf(-limit, df, shift))
 
 
-def detectable_difference(deviation: float, k: int, power: float = POWER) -> float:
-    """Compute the smallest true difference that a paired t-test over k folds finds with this chance.
-
-    Parameters
-    ----------
-    deviation, k, power
-        As in `power_of_paired_t`; the chance is above the level of the test and below 1.
-    """
-    if not ALPHA < power < 1:
-        raise ValueError(f"expected a power between {ALPHA} and 1, received {power!r}")
+def detectable_difference(deviation: float, k: int) -> float:
+    """Compute the smallest true difference that a paired t-test over k folds finds with a chance of POWER."""
 
     def missing(times):
-        return power_of_paired_t(times * deviation, deviation, k) - power
+        return power_of_paired_t(times * deviation, deviation, k) - POWER
 
     most = 1.0
     while missing(most) < 0:

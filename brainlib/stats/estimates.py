@@ -20,12 +20,8 @@ from brainlib.stats.predictions import Decisions, decide
 class Estimate:
     """A reproduced number with its 95 % interval, in natural units; nan where undefined.
 
-    Attributes
-    ----------
-    n : int
-        Images behind it: the denominator of a proportion, else all images scored.
-    method : str
-        Method of the interval, with anything that a reader must know of it.
+    ``n`` counts the images behind it: the denominator of a proportion, else all images scored. ``method`` is that of
+    the interval, with anything that a reader must know of it.
     """
 
     value: Number
@@ -105,7 +101,7 @@ def fold_estimate(metric: str, over: str, folds: Sequence[Decisions], seed: int 
     The mean has a t interval over the k folds, limited to [0, 1] but for the loss, which has no upper
     end. The sample variance and standard deviation (divisor k - 1) have a bootstrap of the groups
     within each fold: it holds the trained models fixed, and since resampling adds spread of its
-    own, it leans towards larger values.
+    own, it leans towards larger values. A score that is undefined in one fold is undefined over all.
 
     Parameters
     ----------
@@ -114,7 +110,6 @@ def fold_estimate(metric: str, over: str, folds: Sequence[Decisions], seed: int 
     over : {"value", "mean", "variance", "sd"}
         "value" is the score of the only fold.
     folds : sequence of Decisions
-        A score that is undefined in one fold is undefined over all.
 
     Raises
     ------

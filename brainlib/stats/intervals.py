@@ -65,20 +65,10 @@ def wilson_interval(k: int, n: int) -> Interval:
 
 
 def placements(is_positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Share of the other class that each image is ranked on the right side of, ties counted as one half.
+    """Share of the other class that each positive (m,) and each negative (n - m,) image is ranked on the right side of.
 
-    From midranks, as in Sun and Xu (IEEE Signal Process. Lett. 2014, 21:1389). The mean of either is the area
-    under the ROC curve.
-
-    Parameters
-    ----------
-    is_positive, score : (n,) arrays of bool and float
-        A higher score means more likely positive; both classes have images.
-
-    Returns
-    -------
-    (m,) and (n - m,) arrays
-        Of the positive and of the negative images.
+    Ties count as one half. Computed from midranks, as in Sun and Xu (IEEE Signal Process. Lett. 2014, 21:1389), of
+    (n,) arrays in which both classes have images. The mean of either is the area under the ROC curve.
     """
     is_positive, score = np.asarray(is_positive, dtype=bool), np.asarray(score, dtype=float)
     positive, negative = score[is_positive], score[~is_positive]
@@ -231,15 +221,10 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def independent_difference(first: tuple[float, float, float], second: tuple[float, float, float]) -> Interval:
-    """Interval of a difference of two independent estimates, from their own (Zou and Donner 2008).
+    """Interval of a difference of two independent estimates, each (value, low, high) (Zou and Donner 2008).
 
     Statistics in Medicine 27:1693, the method of variance estimates recovery: of two Wilson intervals it
-    makes Newcombe's method 10 for independent proportions.
-
-    Parameters
-    ----------
-    first, second : (value, low, high)
-        nan limits leave nan limits.
+    makes Newcombe's method 10 for independent proportions. nan limits leave nan limits.
     """
     (a, a_low, a_high), (b, b_low, b_high) = first, second
     return Interval(
@@ -252,12 +237,7 @@ def independent_difference(first: tuple[float, float, float], second: tuple[floa
 def paired_proportions(both: int, only_a: int, only_b: int, neither: int) -> Interval:
     """Interval of a difference of two proportions of the same images (Newcombe, Stat. Med. 1998, 17:2635, method 10).
 
-    Wilson's intervals of both proportions are combined by their correlation phi.
-
-    Parameters
-    ----------
-    both, only_a, only_b, neither : int
-        Images that both, only the first, only the second and neither counts.
+    Of counts of images; Wilson's intervals of both proportions are combined by their correlation phi.
     """
     n = both + only_a + only_b + neither
     method = "Newcombe 1998, method 10, 95 %"

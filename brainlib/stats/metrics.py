@@ -22,7 +22,7 @@ EPSILON = 1e-7  # Keras' own: a probability of 0 would make the loss infinite
 
 
 def score(matrices: np.ndarray, metric: str, positive: int | None = None, average: str | None = None) -> np.ndarray:
-    """Compute a score of each of a stack of confusion matrices.
+    """Compute a score in [0, 1] of each of a stack of confusion matrices, nan where the images do not define it.
 
     Parameters
     ----------
@@ -34,11 +34,6 @@ def score(matrices: np.ndarray, metric: str, positive: int | None = None, averag
         Index of the class that is scored against the rest.
     average : {None, "macro", "weighted"}
         Average over the classes, in place of ``positive``. Neither is needed for the accuracy.
-
-    Returns
-    -------
-    (...) array
-        In [0, 1], or nan where the images do not define it.
     """
     images, total = matrices.sum(axis=-1), matrices.sum(axis=(-2, -1))
     if metric == "accuracy":
@@ -54,14 +49,7 @@ def score(matrices: np.ndarray, metric: str, positive: int | None = None, averag
 
 
 def counts(matrices: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return numerator and denominator of a score of each class against the rest, two (..., c) arrays.
-
-    Parameters
-    ----------
-    matrices : (..., c, c) array
-        As in `score`.
-    metric : {"sensitivity", "recall", "specificity", "precision", "f1"}
-    """
+    """Return numerator and denominator of a score of each class against the rest, two (..., c) arrays."""
     hits, images = np.diagonal(matrices, axis1=-2, axis2=-1), matrices.sum(axis=-1)
     predicted = matrices.sum(axis=-2)
     if metric == "precision":
@@ -88,20 +76,9 @@ def averaged(scores: np.ndarray, images: np.ndarray, average: str) -> np.ndarray
 
 
 def area_under_roc(is_positive: np.ndarray, score: np.ndarray, times: np.ndarray | None = None) -> np.ndarray:
-    """Area under the ROC curve by the Mann-Whitney statistic, ties counted as one half.
+    """Area under the ROC curve by the Mann-Whitney statistic, ties counted as one half (Hanley and McNeil 1982).
 
-    Parameters
-    ----------
-    is_positive : (n,) array of bool
-    score : (n,) array of float
-        Higher means more likely positive.
-    times : (..., n) array, optional
-        How often each image counts; once where it is not given.
-
-    Returns
-    -------
-    (...) array
-        In [0, 1] (Hanley and McNeil 1982); nan when one class is absent.
+    Of (n,) arrays; ``times`` (..., n) is how often each image counts, once by default. nan when one class is absent.
     """
     times = np.ones(len(score)) if times is None else times
     order = np.argsort(score, kind="stable")
@@ -116,10 +93,7 @@ def area_under_roc(is_positive: np.ndarray, score: np.ndarray, times: np.ndarray
 def cross_entropies(targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Cross-entropy of each image in nats, of probabilities that are kept 1e-7 off 0 and 1, as Keras does.
 
-    Parameters
-    ----------
-    targets, predicted : (n, c) or (n, 1) arrays
-        One-hot and softmax, or 0 and 1 and the probability of the positive class of two.
+    Both arrays are (n, c), one-hot and softmax, or (n, 1), 0 or 1 and the probability of the positive class of two.
     """
     p = np.clip(np.asarray(predicted, dtype=np.float64), EPSILON, 1 - EPSILON)
     terms = targets * np.log(p)
@@ -136,10 +110,7 @@ def cross_entropy(targets: np.ndarray, predicted: np.ndarray) -> float:
 def accuracy(targets: np.ndarray, predicted: np.ndarray) -> float:
     """Share of images whose most probable class (0.5 for a single unit) is the true one; nan for no image.
 
-    Parameters
-    ----------
-    targets, predicted : (n, c) or (n, 1) arrays
-        As in `cross_entropies`.
+    Arrays as in `cross_entropies`.
     """
     if len(targets) == 0:
         return math.nan

@@ -22,11 +22,9 @@ class Decisions:
 
     Attributes
     ----------
-    classes : tuple of str
     positive : int or None
         Index of the class that is scored; None where an average is, or where neither was named.
     average : {None, "macro", "weighted"}
-        Average over the classes.
     truth, predicted : (n,) int arrays
         Indices into ``classes``.
     probabilities : (n, c) float array
@@ -44,10 +42,7 @@ class Decisions:
 
     @property
     def proportions(self) -> tuple[str, ...]:
-        """Names of the scores that are one count over another.
-
-        A weighted sensitivity, the sum of n_c / n times hits_c / n_c, is the accuracy.
-        """
+        """Names of the scores that are one count over another; so is a weighted sensitivity, which is the accuracy."""
         if self.positive is not None:
             return PROPORTIONS
         return ("accuracy", *(("sensitivity", "recall") if self.average == "weighted" else ()))
@@ -59,13 +54,7 @@ class Decisions:
         return np.bincount(self.truth * c + self.predicted, minlength=c * c).reshape(c, c)
 
     def count(self, metric: str) -> tuple[int, int]:
-        """Return the numerator and denominator (k, n) behind a proportion.
-
-        Raises
-        ------
-        UsageError
-            A score that is not one proportion (F1, AUC, loss, most averages).
-        """
+        """Return the numerator and denominator (k, n) behind a proportion; `UsageError` for any other score."""
         if metric not in self.proportions:
             raise UsageError(f"expected a proportion, one of {', '.join(self.proportions)}, received {metric!r}")
         if metric == "accuracy" or self.average:
@@ -89,18 +78,7 @@ class Decisions:
         return float(self.values(metric, np.ones(len(self.truth))))
 
     def values(self, metric: str, times: np.ndarray) -> np.ndarray:
-        """Compute a score of the images where each counts so many times, for every row of ``times``.
-
-        Parameters
-        ----------
-        metric : str
-            As in `value`, with its errors.
-        times : (..., n) array of float
-
-        Returns
-        -------
-        (...) array
-        """
+        """Compute a score as `value` does, each image counting so many times, for every row of ``times`` (..., n)."""
         if metric not in METRICS:
             raise UsageError(f"expected a metric of {', '.join(METRICS)}, received {metric!r}")
         c = len(self.classes)
@@ -130,10 +108,7 @@ class Decisions:
 
     @property
     def collapsed(self) -> str | None:
-        """The one class that the model predicts for all images, None where it predicts several.
-
-        None as well where the images are of a single class: then it may well be right.
-        """
+        """The one class that the model predicts; None if it predicts several, or if all images are of one class."""
         if np.ptp(self.truth) == 0 or np.ptp(self.predicted) > 0:
             return None
         return self.classes[self.predicted[0]]
@@ -146,12 +121,8 @@ class Decisions:
     def per_class(self) -> pd.DataFrame:
         """Compute the scores of each class against the rest and their averages, as scikit-learn's report does.
 
-        Returns
-        -------
-        DataFrame
-            (c + 2) rows: a class each, in the order of ``classes``, then "macro average" and "weighted
-            average". Columns precision, sensitivity, f1 (in [0, 1], or nan; in a class's own row also
-            where the averages count 0) and support (images, of the averages all of them).
+        A row a class, then "macro average" and "weighted average"; columns precision, sensitivity, f1 (in [0, 1], or
+        nan; in a class's own row also where the averages count 0) and support (images).
         """
         names = ("precision", "sensitivity", "f1")
         rows = {}

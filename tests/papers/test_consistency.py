@@ -38,13 +38,7 @@ FOLDS = [f"table1.cnn.fold{fold}.accuracy" for fold in (1, 2, 3)]
 
 
 def test_two_prints_of_a_number_that_was_truncated_once_are_conditional():
-    check = found(
-        confusion.places(LU),
-        "abstract.f1",
-        "scenario4.mobilenet.f1",
-        "table8.mobilenet.f1",
-        "conclusion.f1",
-    )
+    check = found(confusion.places(LU), "abstract.f1", "scenario4.mobilenet.f1", "table8.mobilenet.f1", "conclusion.f1")
     assert check.finding == "conditional"
     assert "97.85% (Abstract)" in check.sentence and "97.855 to 97.86 was rounded" in check.sentence
 

@@ -67,7 +67,7 @@ def content():
                         "augmentation": {"value": {"flip": "horizontal", "rotation": 15}, "stated": "Methods"},
                     }
                 ],
-            },
+            }
         },
         "claims": [
             {
@@ -156,10 +156,7 @@ def test_jardims_table_1_is_transcribed_figure_by_figure(arm):
             assert claim.unit == ("percent^2" if over == "variance" else "%")
 
 
-@pytest.mark.parametrize(
-    ("place", "comma"),
-    [("abstract.pt", True), ("abstract.en", False), ("abstract.es", True)],
-)
+@pytest.mark.parametrize(("place", "comma"), [("abstract.pt", True), ("abstract.en", False), ("abstract.es", True)])
 def test_jardims_three_abstracts_keep_their_decimal_signs(place, comma):
     claims = {claim.id: claim.printed for claim in load_paper("jardim").claims}
     figures = {"cnn": ("99.67%", "100%", "99.34%"), "transfer": ("98%", "98.32%", "97.69%")}

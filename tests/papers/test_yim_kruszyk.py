@@ -51,10 +51,7 @@ def test_yim_compares_thirteen_different_backbones_under_one_protocol():
         first = arm.phases[0]
         own = YIM.arms["resnet50v2"].phases[0]
         assert (first.name, first.trainable.value) == ("transfer learning", "head")
-        assert (first.epochs.value, first.learning_rate.value) == (
-            own.epochs.value,
-            own.learning_rate.value,
-        )
+        assert (first.epochs.value, first.learning_rate.value) == (own.epochs.value, own.learning_rate.value)
         assert arm.model.dense.value == YIM.arms["resnet50v2"].model.dense.value
     tuned = [name for name, arm in transfer.items() if len(arm.phases) > 1]
     assert tuned == ["resnet50v2"]

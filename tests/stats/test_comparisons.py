@@ -133,14 +133,8 @@ def test_repeated_folds_corrected_give_the_values_that_scikit_learn_publishes():
         cross_val_score(SVC(kernel=kernel), points, labels, scoring="roc_auc", cv=folds) for kernel in ("rbf", "linear")
     )
     corrected, plain = corrected_resampled_t(rbf, linear, 10 / 100), paired_t(rbf, linear)
-    assert (corrected.t, corrected.p / 2) == (
-        pytest.approx(0.750, abs=5e-4),
-        pytest.approx(0.227, abs=5e-4),
-    )
-    assert (plain.t, plain.p / 2) == (
-        pytest.approx(2.611, abs=5e-4),
-        pytest.approx(0.005, abs=5e-4),
-    )
+    assert (corrected.t, corrected.p / 2) == (pytest.approx(0.750, abs=5e-4), pytest.approx(0.227, abs=5e-4))
+    assert (plain.t, plain.p / 2) == (pytest.approx(2.611, abs=5e-4), pytest.approx(0.005, abs=5e-4))
 
 
 @pytest.mark.parametrize("test", [paired_t, unpaired_t, lambda a, b: corrected_resampled_t(a, b, 0.2)])

@@ -9,12 +9,7 @@ import pytest
 import sklearn.metrics
 
 from brainlib.errors import BrainlibError, DataError, UsageError
-from brainlib.stats.metrics import (
-    METRICS,
-    accuracy,
-    area_under_roc,
-    cross_entropy,
-)
+from brainlib.stats.metrics import METRICS, accuracy, area_under_roc, cross_entropy
 from brainlib.stats.predictions import decide
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -91,13 +86,7 @@ def test_the_confusion_matrix_is_labelled_true_by_predicted():
 
 @pytest.mark.parametrize(
     ("metric", "k", "n"),
-    [
-        ("accuracy", 43, 51),
-        ("sensitivity", 23, 25),
-        ("recall", 23, 25),
-        ("specificity", 20, 26),
-        ("precision", 23, 29),
-    ],
+    [("accuracy", 43, 51), ("sensitivity", 23, 25), ("recall", 23, 25), ("specificity", 20, 26), ("precision", 23, 29)],
 )
 def test_each_proportion_has_the_counts_behind_it(metric, k, n):
     assert decide(HAJHASHEM, ["no", "yes"]).count(metric) == (k, n)

@@ -32,14 +32,9 @@ _ROUNDING = 1e-12  # of binary fractions, which must not decide
 
 @dataclass(frozen=True)
 class Sizes:
-    """Numbers of images that admit every printed proportion, in ascending order.
+    """Numbers of images, ascending, that admit every printed proportion as rounded, or as rounded or truncated.
 
-    Attributes
-    ----------
-    rounded : tuple of int
-        Where each proportion is taken as rounded.
-    truncated : tuple of int
-        Where each may be rounded or truncated after the printed digits: holds all of ``rounded``.
+    ``truncated`` holds all of ``rounded``.
     """
 
     rounded: tuple[int, ...]
@@ -56,21 +51,8 @@ def fitting_sizes(printed: Sequence[Printed], most: int, least: int = 1) -> Size
         (2d - 1) n <= 2 U k <= (2d + 1) n        d n <= U k < (d + 1) n,
 
     so n fits where a multiple of 2U (of U) lies between the ends; nothing is left to floats. Each
-    multiple of a fitting n fits, too, and from n = U on every n does: see ``most``.
-
-    Parameters
-    ----------
-    printed : sequence of Printed
-        Proportions of one set of images, in [0, 1]; repeated ones add nothing.
-    most, least : int
-        The largest and the smallest n to try. Percentages with two digits behind the point exclude
-        no n from 10 000 on, so a large ``most`` adds sizes without evidence for them.
-
-    Raises
-    ------
-    UsageError
-        No number, one that is no exactly printed proportion, or ``least`` and ``most`` that are
-        not 1 <= least <= most.
+    multiple of a fitting n fits, too, and from n = U on every n does (10 000 for percentages with two
+    decimals), so a large ``most`` adds sizes without evidence for them.
     """
     if not 1 <= least <= most:
         raise UsageError(f"expected 1 <= least <= most, received least {least} and most {most}")
@@ -93,22 +75,11 @@ def fitting_sizes(printed: Sequence[Printed], most: int, least: int = 1) -> Size
 
 
 def matrices(ranges: Mapping[str, Range], n: int) -> dict[int, tuple[int, int]]:
-    """Find the numbers of positives that admit scores of two classes.
+    """Find the numbers of positives that admit scores of n images, with the true positives and negatives of one matrix.
 
+    ``ranges`` has the smallest and largest value of accuracy, sensitivity, specificity, precision, F1, or of some.
     mlscorecheck (Fazekas and Kovács, https://github.com/FalseNegativeLab/mlscorecheck) searches the
     confusion matrices of each number of positives that the ends of the ranges do not exclude already.
-
-    Parameters
-    ----------
-    ranges : mapping of str to (float, float)
-        Smallest and largest value of accuracy, sensitivity, specificity, precision, F1, or of some.
-    n : int
-        Images.
-
-    Returns
-    -------
-    dict
-        By number of positives, true positives and true negatives of one matrix.
     """
     candidates = _not_excluded(ranges, n)
     if not candidates:
@@ -159,18 +130,11 @@ def _not_excluded(ranges: Mapping[str, Range], n: int) -> list[int]:
 
 
 def weighted_matrices(ranges: Mapping[str, Range], n: int) -> list[int]:
-    """Find the numbers of images of one of two classes, 1 to n - 1, that admit weighted scores.
+    """Find the numbers of images of one of two classes, 1 to n - 1, that admit ranges of weighted scores.
 
     Every confusion matrix is tried that has the accuracy: for each size of the first class, each number
     of its images and of the other's that are classified correctly. A class that is never predicted has
     precision 0.
-
-    Parameters
-    ----------
-    ranges : mapping of str to (float, float)
-        Smallest and largest value of accuracy, sensitivity, precision, F1, or of some of them.
-    n : int
-        Images.
     """
     correct = np.arange(n + 1)
     for name in ("accuracy", "sensitivity"):  # weighted, they are the same
@@ -195,16 +159,9 @@ def weighted_matrices(ranges: Mapping[str, Range], n: int) -> list[int]:
 
 
 def hits(ranges: Mapping[str, Range], support: int, n: int) -> list[int]:
-    """Find how many images of a class are classified correctly, by its printed scores.
+    """Find how many of a class's ``support`` images among n are classified correctly, by ranges of its scores.
 
     Every number of hits and of false alarms is tried.
-
-    Parameters
-    ----------
-    ranges : mapping of str to (float, float)
-        Smallest and largest value of sensitivity, precision, F1, or of some of them.
-    support, n : int
-        Images of the class, and of all classes.
     """
     tp = np.arange(support + 1)[:, None]
     fp = np.arange(n - support + 1)[None, :]
@@ -253,25 +210,6 @@ def collapse_rows(accuracy: float, n: int, classes: int) -> dict[str, dict[str, 
     and F1 2a/(1+a); each other class is never predicted and counts 0. So weighted by the images of
     each class the averages are a^2, a and 2a^2/(1+a); the macro averages over C classes are a/C,
     1/C and 2a/((1+a)C).
-
-    Parameters
-    ----------
-    accuracy : float
-        In [0, 1].
-    n : int
-        Images of the test set, for instance of `fitting_sizes`.
-    classes : int
-        C, the classes that have images.
-
-    Returns
-    -------
-    dict
-        "weighted" and "macro", each with accuracy, precision, sensitivity and f1 as fractions.
-
-    Raises
-    ------
-    UsageError
-        No image, or fewer than two classes.
     """
     if n < 1 or classes < 2:
         raise UsageError(f"expected images of two or more classes, received {n} of {classes}")

@@ -13,7 +13,7 @@ A check that finds nothing wrong is kept as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,20 +24,10 @@ CONSISTENT, CONDITIONAL, IMPOSSIBLE = FINDINGS = ("consistent", "conditional", "
 
 @dataclass(frozen=True)
 class Check:
-    """What one check of a paper found.
+    """What one check of a paper found, as a sentence with the arithmetic behind it.
 
-    Attributes
-    ----------
-    paper : str
-    claims : tuple of str
-        Ids of the claims that took part.
-    method : str
-    finding : {"consistent", "conditional", "impossible"}
-    sentence : str
-        The finding with the arithmetic behind it.
-    suspect : tuple of str
-        Of an impossible finding the claims that cannot stand as printed; not, for instance, the
-        folds that a wrong mean was compared with.
+    ``claims`` are the ids of those that took part. Of an impossible finding, ``suspect`` are the ids of those that
+    cannot stand as printed; not, for instance, the folds that a wrong mean was compared with.
     """
 
     paper: str
@@ -67,6 +57,17 @@ def ranges(row: Iterable[Claim], reading: str) -> dict[str, tuple[float, float]]
     return {claim.metric.name: getattr(claim.number, reading) for claim in row}
 
 
+def fitting(search: Callable, row: Sequence[Claim], *images: int) -> tuple[Collection, Collection]:
+    """Return what admits a row with all its numbers rounded, and with each rounded or truncated."""
+    rounded = search(ranges(row, "rounded"), *images)
+    return rounded, rounded or search(ranges(row, "either"), *images)
+
+
+def finding_of(rounded: object, truncated: object) -> str:
+    """Return the finding of two answers: whether all numbers fit rounded, and whether rounded or truncated."""
+    return CONSISTENT if rounded else CONDITIONAL if truncated else IMPOSSIBLE
+
+
 def named(claim: Claim) -> str:
     """Name metric and print of a claim: "accuracy 97.86%"."""
     return f"{claim.metric.name} {claim.printed}"
@@ -74,8 +75,8 @@ def named(claim: Claim) -> str:
 
 def place(paper: Paper, claim: Claim) -> str:
     """Name the model and the images of a claim in a sentence."""
-    scenario = paper.scenario(claim.scenario).title if claim.scenario else ""
-    arm = paper.arms[claim.arm].title if claim.arm else ""
+    scenario = claim.scenario and paper.scenario(claim.scenario).title
+    arm = claim.arm and paper.arms[claim.arm].title
     return ", ".join(filter(None, [arm, scenario, claim.phase, claim.stage]))
 
 

@@ -6,29 +6,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 
-from brainlib.papers.consistency.arithmetic import (
-    FOUR,
-    SCORES,
-    collapse_rows,
-    fitting_sizes,
-    hits,
-    is_collapsed,
-    matrices,
-    weighted_matrices,
-)
-from brainlib.papers.consistency.checks import (
-    CONDITIONAL,
-    CONSISTENT,
-    IMPOSSIBLE,
-    Check,
-    check,
-    exact,
-    listed,
-    named,
-    overlap,
-    place,
-    ranges,
-)
+from brainlib.papers.consistency import arithmetic, checks
+from brainlib.papers.consistency.checks import CONDITIONAL, CONSISTENT, IMPOSSIBLE, Check, check, exact
 from brainlib.papers.schema import Claim, Paper
 
 _EXACT = ("value", "mean", "sd", "variance", "epochs")
@@ -44,9 +23,9 @@ def places(paper: Paper) -> Iterator[Check]:
     for group in groups.values():
         if len(group) < 2:
             continue
-        if overlap(claim.number.rounded for claim in group):
+        if checks.overlap(claim.number.rounded for claim in group):
             finding, why = CONSISTENT, "one number, rounded, is printed so in all places"
-        elif both := overlap(claim.number.either for claim in group):
+        elif both := checks.overlap(claim.number.either for claim in group):
             scale = group[0].number.scale
             finding = CONDITIONAL
             why = (
@@ -67,7 +46,7 @@ def proportions(paper: Paper) -> Iterator[Check]:
         if not claim.n or not (claim.metric.name == "accuracy" or weighted):
             continue
         n, value = claim.n, claim.value
-        sizes = fitting_sizes([claim.number], n, n)
+        sizes = arithmetic.fitting_sizes([claim.number], n, n)
         if sizes.rounded:
             k = round(value * n)
             finding, why = CONSISTENT, f"{k} of {n} is {100 * k / n:.4f} %"
@@ -88,26 +67,23 @@ def proportions(paper: Paper) -> Iterator[Check]:
 
 def binary_rows(paper: Paper) -> Iterator[Check]:
     """Whether the scores of a row come from one confusion matrix of its images."""
-    for row in rows_of(paper, average=None):
-        scenario = paper.scenario(row[0].scenario or "")
-        if scenario.positive is None or any(x.metric.label for x in row):
-            continue
+    for row in rows_of(paper):
         n = row[0].n
-        fits = matrices(ranges(row, "rounded"), n)
-        truncated = fits or matrices(ranges(row, "either"), n)
-        if fits:
-            finding, why = CONSISTENT, f"{_matrices(fits, n)}, all numbers rounded"
-            if len(fits) == 1:
-                finding = CONDITIONAL
-                why = f"possible only with {_matrices(fits, n)}"
+        if paper.scenario(row[0].scenario).positive is None:
+            continue
+        fits, truncated = checks.fitting(arithmetic.matrices, row, n)
+        finding = checks.finding_of(len(fits) > 1, truncated)
+        if len(fits) == 1:
+            why = f"possible only with {_matrices(fits, n)}"
+        elif fits:
+            why = f"{_matrices(fits, n)}, all numbers rounded"
         elif truncated:
-            finding, why = CONDITIONAL, f"possible only if some are truncated, with {_matrices(truncated, n)}"
+            why = f"possible only if some are truncated, with {_matrices(truncated, n)}"
         else:
-            finding = IMPOSSIBLE
             least, most, near = _nearby(row, n)
             why = f"no confusion matrix of {n} images has them, rounded or truncated"
             if near:
-                why += f"; from {least} to {most} images, only {listed(near)} would do"
+                why += f"; from {least} to {most} images, only {checks.listed(near)} would do"
             else:
                 why += f", nor of any other number from {least} to {most}"
             by_name = {claim.metric.name: claim.value for claim in row}
@@ -117,8 +93,7 @@ def binary_rows(paper: Paper) -> Iterator[Check]:
                     "; an accuracy is the mean of sensitivity and specificity, weighted by the images "
                     "of each class, and cannot equal the one and not the other"
                 )
-        sentence = f"{place(paper, row[0])}: {_names(row)} of {n} images: {why}."
-        yield check(row, "one confusion matrix", finding, sentence)
+        yield check(row, "one confusion matrix", finding, f"{_subject_of(paper, row)} of {n} images: {why}.")
 
 
 def _nearby(row, n):
@@ -126,27 +101,25 @@ def _nearby(row, n):
     half_width = round(NEAR * n)
     least, most = max(2, n - half_width), n + half_width
     accuracy = [claim.number for claim in row if claim.metric.name == "accuracy"]
-    sizes = fitting_sizes(accuracy, most, least).rounded if accuracy else range(least, most + 1)
-    return least, most, [size for size in sizes if matrices(ranges(row, "rounded"), size)]
+    sizes = arithmetic.fitting_sizes(accuracy, most, least).rounded if accuracy else range(least, most + 1)
+    return least, most, [size for size in sizes if arithmetic.matrices(checks.ranges(row, "rounded"), size)]
 
 
 def weighted_rows(paper: Paper) -> Iterator[Check]:
     """Whether accuracy and weighted scores of two classes come from one confusion matrix."""
     for row in rows_of(paper, average="weighted"):
-        scenario = paper.scenario(row[0].scenario or "")
-        if len(scenario.classes) != 2:
-            continue
         n = row[0].n
-        fits = weighted_matrices(ranges(row, "rounded"), n)
-        truncated = fits or weighted_matrices(ranges(row, "either"), n)
+        if len(paper.scenario(row[0].scenario).classes) != 2:
+            continue
+        fits, truncated = checks.fitting(arithmetic.weighted_matrices, row, n)
+        sizes = f"{checks.listed(truncated)} images of one class among them"
         if fits:
-            finding, why = CONSISTENT, f"so with {listed(fits)} images of one class among them"
+            why = f"so with {sizes}"
         elif truncated:
-            finding = CONDITIONAL
-            why = f"possible only if some are truncated, with {listed(truncated)} images of one class among them"
+            why = f"possible only if some are truncated, with {sizes}"
         else:
-            finding, why = IMPOSSIBLE, "no confusion matrix has them, rounded or truncated"
-        sentence = f"{place(paper, row[0])}: {_names(row)} of {n} images: {why}."
+            why = "no confusion matrix has them, rounded or truncated"
+        finding, sentence = checks.finding_of(fits, truncated), f"{_subject_of(paper, row)} of {n} images: {why}."
         yield check(row, "one confusion matrix, weighted averages", finding, sentence)
 
 
@@ -154,7 +127,8 @@ def collapsed(paper: Paper) -> Iterator[dict[str, Claim]]:
     """Yield the four scores, by name, of each model that predicts one class for every image."""
     for row in rows_of(paper, average="weighted"):
         by_name = {claim.metric.name: claim for claim in row}
-        if set(by_name) == set(FOUR) and is_collapsed(*(by_name[name].number for name in FOUR)):
+        numbers = [by_name[name].number for name in arithmetic.FOUR if name in by_name]
+        if len(numbers) == len(arithmetic.FOUR) and arithmetic.is_collapsed(*numbers):
             yield by_name
 
 
@@ -162,10 +136,10 @@ def collapsed_rows(paper: Paper) -> Iterator[Check]:
     """Whether a row of a model that predicts one class for every image fits its own validation accuracy."""
     for row in collapsed(paper):
         tested = row["accuracy"]
-        classes = paper.scenario(tested.scenario or "").classes
-        share = collapse_rows(tested.value, tested.n, len(classes))["weighted"]["accuracy"]
-        scores = f"{place(paper, tested)}: {_names(row.values())}"
-        row_of = f"{scores} are those of a model that predicts one class for every image"
+        classes = paper.scenario(tested.scenario).classes
+        share = arithmetic.collapse_rows(tested.value, tested.n, len(classes))["weighted"]["accuracy"]
+        scores = [row[name] for name in row]
+        row_of = f"{_subject_of(paper, scores)} are those of a model that predicts one class for every image"
         validated = [
             claim
             for claim in exact(paper, "value")
@@ -174,7 +148,7 @@ def collapsed_rows(paper: Paper) -> Iterator[Check]:
             and paper.phase_of(claim) == paper.phase_of(tested)
         ]
         if not validated:
-            yield check(row.values(), "a collapsed model", CONSISTENT, f"{row_of}, of {share:.2%} of the images.")
+            yield check(scores, "a collapsed model", CONSISTENT, f"{row_of}, of {share:.2%} of the images.")
         for claim in validated:
             fits = abs(claim.value - share) < 0.05
             why = (
@@ -182,7 +156,7 @@ def collapsed_rows(paper: Paper) -> Iterator[Check]:
                 f"that class has about {share:.0%}: possible only if it is of another epoch"
             )
             finding = CONSISTENT if fits else CONDITIONAL
-            yield check([*row.values(), claim], "a collapsed model", finding, f"{row_of}{'' if fits else why}.")
+            yield check([*scores, claim], "a collapsed model", finding, f"{row_of}{'' if fits else why}.")
 
 
 def class_reports(paper: Paper) -> Iterator[Check]:
@@ -195,16 +169,15 @@ def class_reports(paper: Paper) -> Iterator[Check]:
     rows = defaultdict(list)
     for claim in exact(paper, "value"):
         metric = claim.metric
-        if metric.label and metric.name in SCORES and supports.get(metric.label):
+        if metric.label and metric.name in arithmetic.SCORES and supports.get(metric.label):
             rows[metric.label].append(claim)
     if not rows:
         return
     n, least, most = supports.get(None, sum(supports[label] for label in rows)), 0, 0
     for label, row in rows.items():
         support = supports[label]
-        fits = hits(ranges(row, "rounded"), support, n)
-        truncated = fits or hits(ranges(row, "either"), support, n)
-        finding = CONSISTENT if fits else CONDITIONAL if truncated else IMPOSSIBLE
+        fits, truncated = checks.fitting(arithmetic.hits, row, support, n)
+        finding = checks.finding_of(fits, truncated)
         why = f"no number of its {support} images gives them"
         if truncated:
             why = f"{truncated[0]} to {truncated[-1]} of its {support} images found"
@@ -230,39 +203,36 @@ def class_reports(paper: Paper) -> Iterator[Check]:
 
 
 def rows_of(paper: Paper, average: str | None = None) -> list[list[Claim]]:
-    """Scores of the same images by the same model, of each score its most precise print.
-
-    Scores of the positive class, or averages of one kind.
-    """
+    """Scores of the same images by the same model, positive class or one average, each in its most precise print."""
     rows = defaultdict(dict)
     for claim in exact(paper, "value"):
         metric = claim.metric
-        own = metric.name in SCORES and not metric.label
+        own = metric.name in arithmetic.SCORES and not metric.label
         if not own or not claim.n or metric.average not in (average, None):
             continue
         row = rows[claim.arm, claim.stage, claim.scenario, paper.phase_of(claim), claim.n]
         if metric.name not in row or claim.number.tolerance < row[metric.name].number.tolerance:
             row[metric.name] = claim
-    averages = {key: {x.metric.average for x in row.values()} for key, row in rows.items()}
-    return [
-        list(row.values())
-        for key, row in rows.items()
-        if len(row) > 1 and (average in averages[key]) and (average or averages[key] == {None})
-    ]
+    rows = [list(row.values()) for row in rows.values()]
+    return [row for row in rows if len(row) > 1 and any(claim.metric.average == average for claim in row)]
 
 
 def _matrices(found, n):
     positives, (tp, tn) = next(iter(found.items()))
-    several = f"{listed(found)} positives among {n}; for one, " if len(found) > 1 else ""
+    several = f"{checks.listed(found)} positives among {n}; for one, " if len(found) > 1 else ""
     return (
         f"{several}{positives} positives and {n - positives} negatives, of which {tp} and {tn} are classified correctly"
     )
 
 
 def _names(row):
-    return ", ".join(map(named, row))
+    return ", ".join(map(checks.named, row))
+
+
+def _subject_of(paper, row):
+    return f"{checks.place(paper, row[0])}: {_names(row)}"
 
 
 def _subject(paper, claim):
-    where = place(paper, claim)
+    where = checks.place(paper, claim)
     return f"{where}: {claim.metric.name}" if where else claim.metric.name

@@ -15,15 +15,7 @@ from functools import partial
 import numpy as np
 from scipy import optimize
 
-from brainlib.papers.consistency.checks import (
-    CONDITIONAL,
-    CONSISTENT,
-    IMPOSSIBLE,
-    Check,
-    check,
-    exact,
-    overlap,
-)
+from brainlib.papers.consistency.checks import CONDITIONAL, CONSISTENT, IMPOSSIBLE, Check, check, exact, overlap
 from brainlib.papers.schema import Claim, Metric, Paper
 from brainlib.stats.comparisons import corrected_resampled_t, paired_t, unpaired_t
 

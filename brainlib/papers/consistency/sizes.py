@@ -11,18 +11,9 @@ import numpy as np
 
 from brainlib.data import splits
 from brainlib.data.registry import REGISTRY
+from brainlib.papers.consistency import checks
 from brainlib.papers.consistency.arithmetic import Sizes, fitting_sizes, matrices
-from brainlib.papers.consistency.checks import (
-    CONDITIONAL,
-    CONSISTENT,
-    IMPOSSIBLE,
-    Check,
-    check,
-    exact,
-    listed,
-    named,
-    ranges,
-)
+from brainlib.papers.consistency.checks import CONDITIONAL, CONSISTENT, IMPOSSIBLE, Check, check, exact
 from brainlib.papers.consistency.confusion import rows_of
 from brainlib.papers.schema import Claim, Paper
 
@@ -67,18 +58,7 @@ def totals(paper: Paper) -> Iterator[Check]:
 
 @dataclass(frozen=True)
 class Part:
-    """Sizes of a part of a scenario that admit its printed accuracies, and what the protocol draws.
-
-    Attributes
-    ----------
-    scenario, part : str
-    claims : tuple of Claim
-        The accuracies.
-    drawn : int
-        Images that the protocol draws from the published set.
-    sizes : Sizes
-        Within a fifth of what is drawn.
-    """
+    """Sizes of a part of a scenario that admit its printed accuracies, within a fifth of what the protocol draws."""
 
     scenario: str
     part: str
@@ -96,7 +76,12 @@ def parts(paper: Paper) -> Iterator[Part]:
     """Yield the validation and the test part of each scenario for which accuracies are printed."""
     for scenario in paper.scenarios or ("",):
         for part in (splits.VALIDATION, splits.TEST):
-            claims = accuracies(paper, scenario, part)
+            claims = [
+                claim
+                for claim in exact(paper, "value")
+                if (claim.scenario or "", claim.stage, claim.metric.name) == (scenario, part, "accuracy")
+                and claim.number.operator == "="
+            ]
             drawn = drawn_size(paper, scenario, part) if claims else 0
             if drawn:
                 printed = [claim.number for claim in claims]
@@ -107,22 +92,22 @@ def parts(paper: Paper) -> Iterator[Part]:
 def part_sizes(paper: Paper) -> Iterator[Check]:
     """Whether one size of a part admits all of its printed accuracies, and the protocol draws it."""
     for part in parts(paper):
-        if part.drawn in part.sizes.rounded:
-            finding, why = CONSISTENT, ""
+        finding = checks.finding_of(part.drawn in part.sizes.rounded, part.sizes.truncated)
+        if finding == CONSISTENT:
+            why = ""
         elif part.drawn in part.sizes.truncated:
-            finding, why = CONDITIONAL, "; possible only if some are truncated, not rounded"
+            why = "; possible only if some are truncated, not rounded"
         elif part.sizes.truncated:
-            finding = CONDITIONAL
-            why = f"; possible only with {listed(part.sizes.truncated)} images, rounded or truncated"
+            why = f"; possible only with {checks.listed(part.sizes.truncated)} images, rounded or truncated"
         else:
-            finding, why = IMPOSSIBLE, ", rounded or truncated"
+            why = ", rounded or truncated"
         yield check(
             part.claims,
             "size of a part",
             finding,
             f"{paper.scenario(part.scenario).title}, {part.part} part: {part.values} different accuracies; the "
             f"protocol draws {part.drawn} images; sizes within a fifth of it that admit them all: "
-            f"{listed(part.sizes.rounded)}{why}.",
+            f"{checks.listed(part.sizes.rounded)}{why}.",
         )
 
 
@@ -145,12 +130,12 @@ def whose_set(paper: Paper) -> Iterator[Check]:
         if not row or holdout == "published":
             return
         sizes = {name: math.ceil(info.total * holdout) for name, info in REGISTRY.items() if info.total}
-        fitting = [name for name, n in sizes.items() if matrices(ranges(row, "either"), n)]
+        fitting = [name for name, n in sizes.items() if matrices(checks.ranges(row, "either"), n)]
         claims = row
         basis = (
-            f"held out from the public sets known here are {listed(sorted(set(sizes.values())), 9)} images "
+            f"held out from the public sets known here are {checks.listed(sorted(set(sizes.values())), 9)} images "
             f"({holdout:.0%} of each), and only "
-            f"{listed([sizes[name] for name in fitting])} admit {', '.join(map(named, row))}"
+            f"{checks.listed([sizes[name] for name in fitting])} admit {', '.join(map(checks.named, row))}"
         )
     sets = ", ".join(f"{REGISTRY[name].title} ({REGISTRY[name].total} images)" for name in fitting)
     yield check(
@@ -206,17 +191,6 @@ def _drawn_classes(paper, arm, right, wrong):
             f"are {drawn} images of {label}; {holdout:.0%} of the set's {published} are {expected:.1f}"
             + ("." if stratified else ": possible only by a draw that is not stratified."),
         )
-
-
-def accuracies(paper: Paper, scenario: str, stage: str) -> list[Claim]:
-    """Claims of an exact accuracy of a scenario's part."""
-    return [
-        claim
-        for claim in exact(paper, "value")
-        if claim.metric.name == "accuracy"
-        and claim.number.operator == "="
-        and (claim.scenario or "", claim.stage) == (scenario, stage)
-    ]
 
 
 def drawn_size(paper: Paper, scenario: str, part: str) -> int:
