@@ -1,13 +1,12 @@
 """What keeps the numbers of a study from being comparable with the printed ones.
 
-Each condition is a short phrase, such as "60 of 3000 images". They are found here and nowhere else: titles, verdicts,
-stored trials, model cards and the program all show the same ones.
+Each condition is a short phrase, such as "60 of 3000 images". Titles, verdicts, stored trials, model cards and the
+program all show the same ones. `Study.conditions` puts them together.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from brainlib.data.registry import info_of
@@ -15,39 +14,39 @@ from brainlib.data.registry import info_of
 if TYPE_CHECKING:
     from brainlib.study.study import Study
 
-OTHER_IMAGES = "other images than the paper's"
-DUPLICATES_APART = "duplicates kept apart"
-
 
 def of_study(study: Study) -> tuple[str, ...]:
     """Find what of the protocol, the images and the split is not the paper's, whatever the arm."""
-    apart = study.split_by == "group" != study.paper.protocol.split_by.value
-    return (*study.changed, *_of_images(study), *([DUPLICATES_APART] if apart else []))
+    found = [*study.changed]
+    data, used = study.dataset, study.profile.images
+    if data.phantom:
+        found.append(f"{len(data.table)} phantoms")
+    else:
+        if study.other_images or not _is_the_papers(study):
+            found.append("other images than the paper's")
+        if used and used < len(data.table):
+            found.append(f"{used} of {len(data.table)} images")
+    if study.split_by == "group" != study.paper.protocol.split_by.value:
+        found.append("duplicates kept apart")
+    return tuple(found)
 
 
 def of_arm(study: Study, arm: str) -> tuple[str, ...]:
     """Find what of an arm's backbone, weights and training is not the paper's."""
-    return tuple(_of_arm(study, arm))
-
-
-def every(study: Study, *arms: str) -> tuple[str, ...]:
-    """Find all conditions of some arms, by default of those that are run; an arm's own begin with its name."""
-    found = [*of_study(study), *study.dataset.differences]
-    stated = study.paper.protocol.image_size.value
-    if study.size != stated:
-        found.append(f"images of {study.size} instead of {stated} pixels")
-    return (*found, *(f"{arm}: {each}" for arm in arms or study.arms for each in of_arm(study, arm)))
-
-
-def _of_images(study) -> Iterator[str]:
-    data, used = study.dataset, study.profile.images
-    if data.phantom:
-        yield f"{len(data.table)} phantoms"
-        return
-    if study.other_images or not _is_the_papers(study):
-        yield OTHER_IMAGES
-    if used and used < len(data.table):
-        yield f"{used} of {len(data.table)} images"
+    found = []
+    stated, used = study.stated_backbone(arm), study.backbone(arm)
+    if stated != used:
+        found.append(f"{used} in place of {stated}")
+    if study.weights[arm].source == "random":
+        found.append("random weights")
+    pairs = list(zip(study.paper.arms[arm].phases, study.phases(arm), strict=True))
+    if any(own.trainable != given.trainable.value for given, own in pairs):
+        found.append("all layers trained in place of a block")
+    for given, own in pairs:
+        if own.epochs != given.epochs.value:
+            of = f" of {own.name}" if len(pairs) > 1 else ""
+            found.append(f"{own.epochs} of {given.epochs.value} epochs{of}")
+    return tuple(found)
 
 
 def _is_the_papers(study):
@@ -57,19 +56,3 @@ def _is_the_papers(study):
     for folder in info_of(name).folders:
         published[folder.label] += folder.count
     return data.name == name and (bool(data.differences) or Counter(data.table["label"]) == published)
-
-
-def _of_arm(study, arm):
-    settings = study.paper.arms[arm]
-    stated, used = study.stated_backbone(arm), study.backbone(arm)
-    if stated != used:
-        yield f"{used} in place of {stated}"
-    if study.weights[arm].source == "random":
-        yield "random weights"
-    pairs = list(zip(settings.phases, study.phases(arm), strict=True))
-    if any(own.trainable != given.trainable.value for given, own in pairs):
-        yield "all layers trained in place of a block"
-    for given, own in pairs:
-        if own.epochs != given.epochs.value:
-            of = f" of {own.name}" if len(pairs) > 1 else ""
-            yield f"{own.epochs} of {given.epochs.value} epochs{of}"

@@ -16,14 +16,7 @@ NAME = "00_data_audit"  # of the notebook and of its record
 
 
 def audit_of(options: Options, sets: Sequence[str] = ()) -> Overview:
-    """Audit the data sets of a run: real ones as a whole, or as many phantoms as the profile uses.
-
-    Parameters
-    ----------
-    options : Options
-    sets : sequence of str
-        Names of registered sets; by default all that are there.
-    """
+    """Audit the named sets, by default all: real ones whole, and as many phantoms as the profile uses."""
     phantoms = PROFILES[options.profile].images
     with progress.shown("auditing the data sets") as on_progress:
         return audit_sets(

@@ -25,21 +25,11 @@ EVERY = "all"
 
 @dataclass(frozen=True)
 class Profile:
-    """How much of a protocol a run does; 0 stands for all of it.
+    """How much of a protocol a run does; 0 stands for all of it."""
 
-    Attributes
-    ----------
-    images : int
-        Images of the set that are used, drawn evenly from the classes.
-    size : int
-        Height and width of the images in pixels.
-    epochs : int
-        At most so many epochs a phase.
-    """
-
-    images: int = 0
-    size: int = 0
-    epochs: int = 0
+    images: int = 0  # drawn evenly from the classes
+    size: int = 0  # height and width of the images, in pixels
+    epochs: int = 0  # at most, in each phase
 
 
 PROFILES = {
@@ -89,13 +79,7 @@ class Options(BaseModel):
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Options:
-        """Validate options.
-
-        Raises
-        ------
-        UsageError
-            For the first that is unknown or of the wrong type or value, in one line.
-        """
+        """Validate options; `UsageError` names the first that is unknown or of the wrong type or value."""
         try:
             return cls(**values)
         except ValidationError as error:
@@ -109,10 +93,7 @@ class Options(BaseModel):
 
     @classmethod
     def read(cls, namespace: Mapping[str, Any]) -> dict[str, Any]:
-        """Pick the options among the variables of a notebook: ``Study("jardim", **Options.read(globals()))``.
-
-        Variables of other names are ignored.
-        """
+        """Pick the options among the variables of a notebook: ``Study("jardim", **Options.read(globals()))``."""
         return {name: namespace[name] for name in cls.model_fields if name in namespace}
 
     @property
@@ -138,35 +119,22 @@ class Options(BaseModel):
 def select(
     paper: Paper, profile: str, arms: Sequence[str], scenarios: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Choose arms and scenarios of a paper, in its own order.
+    """Choose arms and scenarios of a paper, in its own order; a paper without scenarios has the one named "".
 
-    Parameters
-    ----------
-    paper : Paper
-    profile : {"smoke", "demo", "full"}
-        Decides where nothing is named: see `Paper.profiles`; without an entry there, all are chosen.
-    arms, scenarios : sequence of str
-        Names; "all" for every one. Those of other papers are ignored, as one run may be of several papers. A paper
-        without scenarios has the one named "".
-
-    Raises
-    ------
-    UsageError
-        A name that no paper has, or none that this paper has.
+    "all" stands for every name. Without names, the paper's own choice for the profile is taken, else all. Names of
+    other papers are ignored, as one run may be of several; `UsageError` for those that no paper has, and where this
+    one has none of them.
     """
     usual = paper.profiles.get(profile)
-    chosen_arms = _chosen(paper, "arms", arms or (usual.arms if usual else ()))
-    if not paper.scenarios:
-        return chosen_arms, ("",)
-    return chosen_arms, _chosen(paper, "scenarios", scenarios or (usual.scenarios if usual else ()))
+    if usual:
+        arms, scenarios = arms or usual.arms, scenarios or usual.scenarios
+    return _chosen(paper, "arms", arms), _chosen(paper, "scenarios", scenarios) if paper.scenarios else ("",)
 
 
 def _chosen(paper, kind, named):
     own = tuple(getattr(paper, kind))
-    if not named or EVERY in named:
-        return own
     _refuse_unknown(kind, named, own)
-    chosen = tuple(name for name in own if name in named)
+    chosen = _among(own, named)
     if not chosen:
         raise UsageError(
             f"--{kind}: expected any of {', '.join(own)} for {paper.id}, "
@@ -175,32 +143,27 @@ def _chosen(paper, kind, named):
     return chosen
 
 
+def _among(own, named):
+    return tuple(name for name in own if not named or EVERY in named or name in named)
+
+
 def _refuse_unknown(kind, named, own=()):
-    strange = set(named) - {EVERY, *own}
-    others = {name for paper in map(load_paper, paper_ids()) for name in getattr(paper, kind)} if strange else set()
-    if strange - others:
+    unknown = set(named) - {EVERY, *own}
+    others = {name for paper in map(load_paper, paper_ids()) for name in getattr(paper, kind)} if unknown else set()
+    if unknown - others:
         known = ", ".join(sorted({EVERY, *own, *others}))
-        raise UsageError(f"--{kind}: expected any of {known}; received '{min(strange - others)}'")
+        raise UsageError(f"--{kind}: expected any of {known}; received '{min(unknown - others)}'")
 
 
 def papers_with(arms: Sequence[str], scenarios: Sequence[str]) -> list[str]:
     """Find the papers that have any of the named arms and any of the named scenarios; "all" and [] stand for all.
 
-    Raises
-    ------
-    UsageError
-        A name that no paper has, or names that no paper has together.
+    `UsageError` for a name that no paper has, and for names that no paper has together.
     """
     _refuse_unknown("arms", arms)
     _refuse_unknown("scenarios", scenarios)
-    found = [
-        paper.id
-        for paper in map(load_paper, paper_ids())
-        if all(
-            not named or EVERY in named or set(own) & set(named)
-            for own, named in ((paper.arms, arms), (paper.scenarios, scenarios))
-        )
-    ]
+    papers = map(load_paper, paper_ids())
+    found = [p.id for p in papers if _among(p.arms, arms) and _among(p.scenarios or [""], scenarios)]
     if not found:
         raise UsageError(
             f"--arms {','.join(arms)} --scenarios {','.join(scenarios)}: expected names of one "

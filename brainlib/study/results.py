@@ -36,14 +36,11 @@ class Results:
     Methods take an ``arm``; a ``stage``, which is "fold 1" ..., "folds", "validation" or "test"; a ``scenario``, "" in
     a paper without scenarios; and a ``phase`` of training by its name, "" for the last one.
 
-    Parameters
+    Attributes
     ----------
     study : Study
     trials : dict of TrialResult
         By (scenario, arm, stage), stages being "fold 1" ... and "final".
-
-    Attributes
-    ----------
     folds : list of str
         Stages of cross-validation: "fold 1", ...
     """
@@ -67,14 +64,14 @@ class Results:
     @cached_property
     def repeats(self) -> list[Results]:
         """Results of the study's other seeds, trained unless they are stored; [] if it has one seed."""
-        first, others = self.study.options.seed, self.study.options.seeds - 1
+        first, others = self.study.options.seed + 1, self.study.options.seeds - 1
         if not others:
             return []
         repeats = []
         with progress.shown(f"{others} more seeds") as on_progress:
             for number in range(others):
-                on_progress(number / others, f"seed {first + 1 + number}")
-                repeats.append(self.study.at_seed(first + 1 + number).run())
+                on_progress(number / others, f"seed {first + number}")
+                repeats.append(self.study.at_seed(first + number).run())
         return repeats
 
     @cached_property
@@ -113,11 +110,7 @@ class Results:
     def estimate(self, arm: str, stage: str, metric: Metric | str, scenario: str = "", phase: str = "") -> Estimate:
         """Compute a score with its 95 % interval.
 
-        Parameters
-        ----------
-        arm, stage, scenario, phase : str
-        metric : Metric or str
-            Any but the t-test and the number of images; a name alone stands for the plain score.
+        A metric's name stands for the plain score; the t-test and the number of images are no scores.
         """
         metric = _metric(metric)
         place = (arm, stage, metric, scenario, phase)
@@ -126,11 +119,9 @@ class Results:
     def _estimate(self, arm, stage, metric, scenario, phase):
         stages = self.folds if stage == "folds" else [stage]
         if metric.name == "training_seconds" and metric.over == "mean":
-            trials = [self.trial(arm, each, scenario) for each in stages]
-            seconds = [trial.facts["seconds"]["training"] for trial in trials]
+            seconds = [self.trial(arm, each, scenario).facts["seconds"]["training"] for each in stages]
             interval = intervals.mean_interval(seconds)
-            mean = sum(seconds) / len(seconds)
-            return Estimate(mean, interval.low, interval.high, 0, interval.method)
+            return Estimate(sum(seconds) / len(seconds), interval.low, interval.high, 0, interval.method)
         if metric.over == "epochs":
             columns = {"training_seconds": "seconds", "training_loss": "loss"}
             column = columns.get(metric.name, f"val_{metric.name}")
@@ -151,8 +142,7 @@ class Results:
     def _counted(self, arm, stage, metric, scenario, phase):
         """Count the images of a class that are predicted as one class, or as any but their own."""
         row = self.confusion(arm, stage, scenario, phase).loc[metric.label]
-        n = int(row.sum())
-        k = int(row[metric.predicted or metric.label])
+        n, k = int(row.sum()), int(row[metric.predicted or metric.label])
         if metric.name == "errors":
             k = n - k
         interval = intervals.wilson_interval(k, n)
@@ -164,9 +154,8 @@ class Results:
     ) -> Decisions:
         """Decide on predicted classes by the protocol's threshold; see `predictions.decide`."""
         classes, threshold = self.study.paper.scenario(scenario), self.study.paper.protocol.threshold
-        return decide(
-            table, classes.classes, label or classes.positive, threshold.value if threshold else None, average
-        )
+        threshold = threshold and threshold.value
+        return decide(table, classes.classes, label or classes.positive, threshold, average)
 
     def decisions(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> Decisions:
         """Return truth, predicted classes and probabilities of an arm as arrays."""
@@ -187,15 +176,14 @@ class Results:
         Returns
         -------
         DataFrame
-            One row an image: file (absolute path), path (from the root of the data set), label, predicted, and
-            ``p_CLASS`` for each class, probabilities.
+            One row an image: file (absolute path), path, label, predicted and ``p_CLASS``; see `predictions`.
         """
         table = self.predicted(arm, stage, scenario, phase)
         wrong = table[table["predicted"] != table["label"]].reset_index(drop=True)
         root = Path(self.study.dataset.root).absolute()
         probabilities = [f"p_{name}" for name in self.study.paper.scenario(scenario).classes]
-        files = [str(root / path) for path in wrong["path"]]
-        return wrong.assign(file=files)[["file", "path", "label", "predicted", *probabilities]]
+        wrong["file"] = [str(root / path) for path in wrong["path"]]
+        return wrong[["file", "path", "label", "predicted", *probabilities]]
 
     def calibration(self, arm: str, scenario: str = "") -> Calibration:
         """Compare an arm's probabilities for the images held out with the frequencies of the classes."""
@@ -213,26 +201,23 @@ class Results:
         """Return the learning curve of an arm's final model, through all its phases."""
         return self.trial(arm, "test", scenario).history
 
-    def test_predictions(self, scenario: str = "", phase: str = "") -> dict[str, pd.DataFrame]:
+    def test_predictions(self) -> dict[str, pd.DataFrame]:
         """Return each final model's predictions for the images held out, by title of the arm."""
-        return {self.study.title(arm): self.predictions(arm, "test", scenario, phase) for arm in self.study.arms}
+        return {self.study.title(arm): self.predictions(arm, "test") for arm in self.study.arms}
 
-    def test_estimates(self, metrics: Sequence[Metric | str], scenario: str = "") -> dict[str, dict[str, Estimate]]:
+    def test_estimates(self, metrics: Sequence[str]) -> dict[str, dict[str, Estimate]]:
         """Compute scores on the images held out, by title of the arm and name of the metric."""
         return {
-            self.study.title(arm): {
-                metric_name(metric): self.estimate(arm, "test", metric, scenario) for metric in metrics
-            }
+            self.study.title(arm): {metric: self.estimate(arm, "test", metric) for metric in metrics}
             for arm in self.study.arms
         }
 
-    def test_printed(self, metrics: Sequence[Metric | str], scenario: str = "") -> dict[str, dict[str, float]]:
+    def test_printed(self, metrics: Sequence[str]) -> dict[str, dict[str, float]]:
         """Return the printed values of the same scores, as fractions, where there are any."""
-        printed = {}
-        for arm in self.study.arms:
-            numbers = {metric_name(metric): self.printed(arm, "test", metric, scenario) for metric in metrics}
-            printed[self.study.title(arm)] = {name: number.value for name, number in numbers.items() if number}
-        return printed
+        return {
+            self.study.title(arm): {m: number.value for m in metrics if (number := self.printed(arm, "test", m))}
+            for arm in self.study.arms
+        }
 
     def printed(
         self, arm: str, stage: str, metric: Metric | str, scenario: str = "", phase: str = ""
@@ -270,7 +255,7 @@ class WithoutDuplicates(Results):
         super().__init__(results.study, results.trials)
 
     def predictions(self, arm: str, stage: str, scenario: str = "", phase: str = "") -> pd.DataFrame:
-        """Return the predictions for the images that have no duplicate in training."""
+        """Return `Results.predictions` for the images that have no duplicate in training."""
         table = super().predictions(arm, stage, scenario, phase)
         trained = self._grouped(self.trial(arm, stage, scenario).part("train"))
         return table[~table["group"].isin(trained["group"])]
@@ -289,9 +274,7 @@ def _metric(metric):
 def metric_name(metric: Metric | str) -> str:
     """Name a score in tables: with its class or its average."""
     metric = _metric(metric)
-    over = "" if metric.over in ("value", "comparison") else f"{metric.over} of "
-    if metric.over == "epochs":
-        over = "mean over epochs of "
+    over = {"value": "", "comparison": "", "epochs": "mean over epochs of "}.get(metric.over, f"{metric.over} of ")
     names = {
         "t_test.t": "t of the t-test",
         "t_test.p": "p of the t-test",

@@ -33,48 +33,28 @@ SANITY_SCORES = (HEAD_PERMUTED, ALL_PERMUTED)
 
 @dataclass(frozen=True)
 class HeatMapScore:
-    """One score of an arm's heat maps for test images.
-
-    Attributes
-    ----------
-    arm, scenario : str
-    score : str
-        Of `LESION_SCORES` (shares, 0 to 1) or `SANITY_SCORES` (rank correlations, -1 to 1).
-    value, low, high : float
-        Mean over the images with its 95 % interval; nan where no image has the score.
-    n : int
-        Images that have the score.
-    reference : float or None
-        Score of a map that is uniform over the image; None for rank correlations.
-    """
+    """Mean of one score of an arm's heat maps over test images, with its 95 % interval; nan without an image."""
 
     arm: str
     scenario: str
-    score: str
+    score: str  # of `LESION_SCORES` (shares, 0 to 1) or `SANITY_SCORES` (rank correlations, -1 to 1)
     value: Number
     low: Number
     high: Number
-    n: int
-    reference: float | None
+    n: int  # images that have the score
+    reference: float | None  # score of a map that is uniform over the image; None for rank correlations
 
 
 def pointing(heat: np.ndarray, mask: np.ndarray) -> bool:
-    """Tell whether the hottest pixel lies in the lesion (Zhang et al., Int. J. Comput. Vis. 2018, 126:1084).
+    """Tell whether the hottest pixel of a map lies in the lesion (Zhang et al., Int. J. Comput. Vis. 2018, 126:1084).
 
-    Parameters
-    ----------
-    heat : (h, w) array of float
-        0 and more.
-    mask : (h, w) array of bool
+    The map is an array (height, width) of floats from 0, the lesion's mask one of booleans.
     """
     return bool(mask.ravel()[np.argmax(heat)])
 
 
 def energy(heat: np.ndarray, mask: np.ndarray) -> float:
-    """Compute the share of a map that lies in the lesion, 0 to 1; nan for a map of zeros.
-
-    Wang et al., Score-CAM, CVPR Workshops 2020; parameters as in `pointing`.
-    """
+    """Compute a map's share in the lesion, nan for a map of zeros (Wang et al., Score-CAM, CVPR Workshops 2020)."""
     total = float(heat.sum())
     return float(heat[mask].sum()) / total if total > 0 else np.nan
 
@@ -95,20 +75,18 @@ def similarity(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def measure(results: Results, scenario: str = "") -> tuple[HeatMapScore, ...]:
-    """Compare every arm's Grad-CAM with outlined lesions, and with itself when what was learned is removed.
+    """Compare every arm's Grad-CAM with outlined lesions, and with itself after the model's weights are permuted.
 
-    Lesions: at most 40 test images that have one, predicted correctly or not; none where the set has no masks. The
-    sanity check (Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018): of at most 20 test images, drawn
-    evenly from the classes, the rank correlation of the trained model's map and of that for the same class when the
-    weights of the dense layers, or all weights, are permuted. It is near 1 where a map does not depend on what was
-    learned.
+    At most 40 test images with a lesion are used, predicted correctly or not; none where the set has no masks. In the
+    sanity check (Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018), maps of the trained model and of the
+    same model with its dense layers' weights, or all weights, permuted are rank-correlated, for the same class and at
+    most 20 test images drawn evenly from the classes. A correlation near 1 means that the map does not depend on the
+    training.
     """
-    return results.once(("heat maps", scenario), lambda: _measure(results, scenario))
-
-
-def _measure(results, scenario):
-    arms = results.study.arms
-    return tuple(score for part in (_on_lesions, _permuted) for arm in arms for score in part(results, arm, scenario))
+    parts = [(part, arm) for part in (_on_lesions, _permuted) for arm in results.study.arms]
+    return results.once(
+        ("heat maps", scenario), lambda: tuple(score for part, arm in parts for score in part(results, arm, scenario))
+    )
 
 
 def _mapped(function, results, arm, scenario, paths):
@@ -117,10 +95,10 @@ def _mapped(function, results, arm, scenario, paths):
 
 
 def _on_lesions(results, arm, scenario):
-    study = results.study
+    folder, size = Path(results.study.dataset.root) / _MASKS, results.study.size
     table = results.predictions(arm, "test", scenario)
-    masks = {path: _mask(Path(study.dataset.root) / _MASKS / path, study.size) for path in table["path"]}
-    paths = [path for path, mask in masks.items() if mask is not None and mask.any()][:_LESION_IMAGES]
+    masks = {path: _mask(folder / path, size) for path in table["path"] if (folder / path).is_file()}
+    paths = [path for path, mask in masks.items() if mask.any()][:_LESION_IMAGES]
     if not paths:
         return
     _, maps = _mapped(heat_maps, results, arm, scenario, paths)
@@ -135,9 +113,7 @@ def _on_lesions(results, arm, scenario):
 
 
 def _mask(path, size):
-    """Read a lesion at the size of the model's images, bool; None without a mask."""
-    if not path.is_file():
-        return None
+    """Read a lesion at the size of the model's images, bool."""
     with Image.open(path) as image:
         small = image.convert("L").resize((size, size), Image.Resampling.NEAREST)
     return np.asarray(small) > 127
@@ -153,9 +129,8 @@ def _permuted(results, arm, scenario):
 
 
 def _mean(arm, scenario, score, values, groups, reference):
-    values = np.asarray(values, dtype=float)
     known = ~np.isnan(values)
-    values, groups = values[known], groups[known]
+    values, groups = np.asarray(values, dtype=float)[known], groups[known]
     if not len(values):
         return HeatMapScore(arm, scenario, score, np.nan, np.nan, np.nan, 0, reference)
     interval = intervals.bootstrap_interval(intervals.mean_of(values), groups)
@@ -165,9 +140,8 @@ def _mean(arm, scenario, score, values, groups, reference):
 def grad_cam_rows(results: Results, scenario: str = "") -> list[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
     """Explain every final model on a test image of each class, for `figures.grad_cam_panel`.
 
-    The first image of each class, in the order of the data set, that every arm predicts correctly; failing that, the
-    first that the first arm does. A class of which there is none is left out. Of two classes, the images are a true
-    positive and a true negative, in this order.
+    Of each class, the first image of the data set that every arm predicts correctly is taken, else the first that the
+    first arm does, else none. With a positive class, these are a true positive and a true negative, in this order.
 
     Returns
     -------

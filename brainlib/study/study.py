@@ -48,8 +48,8 @@ class Study:
 
     Attributes
     ----------
-    paper : Paper
-    options : Options
+    paper, options
+        As given.
     profile : Profile
         How much of the protocol is run.
     arms, scenarios : tuple of str
@@ -61,7 +61,7 @@ class Study:
     changed : tuple of str
         Settings that are not the paper's own: see `varied`.
     other_images : bool
-        Whether the images are known to be others than those that the options name: see `on`.
+        Whether `on` was given other images than those that the options name.
 
     Raises
     ------
@@ -69,30 +69,20 @@ class Study:
         One line about whatever is unknown, missing or unusable. Images are read only when they are first needed.
     """
 
-    paper: Paper
-    options: Options
-    split_by: str
-    changed: tuple[str, ...]
-    other_images: bool
-
     def __init__(self, paper: str | Paper, dataset: DataSet | None = None, **options: Any):
         paper = paper if isinstance(paper, Paper) else load_paper(paper)
-        self._fill(
-            paper=paper,
-            options=Options.of(options),
-            split_by=paper.protocol.split_by.value,
-            changed=(),
-            other_images=False,
-            _given=dataset,
-        )
+        by = paper.protocol.split_by.value
+        own = {"split_by": by, "changed": (), "other_images": False, "_given": dataset}
+        self._fill(paper=paper, options=Options.of(options), **own)
 
     def _fill(self, **state):
         vars(self).update(state, _state=state)
-        if self.options.backbone:
+        if unknown := set(self.options.backbone):
             papers = (self.paper, *map(load_paper, paper_ids()))
-            unknown = set(self.options.backbone) - {_backbone(arm) for paper in papers for arm in paper.arms.values()}
-            if unknown:
-                raise UsageError(f"--backbone {min(unknown)}=...: no paper has an arm with this backbone")
+            models = [arm.model for paper in papers for arm in paper.arms.values()]
+            unknown -= {model.backbone.value for model in models if model.kind == "transfer"}
+        if unknown:
+            raise UsageError(f"--backbone {min(unknown)}=...: no paper has an arm with this backbone")
         arms, scenarios = select(self.paper, self.options.profile, self.options.arms, self.options.scenarios)
         # Weights are found now, so that a missing file is reported before anything is trained.
         weights = {arm: self._weights(arm) for arm in arms}
@@ -112,9 +102,8 @@ class Study:
             data = datasets.load_dataset(name, options.source, options.store, phantoms=count)
         needed = self.paper.data.classes
         if set(needed) != set(data.classes):
-            raise UsageError(
-                f"{self.paper.id} needs classes {', '.join(needed)}; {data.name} has {', '.join(data.classes)}"
-            )
+            classes = ", ".join(data.classes)
+            raise UsageError(f"{self.paper.id} needs classes {', '.join(needed)}; {data.name} has {classes}")
         return data
 
     @cached_property
@@ -149,7 +138,8 @@ class Study:
 
     def stated_backbone(self, arm: str) -> str:
         """Backbone of an arm in the paper; "" where it has none."""
-        return _backbone(self.paper.arms[arm])
+        model = self.paper.arms[arm].model
+        return model.backbone.value if model.kind == "transfer" else ""
 
     def backbone(self, arm: str) -> str:
         """Backbone of an arm in this run; "" where it has none."""
@@ -168,7 +158,10 @@ class Study:
 
     def conditions(self, *arms: str) -> tuple[str, ...]:
         """Why numbers of these arms, by default of all, are not comparable with the printed ones; () if they are."""
-        return conditions.every(self, *arms)
+        stated = self.paper.protocol.image_size.value
+        size = [f"images of {self.size} instead of {stated} pixels"] if self.size != stated else []
+        of_arms = (f"{arm}: {each}" for arm in arms or self.arms for each in conditions.of_arm(self, arm))
+        return (*self.data_conditions(), *size, *of_arms)
 
     def data_conditions(self) -> tuple[str, ...]:
         """Why counts of images are not comparable with the printed ones; () if they are."""
@@ -176,15 +169,16 @@ class Study:
 
     def not_run(self) -> tuple[str, ...]:
         """List what of the paper this run leaves out: "arm vgg16", "scenario glioma"."""
-        left = [f"arm {arm}" for arm in self.paper.arms if arm not in self.arms]
-        return (*left, *(f"scenario {s}" for s in self.paper.scenarios if s not in self.scenarios))
+        return tuple(f"{kind} {name}" for kind, name in self._left_out(self.paper.arms, self.paper.scenarios))
 
     def why_not_run(self, arms: Sequence[str], scenario: str | None = None) -> tuple[str, ...]:
         """Say why nothing was reproduced for these arms in this scenario; () if they are run."""
-        left = [("arm", arm) for arm in arms if arm not in self.arms]
-        if scenario and scenario not in self.scenarios:
-            left.append(("scenario", scenario))
+        left = self._left_out(arms, [scenario] if scenario else [])
         return tuple(f"{kind} {name} was not run: --{kind}s {name} runs it" for kind, name in left)
+
+    def _left_out(self, arms, scenarios):
+        named = [("arm", arm) for arm in arms if arm not in self.arms]
+        return named + [("scenario", each) for each in scenarios if each not in self.scenarios]
 
     def trials(self) -> list[Trial]:
         """Plan the trials of the arms that are run: in each scenario, its folds and final model."""
@@ -193,18 +187,13 @@ class Study:
         return [self._trial(*each) for each in itertools.product(self.scenarios, self.arms, stages)]
 
     def run(self, folds: bool = True) -> Results:
-        """Train every trial that is not stored yet.
+        """Train every trial that is not stored yet, and return the results of all.
 
         Parameters
         ----------
         folds : bool
-            Whether the folds are run and the final models kept; else the final models alone are trained, and
-            forgotten when their predictions are known.
-
-        Returns
-        -------
-        Results
-            Of all trials, those that were stored before too.
+            Whether the folds are run and the final models kept; else only the final models are trained, and of these
+            only the predictions are kept.
         """
         planned, options = self.trials(), self.options
         if not folds:
@@ -217,22 +206,16 @@ class Study:
         return self._with(options=Options.of(self.options.model_dump() | {"seed": seed, "seeds": 1}))
 
     def duplicates_apart(self) -> Study:
-        """Return the same study with duplicates, and where known images of one patient, in one part.
+        """Return the same study with duplicates, and images of one patient where known, in one part of the split.
 
-        Nothing else is changed. A published test part stays, and training images that have a duplicate in it are left
-        out.
+        A published test part stays, and training images that have a duplicate in it are left out.
         """
         return self._with(split_by="group")
 
     def on(self, data: DataSet, split_by: str) -> Study:
-        """Return the same study of other images.
+        """Return the same study of other images, drawn singly ("image") or as whole duplicate groups ("group").
 
-        Parameters
-        ----------
-        data : DataSet
-            Near-duplicates are searched for unless it knows its own.
-        split_by : {"image", "group"}
-            Whether single images or whole duplicate groups are drawn.
+        Near-duplicates are searched for unless the data set knows its own.
         """
         other = self.other_images or data.fingerprint != self.indexed.fingerprint
         return self._with(_given=data, split_by=split_by, other_images=other)
@@ -260,7 +243,7 @@ class Study:
         other = object.__new__(Study)
         other._fill(**(self._state | changes))
         if other._given is self._given and other.paper.data == self.paper.data:
-            # Each seed and protocol uses other images of a subset, whose duplicates are searched for by themselves.
+            # Each seed and protocol uses another subset, whose duplicates are searched for separately.
             names = ["indexed"] if self.profile.images else ["indexed", "dataset", "groups"]
             vars(other).update({name: vars(self)[name] for name in names if name in vars(self)})
         return other
@@ -308,23 +291,19 @@ class Study:
 
     def phases(self, arm: str) -> tuple[Phase, ...]:
         """Phases of training of an arm in this run."""
-        return tuple(self._phase(arm, values(phase)) for phase in self.paper.arms[arm].phases)
-
-    def _phase(self, arm, given):
-        given["augmentation"] = tuple(sorted(given["augmentation"].items()))
-        given["batch_norm"] = given["batch_norm"] or "trained"
-        given["epochs"] = min(given["epochs"], self.profile.epochs or given["epochs"])
-        # A block's name is its backbone's own: of a substitute, everything is trained instead.
-        if not isinstance(given["trainable"], str) and self.backbone(arm) != self.stated_backbone(arm):
-            given["trainable"] = "all"
-        return Phase(**given)
+        phases = []
+        for given in map(values, self.paper.arms[arm].phases):
+            given["augmentation"] = tuple(sorted(given["augmentation"].items()))
+            given["batch_norm"] = given["batch_norm"] or "trained"
+            given["epochs"] = min(given["epochs"], self.profile.epochs or given["epochs"])
+            # Another backbone has no block of this name, so all its layers are trained.
+            if not isinstance(given["trainable"], str) and self.backbone(arm) != self.stated_backbone(arm):
+                given["trainable"] = "all"
+            phases.append(Phase(**given))
+        return tuple(phases)
 
     def _weights(self, arm):
         model = self.paper.arms[arm].model
         if model.kind == "cnn" or not model.pretrained.value:
             return backbones.Weights("none")
         return backbones.find_weights(self.backbone(arm), self.options.starting_weights)
-
-
-def _backbone(arm):
-    return arm.model.backbone.value if arm.model.kind == "transfer" else ""

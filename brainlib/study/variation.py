@@ -17,27 +17,9 @@ FIXED = {"protocol.optimizer": "every model is trained with Adam, the one optimi
 
 
 def varied(paper: Paper, setting: str, value: object) -> tuple[Paper, str]:
-    """Copy a paper with another value of one setting.
+    """Copy a paper with another value of one setting, and say the change: "batch size 16 in place of 32".
 
-    Parameters
-    ----------
-    paper : Paper
-    setting : str
-        As the table of the protocol names it, such as "protocol.batch_size" or "arms.cnn.phases[0].epochs". Of arms
-        that are like another one, those of the other stay as they are.
-    value
-        Of the setting's own type.
-
-    Returns
-    -------
-    paper : Paper
-    change : str
-        Such as "batch size 16 in place of 32".
-
-    Raises
-    ------
-    UsageError
-        There is no such setting, it has this value already, or it cannot have it.
+    An arm that is defined to be like this one in the paper keeps its own value. See `Study.varied`.
     """
     known = {key_of(path): (path, each.value) for path, each in settings_of(paper)}
     if setting not in known:
