@@ -55,15 +55,10 @@ def _temporary(target: Path) -> Path:
 
 @contextmanager
 def writing(target: Path) -> Iterator[BinaryIO]:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all; StoreError if it cannot be written.
 
     The bytes go to a temporary file in the same folder, which takes the name `target` when the block ends well and
     is removed when it fails.
-
-    Raises
-    ------
-    StoreError
-        The folder or the file cannot be written.
     """
     temporary = _temporary(target)
     try:
@@ -85,24 +80,10 @@ def writing(target: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def writing_folder(target: Path, replaces: Callable[[Path], None] | None = None) -> Iterator[Path]:
-    """Fill a folder whole or not at all.
+    """Fill a folder whole or not at all; an OSError is left to the caller, who says what it means.
 
-    Parameters
-    ----------
-    target : Path
-        The name that the folder takes when the block ends well.
-    replaces : callable, optional
-        Called with `target` just before the renaming, to remove what is there.
-
-    Yields
-    ------
-    Path
-        An empty folder beside `target`; removed when the block fails.
-
-    Raises
-    ------
-    OSError
-        The folder cannot be written or renamed; the caller says what that means.
+    The block receives an empty folder, which takes the name `target` when the block ends well and is removed when it
+    fails. `replaces` is called with `target` just before, to remove what is there.
     """
     temporary = _temporary(target)
     try:
@@ -116,19 +97,9 @@ def writing_folder(target: Path, replaces: Callable[[Path], None] | None = None)
 
 
 def built_folder(target: Path, write: Callable[[Path], None]) -> Path:
-    """Return a folder, written now unless it holds exactly the files that were written to it before.
+    """Return a folder, filled by `write` unless it holds exactly the files that were written to it before.
 
-    Parameters
-    ----------
-    target : Path
-        Its name must change with whatever determines its content.
-    write : callable
-        Called with an empty folder beside `target` to fill, which then takes its name.
-
-    Raises
-    ------
-    StoreError
-        The folder cannot be written.
+    The folder's name must change with whatever determines its content. StoreError if it cannot be written.
     """
     if _is_whole(target):
         return target
@@ -166,21 +137,20 @@ def sweep(folder: Path) -> None:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def stored_array(path: Path, shape: tuple[int, ...], dtype, blocks: Iterable[np.ndarray]) -> np.ndarray:
+    """Map the array of a file, which is written now from `blocks` unless `open_array` finds it whole."""
+    if (array := open_array(path, shape, dtype)) is None:
+        save_array(path, shape, dtype, blocks)
+        array = open_array(path, shape, dtype)
+    if array is None:
+        raise StoreError(f"{path}: expected the array just written, received another; run again")
+    return array
+
+
 def save_array(path: Path, shape: tuple[int, ...], dtype, blocks: Iterable[np.ndarray]) -> None:
-    """Store an array as a ``.npy`` file with the SHA-256 of its data behind it.
+    """Store an array as a ``.npy`` file with the SHA-256 of its data behind it; StoreError if that fails.
 
-    Parameters
-    ----------
-    path : Path
-    shape, dtype
-        Of the whole array.
-    blocks : iterable of ndarray
-        Its parts along the first axis, in order, so that it need not fit into memory.
-
-    Raises
-    ------
-    StoreError
-        The file cannot be written.
+    The array comes as blocks along the first axis, in order, so that it need not fit into memory.
     """
     dtype, digest = np.dtype(dtype).newbyteorder("<"), hashlib.sha256()
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
@@ -199,19 +169,8 @@ _verified: set[tuple] = set()  # states of files whose sum was compared in this 
 def open_array(path: Path, shape: tuple[int, ...], dtype) -> np.ndarray | None:
     """Map an array that `save_array` stored, read-only, after comparing its sum.
 
-    The sum is compared once in a process for each state of the file (size and time of modification).
-
-    Parameters
-    ----------
-    path : Path
-        A ``.npy`` file; pickled content is refused.
-    shape, dtype
-        What the array must be.
-
-    Returns
-    -------
-    ndarray or None
-        None if the file is missing, is damaged or holds another array: the caller then makes it anew.
+    The result is None if the file is missing, is damaged or holds another array or a pickle: the caller then makes it
+    anew. The sum is compared once in a process for each state of the file (size and time of modification).
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "datasets": ["DataSet", "load_dataset"],
         "images": ["decode", "load_images"],
-        "phantoms": ["Phantoms", "make_phantoms"],
+        "phantoms.draw": ["Phantoms", "make_phantoms"],
         "registry": ["REGISTRY", "DataSetInfo", "info_of"],
         "scan": ["Scan", "scan_folder"],
         "splits": ["Split", "assign", "choose_images"],

@@ -40,12 +40,6 @@ def shuffled(data: DataSet, seed: int) -> DataSet:
     """Permute the labels over the groups of duplicates and, where known, patients.
 
     Images of a group share a label, so that a model can predict those of which it has seen a duplicate, and no others.
-
-    Parameters
-    ----------
-    data : DataSet
-    seed : int
-        Of the draw.
     """
     groups = pd.factorize(data.group_ids(patients=True))[0]
     # A group has the label of its first image: duplicates may contradict each other.
@@ -58,20 +52,8 @@ def shuffled(data: DataSet, seed: int) -> DataSet:
 def masked(data: DataSet, kind: str, store: Path) -> DataSet:
     """Make a part of every image black, and write the images to ``store/controls/`` as PNG.
 
-    Parameters
-    ----------
-    data : DataSet
-    kind : str
-        `BACKGROUND`: the head is black. `NO_BRAIN`: the inside of the head is black; skull, scalp and background
-        remain. Both show the outline of the head.
-    store : Path
-
-    Raises
-    ------
-    DataError
-        An image can no longer be decoded.
-    StoreError
-        The folder cannot be written.
+    With `BACKGROUND` the head is black. With `NO_BRAIN` the inside of the head is black; skull, scalp and background
+    remain. Both show the outline of the head.
     """
     content = "\n".join([kind, VERSION, images.VERSION, data.fingerprint])
     name = f"{data.name}-{kind.split()[0]}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
@@ -91,14 +73,7 @@ def masked(data: DataSet, kind: str, store: Path) -> DataSet:
 
 
 def hidden(pixels: np.ndarray, kind: str) -> np.ndarray:
-    """Return what `masked` makes black: bool (h, w).
-
-    Parameters
-    ----------
-    pixels : uint8 array (h, w) or (h, w, 3)
-    kind : str
-        As in `masked`.
-    """
+    """Return what `masked` makes black in an image, uint8 (h, w) or (h, w, 3): bool (h, w)."""
     grey = Image.fromarray(pixels).convert("L")
     scale = min(1.0, _SIDE / max(grey.size))
     small = grey.resize([max(1, round(side * scale)) for side in grey.size], Image.Resampling.BILINEAR)

@@ -64,13 +64,8 @@ class DataSet:
     def group_ids(self, patients: bool = False) -> np.ndarray:
         """Return the duplicate group of each image: int array, shape (n,), from 0.
 
-        Without an audit (`duplicates` is None), images with the same pixels are a group.
-
-        Parameters
-        ----------
-        patients : bool
-            Whether images of one patient are joined as well, where patients are known: these are the groups that
-            a split without leakage must not divide.
+        Without an audit (`duplicates` is None), images with the same pixels are a group. With `patients`, images of
+        one patient are joined as well, where patients are known: a split without leakage must not divide these groups.
         """
         groups = pd.factorize(self.table["pixel_hash"])[0] if self.duplicates is None else self.duplicates
         known = self.table["patient"]
@@ -92,10 +87,7 @@ class DataSet:
     ) -> Scan:
         """Scan the images at some positions, by default all, without reading files that the store knows.
 
-        Raises
-        ------
-        DataError
-            An image can no longer be read.
+        DataError if one can no longer be read.
         """
         chosen = self.table if rows is None else self.table.iloc[np.asarray(rows, dtype=np.intp)]
         files = [File(*row) for row in chosen[["path", "label", "part"]].itertuples(index=False)]
@@ -111,12 +103,8 @@ class DataSet:
 def locate(name: str, data: Path) -> Path:
     """Find a set's root: the folder ``data/name``, or the one in it that the archive wraps everything in.
 
-    The upper folder is preferred, because one archive holds the set twice.
-
-    Raises
-    ------
-    DataError
-        A folder is missing, empty, lacks a class, or a class has no image.
+    The upper folder is preferred, because one archive holds the set twice. DataError if a folder is missing, is empty
+    or lacks a class, or if a class has no image.
     """
     info, data = info_of(name), Path(data)
     if not os.path.isdir(data):
@@ -130,10 +118,7 @@ def locate(name: str, data: Path) -> Path:
 def download(name: str) -> Path:
     """Download a set from Kaggle with kagglehub, unless it has done so before, and return its root.
 
-    Raises
-    ------
-    DataError
-        kagglehub is not installed, the download failed, or what came has another layout.
+    DataError if kagglehub is not installed, the download fails or the set has another layout.
     """
     info = info_of(name)
     if not info.handle:
@@ -154,23 +139,11 @@ def download(name: str) -> Path:
 
 
 def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress = progress.ignore) -> DataSet:
-    """Scan every image of a registered set and tabulate it.
+    """Scan every image of a registered set in the folder that `locate` returns, and tabulate it.
 
     All files are read on every call, so that a changed file is always noticed. Only files that the store does not
-    know are decoded (see `scan.scan_files`).
-
-    Parameters
-    ----------
-    name : str
-    root : Path
-        As `locate` returns it. A ``truth.csv`` in it marks phantoms and gives their patients.
-    store, on_progress
-        See `load_dataset`.
-
-    Raises
-    ------
-    DataError
-        A folder has no image, or an image cannot be decoded; the message names it.
+    know are decoded (see `scan.scan_files`). A file ``truth.csv`` marks phantoms and gives their patients. DataError
+    if a folder has no image or an image cannot be decoded.
     """
     info, root = info_of(name), Path(root)
     files, failed = _files(info, root)
@@ -221,7 +194,6 @@ def load_dataset(
         set's own folders, with ``truth.csv`` and ``masks/`` beside them. Every class gets the same number, published
         train and test folders share it in the published proportion, no patient is in both, and about a tenth of the
         images are planted duplicates.
-    on_progress : callable
 
     Raises
     ------
@@ -246,14 +218,11 @@ def _root_of(info: DataSetInfo, base: Path) -> Path:
     wanted = [folder.path for folder in info.folders]
     layout = "folders " + ", ".join(wanted)
     advice = f"unpack {info.url} there" if info.url else "write phantoms there"
-    if not os.path.isdir(base):
-        raise DataError(f"{base}: expected a folder with the {layout}, received nothing; {advice}")
     try:
         inside = sorted(entry for entry in base.iterdir() if os.path.isdir(entry))
     except OSError as error:
-        raise DataError(
-            f"{base}: expected a folder that can be listed, received {error.strerror or error}; check its permissions"
-        ) from error
+        received = error.strerror or error
+        raise DataError(f"{base}: expected a folder with the {layout}, received {received}; {advice}") from error
     for root in (base, *inside):
         if all(os.path.isdir(root / path) for path in wanted):
             _files(info, root)

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from brainlib.errors import DataError, StoreError
-from brainlib.io import open_array, save_array, threads
+from brainlib.errors import DataError
+from brainlib.io import stored_array, threads
 
 #: Part of the keys of the store: raise it when decoding, hashing or resizing gives other pixels.
 VERSION = "1"
@@ -24,6 +24,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", 
 #: Pillow also reads formats that start other programs (EPS starts Ghostscript): none is needed.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 MAX_FILE_BYTES = 256 * 2**20  # a slice has less than 2**20; a file of any size would fill the memory
+_ADVICE = "replace the file by a fresh copy of the data set's"
 _CHUNK = 64  # images in memory at once while the memory map is written: 11 MB at 240 by 240 by 3
 
 
@@ -33,10 +34,6 @@ def decode(path: Path) -> Image.Image:
     Grey files stay ``"L"``. Palette, CMYK and YCbCr files become ``"RGB"``. Alpha is dropped, not blended, as by
     Keras' ``load_img``. A 16-bit value v becomes round(v / 257). Floats are read as 0 to 1, 0 to 255 or 0 to 65535,
     the narrowest of these ranges that holds them all.
-
-    Parameters
-    ----------
-    path : Path
 
     Returns
     -------
@@ -52,47 +49,29 @@ def decode(path: Path) -> Image.Image:
     return decode_bytes(read(path), path)[0]
 
 
-def decode_bytes(
-    data: bytes, name: Path | str, advice: str = "replace the file by a fresh copy of the data set's"
-) -> tuple[Image.Image, tuple[int, int, str, str]]:
-    """Decode the bytes of an image file, as `decode` does.
+def decode_bytes(data: bytes, name: Path | str, advice: str = _ADVICE) -> tuple[Image.Image, tuple[int, int, str, str]]:
+    """Decode the bytes of an image file as `decode` does; also return width, height, mode and format as stored.
 
-    Parameters
-    ----------
-    data : bytes
-    name, advice : str
-        What an error message calls the image, and tells its reader to do.
-
-    Returns
-    -------
-    PIL.Image.Image
-        As `decode` returns it.
-    (int, int, str, str)
-        Width, height, mode and format as the file states them.
+    An error message calls the image `name` and tells its reader to do `advice`.
     """
     if not data:
         raise DataError(f"{name}: expected an image, received an empty file (0 bytes); {advice}")
+    limit = Image.MAX_IMAGE_PIXELS
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
             stored = (image.width, image.height, image.mode, image.format or "")
             image.load()
             return _to_eight_bits(_upright(image)), stored
-    except Image.UnidentifiedImageError as error:
-        raise DataError(
-            f"{name}: expected an image ({', '.join(FORMATS)}), received {len(data)} bytes that are none; {advice}"
-        ) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(
-            f"{name}: expected at most {Image.MAX_IMAGE_PIXELS} pixels, received an image that announces more "
-            f"({_one_line(error)}); {advice}"
-        ) from error
     except Exception as error:  # a damaged file makes Pillow raise nearly any kind of exception
-        raise DataError(
-            f"{name}: expected a whole image, received one that cannot be decoded ({_one_line(error)}); {advice}"
-        ) from error
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        problem = f"a whole image, received one that cannot be decoded ({reason})"
+        if isinstance(error, Image.UnidentifiedImageError):
+            problem = f"an image ({', '.join(FORMATS)}), received {len(data)} bytes that are none"
+        elif isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+            problem = f"at most {limit} pixels, received an image that announces more ({reason})"
+        raise DataError(f"{name}: expected {problem}; {advice}") from error
 
 
 def pixel_hash(image: Image.Image) -> str:
@@ -109,16 +88,14 @@ def load_images(paths: Sequence[Path], byte_hashes: Sequence[str], size: int, ch
     """Return image files as one array, which is kept in ``store/images/``.
 
     The array's name is a hash of the byte hashes in order, the size, the channels and `VERSION`. It is written a few
-    images at a time, so that memory stays small, and verified when it is read (see `io.open_array`).
+    images at a time, so that memory stays small, and verified when it is read (see `io.stored_array`).
 
     Parameters
     ----------
-    paths : sequence of Path, n
-        In the order wanted.
-    byte_hashes : sequence of str, n
-        The SHA-256 that each file must still have (see `DataSet.files`).
+    paths, byte_hashes : sequences, n
+        Files in the order wanted, and the SHA-256 that each must still have (see `DataSet.files`).
     size, channels : int
-        See `to_array`.
+        Height and width in pixels; 1 (grey) or 3 (RGB; grey values are repeated). See `to_array`.
     store : Path
         Folder of everything that is kept between runs.
 
@@ -138,14 +115,15 @@ def load_images(paths: Sequence[Path], byte_hashes: Sequence[str], size: int, ch
         raise ValueError(f"expected size >= 1 and channels 1 or 3, received {size} and {channels}")
     shape = (len(paths), size, size, channels)
     key = hashlib.sha256("\n".join(["bilinear", VERSION, str(shape), *byte_hashes]).encode())
-    target = Path(store) / "images" / f"{key.hexdigest()[:32]}.npy"
-    cached = open_array(target, shape, np.uint8)
-    if cached is not None:
-        return cached
 
     def one(path: Path, byte_hash: str) -> np.ndarray:
-        image, _ = decode_bytes(_read_unchanged(path, byte_hash), path)
-        return to_array(image, size, channels)
+        data = read(path)
+        if hashlib.sha256(data).hexdigest() != byte_hash:
+            raise DataError(
+                f"{path}: expected the bytes that were indexed, received others; "
+                "the file changed during the run, so run again"
+            )
+        return to_array(decode_bytes(data, path)[0], size, channels)
 
     def decoded():
         with threads() as pool:
@@ -153,11 +131,7 @@ def load_images(paths: Sequence[Path], byte_hashes: Sequence[str], size: int, ch
                 part = slice(start, start + _CHUNK)
                 yield from pool.map(one, paths[part], byte_hashes[part])
 
-    save_array(target, shape, np.uint8, decoded())
-    built = open_array(target, shape, np.uint8)
-    if built is None:
-        raise StoreError(f"{target}: expected the array just written, received none; run again")
-    return built
+    return stored_array(Path(store) / "images" / f"{key.hexdigest()[:32]}.npy", shape, np.uint8, decoded())
 
 
 def read(path: Path) -> bytes:
@@ -166,26 +140,13 @@ def read(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise DataError(
-                f"{path}: expected an image of at most {MAX_FILE_BYTES} bytes, received {size}; "
-                "replace the file by a fresh copy of the data set's"
-            )
+            raise DataError(f"{path}: expected an image of at most {MAX_FILE_BYTES} bytes, received {size}; {_ADVICE}")
         return path.read_bytes()
     except OSError as error:
         raise DataError(
             f"{path}: expected an image file that can be read, received "
             f"{error.strerror or error}; check that it exists and its permissions"
         ) from error
-
-
-def _read_unchanged(path: Path, byte_hash: str) -> bytes:
-    data = read(path)
-    if hashlib.sha256(data).hexdigest() != byte_hash:
-        raise DataError(
-            f"{path}: expected the bytes that were indexed, received others; "
-            "the file changed during the run, so run again"
-        )
-    return data
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -216,20 +177,10 @@ def _scale_to_eight_bits(values: np.ndarray) -> np.ndarray:
 
 
 def to_array(image: Image.Image, size: int, channels: int) -> np.ndarray:
-    """Resize a decoded image for a model, as ``tf.image.resize`` does: bilinear, without antialiasing.
+    """Resize a decoded image for a model: uint8 (size, size, channels), as ``tf.image.resize`` does it.
 
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        One that is not square is stretched.
-    size : int
-        Height and width in pixels.
-    channels : int
-        1 (grey) or 3 (RGB; grey values are repeated).
-
-    Returns
-    -------
-    uint8 array (size, size, channels)
+    Interpolation is bilinear, without antialiasing; an image that is not square is stretched. Of three channels, grey
+    values are repeated.
     """
     if channels == 1:
         image = image.convert("L")
@@ -252,7 +203,3 @@ def _neighbours(length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     weight = (centre - first).astype(np.float32)
     first = first.astype(np.intp)
     return np.clip(first, 0, length - 1), np.clip(first + 1, 0, length - 1), weight
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

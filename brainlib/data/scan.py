@@ -48,8 +48,6 @@ class Scan:
 
     Attributes
     ----------
-    name : str
-        Of the data set or the folder.
     table : DataFrame
         One row a readable image, sorted by path: ``path`` (posix, from the root), ``label``, ``part`` ("train",
         "test" or ""), ``bytes``, ``width``, ``height``, ``mode`` and ``format`` as stored, ``byte_hash``,
@@ -129,11 +127,10 @@ def scan_folder(
 
     Parameters
     ----------
-    root : Path
     name : str
         That of a registered set, whose files are then those of `files_of`; else the name of the result, by default
         that of the folder, and the files are those of `files_in`.
-    store, on_progress
+    store : Path, optional
         See `scan_files`.
     """
     files, failed = files_of(name, root) if name in REGISTRY else files_in(root)
@@ -149,43 +146,28 @@ def scan_files(
     on_progress: progress.OnProgress = progress.ignore,
     byte_hashes: Mapping[str, str] | None = None,
 ) -> Scan:
-    """Read each file once, and decode those that the store does not know.
+    """Read each of the files below `root` once, and decode those that the store does not know.
 
-    Parameters
-    ----------
-    name : str
-        Of the result.
-    root : Path
-        The folder that the files' paths start from.
-    files : sequence of File
-    unreadable : iterable of (str, str)
-        What could not be listed: goes into the result.
-    store : Path, optional
-        Keeps what files hold in ``store/scan/``, under the hash of their bytes. An entry whose sum is wrong is
-        made anew. That a file is unreadable is not kept: the reason may lie in this machine.
-    on_progress : callable
-    byte_hashes : mapping of str to str, optional
-        Paths and hashes of files that were scanned before in the same run: they are not read again if the store
-        knows them.
-
-    Raises
-    ------
-    StoreError
-        The store cannot be written.
+    The store keeps what files hold in ``store/scan/``, under the hash of their bytes. An entry whose sum is wrong is
+    made anew. That a file is unreadable is not kept: the reason may lie in this machine. What could not be listed,
+    `unreadable`, goes into the result. Files that were scanned before in the same run, whose paths and hashes are
+    `byte_hashes`, are not read again if the store knows them.
     """
     root, files = Path(root), sorted(files)
     known = _Known(Path(store) / "scan" / VERSION if store else None)
-    hashes, bad = {}, {}
+    entries, bad = {}, {}
 
     def scan_one(file: File) -> None:
         path, byte_hash = root / file.path, (byte_hashes or {}).get(file.path, "")
         try:
-            if byte_hash not in known:
+            entry = known.get(byte_hash)
+            if entry is None:
                 data = images.read(path)
                 byte_hash = hashlib.sha256(data).hexdigest()
-                if byte_hash not in known:
-                    known.add(byte_hash, _entry(data, byte_hash, path))
-            hashes[file.path] = byte_hash
+                entry = known.get(byte_hash)
+            if entry is None:
+                entry = known.new[byte_hash] = _entry(data, byte_hash, path)
+            entries[file.path] = entry
         except DataError as error:  # it names the whole path, which the result holds apart
             bad[file.path] = str(error).removeprefix(f"{path}: ")
 
@@ -195,13 +177,13 @@ def scan_files(
                 on_progress(done / len(files), f"{done} of {len(files)} images")
     finally:
         known.save()
-    readable = [file for file in files if file.path in hashes]
-    entries = np.array([known.entries[hashes[file.path]] for file in readable], _ENTRY)
+    readable = [file for file in files if file.path in entries]
+    rows = np.array([entries[file.path] for file in readable], _ENTRY)
     table = pd.DataFrame(readable, columns=File._fields)
     for column in _COLUMNS:
         text = _ENTRY[column].kind == "S"
-        table[column] = (entries[column].astype(str) if text else entries[column]).tolist()
-    return Scan(name, table, tuple(sorted([*unreadable, *bad.items()])), entries["thumbnail"])
+        table[column] = (rows[column].astype(str) if text else rows[column]).tolist()
+    return Scan(name, table, tuple(sorted([*unreadable, *bad.items()])), rows["thumbnail"])
 
 
 def _entry(data: bytes, byte_hash: str, path: Path) -> np.void:
@@ -226,28 +208,23 @@ class _Known:
     """
 
     def __init__(self, folder: Path | None):
-        self.folder, self.entries, self.new = folder, {}, set()
+        self.folder, self.new = folder, {}
         shards = [self._shard(digit, "r") for digit in "0123456789abcdef"] if folder else []
         self.stored = {name: (shard, row) for shard in shards for row, name in enumerate(shard["byte_hash"])}
 
-    def __contains__(self, byte_hash: str) -> bool:
-        if byte_hash not in self.entries and byte_hash.encode() in self.stored:
+    def get(self, byte_hash: str) -> np.void | None:
+        entry = self.new.get(byte_hash)
+        if entry is None and byte_hash.encode() in self.stored:
             shard, row = self.stored[byte_hash.encode()]
             entry = shard[row].copy()
-            if entry["sum"] == _sum(entry):
-                self.entries[byte_hash] = entry
-        return byte_hash in self.entries
-
-    def add(self, byte_hash: str, entry: np.void) -> None:
-        self.entries[byte_hash] = entry
-        self.new.add(byte_hash)
+        return entry if entry is not None and entry["sum"] == _sum(entry) else None
 
     def save(self) -> None:
         """Add the new entries to their files, from which damaged ones are removed."""
         self.stored = {}
         for digit in sorted({byte_hash[0] for byte_hash in self.new}) if self.folder else ():
             entries = {entry["byte_hash"]: entry for entry in self._shard(digit) if entry["sum"] == _sum(entry)}
-            entries |= {name.encode(): self.entries[name] for name in self.new if name[0] == digit}
+            entries |= {name.encode(): entry for name, entry in self.new.items() if name[0] == digit}
             with writing(self.folder / f"{digit}.npy") as file:
                 np.save(file, np.array([entries[name] for name in sorted(entries)], _ENTRY), allow_pickle=False)
 

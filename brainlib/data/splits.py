@@ -108,7 +108,6 @@ def assign(labels, groups, split: Split, published=None) -> np.ndarray:
         Class of each image.
     groups : array (n,)
         Group of each image: duplicates, or images of one patient, that must not be divided.
-    split : Split
     published : array (n,), optional
         The part of each image in the published set, "train" or "test"; needed for ``split.published``. By group,
         training images with a duplicate in that test part are left out.
@@ -137,8 +136,7 @@ def assign(labels, groups, split: Split, published=None) -> np.ndarray:
             rest, test = _hold_out(rows, labels, groups, split.holdout + split.validation, split)
         validation = rows[:0]
         if split.fold:
-            folds = list(_folds(rest, labels, groups, split))
-            rest, validation = folds[split.fold - 1]
+            rest, validation = _fold(rest, labels, groups, split)
         elif split.validation:
             share = split.holdout / (split.holdout + split.validation)
             validation, test = _hold_out(test, labels, groups, share, split)
@@ -149,19 +147,14 @@ def assign(labels, groups, split: Split, published=None) -> np.ndarray:
             f"cannot split {len(rows)} images of {len(np.unique(labels[rows]))} classes as asked "
             f"({str(error).splitlines()[0]}); use more images or an unstratified split"
         ) from error
-    if split.leakage == "refused":
-        _refuse_leakage(parts, every)
-    return parts
-
-
-def _refuse_leakage(parts, groups):
-    pairs = {(group, part) for group, part in zip(groups.tolist(), parts.tolist(), strict=True) if part}
-    split = len(pairs) - len({group for group, _ in pairs})
-    if split:
+    pairs = {(group, part) for group, part in zip(every.tolist(), parts.tolist(), strict=True) if part}
+    divided = len(pairs) - len({group for group, _ in pairs})
+    if divided and split.leakage == "refused":
         raise UsageError(
-            f"expected a split that keeps duplicates together, received one with {split} groups in two "
+            f"expected a split that keeps duplicates together, received one with {divided} groups in two "
             "parts; split by 'group', or say leakage='as_published' to repeat a published protocol"
         )
+    return parts
 
 
 def used(labels, split: Split, published=None) -> np.ndarray:
@@ -190,21 +183,9 @@ def used(labels, split: Split, published=None) -> np.ndarray:
 
 
 def oversampled(labels, rows: np.ndarray, label: str, seed: int) -> np.ndarray:
-    """Repeat the images of a class until it has as many as the largest class.
+    """Return the positions of training images, with those of a class repeated until it is as large as the largest.
 
-    Parameters
-    ----------
-    labels : array (n,)
-    rows : array of int
-        Positions of the training images.
-    label : str
-        The class. All its images are repeated equally often, but for some, drawn with `seed`, once more.
-    seed : int
-
-    Returns
-    -------
-    array of int
-        `rows`, followed by the repeated ones.
+    All images of the class are repeated equally often, but for some, drawn with `seed`, once more.
     """
     own = rows[np.asarray(labels)[rows] == label]
     if len(own) == 0:
@@ -228,7 +209,7 @@ def choose_images(labels, images: int, seed: int) -> np.ndarray:
     Returns
     -------
     array of int
-        Positions of the chosen images, ascending.
+        Positions, ascending.
     """
     labels = np.asarray(labels)
     if images <= 0 or images >= len(labels):
@@ -277,13 +258,11 @@ def _groups(groups, share, seed):
     return np.isin(number, order[:count])
 
 
-def _folds(rows, labels, groups, split):
-    options = {"n_splits": split.folds, "shuffle": True, "random_state": split.seed}
+def _fold(rows, labels, groups, split):
     if groups is None:
-        folds = StratifiedKFold(**options) if split.stratified else KFold(**options)
-        pairs = folds.split(rows, labels[rows])
+        kind = StratifiedKFold if split.stratified else KFold
     else:
-        folds = StratifiedGroupKFold(**options) if split.stratified else GroupKFold(**options)
-        pairs = folds.split(rows, labels[rows], groups[rows])
-    for train, validation in pairs:
-        yield rows[train], rows[validation]
+        kind, groups = StratifiedGroupKFold if split.stratified else GroupKFold, groups[rows]
+    folds = kind(split.folds, shuffle=True, random_state=split.seed).split(rows, labels[rows], groups)
+    train, validation = list(folds)[split.fold - 1]
+    return rows[train], rows[validation]

@@ -12,15 +12,10 @@ SIDE = 96  # pixels of a thumbnail: enough detail to tell two slices a few milli
 
 
 def thumbnail(image: Image.Image) -> np.ndarray:
-    """Crop an image to the head and shrink it: uint8 (SIDE, SIDE).
+    """Crop an image, as `images.decode` returns it, to the head and shrink it: uint8 (SIDE, SIDE).
 
     The head is the largest connected area brighter than half of Otsu's threshold (IEEE Trans. Syst. Man Cybern. 1979,
     9:62), so that margins, letters and a moderate crop change little.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        As `images.decode` returns it.
     """
     grey = image.convert("L")
     whole = (0.0, 0.0, float(grey.width), float(grey.height))
@@ -63,15 +58,10 @@ def otsu(values: np.ndarray) -> int:
 
 
 def quality_flag(image: Image.Image) -> str:
-    """Return why an image may be no MRI slice, judged by simple statistics, or "".
+    """Return why a decoded image may be no MRI slice, judged by simple statistics, or "".
 
     A slice is grey, mostly dark around the head and not of one value. The limits are choices, so that few images are
     flagged, each for a person to look at.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        As `images.decode` returns it.
     """
     small = image.resize((64, 64), Image.Resampling.BILINEAR)
     grey = np.asarray(small.convert("L"), dtype=float)
@@ -79,11 +69,7 @@ def quality_flag(image: Image.Image) -> str:
         return f"only {image.width} by {image.height} pixels"
     if grey.std() < 8:
         return "hardly any contrast"
-    if image.mode == "RGB":
-        colour = np.ptp(np.asarray(small, dtype=float), axis=2).mean()
-        if colour > 20:
-            return "coloured"
+    if image.mode == "RGB" and np.ptp(np.asarray(small, dtype=float), axis=2).mean() > 20:
+        return "coloured"
     corners = np.concatenate([grey[:6, :6], grey[:6, -6:], grey[-6:, :6], grey[-6:, -6:]])
-    if np.median(corners) > 128:
-        return "a bright background"
-    return ""
+    return "a bright background" if np.median(corners) > 128 else ""

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainlib.io import open_array, save_array
+from brainlib.io import stored_array
 from brainlib.models.build import Network
 from brainlib.models.freezing import cut_frozen_prefix, set_trainable
 from brainlib.stats import metrics
@@ -239,13 +239,9 @@ def activations(prefix, task: Task, store: Path) -> np.ndarray:
         digest.update(np.ascontiguousarray(weight).tobytes())
     path = Path(store) / "features" / f"{digest.hexdigest()[:32]}.npy"
     shape = (len(task.pixels), *prefix.output_shape[1:])
-    found = open_array(path, shape, np.float32)
-    if found is not None:
-        return found
     step, n = 16 * PREDICTION_BATCH, len(task.pixels)
     parts = (np.arange(start, min(start + step, n)) for start in range(0, n, step))
-    save_array(path, shape, np.float32, (predict(prefix, task.pixels, rows) for rows in parts))
-    return open_array(path, shape, np.float32)
+    return stored_array(path, shape, np.float32, (predict(prefix, task.pixels, rows) for rows in parts))
 
 
 def _configuration(model):

@@ -1,10 +1,9 @@
 """The head that a phantom is cut from: a schematic 3-D anatomy, drawn on a slice.
 
-One implicit head per patient, in mm (x right, y anterior, z superior, origin near the thalamus):
-signed distances to ellipsoids, warped and folded by smooth random wave fields. Whatever plane cuts
-it, slices of one patient agree with each other. Proportions are those of textbook drawings; grey
-levels follow contrast-enhanced T1 weighting (fat bright, white above grey matter, fluid and
-cortical bone dark). Nothing here knows of lesions.
+One implicit head per patient, in mm (x right, y anterior, z superior, origin near the thalamus): signed distances to
+ellipsoids, warped and folded by smooth random wave fields. Whatever plane cuts it, slices of one patient agree with
+each other. Proportions are those of textbook drawings; grey levels follow contrast-enhanced T1 weighting (fat bright,
+white above grey matter, fluid and cortical bone dark). Nothing here knows of lesions.
 """
 
 from __future__ import annotations
@@ -140,14 +139,8 @@ class Anatomy:
 class Slice:
     """A cut through an anatomy: where its pixels lie, and the grey image drawn so far.
 
-    Attributes
-    ----------
-    p : list of three float32 arrays (size, size)
-        Where each pixel lies in the anatomy (mm).
-    image : float32 array (size, size)
-        Grey levels, 0 (air) to about 1.
-    cerebrum, cavity : float32 arrays (size, size)
-        Distances of each pixel to the hemispheres and to the inner table of the skull.
+    Where a pixel lies, `p` (three arrays, mm), its grey level, `image` (0, air, to about 1), and its distances to the
+    hemispheres, `cerebrum`, and to the inner table of the skull, `cavity`, are float32 (size, size).
     """
 
     def __init__(self, anatomy: Anatomy, plane: str, position: float, size: int):
@@ -171,8 +164,8 @@ class Slice:
     def field(self, name: int) -> np.ndarray:
         """Return the anatomy's field `name` (zero mean, unit variance), float32 (size, size).
 
-        A sum of plane waves: cos(a + b) = cos a cos b - sin a sin b makes it one small product of
-        matrices. In float64, so that the order of summation cannot show in 8 bits.
+        A sum of plane waves: cos(a + b) = cos a cos b - sin a sin b makes it one small product of matrices. In float64,
+        so that the order of summation cannot show in 8 bits.
         """
         vectors, phase = self.anatomy.waves[name]
         steps = np.arange(self.size)[:, None]

@@ -63,10 +63,8 @@ def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
     truth = drawn.table.loc[list(names)].assign(path=list(names.values()))
     truth["duplicate_of"] = [names.get(row, "") for row in truth["duplicate_of"]]
     for row, path in names.items():
-        for pixels, file in (
-            (drawn.images[row], root / path),
-            (drawn.masks[row].astype(np.uint8) * 255, root / "masks" / path),
-        ):
+        mask = drawn.masks[row].astype(np.uint8) * 255
+        for pixels, file in ((drawn.images[row], root / path), (mask, root / "masks" / path)):
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(file)
     truth[TRUTH_COLUMNS].to_csv(root / TRUTH, index=False, lineterminator="\n")

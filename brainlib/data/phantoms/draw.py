@@ -94,15 +94,7 @@ def make_phantoms(
         A parameter that is out of its range.
     """
     kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
-    _check(
-        kinds,
-        n=n,
-        size=size,
-        seed=seed,
-        slices_per_patient=slices_per_patient,
-        exact_duplicates=exact_duplicates,
-        altered_duplicates=altered_duplicates,
-    )
+    _check(kinds, n, size, seed, slices_per_patient, exact_duplicates, altered_duplicates)
     originals = n - exact_duplicates - altered_duplicates
     images = np.empty((n, size, size), np.uint8)
     masks = np.empty((n, size, size), bool)
@@ -131,10 +123,9 @@ def make_phantoms(
     return Phantoms(images, masks, pd.DataFrame(rows, columns=columns))
 
 
-def _check(kinds, **numbers) -> None:
+def _check(kinds, *numbers) -> None:
     least = {"n": 1, "size": 48, "seed": 0, "slices_per_patient": 1, "exact_duplicates": 0, "altered_duplicates": 0}
-    for name, low in least.items():
-        value = numbers[name]
+    for (name, low), value in zip(least.items(), numbers, strict=True):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
             raise UsageError(f"phantoms: {name} must be a whole number of at least {low}, received {value!r}")
     if not kinds or len(set(kinds)) < len(kinds) or not set(kinds) <= set(KINDS):
@@ -142,11 +133,11 @@ def _check(kinds, **numbers) -> None:
             f"phantoms: kinds must be different names out of {', '.join(KINDS)}, "
             f"received {', '.join(map(str, kinds)) or 'none at all'}"
         )
-    n, duplicates = numbers["n"], numbers["exact_duplicates"] + numbers["altered_duplicates"]
-    if duplicates >= n:
+    n, *_, exact, altered = numbers
+    if exact + altered >= n:
         raise UsageError(
-            f"phantoms: n counts duplicates too and needs at least one original, received n = {n} with {duplicates} "
-            "duplicates; raise n"
+            "phantoms: n counts duplicates too and needs at least one original, "
+            f"received n = {n} with {exact + altered} duplicates; raise n"
         )
 
 
