@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import pickle
-import shutil
 import threading
-import zipfile
 
 import numpy as np
 import pytest
 
 from brainlib.errors import StoreError
-from brainlib.io import built_folder, open_array, save_array, sweep, writing, writing_folder
+from brainlib.io import built_folder, open_array, save_array, sweep, writing
 
 ARRAY = np.arange(12, dtype=np.float32).reshape(3, 4)
 
@@ -34,83 +31,68 @@ def test_a_file_appears_with_its_last_byte(tmp_path):
     assert names(target.parent) == ["file"]
 
 
-def write_file(target, fail):
+def write_file(target, error):
     with writing(target) as file:
         file.write(b"new")
-        fail()
+        raise error
 
 
-def write_array(target, fail):
+def write_array(target, error):
     def blocks():
         yield ARRAY
-        fail()
+        raise error
 
     save_array(target, (3, 4), np.float32, blocks())
 
 
-def fill_folder(target, fail):
+def fill_folder(target, error):
     def fill(folder):
         (folder / "file").write_bytes(b"new")
-        fail()
+        raise error
 
     built_folder(target, fill)
 
 
-def replace_folder(target, fail):
-    with writing_folder(target, shutil.rmtree) as folder:
-        (folder / "file").write_bytes(b"new")
-        fail()
-
-
-FILES = [write_file, write_array]
-FOLDERS = [fill_folder, replace_folder]
-
-
-def raising(error):
-    def fail():
-        raise error
-
-    return fail
+WRITERS = [write_file, write_array, fill_folder]
 
 
 def old(target, write):
     """Put something at the target, and return how to read it."""
-    if write in FILES:
-        target.write_bytes(b"old")
-        return target.read_bytes
-    target.mkdir()
-    (target / "file").write_bytes(b"old")
-    return (target / "file").read_bytes
+    file = target
+    if write is fill_folder:
+        target.mkdir()
+        file = target / "file"
+    file.write_bytes(b"old")
+    return file.read_bytes
 
 
-@pytest.mark.parametrize("write", FILES + FOLDERS)
+@pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, ValueError, SystemExit])
 @pytest.mark.parametrize("there", [True, False])
 def test_an_interrupt_leaves_what_was_there_and_nothing_else(tmp_path, write, interruption, there):
     target = tmp_path / "target"
     content = old(target, write) if there else None
     with pytest.raises(interruption):
-        write(target, raising(interruption))
+        write(target, interruption)
     assert names(tmp_path) == (["target"] if there else [])
     assert content is None or content() == b"old"
 
 
-@pytest.mark.parametrize("write", [*FILES, fill_folder])
+@pytest.mark.parametrize("write", WRITERS)
 def test_a_full_disk_is_named_in_one_line_and_leaves_what_was_there(tmp_path, write):
     target = tmp_path / "target"
     content = old(target, write)
     with pytest.raises(StoreError, match="No space left on device") as error:
-        write(target, raising(OSError(28, "No space left on device")))
+        write(target, OSError(28, "No space left on device"))
     assert "\n" not in str(error.value) and str(target) in str(error.value)
     assert content() == b"old" and names(tmp_path) == ["target"]
 
 
-@pytest.mark.parametrize("write", [*FILES, fill_folder])
+@pytest.mark.parametrize("write", WRITERS)
 def test_a_folder_that_is_a_file_is_named_in_one_line(tmp_path, write):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StoreError) as error:
-        write(tmp_path / "file" / "inside", lambda: None)
-    assert "\n" not in str(error.value)
+    with pytest.raises(StoreError, match=r"^[^\n]*file.inside: expected to write[^\n]*$"):
+        write(tmp_path / "file" / "inside", None)
 
 
 @pytest.mark.parametrize("write", ["file", "folder"])
@@ -118,19 +100,15 @@ def test_writers_of_the_same_target_do_not_mix(tmp_path, write):
     target = tmp_path / "target"
     barrier = threading.Barrier(4)
 
-    def write_file(letter):
-        with writing(target) as file:
-            for _ in range(100):
-                file.write(letter)
-
-    def fill_folder(letter):
-        # A name stands for one content, so that every writer fills the folder alike.
-        built_folder(target, lambda folder: (folder / "file").write_bytes(b"a" * 100))
-
     def run(letter):
         barrier.wait()
         for _ in range(20):
-            (write_file if write == "file" else fill_folder)(letter)
+            if write == "folder":  # whose name stands for one content, so that every writer fills it alike
+                built_folder(target, lambda folder: (folder / "file").write_bytes(b"a" * 100))
+                continue
+            with writing(target) as file:
+                for _ in range(100):
+                    file.write(letter)
 
     threads = [threading.Thread(target=run, args=(letter,)) for letter in (b"a", b"b", b"c")]
     for thread in threads:
@@ -143,7 +121,16 @@ def test_writers_of_the_same_target_do_not_mix(tmp_path, write):
     assert names(tmp_path) == ["target"]
 
 
-@pytest.mark.parametrize("damage", ["changed", "deleted", "added", "no manifest", "manifest cut"])
+DAMAGE = {
+    "changed": lambda target: (target / "below" / "file").write_bytes(b"contenT"),
+    "deleted": lambda target: (target / "below" / "file").unlink(),
+    "added": lambda target: (target / "more").write_bytes(b""),
+    "no manifest": lambda target: (target / "manifest.json").unlink(),
+    "truncated manifest": lambda target: (target / "manifest.json").write_bytes(b'{"below'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_built_folder_is_kept_while_whole_and_built_again_when_damaged(tmp_path, damage):
     target, built = tmp_path / "target", []
 
@@ -155,18 +142,10 @@ def test_a_built_folder_is_kept_while_whole_and_built_again_when_damaged(tmp_pat
     for _ in range(2):
         assert built_folder(target, fill) == target
     assert len(built) == 1
-    file, manifest = target / "below" / "file", target / "manifest.json"
-    if damage == "changed":
-        file.write_bytes(b"contenT")
-    elif damage == "deleted":
-        file.unlink()
-    elif damage == "added":
-        (target / "more").write_bytes(b"")
-    else:
-        manifest.write_bytes(manifest.read_bytes()[:10]) if damage == "manifest cut" else manifest.unlink()
+    DAMAGE[damage](target)
     built_folder(target, fill)
     assert len(built) == 2
-    assert file.read_bytes() == b"content" and names(target) == ["below", "manifest.json"]
+    assert (target / "below" / "file").read_bytes() == b"content" and names(target) == ["below", "manifest.json"]
 
 
 def test_old_leftovers_of_killed_processes_are_removed_and_young_ones_are_not(tmp_path):
@@ -187,20 +166,19 @@ def stored(tmp_path):
     return path
 
 
-def test_an_array_comes_back_as_a_read_only_map(stored):
+def test_an_array_comes_back_as_a_read_only_map_of_a_numpy_file_with_its_sum_behind_the_data(stored):
     array = open_array(stored, (3, 4), np.float32)
-    np.testing.assert_array_equal(array, ARRAY)
     assert isinstance(array, np.memmap) and not array.flags.writeable
-
-
-def test_the_sum_of_the_data_lies_behind_it_and_numpy_reads_the_file(stored):
     assert stored.read_bytes()[-32:] == hashlib.sha256(ARRAY.tobytes()).digest()
+    np.testing.assert_array_equal(array, ARRAY)
     np.testing.assert_array_equal(np.load(stored), ARRAY)
 
 
-def test_an_array_without_a_sum_is_none(tmp_path):
+def test_what_holds_no_array_with_a_sum_is_none(tmp_path):
     np.save(tmp_path / "array.npy", ARRAY)
-    assert open_array(tmp_path / "array.npy", (3, 4), np.float32) is None
+    np.savez(tmp_path / "archive.npz", ARRAY)
+    for name in ("array.npy", "archive.npz", "missing.npy", "."):
+        assert open_array(tmp_path / name, (3, 4), np.float32) is None
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [((4, 3), "f4"), ((12,), "f4"), ((3, 4), "f8"), ((3, 4), ">f4")])
@@ -208,28 +186,14 @@ def test_another_array_than_expected_is_none(stored, shape, dtype):
     assert open_array(stored, shape, dtype) is None
 
 
-def test_no_file_and_no_folder_are_none(tmp_path):
-    assert open_array(tmp_path / "none.npy", (1,), "f4") is None
-    assert open_array(tmp_path, (1,), "f4") is None
-
-
-def test_every_shorter_and_every_longer_file_is_none(stored):
-    whole = stored.read_bytes()
-    for length in range(len(whole)):
-        stored.write_bytes(whole[:length])
-        assert open_array(stored, (3, 4), np.float32) is None
-    stored.write_bytes(whole + b"\0")
-    assert open_array(stored, (3, 4), np.float32) is None
-
-
-def test_an_array_with_any_byte_of_data_or_sum_changed_is_none(stored):
+def test_a_file_that_is_truncated_longer_or_changed_in_any_byte_of_data_or_sum_is_none(stored):
     whole = stored.read_bytes()
     assert open_array(stored, (3, 4), np.float32) is not None  # the sum of this state is remembered
-    for place in range(128, len(whole)):
-        stored.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    damaged = [whole[:length] for length in range(len(whole))] + [whole + b"\0"]
+    damaged += [whole[:k] + bytes([whole[k] ^ 1]) + whole[k + 1 :] for k in range(128, len(whole))]
+    for content in damaged:
+        stored.write_bytes(content)
         assert open_array(stored, (3, 4), np.float32) is None
-    stored.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
-    assert open_array(stored, (3, 4), np.float32) is None
 
 
 def test_the_sum_of_a_file_is_compared_once(stored, monkeypatch):
@@ -251,18 +215,10 @@ def header(text: bytes) -> bytes:
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
 
-def zipped(content: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("array.npy", content)
-    return buffer.getvalue()
-
-
 @pytest.mark.parametrize(
     "content",
     [
         b"PK\x03\x04 not an archive",
-        zipped(b"anything"),
         header(b"{'descr': '<f4', 'fortran_order': False, 'shape': (" + b"9" * 40 + b",)}\n"),
         header(b"{'descr': '<f4', 'fortran_order': False, 'shape': (-3, -4)}\n" + b"\0" * 48),
         header(b"{'descr': '|O', 'fortran_order': False, 'shape': (3, 4)}\n") + b"\0" * 96,
@@ -270,7 +226,7 @@ def zipped(content: bytes) -> bytes:
         header(b"[" * 5000),
         header(b"(" * 190 + b")" * 190),
     ],
-    ids=["PK", "zip", "huge", "negative", "objects", "no type", "deep", "nested"],
+    ids=["PK", "huge", "negative", "objects", "no type", "deep", "nested"],
 )
 def test_hostile_headers_are_none(stored, content):
     stored.write_bytes(content)
