@@ -65,7 +65,7 @@ if ! python=$(active_python); then
     ) 9>"$here/.venv.lock"
 fi
 
-export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2} # errors, without TensorFlow's start-up notes
+export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-3} # TensorFlow reports a missing GPU as an error
 case ${1:-} in
 test)
     cd -- "$here"

@@ -25,7 +25,7 @@ def silent():
 
 # Otherwise the first process that uses an accelerator takes all of its memory, and no other can train.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-with silent() if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3" else contextlib.nullcontext():
+with silent() if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") in "23" else contextlib.nullcontext():
     import keras  # noqa: F401
     import tensorflow as tf
 
