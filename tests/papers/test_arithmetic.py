@@ -105,17 +105,16 @@ def scores(accuracy, n, classes, average):
     return list(collapse_rows(accuracy, n, classes)[average].values())
 
 
-def test_lus_collapsed_pituitary_row_shows_that_the_averages_are_weighted():
-    a = 50 / 141
-    assert scores(0.3546, 141, 2, "weighted") == pytest.approx([a, a**2, a, 2 * a**2 / (1 + a)])
-    assert scores(0.3546, 141, 2, "macro") == pytest.approx([a, a / 2, 1 / 2, a / (1 + a)])
-    assert [f"{100 * score:.2f}" for score in scores(0.3546, 141, 2, "weighted")] == PITUITARY_VGG16.split()
-
-
-def test_lus_collapsed_row_of_four_classes_is_50_of_327_images():
-    assert [f"{100 * score:.2f}" for score in scores(0.1529, 327, 4, "weighted")] == FOUR_VGG16.split()
-    a = 50 / 327
-    assert scores(0.1529, 327, 4, "macro") == pytest.approx([a, a / 4, 1 / 4, a / (1 + a) / 2])
+@pytest.mark.parametrize(
+    ("row", "accuracy", "n", "classes"), [(PITUITARY_VGG16, 0.3546, 141, 2), (FOUR_VGG16, 0.1529, 327, 4)]
+)
+def test_lus_collapsed_rows_of_50_images_show_that_the_averages_are_weighted(row, accuracy, n, classes):
+    a = 50 / n
+    weighted = scores(accuracy, n, classes, "weighted")
+    assert weighted == pytest.approx([a, a**2, a, 2 * a**2 / (1 + a)])
+    assert [f"{100 * score:.2f}" for score in weighted] == row.split()
+    macro = scores(accuracy, n, classes, "macro")
+    assert macro == pytest.approx([a, a / classes, 1 / classes, 2 * a / (1 + a) / classes])
 
 
 def test_the_rows_of_a_collapse_are_the_scores_of_such_predictions():

@@ -18,72 +18,56 @@ from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.provenance import key_of, settings_of
 from brainlib.papers.schema import Claim
 
+SMALL = """
+id: small
+citation: {authors: [A. Author], title: A title, venue: null, year: 2024, url: null}
+data:
+  set: {value: br35h, stated: Methods}
+  classes: ["no", "yes"]
+  normal: "no"
+  images: {value: 3000, stated: Methods}
+protocol:
+  image_size: {value: 64, stated: Methods}
+  holdout: {value: 0.2, stated: Methods}
+  validation: null
+  folds: {value: 3, stated: Methods}
+  stratified: {value: false, assumed: silent, alternatives: [true]}
+  split_by: {value: image, stated: Methods}
+  oversample: null
+  batch_size: {value: 32, assumed: silent, alternatives: [16, whole set]}
+  loss: {value: binary_crossentropy, stated: Methods}
+  optimizer: {value: adam, stated: Methods}
+  epoch: {value: last, stated: Methods}
+  threshold: null
+arms:
+  net:
+    title: Net
+    model:
+      kind: transfer
+      backbone: {value: resnet18, stated: Methods}
+      pretrained: {value: true, stated: Methods}
+      channels: {value: 3, stated: Methods}
+      scaling: {value: unit, stated: Methods}
+      pooling: {value: average, stated: Methods}
+      dense: {value: [], stated: Methods}
+      head_dropout: {value: [], stated: Methods}
+    phases:
+    - name: training
+      trainable: {value: [block5], stated: Methods}
+      epochs: {value: 2, stated: Methods}
+      learning_rate: {value: 0.001, stated: Methods}
+      augmentation: {value: {flip: horizontal, rotation: 15}, stated: Methods}
+claims:
+- {id: a, printed: 97.94%, unit: "%", where: Table 1, arm: net, stage: fold 3, metric: {name: accuracy}, n: 800,
+   n_why: 2400 / 3}
+- {id: b, printed: "30", unit: epochs, where: Methods, why_not: a setting}
+"""
+
 
 @pytest.fixture
 def content():
     """A small valid paper as plain values, to be spoilt by a test."""
-    return {
-        "id": "small",
-        "citation": {"authors": ["A. Author"], "title": "A title", "venue": None, "year": 2024, "url": None},
-        "data": {
-            "set": {"value": "br35h", "stated": "Methods"},
-            "classes": ["no", "yes"],
-            "normal": "no",
-            "images": {"value": 3000, "stated": "Methods"},
-        },
-        "protocol": {
-            "image_size": {"value": 64, "stated": "Methods"},
-            "holdout": {"value": 0.2, "stated": "Methods"},
-            "validation": None,
-            "folds": {"value": 3, "stated": "Methods"},
-            "stratified": {"value": False, "assumed": "silent", "alternatives": [True]},
-            "split_by": {"value": "image", "stated": "Methods"},
-            "oversample": None,
-            "batch_size": {"value": 32, "assumed": "silent", "alternatives": [16, "whole set"]},
-            "loss": {"value": "binary_crossentropy", "stated": "Methods"},
-            "optimizer": {"value": "adam", "stated": "Methods"},
-            "epoch": {"value": "last", "stated": "Methods"},
-            "threshold": None,
-        },
-        "arms": {
-            "net": {
-                "title": "Net",
-                "model": {
-                    "kind": "transfer",
-                    "backbone": {"value": "resnet18", "stated": "Methods"},
-                    "pretrained": {"value": True, "stated": "Methods"},
-                    "channels": {"value": 3, "stated": "Methods"},
-                    "scaling": {"value": "unit", "stated": "Methods"},
-                    "pooling": {"value": "average", "stated": "Methods"},
-                    "dense": {"value": [], "stated": "Methods"},
-                    "head_dropout": {"value": [], "stated": "Methods"},
-                },
-                "phases": [
-                    {
-                        "name": "training",
-                        "trainable": {"value": ["block5"], "stated": "Methods"},
-                        "epochs": {"value": 2, "stated": "Methods"},
-                        "learning_rate": {"value": 0.001, "stated": "Methods"},
-                        "augmentation": {"value": {"flip": "horizontal", "rotation": 15}, "stated": "Methods"},
-                    }
-                ],
-            }
-        },
-        "claims": [
-            {
-                "id": "a",
-                "printed": "97.94%",
-                "unit": "%",
-                "where": "Table 1",
-                "arm": "net",
-                "stage": "fold 3",
-                "metric": {"name": "accuracy"},
-                "n": 800,
-                "n_why": "2400 / 3",
-            },
-            {"id": "b", "printed": "30", "unit": "epochs", "where": "Methods", "why_not": "a setting"},
-        ],
-    }
+    return yaml.safe_load(SMALL)
 
 
 @pytest.fixture
@@ -119,178 +103,25 @@ def _set(content, path, value):
 
 # The papers that brainlib holds
 
-TABLE_1_OF_JARDIM = {
-    "cnn": """
-        97.94% 97.94% 96.34%
-        97.34% 97.34% 97.40%
-        97.70% 97.70% 98.03%
-        97.66% 97.66% 97.26%
-        0.092% 0.092% 0.736%""",
-    "transfer": """
-        98.26% 98.26% 98.48%
-        97.78% 97.78% 98.22%
-        97.25% 97.25% 98.74%
-        97.76% 97.76% 98.48%
-        0.253% 0.253% 0.068%""",
-}
-
-
-@pytest.mark.parametrize("arm", TABLE_1_OF_JARDIM)
-def test_jardims_table_1_is_transcribed_figure_by_figure(arm):
-    claims = {claim.id: claim for claim in load_paper("jardim").claims}
-    rows = [
-        ("fold1", "fold 1", "value"),
-        ("fold2", "fold 2", "value"),
-        ("fold3", "fold 3", "value"),
-        ("mean", "folds", "mean"),
-        ("variance", "folds", "variance"),
-    ]
-    printed = [line.split() for line in TABLE_1_OF_JARDIM[arm].strip().splitlines()]
-    for (row, stage, over), figures in zip(rows, printed, strict=True):
-        for name, figure in zip(("accuracy", "sensitivity", "specificity"), figures, strict=True):
-            claim = claims[f"table1.{arm}.{row}.{name}"]
-            assert claim.printed == figure
-            assert (claim.arm, claim.stage) == (arm, stage)
-            assert (claim.metric.name, claim.metric.over) == (name, over)
-            assert claim.n == (800 if over == "value" else 2400)
-            assert claim.unit == ("percent^2" if over == "variance" else "%")
-
-
-@pytest.mark.parametrize(("place", "comma"), [("abstract.pt", True), ("abstract.en", False), ("abstract.es", True)])
-def test_jardims_three_abstracts_keep_their_decimal_signs(place, comma):
-    claims = {claim.id: claim.printed for claim in load_paper("jardim").claims}
-    figures = {"cnn": ("99.67%", "100%", "99.34%"), "transfer": ("98%", "98.32%", "97.69%")}
-    for arm, printed in figures.items():
-        for name, figure in zip(("accuracy", "sensitivity", "specificity"), printed, strict=True):
-            expected = figure.replace(".", ",") if comma else figure
-            assert claims[f"{place}.{arm}.{name}"] == expected
-
-
-def test_jardims_other_results_are_transcribed():
-    claims = {claim.id: claim for claim in load_paper("jardim").claims}
-    printed = {
-        "text.t": "T ≈ 0.3977",
-        "text.p": "p > 0.05",
-        "conclusion.t": "t = 0.3977",
-        "text.cnn.mean.accuracy": "97.66%",
-        "text.cnn.sd.accuracy": "0.287%",
-        "text.transfer.mean.accuracy": "97.76%",
-        "text.transfer.sd.accuracy": "0.328%",
-        "text.cnn.auc": "99.94%",
-        "text.transfer.auc": "99.51%",
-        "text.cnn.training_time": "1 minute",
-        "text.transfer.training_time": "20",
-        "conclusion.cnn.accuracy": "99.67%",
-        "conclusion.cnn.sensitivity": "100%",
-        "conclusion.cnn.specificity": "99.34%",
-        "conclusion.test_images": "600",
-        "dataset.images": "3000",
-        "dataset.images.yes": "1500",
-        "dataset.images.no": "1500",
-        "dataset.test_images": "600",
-        "dataset.folds": "k = 3",
-    }
-    assert {key: claims[key].printed for key in printed} == printed
-    assert claims["text.p"].metric.over == "comparison"
-    assert claims["dataset.images.no"].metric.label == "no"
-
-
-def test_hajhashems_four_figures_stand_in_the_abstract_and_in_section_4():
-    claims = {claim.id: claim for claim in load_paper("hajhashem").claims}
-    figures = {
-        "accuracy": ("84.31%", "0.8431"),
-        "precision": ("79.31%", "0.7931"),
-        "recall": ("92.00%", "0.9200"),
-        "f1": ("85.19%", "0.8519"),
-    }
-    for name, (abstract, text) in figures.items():
-        assert claims[f"abstract.{name}"].printed == abstract
-        assert claims[f"section4.{name}"].printed == text
-        assert (claims[f"abstract.{name}"].unit, claims[f"section4.{name}"].unit) == ("%", "1")
-        assert claims[f"abstract.{name}"].n == claims[f"section4.{name}"].n == 51
-    assert claims["abstract.recall"].metric.name == "sensitivity"
-
-
-def test_hajhashems_layer_table_and_its_claims_agree():
-    paper = load_paper("hajhashem")
-    printed = {claim.id: claim.printed for claim in paper.claims}
-    outputs = ["64x112x112", "64x56x56", "64x56x56", "128x28x28", "256x14x14", "512x7x7", "512x1x1", "2"]
-    rows = paper.tables.layer_table
-    assert [row.output for row in rows] == outputs
-    assert [row.kernel for row in rows] == [7, 3, 3, 3, 3, 3, 7, None]
-    assert [row.stride for row in rows] == [2, 2, None, 2, 2, 2, None, None]
-    assert [row.padding for row in rows] == [3] + 7 * [None]
-    for row in rows:
-        assert printed[f"table1.layer{row.layer}.output"] == row.output
-        assert printed.get(f"table1.layer{row.layer}.kernel") == (f"{row.kernel}x{row.kernel}" if row.kernel else None)
-        assert printed.get(f"table1.layer{row.layer}.stride") == (str(row.stride) if row.stride else None)
-
-
-def test_jardims_protocol_is_the_printed_one():
-    paper = load_paper("jardim")
-    protocol, cnn, transfer = paper.protocol, paper.arms["cnn"], paper.arms["transfer"]
-    assert paper.data.set.value == "br35h" and paper.data.classes == ("no", "yes")
-    assert protocol.image_size.value == 240
-    assert (protocol.holdout.value, protocol.folds.value) == (0.2, 3)
-    assert cnn.model.convolutions.value == (32, 32)
-    assert cnn.model.dense.value == transfer.model.dense.value == (500,)
-    assert transfer.model.backbone.value == "resnet50v2"
-    for arm, trainable in ((cnn, "all"), (transfer, "head")):
-        (phase,) = arm.phases
-        assert phase.trainable.value == trainable
-        assert (phase.epochs.value, phase.learning_rate.value) == (30, 0.0001)
-    for setting in (
-        protocol.image_size,
-        protocol.folds,
-        cnn.model.convolutions,
-        transfer.phases[0].trainable,
-        cnn.phases[0].learning_rate,
-    ):
-        assert setting.stated
-    assert protocol.batch_size.assumed and cnn.model.conv_dropout.assumed
-
-
-def test_hajhashems_protocol_is_the_printed_one():
-    paper = load_paper("hajhashem")
-    arm = paper.arms["resnet18"]
-    assert paper.data.set.value == "navoneel" and paper.data.set.assumed
-    assert paper.protocol.folds is None and paper.protocol.holdout.value == 0.2
-    assert paper.protocol.image_size.value == 224
-    assert paper.protocol.loss.value == "categorical_crossentropy"
-    assert arm.model.backbone.value == "resnet18" and arm.model.dense.value == ()
-    assert arm.phases[0].epochs.value == 10 and arm.phases[0].epochs.stated
-    assert arm.phases[0].augmentation.value["flip"] == "horizontal"
-    assert arm.phases[0].trainable.alternatives == ("all",)
-
 
 @pytest.mark.parametrize("paper_id", paper_ids())
 def test_the_settings_that_a_claim_names_exist(paper_id):
     paper = load_paper(paper_id)
     known = {key_of(path) for path, _ in settings_of(paper)}
-    named = [
-        re.split(", ", claim.why_not.partition(": ")[2])
-        for claim in paper.claims
-        if claim.why_not and "a setting" in claim.why_not
-    ]
-    assert {path for paths in named for path in paths} <= known
+    for claim in paper.claims:
+        if claim.why_not and "a setting" in claim.why_not:
+            assert set(claim.why_not.partition(": ")[2].split(", ")) <= known
 
 
 @pytest.mark.parametrize("paper_id", paper_ids())
-def test_every_setting_says_where_it_comes_from(paper_id):
-    settings = [setting for _, setting in settings_of(load_paper(paper_id))]
+def test_every_setting_says_where_it_comes_from_and_the_data_set_is_registered(paper_id):
+    paper = load_paper(paper_id)
+    settings = [setting for _, setting in settings_of(paper)]
     assert {setting.assumed is None for setting in settings} == {True, False}
     for setting in settings:
         assert setting.stated or setting.assumed
         assert bool(setting.alternatives) == (setting.assumed is not None)
-
-
-@pytest.mark.parametrize("paper_id", paper_ids())
-def test_the_data_set_of_a_paper_is_registered_with_its_classes(paper_id):
-    data = load_paper(paper_id).data
-    assert set(REGISTRY[data.set.value].classes) == set(data.classes)
-
-
-# Tables
+    assert set(REGISTRY[paper.data.set.value].classes) == set(paper.data.classes)
 
 
 def test_the_settings_have_key_paths_in_the_order_of_the_schema(content, tmp_path):
@@ -319,13 +150,11 @@ def test_a_paper_cannot_be_changed():
         lambda: paper.arms.pop("resnet18"),
         lambda: augmentation.setdefault("zoom", 0.1),
         lambda: augmentation.clear(),
+        lambda: augmentation.__setitem__("rotation", 90),
+        lambda: augmentation.__ior__({"rotation": 90}),
     ):
         with pytest.raises(TypeError, match="read only"):
             change()
-    with pytest.raises(TypeError, match="read only"):
-        augmentation["rotation"] = 90
-    with pytest.raises(TypeError, match="read only"):
-        augmentation |= {"rotation": 90}
     assert load_paper("hajhashem") == paper
 
 
@@ -333,10 +162,8 @@ def test_equal_papers_have_equal_hashes_and_deep_copies_stay_equal():
     paper = load_paper("jardim")
     assert hash(paper) == hash(load_paper("jardim"))
     assert copy.deepcopy(paper) == paper
-    assert (
-        json.loads(json.dumps(load_paper("hajhashem").arms["resnet18"].phases[0].augmentation.value))["flip"]
-        == "horizontal"
-    )
+    augmentation = load_paper("hajhashem").arms["resnet18"].phases[0].augmentation.value
+    assert json.loads(json.dumps(augmentation)) == dict(augmentation)
 
 
 def test_loading_a_paper_imports_no_tensorflow_and_no_pandas():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from brainlib.data.datasets import info_of
 from brainlib.papers.loading import load_paper
 
@@ -12,20 +10,6 @@ YIM, KRUSZYK = load_paper("yim"), load_paper("kruszyk")
 
 def printed(paper):
     return {claim.id: claim.printed for claim in paper.claims}
-
-
-@pytest.mark.parametrize(
-    ("label", "row"),
-    [
-        ("notumor", "1.00 1.00 1.00 405"),
-        ("glioma", "0.99 0.99 0.99 300"),
-        ("meningioma", "0.99 0.99 0.99 306"),
-        ("pituitary", "1.00 1.00 1.00 300"),
-    ],
-)
-def test_table_1_of_yim_as_printed(label, row):
-    columns = ("precision", "recall", "f1", "support")
-    assert [printed(YIM)[f"table1.{label}.{column}"] for column in columns] == row.split()
 
 
 def test_the_supports_of_yim_are_the_published_test_folders():
@@ -51,26 +35,13 @@ def test_yim_compares_thirteen_different_backbones_under_one_protocol():
         first = arm.phases[0]
         own = YIM.arms["resnet50v2"].phases[0]
         assert (first.name, first.trainable.value) == ("transfer learning", "head")
-        assert (first.epochs.value, first.learning_rate.value) == (own.epochs.value, own.learning_rate.value)
+        assert (first.epochs.value, first.learning_rate.value) == (20, own.learning_rate.value)
         assert arm.model.dense.value == YIM.arms["resnet50v2"].model.dense.value
     tuned = [name for name, arm in transfer.items() if len(arm.phases) > 1]
     assert tuned == ["resnet50v2"]
     block = YIM.arms["resnet50v2"].phases[1]
     assert (block.trainable.value, block.learning_rate.value) == (("conv5_",), 1e-4)
     assert block.augmentation.value == {}
-
-
-@pytest.mark.parametrize(
-    ("arm", "column"),
-    [
-        ("resnet50", "0,95 0,95 0,95 0,95 0,09 0,29 316,7"),
-        ("resnet101", "0,95 0,95 0,95 0,95 0,09 0,3 496,6"),
-        ("resnet152", "0,93 0,93 0,93 0,93 0,09 0,42 872,7"),
-    ],
-)
-def test_table_2_of_kruszyk_as_printed(arm, column):
-    rows = ("accuracy", "precision", "sensitivity", "f1", "training_loss", "loss", "time")
-    assert [printed(KRUSZYK)[f"table2.{arm}.{row}"] for row in rows] == column.split()
 
 
 def test_the_counts_of_kruszyk_are_an_unstratified_fifth_of_the_set():
