@@ -153,14 +153,13 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
     patients = _patients(root)
     known = patients or {}
     table["patient"] = pd.Series([known.get(path) for path in table["path"]], dtype=object)
+    phantom = patients is not None or name == "phantom"
     here = Counter(file.path.rpartition("/")[0] for file in files)
-    differences = [
+    differences = tuple(
         f"{folder.path}: {folder.count} images were published, {here[folder.path]} are here."
         for folder in info.folders
-        if here[folder.path] != folder.count
-    ]
-    phantom = patients is not None or name == "phantom"
-    differences = () if phantom else tuple(differences)
+        if here[folder.path] != folder.count and not phantom
+    )
     return DataSet(name, root, table, info.classes, fingerprint(table), differences, phantom)
 
 

@@ -48,6 +48,8 @@ class Scan:
 
     Attributes
     ----------
+    name : str
+        Of the data set or the folder.
     table : DataFrame
         One row a readable image, sorted by path: ``path`` (posix, from the root), ``label``, ``part`` ("train",
         "test" or ""), ``bytes``, ``width``, ``height``, ``mode`` and ``format`` as stored, ``byte_hash``,

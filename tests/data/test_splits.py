@@ -231,24 +231,20 @@ def test_the_published_test_part_is_taken_as_it_is():
     assert parts.tolist() == PUBLISHED.tolist()
 
 
-def test_a_subset_keeps_the_proportion_of_the_published_parts():
+def test_a_subset_keeps_the_proportion_of_the_published_parts_and_tests_every_class():
     parts = assign(LABELS, PAIRS, Split(published=True, images=20), PUBLISHED)
     # A quarter of the set is published as the test part.
     assert (count(parts, "train"), count(parts, "test")) == (15, 5)
     assert set(PUBLISHED[parts == "test"]) == {"test"}
     assert set(count(parts, "test", LABELS).values()) == {2, 3}
+    small = assign(LABELS, PAIRS, Split(published=True, images=4), PUBLISHED)
+    assert count(small, "test", LABELS) == {"no": 1, "yes": 1} and count(small, "train") == 2
 
 
 def test_columns_of_a_part_of_a_table_are_taken_by_position():
     labels, published = pd.Series(LABELS)[40:], pd.Series(PUBLISHED)[40:]
     split = Split(published=True, images=20)
     assert splits.used(labels, split, published).tolist() == splits.used(LABELS[40:], split, PUBLISHED[40:]).tolist()
-
-
-def test_a_small_subset_has_every_class_in_the_published_test_part():
-    parts = assign(LABELS, PAIRS, Split(published=True, images=4), PUBLISHED)
-    assert count(parts, "test", LABELS) == {"no": 1, "yes": 1}
-    assert count(parts, "train") == 2
 
 
 @pytest.mark.parametrize("parts", [[""] * 100, ["train"] * 100, ["test"] * 100])
