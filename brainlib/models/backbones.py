@@ -18,19 +18,10 @@ RANDOM, IMAGENET = "random", "imagenet"
 
 @dataclass(frozen=True)
 class Backbone:
-    """A convolutional network without its classifier.
+    """A convolutional network without its classifier: a function of `keras.applications`, or "ResNet18" of keras-hub.
 
-    Attributes
-    ----------
-    function : str
-        Name in `keras.applications`, or "ResNet18" (built with keras-hub).
-    module : str
-        Module of `keras.applications` whose `preprocess_input` is the backbone's own.
-    files : tuple of (str, str)
-        File names that hold its ImageNet weights without the classifier, each with the input
-        scaling that these weights were trained with: "keras" for the module's own.
-    arguments : tuple of (str, float)
-        Further arguments of the function.
+    The `preprocess_input` of `module` is the backbone's own. Each of the `files` that hold its ImageNet
+    weights is named with the input scaling that they were trained with: "keras" for the module's own.
     """
 
     function: str
@@ -40,11 +31,16 @@ class Backbone:
 
 
 def _application(function, module, *files, **arguments):
-    named = tuple((f, "keras") if isinstance(f, str) else f for f in files)
-    return Backbone(function, module, named, tuple(arguments.items()))
+    return Backbone(function, module, tuple((file, "keras") for file in files), tuple(arguments.items()))
 
 
-_KERNELS = "_weights_tf_dim_ordering_tf_kernels_notop.h5"
+def _family(name, function, module, ending, sizes):
+    """Backbones that differ in size alone, in whose names "{}" stands for the size."""
+    names = {name.format(size).lower(): function.format(size) for size in sizes}
+    return {name: _application(function, module, name + ending) for name, function in names.items()}
+
+
+_KERNELS, _NO_TOP = "_weights_tf_dim_ordering_tf_kernels_notop.h5", "_notop.h5"
 
 # File names: keras/src/applications/*.py of Keras 3.
 BACKBONES = {
@@ -53,18 +49,15 @@ BACKBONES = {
     "xception": _application("Xception", "xception", "xception" + _KERNELS),
     "inception_v3": _application("InceptionV3", "inception_v3", "inception_v3" + _KERNELS),
     "inception_resnet_v2": _application("InceptionResNetV2", "inception_resnet_v2", "inception_resnet_v2" + _KERNELS),
-    "mobilenet": _application(
+    "mobilenet": Backbone(
         "MobileNet",
         "mobilenet",
-        "mobilenet_1_0_224_tf_no_top.h5",
         # Weights of a quantisation-aware training take (x - 128) / 128.
-        ("mobilenet_1_0_224_qat_no_top.h5", "centred_128"),
+        (("mobilenet_1_0_224_tf_no_top.h5", "keras"), ("mobilenet_1_0_224_qat_no_top.h5", "centred_128")),
     ),
     "mobilenet_025": _application("MobileNet", "mobilenet", "mobilenet_2_5_224_tf_no_top.h5", alpha=0.25),
     "mobilenet_v2": _application(
-        "MobileNetV2",
-        "mobilenet_v2",
-        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+        "MobileNetV2", "mobilenet_v2", "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
     ),
     "mobilenet_v3_small": _application(
         "MobileNetV3Small", "mobilenet_v3", "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"
@@ -75,38 +68,14 @@ BACKBONES = {
     "nasnet_mobile": _application("NASNetMobile", "nasnet", "nasnet_mobile_no_top.h5", "NASNet-mobile-no-top.h5"),
     "nasnet_large": _application("NASNetLarge", "nasnet", "nasnet_large_no_top.h5", "NASNet-large-no-top.h5"),
     "resnet18": Backbone("ResNet18", "", (("resnet_18_imagenet.weights.h5", "imagenet_mean_std"),)),
-    **{
-        f"resnet{depth}": _application(f"ResNet{depth}", "resnet", f"resnet{depth}" + _KERNELS)
-        for depth in (50, 101, 152)
-    },
-    **{
-        f"resnet{depth}v2": _application(f"ResNet{depth}V2", "resnet_v2", f"resnet{depth}v2" + _KERNELS)
-        for depth in (50, 101, 152)
-    },
-    **{
-        f"densenet{depth}": _application(f"DenseNet{depth}", "densenet", f"densenet{depth}" + _KERNELS)
-        for depth in (121, 169, 201)
-    },
-    **{
-        f"efficientnetb{size}": _application(f"EfficientNetB{size}", "efficientnet", f"efficientnetb{size}_notop.h5")
-        for size in range(8)
-    },
-    **{
-        f"efficientnetv2-{size}": _application(
-            f"EfficientNetV2{size.upper()}",
-            "efficientnet_v2",
-            f"efficientnetv2-{size}_notop.h5",
-        )
-        for size in ("b0", "b1", "b2", "b3", "s", "m", "l")
-    },
-    **{
-        f"convnext_{size}": _application(
-            f"ConvNeXt{'XLarge' if size == 'xlarge' else size.capitalize()}",
-            "convnext",
-            f"convnext_{size}_notop.h5",
-        )
-        for size in ("tiny", "small", "base", "large", "xlarge")
-    },
+    **_family("resnet{}", "ResNet{}", "resnet", _KERNELS, (50, 101, 152)),
+    **_family("resnet{}v2", "ResNet{}V2", "resnet_v2", _KERNELS, (50, 101, 152)),
+    **_family("densenet{}", "DenseNet{}", "densenet", _KERNELS, (121, 169, 201)),
+    **_family("efficientnetb{}", "EfficientNetB{}", "efficientnet", _NO_TOP, range(8)),
+    **_family(
+        "efficientnetv2-{}", "EfficientNetV2{}", "efficientnet_v2", _NO_TOP, ("B0", "B1", "B2", "B3", "S", "M", "L")
+    ),
+    **_family("convnext_{}", "ConvNeXt{}", "convnext", _NO_TOP, ("Tiny", "Small", "Base", "Large", "XLarge")),
 }
 
 
@@ -142,13 +111,7 @@ class Weights:
 
 
 def backbone_named(name: str) -> Backbone:
-    """Return a backbone by its name.
-
-    Raises
-    ------
-    WeightsError
-        When there is none of that name.
-    """
+    """Return a backbone by its name, or raise a WeightsError that lists the names."""
     if name not in BACKBONES:
         raise WeightsError(f"unknown backbone '{name}'; expected one of {', '.join(sorted(BACKBONES))}")
     return BACKBONES[name]
@@ -163,10 +126,6 @@ def find_weights(name: str, source: str) -> Weights:
         A name of `BACKBONES`.
     source : str
         "random", "imagenet", or a folder of files.
-
-    Returns
-    -------
-    Weights
 
     Raises
     ------

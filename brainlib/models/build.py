@@ -21,7 +21,7 @@ class ModelSpec:
     ----------
     kind : {"cnn", "transfer"}
     channels : {1, 3}
-        Channels of the input image.
+        Of the input image.
     scaling : {"unit", "imagenet_mean_std", "backbone"}
         Input scaling; "backbone" is what the backbone's weights expect.
     backbone : str
@@ -88,17 +88,12 @@ def build_network(spec: ModelSpec, size: int, outputs: int, weights: Weights) ->
 
     Parameters
     ----------
-    spec : ModelSpec
     size : int
         Height and width of the input in pixels.
     outputs : int
         1 for a sigmoid unit (two classes), else one softmax unit per class.
     weights : Weights
         Initial weights of the backbone; see `backbones.find_weights`.
-
-    Returns
-    -------
-    Network
 
     Raises
     ------
@@ -142,13 +137,7 @@ def _convolutions(spec, x):
 
     layers = keras.layers
     for number, filters in enumerate(spec.convolutions, start=1):
-        x = layers.Conv2D(
-            filters,
-            spec.kernel_size,
-            padding=spec.padding,
-            activation="relu",
-            name=f"conv{number}",
-        )(x)
+        x = layers.Conv2D(filters, spec.kernel_size, padding=spec.padding, activation="relu", name=f"conv{number}")(x)
         x = layers.MaxPooling2D(spec.pool_size, name=f"pool{number}")(x)
         x = layers.Dropout(spec.conv_dropout, name=f"conv_dropout{number}")(x)
     return x

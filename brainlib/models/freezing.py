@@ -19,7 +19,6 @@ def set_trainable(network: Network, trainable: str | Sequence[str], batch_norm: 
 
     Parameters
     ----------
-    network : Network
     trainable : "all", "head", or sequence of str
         The whole network, only the layers after the backbone, or these and the layers of the
         backbone whose names begin with one of the strings.
@@ -61,17 +60,12 @@ def _inner(layer):
 
 
 def cut_frozen_prefix(network: Network) -> tuple[keras.Model | None, keras.Model]:
-    """Split a network where its frozen beginning ends.
+    """Split a network, after `set_trainable`, where its frozen beginning ends.
 
     The cut is the last single tensor through which the whole computation passes and before which
     no layer trains. The layers before it give the same activations in every epoch and every fold,
     so they need be run over the images only once. They run in inference mode, their stochastic
     depth included.
-
-    Parameters
-    ----------
-    network : Network
-        After `set_trainable`.
 
     Returns
     -------

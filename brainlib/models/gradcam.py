@@ -118,15 +118,8 @@ def permute(model: keras.Model, seed: int, *, dense_only: bool = False) -> None:
     """Permute the values of each weight tensor of a model, in place: a sanity check of heat maps.
 
     Adebayo et al. 2018, "Sanity Checks for Saliency Maps", re-initialise the weights from the output
-    to the input. Permuted weights keep their distribution, and so the scale of the activations.
-
-    Parameters
-    ----------
-    model : keras.Model
-    seed : int
-        Of the permutations.
-    dense_only : bool
-        Only the dense layers, which come last; by default every layer.
+    to the input: `dense_only` stops after the dense layers. Permuted weights keep their distribution,
+    and so the scale of the activations.
     """
     from brainlib.models._tensorflow import keras
 

@@ -10,20 +10,11 @@ from brainlib.models._tensorflow import keras
 
 @keras.saving.register_keras_serializable(package="brainlib")
 class InputScaling(keras.layers.Layer):
-    """Scale pixels to the range that the model's pretrained weights were trained with.
+    """Scale pixels in [0, 255] to the range that the model's pretrained weights were trained with, as float32.
 
-    Parameters
-    ----------
-    mode : str
-        "unit": x / 255, range [0, 1].
-        "imagenet_mean_std": (x / 255 - mean) / deviation, with ImageNet's per channel.
-        "centred_128": (x - 128) / 128, range [-1, 1).
-        "keras:MODULE": `keras.applications.MODULE.preprocess_input`.
-
-    Notes
-    -----
-    Takes pixels in [0, 255], shape (batch, height, width, channels), and returns float32. Stored
-    models refer to the layer as "brainlib>InputScaling": neither part of that name may change.
+    Modes: "unit", x / 255; "centred_128", (x - 128) / 128; "imagenet_mean_std", (x / 255 - mean) /
+    deviation with ImageNet's per channel; "keras:MODULE", `keras.applications.MODULE.preprocess_input`.
+    Stored models refer to the layer as "brainlib>InputScaling": neither part of that name may change.
     """
 
     def __init__(self, mode: str, **options):
@@ -58,10 +49,6 @@ class InferenceOnly(keras.layers.Layer):
 
     Calling an inner model with ``training=False`` is not enough: a functional model passes its own
     mode to all of its layers.
-
-    Parameters
-    ----------
-    model : keras.Model
     """
 
     def __init__(self, model, **options):

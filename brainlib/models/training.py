@@ -36,10 +36,8 @@ class Phase:
 
     Attributes
     ----------
-    name : str
     trainable : "all", "head" or tuple of str
         See `freezing.set_trainable`.
-    epochs : int
     learning_rate : float
         Of Adam, whose other values are Keras' defaults.
     augmentation : tuple of (str, str or float)
@@ -103,9 +101,8 @@ class Task:
 def prepare(seed: int) -> None:
     """Reset Keras in this process, so that the same seed gives the same numbers on the same machine.
 
-    Clears Keras' state, seeds Python, NumPy and TensorFlow, and makes TensorFlow use deterministic
-    kernels for the rest of the process. Call it only in a process of one's own, just before the
-    network is built: Keras draws initial weights from Python's global generator.
+    It seeds every global generator and turns on deterministic kernels. Call it only in a process of
+    one's own, just before the network is built, whose initial weights Keras draws from Python's generator.
     """
     from brainlib.models._tensorflow import keras, tf
 
@@ -129,11 +126,8 @@ def fit(
 
     Parameters
     ----------
-    network : Network
-    task : Task
     phases : tuple of Phase
         In this order, each with a new optimizer.
-    batch_size : int
     loss : {"binary_crossentropy", "categorical_crossentropy"}
     seed : int
         Seed of the order of the images.
@@ -204,7 +198,6 @@ def predict(model, inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    model : keras.Model
     inputs : ndarray, shape (n, ...)
     rows : ndarray of int, shape (m,)
 
@@ -220,18 +213,9 @@ def predict(model, inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def activations(prefix, task: Task, store: Path) -> np.ndarray:
     """Return a frozen prefix's activations of every image, computed once and stored.
 
-    Parameters
-    ----------
-    prefix : keras.Model
-    task : Task
-    store : Path
-
-    Returns
-    -------
-    ndarray of float32, shape (n, ...)
-        A read-only memory map of a file under ``store/features``, whose bytes are verified. Its name
-        is a hash of the images, of the prefix's layers and weights, and of TensorFlow's and Keras'
-        versions, so that folds and runs share it.
+    They are a read-only memory map of a file under ``store/features``, whose bytes are verified. Its
+    name is a hash of the images, of the prefix's layers and weights, and of TensorFlow's and Keras'
+    versions, so that folds and runs share it.
     """
     key = [task.content, version("tensorflow"), version("keras"), _configuration(prefix)]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
