@@ -26,15 +26,8 @@ from brainlib.trials.trial import Trial
 def train(trial: Trial, dataset: DataSet, folder: Path, report: Callable[[int, float, float], None]) -> None:
     """Train a trial and store its result.
 
-    Parameters
-    ----------
-    trial : Trial
-    dataset : DataSet
-    folder : Path
-        The store.
-    report : callable
-        Called with the number of finished epochs, the loss and the accuracy on the monitored images:
-        at the start with zeros, then after every epoch.
+    `report` is called with the number of finished epochs, the loss and the accuracy on the monitored
+    images: at the start with zeros, then after every epoch.
     """
     from brainlib.models import build, training
 
@@ -76,15 +69,15 @@ def train(trial: Trial, dataset: DataSet, folder: Path, report: Callable[[int, f
     )
     monitored = base.iloc[task.monitored][["path", "label"]].reset_index(drop=True)
     training_seconds = sum(epoch.seconds for epoch in epochs)
-    total = time.perf_counter() - started
-    weights = {"file": Path(trial.weights.file).name}  # no path of this machine
+    other_seconds = time.perf_counter() - started - training_seconds
+    weights = dataclasses.replace(trial.weights, file=Path(trial.weights.file).name)  # no path of this machine
     store.save(
         folder,
         trial.key,
         {
-            "trial": dataclasses.asdict(trial) | {"weights": dataclasses.asdict(trial.weights) | weights},
+            "trial": dataclasses.asdict(dataclasses.replace(trial, weights=weights)),
             "data": {"set": dataset.name, "phantom": dataset.phantom},
-            "seconds": {"training": training_seconds, "other": total - training_seconds},
+            "seconds": {"training": training_seconds, "other": other_seconds},
             "peak_memory_mib": peak_memory_mib(),
             "environment": environment(),
         },
@@ -147,12 +140,8 @@ def peak_memory_mib() -> float:
         import resource
     except ImportError:  # Windows
         return math.nan
-    return mebibytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sys.platform)
-
-
-def mebibytes(maximum: int, system: str) -> float:
-    """Convert ``ru_maxrss``, which macOS ("darwin") counts in bytes and other systems in KiB."""
-    return maximum / (2**20 if system == "darwin" else 2**10)
+    # macOS counts it in bytes, other systems in KiB.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _split(trial, dataset):

@@ -27,7 +27,6 @@ from brainlib.errors import BrainlibError
 
 # By name: this module itself never imports TensorFlow.
 _PRELOADED = "brainlib.models._tensorflow"
-ATTEMPTS = 2  # a process that was killed may have been the largest one by chance
 _starting = threading.Lock()
 
 
@@ -40,29 +39,12 @@ def warm() -> None:
 
 
 def run(function: Callable, arguments: tuple, report: Callable) -> object:
-    """Call ``function(*arguments, report)`` in a process of its own.
+    """Call ``function(*arguments, report)`` in a process of its own; return or raise what it does.
 
-    Parameters
-    ----------
-    function : callable
-        Any that cloudpickle can carry, such as one of a notebook.
-    arguments : tuple
-    report : callable
-        Called in this process with the arguments with which the function calls its last one.
-
-    Returns
-    -------
-    object
-        What the function returned.
-
-    Raises
-    ------
-    BrainlibError
-        The process was killed, and so was a second one.
-    Exception
-        What the function raised.
+    The function is any that cloudpickle can carry, such as one of a notebook; `report` runs in this
+    process. Where the process was killed, and so was a second one, a BrainlibError is raised.
     """
-    for _ in range(ATTEMPTS):
+    for _ in range(2):  # a process that was killed may have been the largest one by chance
         with contextlib.suppress(EOFError):
             return _attempt(function, arguments, report)
     raise BrainlibError(

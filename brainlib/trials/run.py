@@ -35,7 +35,6 @@ def run_trials(
 
     Parameters
     ----------
-    trials : sequence of Trial
     dataset : DataSet
         The one whose fingerprint the trials name.
     folder : Path
@@ -74,19 +73,12 @@ def run_trials(
         with nullcontext(on_progress) if on_progress else progress.shown(task) as show:
             on_epoch = Epochs([(trial.name, trial.epochs) for trial in missing], show)
             workers.run(jobs.train, [(trial, dataset, folder) for trial in missing], scheduler, on_epoch)
-    return [_read(folder, trial) for trial in trials]
+    results = [(trial, *store.read(folder, trial.key)) for trial in trials]
+    return [TrialResult(trial, facts=facts, **tables) for trial, facts, tables in results]
 
 
 class Epochs:
-    """Turn finished epochs of several trials into one progress.
-
-    Parameters
-    ----------
-    trials : sequence of (str, int)
-        Name and number of epochs of each.
-    on_progress : callable
-        Called with the finished part of all epochs, from 0 to 1, and a line.
-    """
+    """Turn finished epochs of several trials, given by name and number of epochs, into one progress."""
 
     def __init__(self, trials: Sequence[tuple[str, int]], on_progress: OnProgress):
         self.trials, self.on_progress = list(trials), on_progress
@@ -125,12 +117,9 @@ def heat_maps(
     ----------
     result : TrialResult
         Of a trial that keeps its model.
-    dataset : DataSet
     paths : sequence of str
         Images, named as in the data set's table.
-    folder : Path
-        The store.
-    scheduler : str
+    dataset, folder, scheduler
         As in `run_trials`.
 
     Returns
@@ -154,20 +143,8 @@ def permuted_maps(
 ) -> np.ndarray:
     """Explain a stored model, the model with permuted dense layers, and with all weights permuted.
 
-    Parameters
-    ----------
-    result, dataset, paths, folder, scheduler
-        As in `heat_maps`.
-
-    Returns
-    -------
-    ndarray of float32, shape (3, n, size, size)
-        All for the class that the stored model predicts; see `gradcam.permute`.
+    The arguments are those of `heat_maps`. Returned are float32 maps of shape (3, n, size, size), all
+    for the class that the stored model predicts; see `gradcam.permute`.
     """
     job = (result.trial, dataset, tuple(paths), Path(folder).resolve())
     return workers.run(jobs.explain_permuted, [job], scheduler)[0]
-
-
-def _read(folder, trial):
-    facts, tables = store.read(folder, trial.key)
-    return TrialResult(trial, facts=facts, **tables)

@@ -29,23 +29,7 @@ _RENAMED = {"watched_loss": "val_loss", "watched_accuracy": "val_accuracy"}
 
 
 def save(folder: Path, key: str, facts: dict, tables: dict[str, pd.DataFrame], model=None) -> None:
-    """Store a result, replacing one of the same key.
-
-    Parameters
-    ----------
-    folder : Path
-        The store.
-    key : str
-    facts : dict
-        Anything that JSON can hold.
-    tables : dict of DataFrame
-    model : keras.Model, optional
-
-    Raises
-    ------
-    StoreError
-        When the store cannot be written.
-    """
+    """Store a result, whose facts are anything that JSON can hold, replacing one of the same key."""
     target = folder / "trials" / key
     try:
         with writing_folder(target, lambda existing: _set_aside(existing, "replaced")) as unfinished:
@@ -67,20 +51,9 @@ def save(folder: Path, key: str, facts: dict, tables: dict[str, pd.DataFrame], m
 
 
 def holds(folder: Path, key: str, *, model: bool = False) -> bool:
-    """Whether the store has a complete result; one that does not verify is set aside, with a message.
+    """Whether the store has a complete result, with its trained model where that is needed.
 
-    Parameters
-    ----------
-    folder : Path
-        The store.
-    key : str
-    model : bool
-        Whether the trained model is needed as well.
-
-    Raises
-    ------
-    StoreError
-        When a damaged result cannot be set aside.
+    One that does not verify is set aside, with a message.
     """
     target = folder / "trials" / key
     if not target.exists():
@@ -100,21 +73,6 @@ def holds(folder: Path, key: str, *, model: bool = False) -> bool:
     return not model or MODEL in facts["sha256"]
 
 
-def facts(folder: Path, key: str) -> dict:
-    """Read what ``trial.json`` holds of a result.
-
-    Raises
-    ------
-    StoreError
-        When the result is not there or does not verify.
-    """
-    target = folder / "trials" / key
-    found = _verified(target)
-    if found is None:
-        raise StoreError(f"{target}: expected a stored result, found none that verifies; run again")
-    return with_current_names(found)
-
-
 def with_current_names(facts: dict) -> dict:
     """Return what ``trial.json`` holds, with the names that the fields of a `Trial` have today."""
     trial = facts.get("trial", {})
@@ -124,17 +82,15 @@ def with_current_names(facts: dict) -> dict:
 
 
 def read(folder: Path, key: str) -> tuple[dict, dict[str, pd.DataFrame]]:
-    """Read a result: its facts and its tables, by name.
-
-    Raises
-    ------
-    StoreError
-        As `facts`.
-    """
-    found, target = facts(folder, key), folder / "trials" / key
-    names = [name for name in found["sha256"] if name.endswith(".parquet")]
+    """Read a result: its facts and its tables, by name."""
+    target = folder / "trials" / key
+    facts = _verified(target)
+    if facts is None:
+        raise StoreError(f"{target}: expected a stored result, found none that verifies; run again")
+    names = [name for name in facts["sha256"] if name.endswith(".parquet")]
     tables = {name.removesuffix(".parquet"): pd.read_parquet(target / name) for name in names}
-    return found, {name: table.rename(columns=_RENAMED) for name, table in tables.items()}
+    renamed = {name: table.rename(columns=_RENAMED) for name, table in tables.items()}
+    return with_current_names(facts), renamed
 
 
 def load_model(folder: Path, key: str) -> keras.Model:

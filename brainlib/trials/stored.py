@@ -76,19 +76,9 @@ def stored_models(folder: Path) -> list[Stored]:
 
 
 def find_model(folder: Path, wanted: str) -> Stored:
-    """Find the one model whose key begins with a text, or whose name is this text.
+    """Find the one model of a store whose key begins with a text, or whose name is this text.
 
-    Parameters
-    ----------
-    folder : Path
-        The store.
-    wanted : str
-        The first digits of a key, or a name such as "jardim cnn final".
-
-    Raises
-    ------
-    UsageError
-        There is none, or several.
+    Where there is none, or several, the UsageError lists models to choose from.
     """
     every = stored_models(folder)
     found = [each for each in every if wanted and (each.key.startswith(wanted) or each.name == wanted)]
@@ -104,19 +94,9 @@ def find_model(folder: Path, wanted: str) -> Stored:
 
 
 def final_predictions(trial: dict, predictions: pd.DataFrame) -> pd.DataFrame:
-    """Select the predictions after the last phase, and mark leaked test images.
+    """Select, of stored predictions (see `TrialResult`), those after the last phase, and mark leaked test images.
 
-    Parameters
-    ----------
-    trial : dict
-        The fields of a `Trial`, as stored.
-    predictions : DataFrame
-        As stored; see `TrialResult`.
-
-    Returns
-    -------
-    DataFrame
-        With a column ``leaked``: whether it is a test image that has a duplicate among the training images.
+    The new column ``leaked`` tells whether it is a test image that has a duplicate among the training images.
     """
     last = predictions[predictions["phase"] == trial["phases"][-1]["name"]]
     trained = last.loc[last["part"] == "train", "group"]
@@ -124,10 +104,8 @@ def final_predictions(trial: dict, predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def _described(stored):
-    trial = stored.trial
-    images = trial["split"]["images"] or "all"
-    backbone = trial["model"]["backbone"] or "no backbone"
+    trial, split = stored.trial, stored.trial["split"]
     return (
-        f"{stored.name} ({backbone}, {images} images of {trial['size']} pixels, split by "
-        f"{trial['split']['by']}, seed {trial['seed']})"
+        f"{stored.name} ({trial['model']['backbone'] or 'no backbone'}, {split['images'] or 'all'} images of "
+        f"{trial['size']} pixels, split by {split['by']}, seed {trial['seed']})"
     )

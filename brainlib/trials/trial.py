@@ -40,11 +40,6 @@ class Trial:
         labels are not used.
     size : int
         Height and width of the images in pixels.
-    model : ModelSpec
-    weights : Weights
-    phases : tuple of Phase
-    split : Split
-    batch_size : int
     loss : {"binary_crossentropy", "categorical_crossentropy"}
     seed : int
         Of initialisation, dropout, augmentation and the order of the images.

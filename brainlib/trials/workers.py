@@ -24,29 +24,11 @@ _TOPIC = "brainlib-progress"
 
 
 def run(function: Callable, jobs: Sequence[tuple], scheduler: str, on_report: Callable | None = None) -> list:
-    """Call ``function(*job, report)`` for every job, each in a process of its own.
+    """Call ``function(*job, report)`` for every job, each in a process of its own; return the results in order.
 
-    Parameters
-    ----------
-    function : callable
-        Its last argument may be called with numbers, such as an epoch and its scores.
-    jobs : sequence of tuple
-    scheduler : str
-        Address of a Dask scheduler, or "" for one job after the other on this machine.
-    on_report : callable, optional
-        Called with the position of a job and the numbers that it reports.
-
-    Returns
-    -------
-    list
-        Results in the order of the jobs.
-
-    Raises
-    ------
-    BrainlibError
-        What a job raised, or a process or worker was killed twice. Jobs that finished before stay done.
-    UsageError
-        No scheduler answers at the address.
+    `scheduler` is the address of a Dask scheduler, or "" for one job after the other on this machine.
+    What a job reports, such as an epoch and its scores, is handed to `on_report` after the job's
+    position. An error of a job is raised here; jobs that finished before it stay done.
     """
     on_report = on_report or (lambda *values: None)
     if not scheduler:
@@ -104,10 +86,6 @@ def connected(scheduler: str) -> Iterator[Client]:
     ------
     UsageError
         When none answers within ten seconds.
-
-    Yields
-    ------
-    Client
     """
     from distributed import Client
 
