@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def of_study(study: Study) -> tuple[str, ...]:
-    """Find what of the protocol, the images and the split is not the paper's, whatever the arm."""
+    """List how settings, images and split differ from the paper's; this holds for every arm."""
     found = [*study.changed]
     data, used = study.dataset, study.profile.images
     if data.phantom:
         found.append(f"{len(data.table)} phantoms")
     else:
-        if study.other_images or not _is_the_papers(study):
+        if study.other_images or not _are_the_papers(data, study.paper.data.set.value):
             found.append("other images than the paper's")
         if used and used < len(data.table):
             found.append(f"{used} of {len(data.table)} images")
@@ -32,7 +32,7 @@ def of_study(study: Study) -> tuple[str, ...]:
 
 
 def of_arm(study: Study, arm: str) -> tuple[str, ...]:
-    """Find what of an arm's backbone, weights and training is not the paper's."""
+    """List how an arm's backbone, weights and training differ from the paper's."""
     found = []
     stated, used = study.stated_backbone(arm), study.backbone(arm)
     if stated != used:
@@ -49,10 +49,7 @@ def of_arm(study: Study, arm: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _is_the_papers(study):
-    """Tell whether a data set has the name and, where it does not say how it differs, the counts of the paper's."""
-    data, name = study.dataset, study.paper.data.set.value
-    published = Counter()
-    for folder in info_of(name).folders:
-        published[folder.label] += folder.count
-    return data.name == name and (bool(data.differences) or Counter(data.table["label"]) == published)
+def _are_the_papers(data, name):
+    """Tell whether images have the set's name and, unless it is stated how they differ, its published counts."""
+    labels = [folder.label for folder in info_of(name).folders for _ in range(folder.count)]
+    return data.name == name and (data.differences or Counter(data.table["label"]) == Counter(labels))

@@ -1,7 +1,7 @@
 """Options of a run, and the part of a paper that they select.
 
-The command line and the parameters of notebooks are these options. Names of arms and scenarios are given once for
-several papers, so that a name must be known to one of them.
+The command line and the parameters of notebooks are these options. As one run may be of several papers, a named arm
+or scenario must exist in one of them.
 """
 
 from __future__ import annotations
@@ -86,8 +86,7 @@ class Options(BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0])
             if first["type"] == "extra_forbidden":
-                known = ", ".join(cls.model_fields)
-                raise UsageError(f"unknown parameter '{name}'; expected one of {known}") from None
+                raise UsageError(f"unknown parameter '{name}'; expected one of {', '.join(cls.model_fields)}") from None
             message = first["msg"].removeprefix("Input should be ")
             raise UsageError(f"parameter {name}: expected {message}; received {values[name]!r}") from None
 

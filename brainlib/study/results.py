@@ -1,16 +1,16 @@
 """Stored predictions of a study's trained models, and the scores that follow from them.
 
-`Results` holds the trained trials of one paper and computes everything from their stored predictions. A score is asked
-for by the same `Metric` that a claim names it with, so that a printed number and its reproduction are of one kind.
+`Results` holds the trained trials of one paper and computes everything from their stored predictions. Scores and
+claims are named by the same `Metric`, so that a printed number is compared with one of its kind.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -27,8 +27,6 @@ from brainlib.trials.trial import TrialResult
 if TYPE_CHECKING:
     from brainlib.study.study import Study
 
-T = TypeVar("T")
-
 
 class Results:
     """The trained trials of a study.
@@ -36,22 +34,16 @@ class Results:
     Methods take an ``arm``; a ``stage``, which is "fold 1" ..., "folds", "validation" or "test"; a ``scenario``, "" in
     a paper without scenarios; and a ``phase`` of training by its name, "" for the last one.
 
-    Attributes
-    ----------
-    study : Study
-    trials : dict of TrialResult
-        By (scenario, arm, stage), stages being "fold 1" ... and "final".
-    folds : list of str
-        Stages of cross-validation: "fold 1", ...
+    Attributes are the `study`; its `trials` by (scenario, arm, stage), where the stage is "fold 1" ... or "final"; and
+    `folds`, the stages of cross-validation.
     """
 
     def __init__(self, study: Study, trials: dict[tuple[str, str, str], TrialResult]):
-        self.study = study
-        self.trials = trials
-        self.folds = sorted({stage for _, _, stage in self.trials if stage.startswith("fold")})
+        self.study, self.trials = study, trials
+        self.folds = sorted({stage for _, _, stage in trials if stage.startswith("fold")})
         self._known: dict[Hashable, object] = {}
 
-    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+    def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """Return what `compute` returns, called at the first request for a key and kept with these results."""
         if key not in self._known:
             self._known[key] = compute()
@@ -124,8 +116,7 @@ class Results:
             return Estimate(sum(seconds) / len(seconds), interval.low, interval.high, 0, interval.method)
         if metric.over == "epochs":
             columns = {"training_seconds": "seconds", "training_loss": "loss"}
-            column = columns.get(metric.name, f"val_{metric.name}")
-            values = self.trial(arm, stage, scenario).curve(phase)[column]
+            values = self.trial(arm, stage, scenario).curve(phase)[columns.get(metric.name, f"val_{metric.name}")]
             method = "mean over the epochs of one model, no interval"
             return Estimate(float(values.mean()), math.nan, math.nan, len(values), method)
         if metric.name in ("count", "errors"):
@@ -150,7 +141,7 @@ class Results:
         return Estimate(k, n * interval.low, n * interval.high, n, method)
 
     def decided(
-        self, table: pd.DataFrame, scenario: str = "", label: str | None = None, average: str | None = None
+        self, table: pd.DataFrame, scenario: str = "", label: str = "", average: str | None = None
     ) -> Decisions:
         """Decide on predicted classes by the protocol's threshold; see `predictions.decide`."""
         classes, threshold = self.study.paper.scenario(scenario), self.study.paper.protocol.threshold
@@ -193,31 +184,9 @@ class Results:
             lambda: calibration(self.predictions(arm, "test", scenario), classes, seed=seed),
         )
 
-    def histories(self, arm: str) -> dict[str, pd.DataFrame]:
-        """Return the learning curves of an arm's folds, by name; columns as in `TrialResult.history`."""
-        return {fold: self.trial(arm, fold).history for fold in self.folds}
-
-    def history(self, arm: str, scenario: str = "") -> pd.DataFrame:
-        """Return the learning curve of an arm's final model, through all its phases."""
-        return self.trial(arm, "test", scenario).history
-
-    def test_predictions(self) -> dict[str, pd.DataFrame]:
-        """Return each final model's predictions for the images held out, by title of the arm."""
-        return {self.study.title(arm): self.predictions(arm, "test") for arm in self.study.arms}
-
-    def test_estimates(self, metrics: Sequence[str]) -> dict[str, dict[str, Estimate]]:
-        """Compute scores on the images held out, by title of the arm and name of the metric."""
-        return {
-            self.study.title(arm): {metric: self.estimate(arm, "test", metric) for metric in metrics}
-            for arm in self.study.arms
-        }
-
-    def test_printed(self, metrics: Sequence[str]) -> dict[str, dict[str, float]]:
-        """Return the printed values of the same scores, as fractions, where there are any."""
-        return {
-            self.study.title(arm): {m: number.value for m in metrics if (number := self.printed(arm, "test", m))}
-            for arm in self.study.arms
-        }
+    def history(self, arm: str, stage: str = "test", scenario: str = "") -> pd.DataFrame:
+        """Return the learning curve of a model through all its phases; columns as in `TrialResult.history`."""
+        return self.trial(arm, stage, scenario).history
 
     def printed(
         self, arm: str, stage: str, metric: Metric | str, scenario: str = "", phase: str = ""
@@ -275,14 +244,11 @@ def metric_name(metric: Metric | str) -> str:
     """Name a score in tables: with its class or its average."""
     metric = _metric(metric)
     over = {"value": "", "comparison": "", "epochs": "mean over epochs of "}.get(metric.over, f"{metric.over} of ")
-    names = {
-        "t_test.t": "t of the t-test",
-        "t_test.p": "p of the t-test",
-        "training_seconds": "training time (s)",
-        "training_loss": "training loss",
-        "count": f"{metric.label} predicted as {metric.predicted or metric.label}",
-        "errors": f"{metric.label} misclassified",
-    }
-    name = names.get(metric.name, metric.name)
-    what = metric.average or (None if metric.name in ("count", "errors") else metric.label)
+    if metric.name == "count":
+        return f"{over}{metric.label} predicted as {metric.predicted or metric.label}"
+    if metric.name == "errors":
+        return f"{over}{metric.label} misclassified"
+    names = {"t_test.t": "t of the t-test", "t_test.p": "p of the t-test", "training_seconds": "training time (s)"}
+    name = names.get(metric.name, metric.name.replace("_", " "))
+    what = metric.average or metric.label
     return f"{over}{name} ({what})" if what else f"{over}{name}"

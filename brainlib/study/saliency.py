@@ -1,6 +1,6 @@
 """Heat maps: which images are explained, whether maps lie on the lesion, and whether they depend on the training.
 
-Lesions are outlined in phantoms, which have masks; the other question can be asked of any model.
+Only phantoms come with masks that outline their lesions. The dependence on training can be tested with any images.
 """
 
 from __future__ import annotations
@@ -180,4 +180,5 @@ def _examples(tables, classes):
         kinds = [("True positive", positive, positive), ("True negative", negative, positive)]
     for kind, label, shown in kinds:
         own = [path for path in correct[0] if labels[path] == label]
-        yield from [(kind, shown, path) for path in ([p for p in own if p in shared] or own)[:1]]
+        if own:
+            yield kind, shown, next((path for path in own if path in shared), own[0])

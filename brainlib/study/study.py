@@ -1,7 +1,7 @@
-"""One paper under the options of one run: its trials, and what keeps them from being the paper's.
+"""One paper under the options of one run: its trials, and how they differ from the paper's.
 
-A `Study` is a paper read with a run's `Options`. It is never changed: `at_seed`, `duplicates_apart`, `on` and `varied`
-give another study that keeps everything else. `Study.run` trains what is not stored yet and returns the `Results`.
+A `Study` is immutable: `at_seed`, `duplicates_apart`, `on` and `varied` return another study that keeps everything
+else. `Study.run` trains what is not stored yet and returns the `Results`.
 """
 
 from __future__ import annotations
@@ -46,27 +46,17 @@ class Study:
     **options
         See `Options`.
 
-    Attributes
-    ----------
-    paper, options
-        As given.
-    profile : Profile
-        How much of the protocol is run.
-    arms, scenarios : tuple of str
-        What of the paper is run; a paper without scenarios has the one named "".
-    weights : dict of Weights
-        Starting weights by arm.
-    split_by : {"image", "group"}
-        As the paper divides its images, unless duplicates are kept apart.
-    changed : tuple of str
-        Settings that are not the paper's own: see `varied`.
-    other_images : bool
-        Whether `on` was given other images than those that the options name.
-
     Raises
     ------
     BrainlibError
         One line about whatever is unknown, missing or unusable. Images are read only when they are first needed.
+
+    Notes
+    -----
+    Further attributes are the `profile` (how much of the protocol is run), the `arms` and `scenarios` that are run (a
+    paper without scenarios has the one named ""), the starting `weights` by arm, `split_by` ("image" or "group", if
+    duplicates are kept in one part), the settings `changed` by `varied`, and `other_images`, which is whether `on` was
+    given other images than those that the options name.
     """
 
     def __init__(self, paper: str | Paper, dataset: DataSet | None = None, **options: Any):
@@ -147,13 +137,11 @@ class Study:
         return self.options.backbone.get(stated, stated)
 
     def title(self, arm: str, scenario: str = "") -> str:
-        """Name of an arm in tables and figures, with what keeps it from being the paper's."""
+        """Name of an arm in tables and figures, followed by how it differs from the paper's in brackets."""
         title = self.paper.arms[arm].title
         if scenario:
             title = f"{title}, {self.paper.scenario(scenario).title}"
-        if arm not in self.arms:
-            return title
-        notes = (*conditions.of_study(self), *conditions.of_arm(self, arm))
+        notes = (*conditions.of_study(self), *conditions.of_arm(self, arm)) if arm in self.arms else ()
         return f"{title} [{', '.join(notes)}]" if notes else title
 
     def conditions(self, *arms: str) -> tuple[str, ...]:
@@ -206,7 +194,7 @@ class Study:
         return self._with(options=Options.of(self.options.model_dump() | {"seed": seed, "seeds": 1}))
 
     def duplicates_apart(self) -> Study:
-        """Return the same study with duplicates, and images of one patient where known, in one part of the split.
+        """Return the same study with each duplicate group, and each patient where known, in one part of the split.
 
         A published test part stays, and training images that have a duplicate in it are left out.
         """
@@ -250,7 +238,7 @@ class Study:
 
     def _split(self, fold):
         split = self.paper.protocol.split(fold, self.profile.images, self.options.seed)
-        # A published protocol is repeated with its leaks; one that keeps duplicates apart must do so.
+        # A published protocol is repeated with its leaks; one that keeps duplicates apart must have none.
         leakage = "refused" if self.split_by == "group" else "as_published"
         return dataclasses.replace(split, by=self.split_by, leakage=leakage)
 

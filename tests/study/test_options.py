@@ -19,22 +19,19 @@ def _no_environment(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_without_a_choice_phantoms_and_random_weights_are_taken():
-    assert (Options().source, Options().starting_weights) == ("phantoms", "random")
+def _sources(**options):
+    return Options(**options).source, Options(**options).starting_weights
 
 
-def test_the_environment_names_folders_that_an_option_overrules(monkeypatch):
+def test_images_and_weights_are_those_of_the_option_or_the_environment_or_phantoms(monkeypatch):
+    assert _sources() == ("phantoms", "random")
+    assert _sources(data="images") == ("images", "imagenet")
     monkeypatch.setenv("BRAINLIB_DATA", "images")
     monkeypatch.setenv("BRAINLIB_WEIGHTS", "files")
-    assert (Options().source, Options().starting_weights) == ("images", "files")
-    chosen = Options(data="other", weights="imagenet")
-    assert (chosen.source, chosen.starting_weights) == ("other", "imagenet")
-    # Phantoms are never compared, so a folder of weights is not asked for their sake.
-    assert Options(data="phantoms").starting_weights == "random"
-
-
-def test_real_images_ask_for_pretrained_weights():
-    assert Options(data="images").starting_weights == "imagenet"
+    assert _sources() == ("images", "files")
+    assert _sources(data="other", weights="imagenet") == ("other", "imagenet")
+    # Results on phantoms are not compared with the paper's, so that no folder of weights is needed.
+    assert _sources(data="phantoms") == ("phantoms", "random")
 
 
 def test_the_store_lies_in_the_output(tmp_path):
@@ -72,14 +69,10 @@ LU = load_paper("lu")
 JARDIM = load_paper("jardim")
 
 
-def test_the_full_profile_runs_all_of_a_paper_unless_something_is_named():
+def test_without_names_the_full_profile_runs_all_and_a_small_one_what_the_paper_names_for_it():
     assert select(LU, "full", [], []) == (tuple(LU.arms), tuple(LU.scenarios))
     assert select(JARDIM, "full", [], []) == (("cnn", "transfer"), ("",))
-
-
-def test_a_small_profile_runs_what_the_paper_names_for_it():
-    arms, scenarios = select(LU, "smoke", [], [])
-    assert (arms, scenarios) == (("mobilenet", "resnet50"), ("glioma", "four"))
+    assert select(LU, "smoke", [], []) == (("mobilenet", "resnet50"), ("glioma", "four"))
 
 
 @pytest.mark.parametrize("profile", ["smoke", "demo"])
@@ -103,9 +96,7 @@ def test_a_name_chooses_in_the_order_of_the_paper_and_all_chooses_everything():
     assert arms == tuple(arm for arm in LU.arms if arm in ("mobilenet", "vgg16"))
     assert scenarios == ("glioma", "four")
     assert select(LU, "smoke", ["all"], ["all"]) == (tuple(LU.arms), tuple(LU.scenarios))
-
-
-def test_names_of_other_papers_are_passed_over():
+    # Names of other papers are passed over.
     assert select(JARDIM, "full", ["mobilenet", "cnn"], ["glioma"]) == (("cnn",), ("",))
 
 

@@ -29,9 +29,10 @@ def test_a_map_on_the_lesion_and_one_beside_it():
     assert [saliency.overlap(each, MASK) for each in (on, beside)] == [0.25, 0.0]
 
 
-def test_an_even_map_has_the_share_of_the_lesion():
-    even = np.ones((4, 4))
+def test_a_uniform_map_has_the_share_of_the_lesion_and_a_map_of_zeros_none():
+    even, nothing = np.ones((4, 4)), np.zeros((4, 4))
     assert saliency.energy(even, MASK) == saliency.overlap(even, MASK) == 0.25
+    assert np.isnan(saliency.energy(nothing, MASK)) and saliency.overlap(nothing, MASK) == 0
 
 
 def test_the_threshold_is_of_the_largest_value():
@@ -39,11 +40,6 @@ def test_the_threshold_is_of_the_largest_value():
     assert saliency.overlap(found, MASK) == pytest.approx(4 / 5)  # 0.3 is half of 0.6
     assert saliency.overlap(found, MASK, threshold=0.6) == 1.0
     assert saliency.energy(found, MASK) == pytest.approx(2.4 / 2.7)
-
-
-def test_a_map_of_zeros_says_nothing():
-    nothing = np.zeros((4, 4))
-    assert np.isnan(saliency.energy(nothing, MASK)) and saliency.overlap(nothing, MASK) == 0
 
 
 @pytest.fixture
