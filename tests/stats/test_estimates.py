@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from predicted import binary, table
 
 from brainlib.errors import UsageError
 from brainlib.stats import estimates
@@ -15,13 +16,6 @@ from brainlib.stats.predictions import decide
 pytestmark = pytest.mark.filterwarnings("error")
 
 CLASSES = ["no", "yes"]
-
-
-def predictions(truth, p_yes):
-    truth = np.asarray(truth, dtype=bool)
-    p_yes = np.asarray(p_yes, dtype=np.float32)
-    table = pd.DataFrame({"label": np.where(truth, "yes", "no"), "p_no": 1 - p_yes, "p_yes": p_yes})
-    return table.assign(path="x.png", part="validation", group=np.arange(len(truth)))
 
 
 def estimate(metric, table, classes, positive=None, seed=0, average=None):
@@ -36,7 +30,7 @@ def noisy(seed, n=120):
     rng = np.random.default_rng(seed)
     truth = np.arange(n) % 2 == 0
     logits = rng.normal(np.where(truth, 1.2, -1.2), 1.5)
-    return predictions(truth, 1 / (1 + np.exp(-logits)))
+    return binary(truth, 1 / (1 + np.exp(-logits)))
 
 
 def four(seed, n=160):
@@ -44,10 +38,7 @@ def four(seed, n=160):
     classes = ["a", "b", "c", "d"]
     truth = rng.integers(0, 4, n)
     p = rng.random((n, 4)) + 0.5 * np.eye(4)[truth]
-    p /= p.sum(axis=1, keepdims=True)
-    table = pd.DataFrame(p, columns=[f"p_{c}" for c in classes])
-    label = np.array(classes)[truth]
-    return table.assign(path="x.png", part="test", label=label, group=np.arange(n)), classes
+    return table(np.array(classes)[truth], p / p.sum(axis=1, keepdims=True), classes), classes
 
 
 def value(metric, table):
@@ -59,7 +50,7 @@ def value(metric, table):
     [("accuracy", 43, 51), ("sensitivity", 23, 25), ("specificity", 20, 26), ("precision", 23, 29)],
 )
 def test_a_proportion_has_wilsons_interval_on_its_own_denominator(metric, k, n):
-    table = predictions([1] * 25 + [0] * 26, [0.9] * 23 + [0.2] * 2 + [0.8] * 6 + [0.1] * 20)
+    table = binary([1] * 25 + [0] * 26, [0.9] * 23 + [0.2] * 2 + [0.8] * 6 + [0.1] * 20)
     limits = wilson_interval(k, n)
     expected = Estimate(k / n, limits.low, limits.high, n, "Wilson 95 %")
     assert estimate(metric, table, CLASSES, "yes") == expected
@@ -121,7 +112,7 @@ def test_a_weighted_sensitivity_is_the_accuracy_with_its_interval_and_a_macro_on
 
 
 def test_the_loss_has_a_bootstrap_of_groups():
-    table = predictions([1, 0] * 30, [0.8, 0.4] * 30)
+    table = binary([1, 0] * 30, [0.8, 0.4] * 30)
     result = estimate("loss", table, CLASSES)
     assert result.value == pytest.approx(-(math.log(0.8) + math.log(0.6)) / 2)
     # Two equally frequent values: the standard error is half their distance over sqrt(60).
@@ -134,12 +125,12 @@ def test_the_loss_has_a_bootstrap_of_groups():
 
 @pytest.mark.parametrize("metric", ["sensitivity", "f1", "auc"])
 def test_an_undefined_score_has_no_limits(metric):
-    result = estimate(metric, predictions([0] * 12, np.linspace(0.1, 0.9, 12)), CLASSES)
+    result = estimate(metric, binary([0] * 12, np.linspace(0.1, 0.9, 12)), CLASSES)
     assert np.isnan([result.value, result.low, result.high]).all()
 
 
 def test_a_perfect_f1_on_ten_images_is_not_taken_for_certain():
-    perfect = predictions([1, 0] * 5, [0.9, 0.1] * 5)
+    perfect = binary([1, 0] * 5, [0.9, 0.1] * 5)
     result = estimate("f1", perfect, CLASSES)
     assert (result.value, math.isnan(result.low)) == (1.0, True)
     assert estimate("auc", perfect, CLASSES).low < 0.9
@@ -156,14 +147,14 @@ def test_the_mean_over_folds_has_a_t_interval_over_the_folds():
 
 
 def test_the_interval_of_a_mean_stays_within_zero_and_one():
-    nearly = [predictions([1, 0] * 20, [0.9, 0.1] * (20 - i) + [0.1, 0.1] * i) for i in (0, 1, 4)]
+    nearly = [binary([1, 0] * 20, [0.9, 0.1] * (20 - i) + [0.1, 0.1] * i) for i in (0, 1, 4)]
     result = fold_estimate("accuracy", "mean", nearly, CLASSES)
     assert mean_interval([1, 39 / 40, 36 / 40]).high > 1
     assert result.high == 1.0
 
 
 def test_the_interval_of_a_mean_loss_has_no_upper_limit():
-    folds = [predictions([1] * 4, [p] * 4) for p in (0.1, 0.2, 0.4)]
+    folds = [binary([1] * 4, [p] * 4) for p in (0.1, 0.2, 0.4)]
     result = fold_estimate("loss", "mean", folds, CLASSES)
     expected = mean_interval([math.log(10), math.log(5), math.log(2.5)])
     assert result.value == pytest.approx((math.log(10) + math.log(5) + math.log(2.5)) / 3)
@@ -198,7 +189,7 @@ def test_the_spread_over_folds_has_divisor_k_minus_1_and_a_bootstrap_within_fold
 def test_the_bootstrap_of_the_variance_over_folds_has_the_size_that_theory_gives():
     # Folds of equal accuracy q: a resampled one varies by q (1 - q) / n, and the variance over
     # three is that times half a chi^2 with two degrees of freedom, an exponential variable.
-    fold = predictions([1] * 200, [0.9] * 160 + [0.1] * 40)
+    fold = binary([1] * 200, [0.9] * 160 + [0.1] * 40)
     result = fold_estimate("accuracy", "variance", [fold] * 3, CLASSES)
     assert result.value == pytest.approx(0, abs=1e-20)
     assert result.low == pytest.approx(0.8 * 0.2 / 200 * -math.log(0.975), rel=0.25)
@@ -207,7 +198,7 @@ def test_the_bootstrap_of_the_variance_over_folds_has_the_size_that_theory_gives
 
 @pytest.mark.parametrize("over", ["mean", "variance", "sd"])
 def test_a_score_undefined_in_one_fold_is_undefined_over_all(over):
-    folds = [noisy(6), predictions([0] * 12, np.linspace(0.1, 0.9, 12))]
+    folds = [noisy(6), binary([0] * 12, np.linspace(0.1, 0.9, 12))]
     result = fold_estimate("sensitivity", over, folds, CLASSES)
     assert np.isnan([result.value, result.low, result.high]).all()
 

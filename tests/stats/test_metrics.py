@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics
+from predicted import binary, table
 
 from brainlib.errors import BrainlibError, DataError, UsageError
 from brainlib.stats.metrics import METRICS, accuracy, area_under_roc, cross_entropy
@@ -15,28 +16,6 @@ from brainlib.stats.predictions import decide
 pytestmark = pytest.mark.filterwarnings("error")
 
 FOUR = ["glioma", "meningioma", "none", "pituitary"]
-
-
-def table(labels, probabilities, classes, part="test"):
-    """A predictions table as a trial stores it, float32 and all."""
-    frame = pd.DataFrame(
-        {
-            "path": [f"{i}.png" for i in range(len(labels))],
-            "label": list(labels),
-            "part": part,
-            "group": np.arange(len(labels)),
-        }
-    )
-    columns = pd.DataFrame(
-        np.asarray(probabilities, dtype=np.float32).reshape(len(labels), len(classes)),
-        columns=[f"p_{name}" for name in classes],
-    )
-    return pd.concat([frame, columns], axis=1)
-
-
-def binary(labels, p_yes, part="test"):
-    p_yes = np.asarray(p_yes, dtype=float)
-    return table(labels, np.stack([1 - p_yes, p_yes], axis=1), ["no", "yes"], part)
 
 
 def random_four(seed, n=200):
@@ -98,6 +77,9 @@ def test_naming_the_other_class_positive_swaps_sensitivity_and_specificity():
     assert (other.sensitivity, other.specificity) == (one.specificity, one.sensitivity)
     assert other.precision == 20 / 22
     assert (other.accuracy, other.auc) == pytest.approx((one.accuracy, one.auc))
+    # The last of two classes is positive unless one is named.
+    assert vars(scores(HAJHASHEM, ["no", "yes"])) == vars(one)
+    assert vars(scores(HAJHASHEM, ["yes", "no"])) == pytest.approx(vars(other))
 
 
 def test_binary_scores_agree_with_scikit_learn():
@@ -198,30 +180,14 @@ def test_more_than_two_classes_have_only_an_accuracy_and_a_loss_until_one_or_an_
 def test_the_loss_is_the_mean_cross_entropy_of_the_true_class_in_nats():
     p = [[0.5, 0.25, 0.125, 0.125], [0.25, 0.25, 0.25, 0.25]]
     # ln 2 for the half, ln 8 for the eighth, ln 4 twice for the quarter.
-    assert scores(table(["glioma", "none"], p, FOUR), FOUR, "none").loss == pytest.approx(
-        (math.log(2) + math.log(4)) / 2
-    )
-    assert decide(table(["none", "none"], p, FOUR), FOUR).value("loss") == pytest.approx(
-        (math.log(8) + math.log(4)) / 2
-    )
+    for labels, expected in ((["glioma", "none"], math.log(2 * 4) / 2), (["none", "none"], math.log(8 * 4) / 2)):
+        assert decide(table(labels, p, FOUR), FOUR).value("loss") == pytest.approx(expected)
 
 
 def test_the_loss_of_a_certainty_is_clipped_as_keras_does():
     wrong, right = binary(["yes"], [0.0]), binary(["yes"], [1.0])
     assert decide(wrong, ["no", "yes"]).value("loss") == pytest.approx(7 * math.log(10))
     assert decide(right, ["no", "yes"]).value("loss") == pytest.approx(1e-7)
-
-
-def test_a_class_named_among_four_is_scored_against_the_rest():
-    truth, p, predictions = random_four(2)
-    predicted = p.argmax(axis=1)
-    result = scores(predictions, FOUR, positive="none")
-    report = sklearn.metrics.classification_report(truth, predicted, target_names=FOUR, output_dict=True)["none"]
-    assert result.precision == pytest.approx(report["precision"])
-    assert result.recall == pytest.approx(report["recall"])
-    assert result.f1 == pytest.approx(report["f1-score"])
-    assert result.accuracy == pytest.approx((truth == predicted).mean())
-    assert decide(predictions, FOUR, "none").count("sensitivity")[1] == report["support"]
 
 
 def test_renaming_and_reordering_the_classes_and_the_rows_changes_no_score():
@@ -232,26 +198,20 @@ def test_renaming_and_reordering_the_classes_and_the_rows_changes_no_score():
         assert vars(one) == pytest.approx(vars(other))
 
 
-def test_no_positive_image_leaves_sensitivity_f1_and_auc_undefined_and_the_rest_defined():
-    result = scores(binary(["no"] * 4, [0.1, 0.2, 0.9, 0.3]), ["no", "yes"])
-    assert np.isnan([result.sensitivity, result.recall, result.f1, result.auc]).all()
-    assert (result.accuracy, result.specificity, result.precision) == (0.75, 0.75, 0.0)
-
-
-def test_no_negative_image_leaves_specificity_and_auc_undefined():
-    result = scores(binary(["yes"] * 4, [0.9, 0.8, 0.2, 0.7]), ["no", "yes"])
-    assert np.isnan([result.specificity, result.auc]).all()
-    assert (result.sensitivity, result.precision) == (0.75, 1.0)
-
-
-def test_no_positive_prediction_leaves_precision_and_f1_undefined():
-    result = scores(binary(["yes", "no", "no"], [0.4, 0.1, 0.2]), ["no", "yes"])
-    assert np.isnan([result.precision, result.f1]).all()
-    assert (result.sensitivity, result.specificity, result.auc) == (0.0, 1.0, 1.0)
-
-
-def test_f1_is_zero_where_precision_and_recall_are_zero_and_defined():
-    assert scores(binary(["yes", "no"], [0.1, 0.9]), ["no", "yes"]).f1 == 0.0
+@pytest.mark.parametrize(
+    ("labels", "p_yes", "undefined", "defined"),
+    [
+        # No positive image, no negative one, no positive prediction; F1 is 0 where precision and recall are.
+        (["no"] * 4, [0.1, 0.2, 0.9, 0.3], "sensitivity recall f1 auc", {"specificity": 0.75, "precision": 0.0}),
+        (["yes"] * 4, [0.9, 0.8, 0.2, 0.7], "specificity auc", {"sensitivity": 0.75, "precision": 1.0}),
+        (["yes", "no", "no"], [0.4, 0.1, 0.2], "precision f1", {"sensitivity": 0, "specificity": 1, "auc": 1}),
+        (["yes", "no"], [0.1, 0.9], "", {"precision": 0, "recall": 0, "f1": 0}),
+    ],
+)
+def test_what_images_do_not_define_is_undefined_and_the_rest_defined(labels, p_yes, undefined, defined):
+    result = vars(scores(binary(labels, p_yes), ["no", "yes"]))
+    assert {name for name, value in result.items() if np.isnan(value)} == set(undefined.split())
+    assert {name: result[name] for name in defined} == defined
 
 
 def test_a_class_without_images_leaves_a_macro_average_undefined_and_has_no_weight():
@@ -279,11 +239,6 @@ def test_the_threshold_itself_is_negative_as_keras_has_it():
     assert decide(predictions, ["no", "yes"], threshold=0.2).labels.tolist() == ["yes"] * 3
     assert decide(predictions, ["no", "yes"], None, None).labels.tolist() == ["no", "yes", "no"]
     assert decide(predictions, ["no", "yes"], "no", 0.6).labels.tolist() == ["yes", "yes", "no"]
-
-
-def test_the_last_of_two_classes_is_positive_unless_named():
-    assert scores(HAJHASHEM, ["no", "yes"]).sensitivity == 23 / 25
-    assert scores(HAJHASHEM, ["yes", "no"]).sensitivity == 20 / 26
 
 
 def test_the_area_counts_ties_as_halves_and_is_undefined_for_one_class():
@@ -321,12 +276,6 @@ def test_scores_of_target_arrays_are_those_of_a_table():
     assert math.isnan(cross_entropy(np.empty((0, 2)), np.empty((0, 2))))
 
 
-def test_a_mixture_of_parts_is_refused():
-    mixed = pd.concat([HAJHASHEM, binary(["yes", "no"], [0.1, 0.9], part="train")])
-    with pytest.raises(DataError, match="expected one part .* received test, train"):
-        scores(mixed, ["no", "yes"])
-
-
 def test_the_scores_of_each_class_stand_above_their_averages():
     labels = ["a"] * 4 + ["b"] * 3 + ["c"]
     predicted = ["a", "a", "a", "b", "b", "a", "a", "a"]  # c is never predicted
@@ -356,21 +305,20 @@ def test_the_scores_of_each_class_are_those_of_scikit_learns_report():
     assert binary_report.loc["yes"].tolist() == pytest.approx([1.0, 23 / 25, 46 / 48, 25])
 
 
-def test_a_model_that_gives_every_image_one_class_has_collapsed_to_it():
-    one = predicting(["a", "b", "c"], ["b", "b", "b"], ["a", "b", "c"])
-    assert decide(one, ["a", "b", "c"]).collapsed == "b"
-    two = predicting(["a", "b", "c"], ["b", "b", "a"], ["a", "b", "c"])
-    assert decide(two, ["a", "b", "c"]).collapsed is None
-    never_wrong = predicting(["b", "b"], ["b", "b"], ["a", "b", "c"])
-    assert decide(never_wrong, ["a", "b", "c"]).collapsed is None
+@pytest.mark.parametrize(
+    ("truth", "predicted", "collapsed"),
+    [("abc", "bbb", "b"), ("abc", "bba", None), ("bb", "bb", None)],  # the last is never wrong
+)
+def test_a_model_that_gives_every_image_one_class_has_collapsed_to_it(truth, predicted, collapsed):
+    assert decide(predicting(list(truth), list(predicted), list("abc")), "abc").collapsed == collapsed
 
 
-def test_whether_a_model_of_two_classes_has_collapsed_depends_on_the_threshold():
-    predictions = binary(["no", "yes"], [0.6, 0.9])
-    assert decide(predictions, ["no", "yes"]).collapsed == "yes"
-    assert decide(predictions, ["no", "yes"], threshold=0.7).collapsed is None
-    assert decide(predictions, ["no", "yes"], "no", 0.3).collapsed is None
-    assert decide(predictions, ["no", "yes"], threshold=0.95).collapsed == "no"
+@pytest.mark.parametrize(
+    ("positive", "threshold", "collapsed"),
+    [(None, 0.5, "yes"), (None, 0.7, None), ("no", 0.3, None), (None, 0.95, "no")],
+)
+def test_whether_a_model_of_two_classes_has_collapsed_depends_on_the_threshold(positive, threshold, collapsed):
+    assert decide(binary(["no", "yes"], [0.6, 0.9]), ["no", "yes"], positive, threshold).collapsed == collapsed
 
 
 def _with(column, value):
@@ -390,7 +338,8 @@ def _with(column, value):
         (_with("p_yes", 0.5), "0.5] for 3.png"),
         (_with("p_yes", "high"), "expected numbers"),
         (_with("p_yes", np.inf), "inf] for 3.png"),
-        (_with("part", "holdout"), "received holdout, test"),
+        (_with("part", "holdout"), "expected one part of train, validation, test, received holdout, test"),
+        (_with("part", "train"), "received test, train"),
         (_with("group", None), "a group for every image"),
         (HAJHASHEM.assign(p_no=-0.5, p_yes=1.5), "[-0.5, 1.5] for 0.png"),
     ],
