@@ -23,14 +23,8 @@ POWER = 0.8  # the conventional chance to find a difference that is there
 class PairedTest:
     """A two-sided test of two models on the same n images.
 
-    Attributes
-    ----------
-    p : float
-        nan where the test is undefined.
-    difference, low, high : float
-        First minus second, as a fraction, with its 95 % interval (nan where none can be given).
-    assumes : str
-        What must hold for ``p`` to be valid.
+    The difference, first minus second, is a fraction with its 95 % interval (nan where none can be given), p is nan
+    where the test is undefined, and ``assumes`` says what must hold for p to be valid.
     """
 
     name: str
@@ -110,16 +104,10 @@ def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarra
 class TTest:
     """A two-sided t-test of the difference between two models over the same n folds.
 
-    Without any variation there is no standard error. Then the limits are nan, and t and p are
-    (nan, nan) for a difference of zero and (+-inf, 0) for any other, as in scipy. A nan among the
-    values, or too few of them for a variance, makes everything but ``name`` and ``df`` nan.
-
-    Attributes
-    ----------
-    difference, low, high : float
-        mean(a) - mean(b) in the units of the values, with its 95 % interval; t has its sign.
-    assumes : str
-        What must hold for ``p`` to be valid, and where it does not.
+    The difference is mean(a) - mean(b) in the units of the values, with its 95 % interval; ``assumes`` says what must
+    hold for p to be valid, and where it does not. Without any variation there is no standard error. Then the limits
+    are nan, and t and p are (nan, nan) for a difference of zero and (+-inf, 0) for any other, as in scipy. A nan
+    among the values, or too few of them for a variance, makes everything but ``name`` and ``df`` nan.
     """
 
     name: str
@@ -227,12 +215,8 @@ def corrected_resampled_t(a: Sequence[float], b: Sequence[float], test_share: fl
 class Equivalence:
     """Two one-sided tests of a mean difference against a margin, over n pairs of folds.
 
-    Attributes
-    ----------
-    p : float
-        The larger of the two; equivalent at 5 % where it is below 0.05. nan without any variation.
-    difference, low, high : float
-        Mean difference and its 90 % interval: within the margin exactly where p is below 0.05.
+    p is the larger of the two, nan without any variation. ``low`` and ``high`` are the 90 % interval of the mean
+    difference, which lies within the margin exactly where p is below 0.05.
     """
 
     p: Number
@@ -262,12 +246,9 @@ def equivalence(a: Sequence[float], b: Sequence[float], margin: float) -> Equiva
     ValueError
         A margin that is not above 0, different lengths, or fewer than two folds.
     """
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    if not margin > 0 or a.shape != b.shape or len(a) < 2:
-        raise ValueError(
-            f"expected a margin above 0 and two or more folds of both models, received {margin!r}, "
-            f"{a.shape} and {b.shape}"
-        )
+    a, b, _ = _paired(a, b)
+    if not margin > 0 or len(a) < 2:
+        raise ValueError(f"expected a margin above 0 and two or more folds, received {margin!r} and {len(a)}")
     differences, df = a - b, len(a) - 1
     mean, error = float(differences.mean()), float(stats.sem(differences))
     if negligible(error, a, b):

@@ -1,12 +1,10 @@
 """Scores of confusion matrices, ranks and losses of one part of the images.
 
-A score that the images cannot define (a sensitivity without a positive image, a precision without
-a positive prediction) is nan, never a silent 0: so it is for the class that is scored, which of two
-classes is the last one unless another is named. Over several classes, each against the rest, there
-are the macro average, the plain mean, and the weighted one, by the images of each class. They follow
-the rule of scikit-learn, from which papers print them: a class that has images and is never predicted
-has precision 0 and F1 0, or else a model that ignores a class would have no average at all. A class
-without images leaves a macro average undefined and weighs nothing in a weighted one.
+A score that the images cannot define (a sensitivity without a positive image, a precision without a positive
+prediction) is nan, never a silent 0. Averages over the classes, each against the rest, follow the rule of
+scikit-learn, from which papers print them: a class that has images and is never predicted has precision 0 and F1 0,
+or else a model that ignores a class would have no average at all. A class without images leaves a macro average
+(the plain mean) undefined and weighs nothing in a weighted one (by the images of each class).
 """
 
 from __future__ import annotations

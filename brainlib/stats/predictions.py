@@ -156,22 +156,18 @@ def decide(
         an average it only names which of two classes the threshold is about.
     threshold : float, optional
         With two classes an image is positive where p_<positive> > threshold (strictly, as Keras'
-        binary accuracy has it); None means 0.5. With more classes the most probable one is
-        predicted, the first of equals, and the threshold plays no part.
+        binary accuracy has it); None means 0.5. With more the most probable class is predicted.
     average : {None, "macro", "weighted"}
-        Scores averaged over the classes, each against the rest, also of two classes; None for
-        those of ``positive``. Of more than two classes one of the two must be named, or there is
-        only an accuracy and a loss.
+        Scores averaged over the classes, each against the rest. Of more than two classes an average
+        or ``positive`` must be named, or there is only an accuracy and a loss.
 
     Raises
     ------
     DataError
-        A table that lacks columns or rows, mixes parts (a score over training and test images
-        describes neither), holds unknown labels, or whose probabilities are nan, outside [0, 1] or do not
-        sum to 1 within 1e-4.
+        A table that lacks columns or rows, mixes parts, holds unknown labels, or whose probabilities are
+        nan, outside [0, 1] or do not sum to 1 within 1e-4.
     UsageError
-        Classes, positive class, threshold or average that cannot be, or both a class and an
-        average of more than two classes.
+        Classes, positive class, threshold or average that cannot be, or both of the last of more than two classes.
     """
     classes = tuple(classes)
     if len(classes) < 2 or len(set(classes)) < len(classes):
