@@ -34,8 +34,7 @@ def load_paper(id_or_path: str | Path) -> Paper:
     Parameters
     ----------
     id_or_path
-        An id of `paper_ids()`, or the path of a YAML file (a `Path`, or text that ends in
-        ".yaml" or ".yml").
+        An id of `paper_ids()`, or the path of a YAML file (a `Path`, or text that ends in ".yaml" or ".yml").
 
     Raises
     ------
@@ -128,11 +127,10 @@ def _spelled_out(content: dict[str, Any], file_name: str) -> dict[str, Any]:
     arms = content.get("arms")
     if not isinstance(arms, dict):
         return content
-    written_out = {name for name, arm in arms.items() if isinstance(arm, dict) and "like" not in arm}
     spelled = dict(arms)
-    for name, arm in arms.items():
-        if name in written_out or not isinstance(arm, dict):
-            continue
+    written_out = {name for name, arm in arms.items() if isinstance(arm, dict) and "like" not in arm}
+    alike = {name: arm for name, arm in arms.items() if isinstance(arm, dict) and "like" in arm}
+    for name, arm in alike.items():
         like = arm["like"]
         if set(arm) != {"title", "like", "backbone"} or str(like) not in written_out:
             raise PaperError(

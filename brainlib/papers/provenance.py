@@ -103,12 +103,11 @@ class Setting(Frozen, Generic[T]):
 class Protocol(Frozen):
     """How the images are split, and what all arms of the paper share in training.
 
-    `image_size` is the side of the square input in pixels; `holdout` the share of the images held
-    out for the test, or "published" for the set's own test folders; `validation` the share of all
-    images that is kept as the monitored split (null: none); `folds` the k of cross-validation on
-    the others (null: none); `oversample` the class whose training images are repeated, each time
-    augmented anew, until it equals the largest (null: none); `epoch` the one whose predictions
-    count; `threshold` on the positive class's probability (null: the most probable class).
+    `image_size` is the side of the square input in pixels; `holdout` the share of the images held out for the test,
+    or "published" for the set's own test folders; `validation` the share of all images that is kept as the monitored
+    split (null: none); `folds` the k of cross-validation on the others (null: none); `oversample` the class whose
+    training images are repeated, each time augmented anew, until it equals the largest (null: none); `epoch` the one
+    whose predictions count; `threshold` on the positive class's probability (null: the most probable class).
     """
 
     image_size: Setting[Count]
@@ -211,9 +210,8 @@ class Augmentation(TypedDict, total=False):
 class Phase(Frozen):
     """One stretch of training: what is trainable ("all", "head", or layer-name prefixes), how.
 
-    `batch_norm` is whether the batch normalisation among the trainable layers trains with them,
-    on the statistics of each batch, or stays frozen, on those that it has; null where the model or
-    what trains of it has none.
+    `batch_norm` is whether the batch normalisation among the trainable layers trains with them, on the statistics of
+    each batch, or stays frozen, on those that it has; null where the model or what trains of it has none.
     """
 
     name: Text
@@ -227,8 +225,7 @@ class Phase(Frozen):
 class Arm(Frozen):
     """One model of the paper with the phases that train it, each going on from the one before.
 
-    `like` is the arm that this one equals in everything but its title and its backbone; null where
-    it is written out.
+    `like` is the arm that this one equals in everything but its title and its backbone; null where it is written out.
     """
 
     title: Text

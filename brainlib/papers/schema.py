@@ -168,8 +168,7 @@ class Claim(Frozen):
     stage
         "fold 1" ..., "folds" (all of them), "validation" or "test"; null for what has none.
     scenario, phase
-        Which classes, in a paper with scenarios, and after which phase of the arm's training (null:
-        the last).
+        Which classes, in a paper with scenarios, and after which phase of the arm's training (null: the last).
     """
 
     id: Identifier

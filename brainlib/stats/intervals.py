@@ -153,8 +153,7 @@ def bootstrap_interval(
     n_resamples, seed : int
         The same seed gives the same interval.
     strata : (n,) array of int, optional
-        Groups are drawn within each stratum (a fold), as many as it has. A group in two
-        strata counts as two groups.
+        Groups are drawn within each stratum (a fold), as many as it has. A group in two strata counts as two groups.
 
     Returns
     -------

@@ -3,8 +3,7 @@
 An accuracy is a whole number of images over another one, so a table of accuracies of one test set
 tells how many images it can have had (`fitting_sizes`). Scores of two classes come from one confusion
 matrix (`matrices`, `weighted_matrices`). A model that predicts the same class for every image has scores
-that follow from its accuracy, each average over the classes in its own way: such a row tells which
-average was printed (`is_collapsed`, `collapse_rows`).
+that follow from its accuracy and tell which average was printed (`is_collapsed`, `collapse_rows`).
 """
 
 from __future__ import annotations
@@ -132,9 +131,8 @@ def _not_excluded(ranges: Mapping[str, Range], n: int) -> list[int]:
 def weighted_matrices(ranges: Mapping[str, Range], n: int) -> list[int]:
     """Find the numbers of images of one of two classes, 1 to n - 1, that admit ranges of weighted scores.
 
-    Every confusion matrix is tried that has the accuracy: for each size of the first class, each number
-    of its images and of the other's that are classified correctly. A class that is never predicted has
-    precision 0.
+    Every confusion matrix is tried that has the accuracy: for each size of the first class, each number of its images
+    and of the other's that are classified correctly. A class that is never predicted has precision 0.
     """
     correct = np.arange(n + 1)
     for name in ("accuracy", "sensitivity"):  # weighted, they are the same
@@ -184,10 +182,8 @@ def _within(scores, ranges):
 def is_collapsed(accuracy: Printed, precision: Printed, sensitivity: Printed, f1: Printed) -> bool:
     """Say whether a printed row fits a model that predicts one class for every image, by weighted averages.
 
-    The row fits if some share a of that class, 0 <= a < 0.9, gives all four within rounding:
-    accuracy a, precision a^2, sensitivity a, F1 2a^2/(1+a). From 0.9 on nothing is concluded: there the
-    formulas come close to the scores of an ordinary good model, and at 1 are those of a perfect
-    one.
+    It does if some share a of that class, 0 <= a < 0.9, gives all four within rounding: accuracy a, precision a^2,
+    sensitivity a, F1 2a^2/(1+a). From 0.9 on nothing is concluded; see `HIGHEST_COLLAPSE`.
     """
     if accuracy.value >= HIGHEST_COLLAPSE:
         return False
@@ -206,10 +202,9 @@ def _share_of_f1(f1: float) -> float:
 def collapse_rows(accuracy: float, n: int, classes: int) -> dict[str, dict[str, float]]:
     """Compute the scores of a model that predicts one class for every image, by either average.
 
-    Of n images k = round(accuracy n) are of that class, a = k/n. It has precision a, sensitivity 1
-    and F1 2a/(1+a); each other class is never predicted and counts 0. So weighted by the images of
-    each class the averages are a^2, a and 2a^2/(1+a); the macro averages over C classes are a/C,
-    1/C and 2a/((1+a)C).
+    Of n images k = round(accuracy n) are of that class, a = k/n. It has precision a, sensitivity 1 and F1 2a/(1+a);
+    each other class is never predicted and counts 0. So weighted by the images of each class the averages are a^2, a
+    and 2a^2/(1+a); the macro averages over C classes are a/C, 1/C and 2a/((1+a)C).
     """
     if n < 1 or classes < 2:
         raise UsageError(f"expected images of two or more classes, received {n} of {classes}")

@@ -2,13 +2,9 @@
 
 A printed number stands for a range. Rounded, the number behind "97.86%" lies from 97.855 to 97.865;
 truncated after the last digit, from 97.86 to below 97.87. Each check asks whether there are images,
-counts or folds that put every number of a kind into its range:
-
-- *consistent*: they exist, with every number rounded;
-- *conditional*: they exist only under a condition, which the sentence names;
-- *impossible*: they do not exist, rounded or truncated.
-
-A check that finds nothing wrong is kept as well.
+counts or folds that put every number of a kind into its range. A finding is *consistent* where they exist with
+every number rounded, *conditional* where they exist only under a condition, which the sentence names, and
+*impossible* where they do not exist. A check that finds nothing wrong is kept as well.
 """
 
 from __future__ import annotations

@@ -95,15 +95,13 @@ def t_values(paper: Paper) -> Iterator[Check]:
         values = "; ".join(f"{name} {_span(*span, 1)}" for name, span in from_folds.items())
         fits = [name for name, span in from_folds.items() if overlap([span, claim.number.rounded])]
         printed = [_printed_of(paper, arm, over) for over in ("mean", "sd") for arm in claim.arms]
+        finding, why = IMPOSSIBLE, f"by no test of the printed folds ({values})"
         if fits:
             finding, why = CONSISTENT, f"the {' or the '.join(fits)}, of the printed folds ({values})"
-        elif not all(printed):
-            finding, why = IMPOSSIBLE, f"by no test of the printed folds ({values})"
-        else:
+        elif all(printed):
             claims += printed
             summary = ", ".join(each.printed for each in printed)
             span = _extremes(partial(_t_of_summary, k=len(pair[0])), [each.number.rounded for each in printed])
-            why = f"by no test of the printed folds ({values})"
             if overlap([span, claim.number.rounded]):
                 finding = CONDITIONAL
                 why += (
@@ -111,7 +109,6 @@ def t_values(paper: Paper) -> Iterator[Check]:
                     f"({summary}), which give an unpaired t {_span(*span, 1)}"
                 )
             else:
-                finding = IMPOSSIBLE
                 why += f", nor of the printed means and standard deviations ({summary}: {_span(*span, 1)})"
         sentence = f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where}): {why}."
         yield check(claims, "T of the folds", finding, sentence, 1)

@@ -115,11 +115,7 @@ def whose_set(paper: Paper) -> Iterator[Check]:
     """Where the paper names no set: which public sets have the size that its numbers need."""
     if paper.data.set.assumed is None:
         return
-    stated = [
-        claim
-        for claim in exact(paper, "value")
-        if claim.metric.name == "images" and not claim.metric.label and not claim.stage
-    ]
+    stated = [x for x in exact(paper, "value") if (x.metric.name, x.metric.label, x.stage) == ("images", None, None)]
     if stated:
         needed = round(stated[0].value)
         fitting = [name for name, info in REGISTRY.items() if info.total == needed]
