@@ -111,21 +111,12 @@ class Selection(Frozen):
 class Metric(Frozen):
     """What is measured.
 
-    Attributes
-    ----------
-    name
-        `sensitivity` is also what papers call recall. `count` is the number of images of a class
-        that were given the class `predicted` (by default their own), `errors` of those that were
-        given another one; `images` is how many there are.
-    over
-        One value; the mean, sample variance or standard deviation over the folds; the mean over
-        the epochs of one model; or a comparison such as "p > 0.05".
-    label
-        The class that is counted or scored (null: all images, or the positive class of two).
-    average
-        Over the classes, each against the rest: the plain mean ("macro"), or weighted by the number
-        of images of each class ("weighted"). One of `label` and `average` is needed where a score
-        is of one class and there are more than two.
+    `name`: `sensitivity` is also what papers call recall; `count` is the number of images of a class that were given
+    the class `predicted` (by default their own), `errors` of those that were given another one; `images` is how many
+    there are. `over`: one value; the mean, sample variance or standard deviation over the folds; the mean over the
+    epochs of one model; or a comparison such as "p > 0.05". `label` is the class that is counted or scored (null: all
+    images, or the positive class of two), `average` the mean over the classes, each against the rest, plain ("macro")
+    or by the images of each ("weighted"). Where there are more than two classes, a score of one class needs either.
     """
 
     name: Literal[

@@ -138,7 +138,7 @@ def collapsed_rows(paper: Paper) -> Iterator[Check]:
         tested = row["accuracy"]
         classes = paper.scenario(tested.scenario).classes
         share = arithmetic.collapse_rows(tested.value, tested.n, len(classes))["weighted"]["accuracy"]
-        scores = [row[name] for name in row]
+        scores = list(row.values())
         row_of = f"{_subject_of(paper, scores)} are those of a model that predicts one class for every image"
         validated = [
             claim
