@@ -16,31 +16,12 @@ PAGE = "consistency.html"
 
 
 def write_page(path: Path, papers: Mapping[str, Sequence[Check]], titles: Mapping[str, str]) -> None:
-    """Write the page of the papers' checks.
-
-    Parameters
-    ----------
-    path : Path
-    papers : mapping of str to sequence of Check
-        By id of the paper.
-    titles : mapping of str to str
-
-    Raises
-    ------
-    StoreError
-        When it cannot be written.
-    """
+    """Write the page of the papers' checks; papers and titles are by id, errors as in `io.writing`."""
     pages.write(path, "consistency.html.j2", papers=papers, titles=titles)
 
 
 def write_json(path: Path, papers: Mapping[str, Sequence[Check]]) -> None:
-    """Write all checks as a list of objects with the fields of `Check`.
-
-    Raises
-    ------
-    StoreError
-        When it cannot be written.
-    """
+    """Write all checks as a list of objects with the fields of `Check`; errors as in `io.writing`."""
     rows = [asdict(check) for checks in papers.values() for check in checks]
     with io.writing(path) as file:
         file.write(json.dumps(rows, indent=1, ensure_ascii=False).encode())

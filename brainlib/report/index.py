@@ -32,17 +32,9 @@ LEFT = (NOT_RUN, NOT_COMPUTED)  # verdicts without a reproduced number
 
 
 def write_results(out: Path, outcomes: Sequence[Outcome], audit: Outcome) -> Run:
-    """Write ``out/results.json`` of the notebooks that ran now, and of no other.
+    """Write ``out/results.json`` of the papers' notebooks and that of the data that ran now, and of no other.
 
     A notebook that ran and left no result, or one that is not as `PaperResult` has it, becomes a failed one.
-
-    Parameters
-    ----------
-    out : Path
-    outcomes : sequence of Outcome
-        Of the papers' notebooks.
-    audit : Outcome
-        Of the notebook of the data.
     """
     run = Run(
         brainlib=brainlib.__version__,
@@ -81,18 +73,19 @@ def write_index(out: Path, run: Run) -> Path:
     """
     out = Path(out)
     ran = {name: entry.result for name, entry in run.papers.items() if entry.result}
-    # The printed numbers of a failed notebook's paper are checked as well.
-    known = {name: load_paper(name) for name in run.papers if name in paper_ids() and name not in ran}
-    checks = {
-        name: ran[name].checks if name in ran else check_paper(known[name])
-        for name in run.papers
-        if name in ran or name in known
-    }
-    titles = {name: ran[name].title if name in ran else known[name].citation.title for name in checks}
+    checks, titles = {}, {}
+    for name in run.papers:
+        if name in ran:
+            checks[name], titles[name] = ran[name].checks, ran[name].title
+        elif name in paper_ids():  # of a failed notebook: its printed numbers are checked as well
+            paper = load_paper(name)
+            checks[name], titles[name] = check_paper(paper), paper.citation.title
     consistency.write_page(out / consistency.PAGE, checks, titles)
     path = out / "index.html"
     accuracies = headlines(ran)
-    there = {name: page for name, page in _reports(run) if page and (out / page).is_file()}
+    # None is the notebook of the data.
+    reports = {None: run.audit.report} | {name: entry.report for name, entry in run.papers.items()}
+    there = {name: page for name, page in reports.items() if page and (out / page).is_file()}
     pages.write(
         path,
         "index.html.j2",
@@ -103,7 +96,6 @@ def write_index(out: Path, run: Run) -> Path:
         ran=ran,
         verdicts=VERDICTS,
         left=LEFT,
-        counts={name: Counter(c.verdict for c in r.claims) for name, r in ran.items()},
         tallies={name: _tallies(result) for name, result in ran.items()},
         environments={name: list(_environment(r)) for name, r in ran.items()},
         total=Counter(c.verdict for r in ran.values() for c in r.claims),
@@ -112,10 +104,7 @@ def write_index(out: Path, run: Run) -> Path:
         accuracies=accuracies,
         forest=_embedded(forest(accuracies)) if accuracies else None,
         controlled=[
-            (name, result.arms[each.arm], each)
-            for name, result in ran.items()
-            for each in result.controls
-            if each.arm in result.arms
+            (name, r.arms[each.arm], each) for name, r in ran.items() for each in r.controls if each.arm in r.arms
         ],
         sections={name: _section(result) for name, result in ran.items()},
         parts={name: _parts(r, out / there[name] if name in there else None) for name, r in ran.items()},
@@ -127,11 +116,6 @@ def _embedded(plot):
     """Return a figure as the attributes of an `img`."""
     source = f"data:image/svg+xml;base64,{base64.b64encode(plot.svg()).decode()}"
     return {"alt": plot.alt, "width": plot.width, "src": source}
-
-
-def _reports(run):
-    """List the pages that notebooks left, by their names; None for that of the data."""
-    return [(None, run.audit.report), *((name, entry.report) for name, entry in run.papers.items())]
 
 
 def _tallies(result):
@@ -168,11 +152,8 @@ def _facts(results):
     """Collect the settings of the run, each once: {name: distinct values}."""
     facts = defaultdict(dict)
     for r in results:
-        size = [
-            f"at most {n} {what}"
-            for n, what in ((r.profile.images, "images"), (r.profile.epochs, "epochs a phase"))
-            if n
-        ]
+        limits = {"images": r.profile.images, "epochs a phase": r.profile.epochs}
+        size = [f"at most {n} {what}" for what, n in limits.items() if n]
         size += [f"{r.profile.size} pixels"] if r.profile.size else []
         facts["Profile"][f"{r.options.profile} ({', '.join(size) or 'the whole protocol'})"] = 1
         for weights in r.options.weights.values():

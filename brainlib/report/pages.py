@@ -16,23 +16,10 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write(path: Path, template: str, filters: Mapping[str, Callable] | None = None, **values: object) -> None:
-    """Fill a template and write the page, whole or not at all.
+    """Fill a file of ``templates/`` and write the page, whole or not at all; `StoreError` where that fails.
 
-    Parameters
-    ----------
-    path : Path
-    template : str
-        Name of a file in ``templates/``.
-    filters : mapping of str to callable
-        What the template has besides Jinja's own.
-    **values
-        Escaped where the template shows them; one that the template asks for and does not get is
-        an error.
-
-    Raises
-    ------
-    StoreError
-        When it cannot be written.
+    Values are escaped where the template shows them; one that it asks for and does not get is an error. Filters are
+    those that it has besides Jinja's own.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from numbers import Real
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import pandas as pd
 
 from brainlib.papers.printed import UNITS, Printed
+from brainlib.stats.estimates import Estimate
 
 NONE = "–"  # stands where a number is not defined or not given
 _SPACE = "\N{NO-BREAK SPACE}"
@@ -51,14 +52,9 @@ class Format:
 
     @classmethod
     def of(cls, printed: Printed | None, unit: str) -> Format:
-        """Return the format that writes a printed number as it was printed, with no digit more.
+        """Return the format that writes a printed number as it was printed; None: any number of its unit.
 
-        Parameters
-        ----------
-        printed : Printed or None
-            None: a format for any other number of this unit.
-        unit : str
-            A key of `papers.printed.UNITS`, or the name of what is counted.
+        The unit is a key of `papers.printed.UNITS`, or the name of what is counted.
         """
         scale = 1 / UNITS.get(unit, 1.0)
         written = {"1": "", "percent^2": "points²", "percentage points": "points"}.get(unit, unit)
@@ -71,8 +67,8 @@ class Format:
         """Return a number as a cell of `Table.of`; nan is shown as `missing`."""
         return Cell(value, self, low, high, missing)
 
-    def score(self, found: Scored | None, missing: str = NONE) -> Cell:
-        """Return a score with its limits as a cell; None is shown as `missing`."""
+    def score(self, found: Estimate | None, missing: str = NONE) -> Cell:
+        """Return a score, or what else has a value, low and high, as a cell; None is shown as `missing`."""
         return self(found.value, found.low, found.high) if found else self(math.nan, missing=missing)
 
     def number(self, value: float | None) -> str:
@@ -99,14 +95,6 @@ class Format:
         if number == NONE or not self.unit:
             return written
         return f"{number}{_SPACE}{self.unit}{written.removeprefix(number)}"
-
-
-class Scored(Protocol):
-    """What has a value and the limits of its interval, such as an `Estimate`."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Cell(NamedTuple):
@@ -157,13 +145,9 @@ class Table:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, object]], caption: str) -> Table:
-        """Make a table of rows whose numbers are cells, each with its own format.
+        """Make a table of rows that hold, by column, a `Cell` with its own format, a text or a whole number.
 
-        Parameters
-        ----------
-        rows : sequence of mapping
-            By column: a `Cell`, a text or a whole number; nothing is shown where a row has no such column.
-        caption : str
+        Nothing is shown where a row has no such column.
         """
         columns, formats, missing = {}, {}, {}
         for name in dict.fromkeys(name for row in rows for name in row):

@@ -16,27 +16,16 @@ from brainlib.study.results import Results
 from brainlib.study.verdicts import MARGIN
 
 IMAGES, FOLDS, PRINTED = "test images", "these folds", "printed folds"
+SCORE = "accuracy"  # that is compared over folds
 
 
 @dataclass(frozen=True)
 class ArmTest:
-    """A two-sided test of a score of two arms.
+    """A two-sided test of a score of two arms; differences are the first minus the second.
 
-    Attributes
-    ----------
-    first, second : str
-        Arms; differences are the first minus the second.
-    scenario : str
-        "" in a paper without scenarios.
-    score : str
-    on : str
-        What was compared: "test images", "these folds", "printed folds", or the folds of one arm with the printed folds
-        of the other; of several seeds together, their number too.
-    seed : int
-    test : PairedTest or TTest
-        Of the test images, or of folds.
-    p_holm : float
-        p adjusted for the number of tests on the same images (Holm).
+    `on` is what was compared: "test images", "these folds", "printed folds", or the folds of one arm with the printed
+    folds of the other; of several seeds together, their number too. `p_holm` is p adjusted for the number of tests on
+    the same images (Holm).
     """
 
     first: str
@@ -51,17 +40,10 @@ class ArmTest:
 
 @dataclass(frozen=True)
 class ArmEquivalence:
-    """Whether two arms are the same within a margin, and what so few folds could have shown.
+    """Whether two arms are the same within a margin, and what so few folds could have shown; see `ArmTest`.
 
-    Attributes
-    ----------
-    first, second, score, on, seed
-        As in `ArmTest`.
-    test : Equivalence
-    detectable : float
-        The smallest true difference that the paired t-test finds in 8 of 10 studies.
-    power : float
-        Probability of that test to find a true difference as large as the margin.
+    `detectable` is the smallest true difference that the paired t-test finds in 8 of 10 studies, `power` the
+    probability of that test to find a true difference as large as the margin.
     """
 
     first: str
@@ -74,22 +56,20 @@ class ArmEquivalence:
     power: Number
 
 
-def on_images(results: Results, scenario: str = "", phase: str = "") -> list[ArmTest]:
+def on_images(results: Results, scenario: str = "") -> list[ArmTest]:
     """Compare every pair of arms on the test images: McNemar's test and, for two classes, DeLong's."""
     study, found = results.study, []
-    arms = [arm for arm in study.arms if not phase or phase in [each.name for each in study.paper.arms[arm].phases]]
     positive = study.paper.scenario(scenario).positive
-    for first, second in itertools.combinations(arms, 2):
-        a, b = (results.predicted(arm, "test", scenario, phase).set_index("path") for arm in (first, second))
+    for first, second in itertools.combinations(study.arms, 2):
+        a, b = (results.predicted(arm, "test", scenario).set_index("path") for arm in (first, second))
         b = b.loc[a.index]
         truth = a["label"]
-        tests = {"accuracy": comparisons.mcnemar(a["predicted"] == truth, b["predicted"] == truth)}
+        found.append((first, second, "accuracy", comparisons.mcnemar(a["predicted"] == truth, b["predicted"] == truth)))
         if positive:
             column = f"p_{positive}"
             is_positive = (truth == positive).to_numpy()
             if 2 <= is_positive.sum() <= len(is_positive) - 2:
-                tests["AUC"] = comparisons.delong_test(is_positive, a[column], b[column])
-        found += [(first, second, score, test) for score, test in tests.items()]
+                found.append((first, second, "AUC", comparisons.delong_test(is_positive, a[column], b[column])))
     adjusted = comparisons.holm([test.p for *_, test in found])
     return [
         ArmTest(first, second, scenario, score, IMAGES, study.options.seed, test, p)
@@ -97,31 +77,29 @@ def on_images(results: Results, scenario: str = "", phase: str = "") -> list[Arm
     ]
 
 
-def fold_scores(
-    results: Results, first: str, second: str, metric: str = "accuracy"
-) -> dict[str, tuple[list[float], list[float]]]:
-    """Return scores of two arms fold by fold, by where they come from.
+def fold_scores(results: Results, first: str, second: str) -> dict[str, tuple[list[float], list[float]]]:
+    """Return the accuracies of two arms fold by fold, by where they come from.
 
-    The printed folds take the place of those of an arm that was not run. Folds without a printed or a defined score
-    are left out.
+    The printed folds take the place of those of an arm that was not run. Folds without a printed or a defined
+    accuracy are left out.
     """
     arms = (first, second)
     ran = [arm for arm in arms if arm in results.study.arms]
-    printed = tuple(results.printed_folds(arm, metric) for arm in arms)
+    printed = tuple(results.printed_folds(arm, SCORE) for arm in arms)
     ours = tuple(
-        results.fold_values(arm, metric) if arm in ran else values for arm, values in zip(arms, printed, strict=True)
+        results.fold_values(arm, SCORE) if arm in ran else values for arm, values in zip(arms, printed, strict=True)
     )
     on = FOLDS + "".join(f", {arm} as printed" for arm in arms if arm not in ran)
     sources = {on: ours, PRINTED: printed} if ran else {PRINTED: printed}
     return {name: (a, b) for name, (a, b) in sources.items() if a and not any(map(math.isnan, a + b))}
 
 
-def on_folds(results: Results, first: str, second: str, metric: str = "accuracy") -> list[ArmTest]:
+def on_folds(results: Results, first: str, second: str) -> list[ArmTest]:
     """Compare two arms by a paired, an unpaired and a corrected resampled t-test, on each source of folds."""
     seed = results.study.options.seed
     return [
-        ArmTest(first, second, "", metric, on, seed, test, test.p)
-        for on, (a, b) in fold_scores(results, first, second, metric).items()
+        ArmTest(first, second, "", SCORE, on, seed, test, test.p)
+        for on, (a, b) in fold_scores(results, first, second).items()
         for test in (
             comparisons.paired_t(a, b),
             comparisons.unpaired_t(a, b),
@@ -130,32 +108,30 @@ def on_folds(results: Results, first: str, second: str, metric: str = "accuracy"
     ]
 
 
-def over_seeds(every: Sequence[Results], first: str, second: str, metric: str = "accuracy") -> ArmTest | None:
+def over_seeds(every: Sequence[Results], first: str, second: str) -> ArmTest | None:
     """Compare two arms by one corrected resampled t-test of the folds of all seeds (Bouckaert and Frank, PAKDD 2004).
 
     None for a single seed, or without folds to compare.
     """
-    scores = [fold_scores(each, first, second, metric) for each in every]
+    scores = [fold_scores(each, first, second) for each in every]
     if len(every) < 2 or not all(scores):
         return None
     a, b = ([x for each in scores for x in next(iter(each.values()))[side]] for side in (0, 1))
     test = comparisons.corrected_resampled_t(a, b, test_share=len(every) / len(a))
     on = f"{next(iter(scores[0]))}, {len(every)} seeds"
-    return ArmTest(first, second, "", metric, on, every[0].study.options.seed, test, test.p)
+    return ArmTest(first, second, "", SCORE, on, every[0].study.options.seed, test, test.p)
 
 
-def equivalences(
-    results: Results, first: str, second: str, metric: str = "accuracy", margin: float = MARGIN
-) -> list[ArmEquivalence]:
-    """Test two arms for equivalence within a margin, on each source of folds."""
+def equivalences(results: Results, first: str, second: str) -> list[ArmEquivalence]:
+    """Test two arms for equivalence within `MARGIN`, on each source of folds."""
     found = []
-    for on, (a, b) in fold_scores(results, first, second, metric).items():
-        test = comparisons.equivalence(a, b, margin)
+    for on, (a, b) in fold_scores(results, first, second).items():
+        test = comparisons.equivalence(a, b, MARGIN)
         deviation, least, power = float(np.std(np.subtract(a, b), ddof=1)), math.nan, math.nan
         if deviation > 1e-12:
             least = comparisons.detectable_difference(deviation, len(a))
-            power = comparisons.power_of_paired_t(margin, deviation, len(a))
-        found.append(ArmEquivalence(first, second, metric, on, results.study.options.seed, test, least, power))
+            power = comparisons.power_of_paired_t(MARGIN, deviation, len(a))
+        found.append(ArmEquivalence(first, second, SCORE, on, results.study.options.seed, test, least, power))
     return found
 
 

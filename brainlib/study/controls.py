@@ -27,25 +27,12 @@ GIVEN, SHUFFLED, DRAWN = "labels as given", "shuffled labels", "phantoms"
 class Control:
     """The score of one arm in one control.
 
-    Attributes
-    ----------
-    arm, scenario : str
-    control : str
-        "labels as given", "shuffled labels", "background alone", "brain masked out" or "phantoms".
-    split : str
-        "as published", or "duplicates kept apart": no duplicate group in two parts.
-    n : int
-        Test images.
-    value, low, high : float
-        Balanced accuracy, the mean of the classes' recalls, with the 95 % interval of a bootstrap over
-        duplicate groups; the limits are nan where every image was given the same class.
-    chance : float
-        The expected value of a guess that ignores the image: one over the number of classes.
-    finding : str
-        "above chance", "at chance" or "below chance": where the interval lies; "undefined" where some class
-        has no test image.
-    expected : str
-        The finding that a sound study must have; "" where the control answers a question.
+    `control` is one of `GIVEN`, `SHUFFLED`, `BACKGROUND`, `NO_BRAIN` and `DRAWN`; `split` is `PUBLISHED`, or `APART`:
+    no duplicate group in two parts. `value` is the balanced accuracy on n test images, the mean of the classes'
+    recalls, with the 95 % interval of a bootstrap over duplicate groups (nan where every image was given the same
+    class), `chance` one over the number of classes. `finding` says where the interval lies; it is `UNDEFINED` where
+    some class has no test image. `expected` is the finding that a sound study must have, "" where the control answers
+    a question.
     """
 
     arm: str
@@ -64,10 +51,7 @@ class Control:
 def run_controls(results: Results) -> tuple[Control, ...]:
     """Train and score every control of a study; () unless its options ask for them.
 
-    Parameters
-    ----------
-    results : Results
-        Of the study as published. Models that are in the store are not trained again.
+    Models that are in the store are not trained again.
     """
     if not results.study.options.controls:
         return ()
@@ -116,19 +100,8 @@ def _score(results, arm, scenario, control, split, expected):
     decided = results.decided(table.assign(group=table["path"].map(groups)), scenario, average="macro")
     found = estimates.estimate("recall", decided, results.study.options.seed)
     chance = 1 / len(classes)
-    return Control(
-        arm,
-        scenario,
-        control,
-        split,
-        found.n,
-        found.value,
-        found.low,
-        found.high,
-        chance,
-        _finding(found, chance),
-        expected,
-    )
+    score = (found.n, found.value, found.low, found.high, chance)
+    return Control(arm, scenario, control, split, *score, _finding(found, chance), expected)
 
 
 def _finding(found, chance):

@@ -20,23 +20,13 @@ SCORES = ("accuracy", "sensitivity", "specificity", "auc")  # of two classes; el
 
 @dataclass(frozen=True)
 class DuplicateEffect:
-    """One score of one arm on the test images.
+    """One score of one arm on the test images of the protocol: all (`published`), and some of them.
 
-    Attributes
-    ----------
-    arm, scenario, score : str
-    published : Estimate
-        On all the test images of the protocol.
-    without_duplicates : Estimate
-        The same model, without the images that have a duplicate among its training images.
-    leaked : Estimate
-        The same model, on these leaked test images alone.
-    difference, low, high : float
-        Without duplicates minus published, with its 95 % interval: a bootstrap over duplicate groups of the same
-        images, so that both scores rise and fall together.
-    retrained : Estimate or None
-        Trained again with duplicates kept apart, on its own test images: whole duplicate groups, which its interval
-        draws (but for the mean of the folds, and where every image is predicted correctly).
+    `without_duplicates` is of the same model, without the images that have a duplicate among its training images, and
+    `leaked` of these alone. `difference` is without duplicates minus published; its 95 % interval is a bootstrap over
+    duplicate groups of the same images, so that both scores rise and fall together. `retrained` is trained again with
+    duplicates kept apart, on its own test images: whole duplicate groups, which its interval draws (but for the mean
+    of the folds, and where every image is predicted correctly).
     """
 
     arm: str
@@ -72,15 +62,18 @@ def _score(results, arm, scenario, score):
     def change(counts):
         return decisions.values(score, counts * left) - decisions.values(score, counts)
 
-    seed = results.study.options.seed
-    interval = intervals.bootstrap_interval(change, decisions.groups, seed=seed)
+    interval = intervals.bootstrap_interval(change, decisions.groups, seed=results.study.options.seed)
+    try:
+        leaked = results.score(score, every[~left], scenario)
+    except DataError:  # no image has leaked
+        leaked = Estimate(math.nan, math.nan, math.nan, 0, "no image")
     return DuplicateEffect(
         arm,
         scenario,
         score,
         results.estimate(arm, "test", score, scenario),
         without.estimate(arm, "test", score, scenario),
-        _of_leaked(results, arm, scenario, score, every[~left]),
+        leaked,
         float(change(np.ones(len(every)))),
         interval.low,
         interval.high,
@@ -121,10 +114,3 @@ def _fold_score(results, arm, scenario):
         interval.high,
         results.retrained and results.retrained.estimate(arm, "folds", mean, scenario),
     )
-
-
-def _of_leaked(results, arm, scenario, score, table):
-    try:
-        return results.score(score, table, scenario)
-    except DataError:  # no image has leaked
-        return Estimate(math.nan, math.nan, math.nan, 0, "no image")

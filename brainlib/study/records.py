@@ -84,16 +84,9 @@ class ArmCalibration:
 class PaperResult(Frozen):
     """What a paper's notebook leaves in ``results/PAPER.json``.
 
-    Attributes
-    ----------
-    conditions : tuple of str
-        Under which no number is comparable with the printed ones; those of one arm alone are in `arms`.
-    training_seconds : float
-        Of all trials together, stored ones included.
-    controls : tuple of Control
-        Empty unless they were asked for.
-    heat_maps : tuple of HeatMapScore
-        Empty where the paper shows none.
+    `conditions` are those under which no number is comparable with the printed ones; those of one arm alone are in
+    `arms`. `training_seconds` are of all trials together, stored ones included. `controls` are empty unless they were
+    asked for, `heat_maps` where the paper shows none.
     """
 
     schema_version: Literal[VERSION] = VERSION
@@ -140,19 +133,7 @@ class Run(Frozen):
 
 
 def read(path: Path, kind: type[T]) -> T:
-    """Read a record.
-
-    Parameters
-    ----------
-    path : Path
-    kind : type
-        `Run`, `PaperResult` or `DataAudit`.
-
-    Raises
-    ------
-    DataError
-        The file is not there or not such a record, in one line.
-    """
+    """Read a `Run`, `PaperResult` or `DataAudit`; `DataError` in one line where the file is not such a record."""
     name = f"{path.parent.name}/{path.name}"
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
@@ -169,26 +150,15 @@ def read(path: Path, kind: type[T]) -> T:
 
 
 def write(path: Path, record: Frozen) -> None:
-    """Write a record, whole or not at all.
-
-    Raises
-    ------
-    StoreError
-        When it cannot be written.
-    """
+    """Write a record, whole or not at all; `StoreError` where that fails."""
     with writing(path) as file:
         file.write(record.model_dump_json(indent=1).encode() + b"\n")
 
 
 def save(results: Results) -> PaperResult:
-    """Write ``results/PAPER.json`` in the output folder of a study, for the index.
+    """Write ``results/PAPER.json`` in the output folder of a study, for the index; errors as in `write`.
 
     What has been computed before is not computed again; see `Results.once`.
-
-    Raises
-    ------
-    StoreError
-        When it cannot be written.
     """
     record = paper_result(results)
     write(results.study.options.store.parent / "results" / f"{record.paper}.json", record)

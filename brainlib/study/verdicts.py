@@ -23,7 +23,7 @@ REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 INCONCLUSIVE, NOT_COMPARABLE = "inconclusive", "not comparable"
 INCONSISTENT = "inconsistent as printed"
 NOT_RUN, NOT_COMPUTED = "not run", "not computed"
-#: All that a claim can end as; the last two have no reproduced number.
+# All that a claim can end as; the last two have no reproduced number.
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, INCONSISTENT, NOT_COMPARABLE, NOT_RUN, NOT_COMPUTED)
 
 # A choice, not a finding: two percentage points either way count as the same accuracy,
@@ -46,14 +46,7 @@ _COMPARISONS = {">": operator.gt, "<": operator.lt, "≥": operator.ge, "≤": o
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim.
-
-    Attributes
-    ----------
-    verdict : str
-        One of `VERDICTS`.
-    reasons : tuple of str
-    """
+    """What became of a claim: one of `VERDICTS`, and why."""
 
     verdict: str
     reasons: tuple[str, ...]
@@ -147,25 +140,11 @@ def _as_printed(value: float, printed: Printed) -> str:
 class JudgedClaim(Claim):
     """A printed number and what became of it.
 
-    Attributes
-    ----------
-    printed_interval : Interval or None
-        Sampling error of a printed accuracy: Wilson's 95 % interval from the images that it is of. None for a score
-        whose number of images the paper does not give, such as a sensitivity.
-    reproduced : Estimate or None
-        None: not run or not computed.
-    margin : float or None
-        How far the reproduced number may lie from the printed one, in natural units.
-    verdict : str
-        One of `VERDICTS`.
-    reasons : tuple of str
-    by_seed : tuple of float
-        The reproduced number for each seed, this one first; () if there is none.
-    mean_over_seeds : Estimate or None
-        Their mean with its t interval, where there are several.
-    without_duplicates : Estimate or None
-        The same number without the test images that have a duplicate in training; None where duplicates do not matter.
-    verdict_without_duplicates : str or None
+    `printed_interval` is the sampling error of a printed accuracy: Wilson's 95 % interval from the images that it is
+    of, None where the paper does not give their number. `reproduced` is None where it was not run or not computed, and
+    may lie `margin` from the printed number, in natural units. `by_seed` has the reproduced number for each seed, this
+    one first, and `mean_over_seeds` their mean with its t interval. `without_duplicates` is the same number without
+    the test images that have a duplicate in training; None where duplicates do not matter.
     """
 
     printed_interval: Interval | None

@@ -29,12 +29,12 @@ _DISTANCE = Format("points", 100)
 _POINTS1 = Format("points", 100, digits=1, signed=True)
 
 
-def same_images(results: Results, scenario: str = "", phase: str = "") -> Table:
+def same_images(results: Results, scenario: str = "") -> Table:
     """Show McNemar's test and, for two classes, DeLong's of every pair of arms on the test images.
 
     Where there are several tests, p is also adjusted for their number (Holm).
     """
-    tests = comparisons.on_images(results, scenario, phase)
+    tests = comparisons.on_images(results, scenario)
     rows = [
         {
             "arms": f"{each.first} minus {each.second}",
@@ -52,7 +52,7 @@ def same_images(results: Results, scenario: str = "", phase: str = "") -> Table:
     return Table.of(rows, f"{caption} Other seeds may give other models.")
 
 
-def t_tests(results: Results, first: str, second: str, metric: str = "accuracy") -> Table:
+def t_tests(results: Results, first: str, second: str) -> Table:
     """Show t-tests of two arms over the folds: on these folds and on the printed ones."""
     rows = [
         {
@@ -64,14 +64,14 @@ def t_tests(results: Results, first: str, second: str, metric: str = "accuracy")
             "difference": _difference(each.test),
             "assumes": each.test.assumes,
         }
-        for each in comparisons.on_folds(results, first, second, metric)
+        for each in comparisons.on_folds(results, first, second)
     ]
     titles = [results.study.title(arm) for arm in (first, second)]
-    caption = f"{metric.capitalize()} of {titles[0]} minus that of {titles[1]}, fold by fold, with 95 % intervals."
+    caption = f"Accuracy of {titles[0]} minus that of {titles[1]}, fold by fold, with 95 % intervals."
     return Table.of(rows, caption)
 
 
-def equivalence(results: Results, first: str, second: str, metric: str = "accuracy") -> Table:
+def equivalence(results: Results, first: str, second: str) -> Table:
     """Show whether two arms are the same within a margin, and what so few folds could have shown.
 
     On these folds and on the printed ones.
@@ -85,24 +85,24 @@ def equivalence(results: Results, first: str, second: str, metric: str = "accura
             "smallest detectable difference": _DISTANCE(each.detectable),
             f"power for {100 * MARGIN:g} points": PERCENT0(each.power),
         }
-        for each in comparisons.equivalences(results, first, second, metric)
+        for each in comparisons.equivalences(results, first, second)
     ]
     caption = (
-        f"{metric.capitalize()} of {first} minus that of {second}, with 90 % intervals: two one-sided paired t-tests "
+        f"Accuracy of {first} minus that of {second}, with 90 % intervals: two one-sided paired t-tests "
         f"with a margin of {100 * MARGIN:g} points; the smallest difference that the two-sided test at 5 % detects in "
         "8 of 10 studies, and its power. That no difference is found does not show that there is none."
     )
     return Table.of(rows, caption)
 
 
-def t_by_seed(results: Results, first: str, second: str, metric: str = "accuracy") -> Table:
+def t_by_seed(results: Results, first: str, second: str) -> Table:
     """Show the t-tests of two arms over the folds for each seed.
 
     The printed folds take the place of those of an arm that was not run.
     """
     every, rows = [results, *results.repeats], []
     for one in every:
-        tests = comparisons.on_folds(one, first, second, metric)
+        tests = comparisons.on_folds(one, first, second)
         if not tests or tests[0].on == comparisons.PRINTED:
             return Table.of([], f"{first} and {second} have no folds to compare.")
         paired, unpaired = (each.test for each in tests[:2])
@@ -118,8 +118,8 @@ def t_by_seed(results: Results, first: str, second: str, metric: str = "accuracy
                 "significant at 5 %": " and ".join(found) or "neither",
             }
         )
-    caption = f"{metric.capitalize()} of {first} minus that of {second} by seed; {tests[0].on}."
-    together = comparisons.over_seeds(every, first, second, metric)
+    caption = f"Accuracy of {first} minus that of {second} by seed; {tests[0].on}."
+    together = comparisons.over_seeds(every, first, second)
     if together:
         test = together.test
         caption += (

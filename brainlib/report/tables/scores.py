@@ -50,16 +50,16 @@ def folds(results: Results, arm: str, metrics: Sequence[str] = _FOLD_METRICS) ->
     return Table.of(rows, f"{title}: {len(results.folds)} folds, {images} validation images.")
 
 
-def test_scores(results: Results, metrics: Sequence[Metric | str], scenario: str = "", phase: str = "") -> Table:
+def test_scores(results: Results, metrics: Sequence[Metric | str], scenario: str = "") -> Table:
     """Show scores of every arm on the test images, with intervals, beside the printed ones."""
     rows = []
     for arm in results.study.paper.arms:
         for metric in metrics:
-            printed, how = results.printed(arm, "test", metric, scenario, phase), _format(metric)
+            printed, how = results.printed(arm, "test", metric, scenario), _format(metric)
             row = {"arm": results.study.title(arm), "metric": metric_name(metric), "printed": as_printed(printed, how)}
             row[OURS] = how.score(None, NOT_RUN)
             if arm in results.study.arms:
-                estimate = results.estimate(arm, "test", metric, scenario, phase)
+                estimate = results.estimate(arm, "test", metric, scenario)
                 row |= {OURS: how.score(estimate), "n": COUNT(estimate.n), "interval by": estimate.method}
             rows.append(row)
     images = len(results.predictions(results.study.arms[0], "test", scenario))
@@ -67,22 +67,12 @@ def test_scores(results: Results, metrics: Sequence[Metric | str], scenario: str
 
 
 def comparison(
-    results: Results,
-    columns: Mapping[str, tuple[str, Metric | str]],
-    scenario: str = "",
-    phase: str = "",
+    results: Results, columns: Mapping[str, tuple[str, Metric | str]], scenario: str = "", phase: str = ""
 ) -> Table:
-    """Show one row an arm as papers print it, and below it what this run gives.
+    """Show one row an arm as papers print it, and below it what this run gives; columns are {heading: stage, metric}.
 
     Arms without a phase of this name have no row, and there is no printed row where nothing is printed. A model that
     gives every image the same class is marked as collapsed.
-
-    Parameters
-    ----------
-    results : Results
-    columns : mapping of str to (str, Metric or str)
-        Heading: stage and metric.
-    scenario, phase : str
     """
     study, rows, scored = results.study, [], None
     for arm, given in study.paper.arms.items():
@@ -111,7 +101,7 @@ def comparison(
     return Table.of(rows, f"{caption[:1].upper()}{caption[1:]}.")
 
 
-def per_class(results: Results, arm: str, scenario: str = "", phase: str = "") -> Table:
+def per_class(results: Results, arm: str, scenario: str = "") -> Table:
     """Show precision, sensitivity, F1 and support of each class, then the macro and weighted averages.
 
     Beside each score of a class is the printed one, where there is one.
@@ -120,16 +110,15 @@ def per_class(results: Results, arm: str, scenario: str = "", phase: str = "") -
     if results.study.why_not_run([arm], scenario):
         return Table.of([], f"{title}: {NOT_RUN}.")
     rows = []
-    for label, scored in results.decisions(arm, "test", scenario, phase).per_class().iterrows():
+    for label, scored in results.decisions(arm, "test", scenario).per_class().iterrows():
         of = {"label": label} if label in results.study.paper.data.classes else {"average": label.split()[0]}
         row = {"class": label}
         for name in ("precision", "sensitivity", "f1"):
             row[name] = PERCENT(scored[name])
-            printed = results.printed(arm, "test", Metric(name=name, **of), scenario, phase)
+            printed = results.printed(arm, "test", Metric(name=name, **of), scenario)
             row |= {f"{name}, printed": as_printed(printed, PERCENT)} if printed else {}
         rows.append(row | {"support": int(scored["support"])})
-    after = f", after {phase}" if phase else ""
-    return Table.of(rows, f"{title}{after}: each class against the rest, and their averages.")
+    return Table.of(rows, f"{title}: each class against the rest, and their averages.")
 
 
 def missed_tumours(results: Results, scenario: str = "") -> Table:
@@ -163,10 +152,8 @@ def missed_tumours(results: Results, scenario: str = "") -> Table:
 
 
 def _share(k, n):
-    if n == 0:
-        return PERCENT1(math.nan)
     interval = intervals.wilson_interval(k, n)
-    return PERCENT1(k / n, interval.low, interval.high)
+    return PERCENT1(k / n if n else math.nan, interval.low, interval.high)
 
 
 def counts(results: Results) -> Table:
@@ -228,14 +215,15 @@ def times(results: Results) -> Table:
 def other_work(results: Results, arm: str, scenario: str = "") -> Table:
     """Show the paper's comparison with other papers, with its own claim and this run at the end."""
     paper = results.study.paper
-    rows = [(row.reference, row.method, printed_number(row.accuracy)) for row in paper.tables.other_work]
+    others = [(row.reference, row.method, printed_number(row.accuracy)) for row in paper.tables.other_work]
     own = results.printed(arm, "test", "accuracy", scenario)
-    rows.append(("this paper, as printed", paper.arms[arm].title, own))
-    names = ("reference", "method", "accuracy")
-    rows = [dict(zip(names, (*row[:2], as_printed(row[2], PERCENT)), strict=True)) for row in rows]
+    rows = [
+        {"reference": reference, "method": method, "accuracy": as_printed(printed, PERCENT)}
+        for reference, method, printed in (*others, ("this paper, as printed", paper.arms[arm].title, own))
+    ]
     left_out = results.study.why_not_run([arm], scenario)
     ours = None if left_out else results.estimate(arm, "test", "accuracy", scenario)
-    rows.append(dict(zip(names, (OURS, results.study.title(arm), PERCENT.score(ours, NOT_RUN)), strict=True)))
+    rows.append({"reference": OURS, "method": results.study.title(arm), "accuracy": PERCENT.score(ours, NOT_RUN)})
     return Table.of(rows, "Accuracies of other papers, on other images and splits: none of them is comparable.")
 
 
