@@ -84,3 +84,11 @@ def lu(tmp_path):
     (trial,) = study.trials()
     tables = {"transfer learning": ALL_NORMAL, "fine-tuning": TUNED}
     return Results(study, {("four", "mobilenet", "final"): result_of_classes(trial, tables)})
+
+
+@pytest.fixture
+def hajhashem(tmp_path):
+    study = study_of("hajhashem", tmp_path)
+    (trial,) = study.trials()
+    # The only confusion matrix of 51 images that gives the four printed figures.
+    return Results(study, {("", "resnet18", "final"): result(trial, (23, 2, 6, 20))})

@@ -104,6 +104,12 @@ def test_a_retrained_model_stands_beside_the_published_one(hajhashem):
     assert "--retrain" in comparisons.duplicates(hajhashem(20)).caption
 
 
+def beside(results, retrained):
+    """The accuracy of a retrained model beside a published one."""
+    results.retrained = retrained
+    return duplicates.duplicate_effects(results)[0].retrained
+
+
 def test_a_retrained_score_knows_no_more_than_its_groups_of_copies(hajhashem):
     other = hajhashem(0)
     table = other.trials["", "resnet18", "final"].predictions
@@ -111,14 +117,12 @@ def test_a_retrained_score_knows_no_more_than_its_groups_of_copies(hajhashem):
     wrong = test[45:55]
     table.loc[wrong, "group"] = 9
     table.loc[test.difference(wrong), "group"] = np.arange(90) // 10
-    results = hajhashem(0)
-    results.retrained = other
-    accuracy = duplicates.duplicate_effects(results)[0]
+    accuracy = beside(hajhashem(0), other)
     # Of ten groups one is wrong: of ten drawn, 7 to 10 are right in 95 % (binomial). Wilson's interval
     # for 100 images would be 0.83 to 0.94.
-    assert (accuracy.retrained.value, accuracy.retrained.n) == (0.9, 100)
-    assert (accuracy.retrained.low, accuracy.retrained.high) == pytest.approx((0.7, 1.0))
-    assert "group bootstrap" in accuracy.retrained.method
+    assert (accuracy.value, accuracy.n) == (0.9, 100)
+    assert (accuracy.low, accuracy.high) == pytest.approx((0.7, 1.0))
+    assert "group bootstrap" in accuracy.method
 
 
 def test_a_retrained_model_that_is_always_right_has_an_interval(hajhashem):
@@ -126,9 +130,7 @@ def test_a_retrained_model_that_is_always_right_has_an_interval(hajhashem):
     table = other.trials["", "resnet18", "final"].predictions
     table["p_yes"] = np.where(table["label"] == "yes", 0.9, 0.1)
     table["p_no"] = 1 - table["p_yes"]
-    results = hajhashem(0)
-    results.retrained = other
-    accuracy = duplicates.duplicate_effects(results)[0].retrained
+    accuracy = beside(hajhashem(0), other)
     assert accuracy.value == accuracy.high == 1 and accuracy.low == pytest.approx(0.963, abs=0.001)  # Wilson
 
 

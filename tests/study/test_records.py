@@ -6,19 +6,10 @@ import json
 import math
 
 import pytest
-from made_up import result, study_of
 
-from brainlib.errors import DataError
 from brainlib.study import records
 from brainlib.study.records import PaperResult
 from brainlib.study.results import Results
-
-
-@pytest.fixture
-def hajhashem(tmp_path):
-    study = study_of("hajhashem", tmp_path)
-    (trial,) = study.trials()
-    return Results(study, {("", "resnet18", "final"): result(trial, (23, 2, 6, 20))})
 
 
 def path_of(results):
@@ -79,12 +70,3 @@ def test_conditions_of_one_arm_stand_with_it_and_those_of_all_once(jardim):
     saved = records.paper_result(jardim)
     assert saved.conditions == ()
     assert {arm: each.conditions for arm, each in saved.arms.items()} == {"cnn": (), "transfer": ("random weights",)}
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{", "\x00", "[" * 100_000, '{"paper": 1}'])
-def test_a_damaged_record_is_an_error_in_one_line(tmp_path, text):
-    path = tmp_path / "results" / "jardim.json"
-    path.parent.mkdir()
-    path.write_text(text)
-    with pytest.raises(DataError, match=r"\Aresults/jardim\.json: [^\n]+\Z"):
-        records.read(path, PaperResult)

@@ -6,20 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from made_up import result, study_of, with_images
+from made_up import result, with_images
 
 from brainlib.study import verdicts
 from brainlib.study.results import Results
 from brainlib.study.verdicts import judge
-
-
-@pytest.fixture
-def hajhashem(tmp_path):
-    study = study_of("hajhashem", tmp_path)
-    (trial,) = study.trials()
-    # The only confusion matrix of 51 images that gives the four printed figures.
-    trained = {("", "resnet18", "final"): result(trial, (23, 2, 6, 20))}
-    return Results(study, trained)
 
 
 def judged(results, claim_id):
@@ -118,12 +109,3 @@ def test_a_printed_accuracy_has_the_sampling_error_of_its_images(jardim):
     interval = judged(jardim, "conclusion.cnn.accuracy").printed_interval
     assert (interval.low, interval.high) == pytest.approx((0.9879, 0.9991), abs=1e-4)
     assert judged(jardim, "abstract.en.cnn.sensitivity").printed_interval is None
-
-
-def test_another_seed_is_another_split_of_the_same_images(jardim):
-    study = jardim.study
-    other = study.at_seed(3)
-    assert other.dataset is study.dataset and other.options.seeds == 1
-    first, second = study.trials()[0], other.trials()[0]
-    assert (first.seed, second.seed, second.split.seed) == (0, 3, 3)
-    assert first.key != second.key
