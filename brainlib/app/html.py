@@ -6,13 +6,13 @@ import base64
 import io
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from PIL import Image
 
 from brainlib.app.viewer import InputImage, Viewer
 from brainlib.data import images
 from brainlib.errors import DataError
+from brainlib.report import pages
 from brainlib.report.model_cards import ALL, WITHOUT
 from brainlib.report.table import PERCENT, PERCENT1
 from brainlib.stats.intervals import wilson_interval
@@ -37,13 +37,7 @@ def _thumbnail(path: Path) -> np.ndarray:
         return np.zeros((_SMALL, _SMALL, 3), np.uint8)
 
 
-_environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    undefined=jinja2.StrictUndefined,
-)
+_environment = pages.templates(Path(__file__).parent / "templates", autoescape=True)
 _environment.filters |= {"percent1": PERCENT1.text, "png": _png, "thumbnail": _thumbnail}
 _parts = _environment.get_template("parts.html.j2").module
 notice, status, alarm, progress = _parts.notice, _parts.status, _parts.alarm, _parts.progress

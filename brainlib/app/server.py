@@ -43,11 +43,8 @@ class Server(Voila):
 
     def launch_browser(self):
         """Print the address and open it; Voilà's own method leaves out the token."""
-        print(
-            f"{self.display_url}\nOpen this address in a browser on this machine; Ctrl-C ends the program.",
-            file=sys.stderr,
-            flush=True,
-        )
+        advice = "Open this address in a browser on this machine; Ctrl-C ends the program."
+        print(f"{self.display_url}\n{advice}", file=sys.stderr, flush=True)
         if self.opens:
             # Through a file that only this user can read: every user sees the arguments of a browser.
             page = Path(self.connection_dir) / "open.html"
@@ -67,8 +64,6 @@ def serve(out: Path, data: str = "", *, port: int = 8866, browser: bool = True) 
         Folder of the data sets, or "".
     port : int
         The first that is tried.
-    browser : bool
-        Whether a browser is opened.
 
     Raises
     ------

@@ -37,19 +37,11 @@ _DARK = 64  # of 255: if no pixel is brighter, the image was saved in the wrong 
 
 
 class InputImage(NamedTuple):
-    """An image to classify.
+    """An image to classify, grey or colour of 8 bits.
 
-    Attributes
-    ----------
-    name : str
-    image : PIL.Image.Image
-        Grey or colour of 8 bits.
-    notes : tuple of str
-        Sentences about how the file was read.
-    kind : str
-        Part and class of an image of a known set, such as "test: yes"; else "".
-    seen : bool
-        Whether the model was trained on it or on a duplicate, as far as the audit of its set knows.
+    ``notes`` are sentences about how the file was read, and ``kind`` the part and class of an image of a known set,
+    such as "test: yes". ``seen`` says whether the model was trained on the image or a duplicate, as far as the audit
+    of its set knows.
     """
 
     name: str
@@ -59,23 +51,28 @@ class InputImage(NamedTuple):
     seen: bool = False
 
 
-def open_upload(name: str, data: bytes) -> InputImage:
+def open_upload(name: str, data: bytes, size: int | None = None) -> InputImage:
     """Read an uploaded file.
 
     Parameters
     ----------
     name : str
-        The file's name, for messages.
-    data : bytes
+        For messages.
+    size : int, optional
+        Bytes of the file, of which fewer may have arrived: nothing is sent of one that is too large.
 
     Raises
     ------
     DataError
-        In one sentence: too large, DICOM, an animation, not an image, or damaged.
+        In one sentence: too large, incomplete, DICOM, an animation, not an image, or damaged.
     """
     name = printable(name)
-    if len(data) > MAX_UPLOAD_BYTES:
-        raise too_large(name, len(data))
+    size = len(data) if size is None else size
+    if size > MAX_UPLOAD_BYTES:
+        most = f"expected an image of at most {MAX_UPLOAD_BYTES // 2**20} MB"
+        raise DataError(f"{name}: {most}, received one of {size / 2**20:.1f} MB; {_ADVICE}")
+    if len(data) != size:
+        raise DataError(f"{name}: expected {size} bytes, received {len(data)}; choose it again")
     if data[128:132] == b"DICM":
         raise DataError(f"{name}: expected an image, received a DICOM file; {_ADVICE}")
     bits = _checked(name, data)
@@ -96,14 +93,6 @@ def printable(name: str) -> str:
     """Return a file's name without control characters and of at most 80 characters."""
     clean = "".join(letter if letter.isprintable() else "?" for letter in name) or "the file"
     return clean if len(clean) <= _LONGEST_NAME else f"{clean[: _LONGEST_NAME - 12]}…{clean[-11:]}"
-
-
-def too_large(name: str, size: int) -> DataError:
-    """Return the error for a file of so many bytes."""
-    return DataError(
-        f"{printable(name)}: expected an image of at most {MAX_UPLOAD_BYTES // 2**20} MB, received one of "
-        f"{size / 2**20:.1f} MB; {_ADVICE}"
-    )
 
 
 def _checked(name, data):
@@ -176,17 +165,13 @@ class Viewer:
     ----------
     folder : Path
         The store.
-    stored : Stored
     source : str
         Where the images of data sets lie: a folder, "kaggle" or "phantoms".
 
     Attributes
     ----------
-    trial : dict
-        The fields of its `Trial`, as stored.
     classes : list of str
         In the order of the probabilities.
-    paper : Paper
     predictions : DataFrame
         Of its own images after the last phase; see `final_predictions`.
     accuracy : dict of Estimate
@@ -304,13 +289,9 @@ class Viewer:
         return gradcam.grad_cam(self.model, pixels, target=target)
 
     def neighbours(self, image: InputImage, count: int = 6) -> tuple[float, list[tuple[Path, str, Neighbour]]]:
-        """Return the novelty score of an image (above 1: novel) and the nearest training images.
+        """Return the novelty score of an image (above 1: novel), and file and class of the nearest training images.
 
-        Returns
-        -------
-        float
-        list of (Path, str, Neighbour)
-            File and class of each; needs `detector`.
+        There must be a `detector`.
         """
         table, _, train = self._scanned
         found = self.detector.nearest(thumbnail(image.image), int(train.sum()))

@@ -7,6 +7,7 @@ words; here are the widgets, and what a click does.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import sys
 import threading
 import traceback
@@ -73,14 +74,14 @@ class Program:
         self._build()
         self._list_models()
         # TensorFlow takes a while to load: it does so while a person reads and chooses.
-        self._loading = threading.Thread(target=_load_tensorflow, daemon=True)
+        tensorflow = "brainlib.models._tensorflow"
+        self._loading = threading.Thread(target=importlib.import_module, args=[tensorflow], daemon=True)
         self._loading.start()
 
     def _build(self):
         """Make the widgets, and connect each to what a change of it does."""
-        self.alarm, self.status = widgets.HTML(), widgets.HTML()
-        self.about, self.result, self.near = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self.images, self.warning = widgets.HTML(), widgets.HTML()
+        self.alarm, self.status, self.about = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.warning, self.result, self.images, self.near = (widgets.HTML() for _ in range(4))
         self.model = _dropdown("Model")
         self.collection = _dropdown("Or pick an image from")
         self.kind, self.path = _dropdown("Kind"), _dropdown("Image")
@@ -156,8 +157,6 @@ class Program:
     def _say(self, sentence: str) -> None:
         self.status.value = html.status(sentence)
 
-    # The model
-
     def _list_models(self, wanted: str = "") -> None:
         """List the models of the store, by their facts alone: nothing is verified until one is chosen."""
         found = stored_models(self.store)
@@ -203,8 +202,6 @@ class Program:
         _show(self.answer, False)
         self.image = self.pixels = self.heat = None
 
-    # The image
-
     def _choose_collection(self):
         if self.collection.value is None:
             return
@@ -233,15 +230,8 @@ class Program:
         with self._quietly():  # so that the same image of a set can be chosen after it
             self.path.value = None
         self._say("Reading the file…")
-        if file.size > viewing.MAX_UPLOAD_BYTES:
-            raise viewing.too_large(file.name, file.size)
-        if len(file.content) != file.size:
-            name = viewing.printable(file.name)
-            raise DataError(f"{name}: expected {file.size} bytes, received {len(file.content)}; choose it again")
-        self.image = viewing.open_upload(file.name, file.content)
+        self.image = viewing.open_upload(file.name, file.content, file.size)
         self._answer()
-
-    # The answer
 
     def _answer(self):
         if self.viewer is None:
@@ -277,8 +267,6 @@ class Program:
             self.viewer, self.image, self.pixels[0], overlay, self.explained.value, not self.heat.any()
         )
 
-    # Nothing trained yet
-
     def _train_first(self):
         from brainlib.study.study import Study
         from brainlib.trials import run
@@ -306,10 +294,6 @@ def _label(stored):
         return f"{stored.name}: {stored.trained_on}{apart}"
     except (BrainlibError, KeyError, TypeError):  # of another version; choosing it says what is wrong
         return stored.name
-
-
-def _load_tensorflow():
-    import brainlib.models._tensorflow  # noqa: F401
 
 
 def _heading(text):

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 from pydantic_core import to_json
 
@@ -23,6 +22,7 @@ from brainlib.io import writing_folder
 from brainlib.papers.loading import load_paper
 from brainlib.papers.provenance import in_words, name_of, settings_of
 from brainlib.papers.schema import Paper
+from brainlib.report import pages
 from brainlib.report.table import PERCENT
 from brainlib.stats.estimates import Estimate, estimate
 from brainlib.stats.predictions import decide
@@ -32,7 +32,6 @@ from brainlib.trials.stored import MODEL, Stored, final_predictions, find_model
 CARD, FACTS = "README.md", "card.json"
 ALL, WITHOUT = "all test images", "without duplicates"
 _SCORES = ("accuracy", "sensitivity", "specificity", "precision", "f1", "auc")
-_TEMPLATES = Path(__file__).parent / "templates"
 _OF_A_CNN = ("convolutions", "kernel_size", "padding", "pool_size", "conv_dropout")
 
 
@@ -47,11 +46,6 @@ def export(folder: Path, wanted: str, target: Path) -> Path:
         The first digits of the model's key, or its name; see `find_model`.
     target : Path
         Gets ``model.keras``, ``README.md`` (the card) and ``card.json`` (the same as data).
-
-    Returns
-    -------
-    Path
-        `target`.
 
     Raises
     ------
@@ -82,14 +76,7 @@ def export(folder: Path, wanted: str, target: Path) -> Path:
 
 
 def model_card(stored: Stored, predictions: pd.DataFrame) -> dict:
-    """Collect what a card states, as plain data and `Estimate` objects.
-
-    Parameters
-    ----------
-    stored : Stored
-    predictions : DataFrame
-        As stored; see `TrialResult`.
-    """
+    """Collect what a card states, as plain data and `Estimate` objects, from a model and its stored predictions."""
     trial, facts = stored.trial, stored.facts
     paper = load_paper(trial["paper"])
     parts = final_predictions(trial, predictions).groupby("part")["label"]
@@ -120,18 +107,7 @@ def model_card(stored: Stored, predictions: pd.DataFrame) -> dict:
 def scores(trial: dict, predictions: pd.DataFrame, metrics: Sequence[str] = _SCORES) -> dict[str, dict[str, Estimate]]:
     """Score a model on all its test images, and on those without a duplicate among its training images.
 
-    Parameters
-    ----------
-    trial : dict
-        The fields of a `Trial`, as stored.
-    predictions : DataFrame
-        As stored; see `TrialResult`.
-    metrics : sequence of str
-
-    Returns
-    -------
-    dict of dict of Estimate
-        By `ALL` and `WITHOUT`, then by score; empty where no image is left.
+    The estimates are by `ALL` and `WITHOUT`, then by score; none where no image is left.
     """
     paper = load_paper(trial["paper"])
     scenario = paper.scenario(trial["scenario"])
@@ -154,13 +130,7 @@ def scores(trial: dict, predictions: pd.DataFrame, metrics: Sequence[str] = _SCO
 def card_text(card: dict) -> str:
     """Write the card as Markdown."""
     trial = card["trial"]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = pages.templates(keep_trailing_newline=True)
     environment.filters["cell"] = lambda text: re.sub(r"\s+", " ", str(text)).replace("|", "\\|")
     images = card["data"]["images"]
     return environment.get_template("card.md.j2").render(

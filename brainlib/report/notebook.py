@@ -53,18 +53,7 @@ SECTIONS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the run of a notebook ended.
-
-    Attributes
-    ----------
-    name : str
-    ok : bool
-    error : str or None
-        One line.
-    seconds : float
-    html : Path
-        The page, which need not exist.
-    """
+    """How the run of a notebook ended: its error is one line, and its page need not exist."""
 
     name: str
     ok: bool
@@ -125,10 +114,12 @@ def _execute(notebook, parameters):
         def _no_folders(self):
             return KernelSpecManager(kernel_dirs=[])
 
-        # Progress as lines, for the terminal, and none of TensorFlow's start-up messages.
+        # Progress as lines for the terminal, no start-up messages of TensorFlow, and no more of a GPU's memory
+        # than is used.
         async def start_kernel(self, **options):
-            quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"} | os.environ | {progress.VARIABLE: "lines"}
-            await super().start_kernel(**options | {"env": quiet | options.get("env", {})})
+            defaults = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+            environment = defaults | os.environ | {progress.VARIABLE: "lines"}
+            await super().start_kernel(**options | {"env": environment | options.get("env", {})})
 
         # Other users of the machine can reach the kernel's ports; older versions have no choice.
         @default("transport_encryption")
@@ -153,7 +144,7 @@ def _execute(notebook, parameters):
         except DeadKernelError:
             error = "the notebook's process was killed, most often because memory ran out"
         executed = nbformat.read(target, as_version=4)
-    executed.cells = [c for c in executed.cells if "papermill-error-cell-tag" not in _tags(c)]
+    executed.cells = [c for c in executed.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])]
     executed.metadata.papermill.pop("output_path", None)
     executed.metadata.papermill["input_path"] = notebook.name
     return executed, error
@@ -198,17 +189,8 @@ def _map_text(node, change):
     return change(node) if isinstance(node, str) else node
 
 
-def _tags(cell):
-    return cell.metadata.get("tags", [])
-
-
 def _render(notebook, name, error):
-    failed = [
-        i
-        for i, cell in enumerate(notebook.cells)
-        if any(o.output_type == "error" for o in cell.get("outputs", []))
-        or cell.metadata.get("papermill", {}).get("exception")
-    ]
+    failed = [i for i, cell in enumerate(notebook.cells) if cell.metadata.get("papermill", {}).get("exception")]
     shown = nbformat.from_dict(notebook)
     if error and failed:
         shown.cells = notebook.cells[: failed[0] + 1]
@@ -242,11 +224,7 @@ def _title(notebook):
 def sections(page: Path) -> dict[str, str]:
     """Return the links to the sections of a page, from beside it, by the names in `SECTIONS`.
 
-    Parameters
-    ----------
-    page : Path
-        As `run_notebook` writes it. A section that is not there has no link; a page that is missing or
-        cannot be read has none.
+    A section that is not there has no link; a page that is missing or cannot be read has none.
     """
     try:
         html = page.read_text(encoding="utf-8")

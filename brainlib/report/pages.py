@@ -15,19 +15,20 @@ from brainlib import io
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write(path: Path, template: str, filters: Mapping[str, Callable] | None = None, **values: object) -> None:
-    """Fill a file of ``templates/`` and write the page, whole or not at all; `StoreError` where that fails.
-
-    Values are escaped where the template shows them; one that it asks for and does not get is an error. Filters are
-    those that it has besides Jinja's own.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
+def templates(folder: Path = _TEMPLATES, **options: object) -> jinja2.Environment:
+    """Return the templates of a folder; a value that one asks for and does not get is an error."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        **options,
     )
+
+
+def write(path: Path, template: str, filters: Mapping[str, Callable] | None = None, **values: object) -> None:
+    """Fill a template with values, which are escaped, and write the page, whole or not at all."""
+    environment = templates(autoescape=True)
     environment.filters.update(filters or {})
     # The one script that a page may have is named by its hash, so that no other runs.
     script = environment.get_template("sort.js").render()

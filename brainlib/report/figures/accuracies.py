@@ -23,22 +23,10 @@ from brainlib.study.verdicts import JudgedClaim
 
 
 class Row(NamedTuple):
-    """One accuracy as printed and as computed.
+    """One accuracy as a printed fraction, and as computed on all test images and those without duplicates in training.
 
-    Attributes
-    ----------
-    paper : str
-        Id of the paper.
-    name : str
-        What the accuracy is of: arm, scenario, phase and stage.
-    printed : float
-        As a fraction.
-    this_run, without_duplicates : Estimate or None
-        On all test images, and on those without a duplicate in training.
-    comparable : bool
-        Whether the run can be compared with the paper.
-    claim : JudgedClaim or None
-        The claim that prints it.
+    ``paper`` is the id of the paper, ``name`` says what the accuracy is of (arm, scenario, phase and stage), and
+    ``comparable`` whether the run can be compared with the paper.
     """
 
     paper: str
@@ -54,12 +42,8 @@ def headlines(results: Mapping[str, PaperResult]) -> list[Row]:
     """Choose each printed accuracy that was computed in a run, once.
 
     Of an accuracy that is printed in several places, the first counts. Accuracies of single folds are
-    left out, and those of validation images where the paper prints one of test images as well.
-
-    Parameters
-    ----------
-    results : mapping of PaperResult
-        By id of the paper.
+    left out, and those of validation images where the paper prints one of test images as well. The results
+    are by the id of the paper.
     """
     chosen = {}
     for paper, result in results.items():
@@ -75,19 +59,10 @@ def headlines(results: Mapping[str, PaperResult]) -> list[Row]:
     return [row for place, row in chosen.items() if place[4] != "validation" or place[:4] not in tested]
 
 
-def forest(rows: Sequence[Row], title: str = "") -> Plot:
+def forest(rows: Sequence[Row]) -> Plot:
     """Draw accuracies as printed, in the run, and in the run without duplicates.
 
-    Parameters
-    ----------
-    rows : sequence of Row
-        From top to bottom; see `headlines`. A score without an interval is a marker alone.
-    title : str
-
-    Raises
-    ------
-    UsageError
-        No row.
+    The rows, see `headlines`, are drawn from top to bottom. A score without an interval is a marker alone.
     """
     style.expect(rows, "an accuracy")
     red, blue = (sns.color_palette("colorblind")[n] for n in (3, 0))
@@ -96,7 +71,10 @@ def forest(rows: Sequence[Row], title: str = "") -> Plot:
         "this run": {"color": "0.1", "marker": "o", "ms": 6},
         "without duplicates": {"color": blue, "marker": "o", "mfc": "white", "ms": 6},
     }
-    figure, axes = _rows([_label(row) for row in rows], 0.42, title)
+    # In place of the conditions in brackets there is an asterisk.
+    short = [re.sub(r" \[[^]]*\]", "", row.name) for row in rows]
+    labels = [f"{row.paper}: {name}{'' if row.comparable else '*'}" for row, name in zip(rows, short, strict=True)]
+    figure, axes = _rows(labels, 0.42)
     described, lowest = [], 1.0
     for y, row in enumerate(rows):
         texts = []
@@ -113,7 +91,7 @@ def forest(rows: Sequence[Row], title: str = "") -> Plot:
     figure.legend(
         [Line2D([], [], **mark) for mark in marks.values()], marks, loc="outside upper right", ncols=3, frameon=False
     )
-    return Plot(figure, f"{title or 'Accuracies'}. {'; '.join(described)}.")
+    return Plot(figure, f"Accuracies. {'; '.join(described)}.")
 
 
 def ranking(estimates: Mapping[str, Estimate], metric: str, title: str, not_run: Sequence[str] = ()) -> Plot:
@@ -125,18 +103,13 @@ def ranking(estimates: Mapping[str, Estimate], metric: str, title: str, not_run:
         By the name of the model.
     metric : str
         Name of the score, which lies in [0, 1].
-    title : str
     not_run : sequence of str
         Models that get a row without a score.
-
-    Raises
-    ------
-    UsageError
-        No estimate.
     """
     style.expect(estimates, "a model")
     ranked = sorted(estimates, key=lambda name: -np.nan_to_num(estimates[name].value))
-    figure, axes = _rows([*ranked, *not_run], 0.36, title)
+    figure, axes = _rows([*ranked, *not_run], 0.36)
+    axes.set_title(style.wrapped(title, 80))
     described = []
     for y, score in enumerate(_limits(estimates[name]) for name in ranked):
         _mark(axes, y, *score, color=sns.color_palette("colorblind")[0], marker="o", ms=7)
@@ -150,13 +123,12 @@ def ranking(estimates: Mapping[str, Estimate], metric: str, title: str, not_run:
     return Plot(figure, f"{title}. {metric.capitalize()}, from best to worst: {'; '.join(described)}.{left}")
 
 
-def _rows(names: Sequence[str], height: float, title: str) -> tuple[Figure, Axes]:
+def _rows(names: Sequence[str], height: float) -> tuple[Figure, Axes]:
     """Return a figure with one labelled row a name, from top to bottom."""
     figure = style.figure(WIDTH, 1.4 + height * len(names))
     axes = figure.subplots()
     labels = [style.wrapped(name, 48) for name in names]
     axes.set(yticks=range(len(names)), yticklabels=labels, ylim=(len(names) - 0.4, -0.6))
-    axes.set_title(style.wrapped(title, 80))
     style.tidy(axes)
     axes.grid(visible=False, axis="y")
     return figure, axes
@@ -169,12 +141,6 @@ def _mark(axes: Axes, y: float, value: float, low: float, high: float, **mark) -
 
 def _limits(score: Estimate | None) -> tuple[float, float, float]:
     return (score.value, score.low, score.high) if score else (math.nan,) * 3
-
-
-def _label(row: Row) -> str:
-    """Shorten the name of a row: an asterisk in place of the conditions in brackets."""
-    name = re.sub(r" \[[^]]*\]", "", row.name)
-    return f"{row.paper}: {name}{'' if row.comparable else '*'}"
 
 
 def _name(result: PaperResult, claim: JudgedClaim) -> str:

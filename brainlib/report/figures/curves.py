@@ -28,11 +28,6 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], title: str, monitored
         What was trained.
     monitored : str
         The split that was evaluated after every epoch (`Trial.monitored`).
-
-    Raises
-    ------
-    UsageError
-        No history, or one without an epoch.
     """
     style.expect(histories, "a history", all(map(len, histories.values())))
     panels = {
@@ -64,21 +59,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], title: str, monitored
 
 
 def history(history: pd.DataFrame, title: str, monitored: str) -> Plot:
-    """Draw the training and the monitored loss of one trial over the epochs.
-
-    Parameters
-    ----------
-    history : DataFrame
-        `TrialResult.history`.
-    title : str
-    monitored : str
-        The split that was evaluated after every epoch (`Trial.monitored`).
-
-    Raises
-    ------
-    UsageError
-        A history without an epoch.
-    """
+    """Draw the training and the monitored loss of one trial (`TrialResult.history`) over the epochs."""
     style.expect(history.index, "an epoch")
     figure = style.figure(WIDTH, 4.2)
     axes = figure.subplots()

@@ -26,11 +26,6 @@ def grad_cam_panel(rows: Sequence[tuple[str, np.ndarray, Mapping[str, np.ndarray
         The caption says what the image is and what was predicted; its line breaks are kept. The
         image is uint8 (height, width, 1 or 3), and each model's overlay, by its title, uint8
         (height, width, 3) as `gradcam.overlay` makes it.
-
-    Raises
-    ------
-    UsageError
-        No row.
     """
     style.expect(rows, "an image")
     titles = list(dict.fromkeys(title for _, _, overlays in rows for title in overlays))
@@ -58,18 +53,8 @@ def grad_cam_panel(rows: Sequence[tuple[str, np.ndarray, Mapping[str, np.ndarray
 def duplicate_montage(overview: Overview, name: str, contradictory: bool = False) -> Plot | None:
     """Show the largest groups of near-duplicates of a set, with the class and the name of each file.
 
-    Parameters
-    ----------
-    overview : Overview
-    name : str
-        Of the set.
-    contradictory : bool
-        Whether to show only groups of several classes.
-
-    Returns
-    -------
-    Plot or None
-        None without such groups. It shows published images, so it is for the local report alone.
+    Contradictory groups are those of several classes. Without a group there is no figure. It shows published images,
+    so it is for the local report alone.
     """
     audit, root = overview.audits[name], overview.roots[name]
     label = audit.table.set_index("path")["label"]

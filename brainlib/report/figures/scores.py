@@ -28,17 +28,9 @@ def roc(predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], positiv
     Parameters
     ----------
     predictions : mapping of str to DataFrame
-        Predictions of one split by the title of the arm; see `predictions.decide`.
-    classes : sequence of str
+        Predictions of one split by the title of the arm; see `predictions.decide`, also for what is refused.
     positive : str
         The class whose probability is the score.
-
-    Raises
-    ------
-    DataError
-        Predictions that cannot be scored; see `predictions.decide`.
-    UsageError
-        No predictions, or an unknown positive class.
     """
     style.expect(predictions, "an arm")
     figure = style.figure(WIDTH, 5.0)
@@ -87,7 +79,7 @@ def metric_bars(
     Raises
     ------
     UsageError
-        No estimate, a value outside [0, 1], or a printed value of an arm that has no estimates.
+        A value outside [0, 1], or a printed value of an arm that has no estimates.
     """
     printed = printed or {}
     style.expect(estimates, "an arm", all(estimates.values()))
@@ -132,14 +124,7 @@ def metric_bars(
 
 
 def confusion(table: pd.DataFrame, title: str) -> Plot:
-    """Draw a confusion matrix as a heat map: counts, and shares of each true class.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Counts, rows the true and columns the predicted classes; see `Decisions.confusion`.
-    title : str
-    """
+    """Draw a confusion matrix as a heat map: counts, and shares of each true class; see `Decisions.confusion`."""
     counts = table.to_numpy()
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
@@ -173,19 +158,7 @@ def confusion(table: pd.DataFrame, title: str) -> Plot:
 
 
 def reliability(calibrations: Mapping[str, Calibration], title: str) -> Plot:
-    """Draw accuracy against confidence, with Wilson's 95 % interval of each bin.
-
-    Parameters
-    ----------
-    calibrations : mapping of str to Calibration
-        By the title of the arm.
-    title : str
-
-    Raises
-    ------
-    UsageError
-        No arm.
-    """
+    """Draw accuracy against confidence, with Wilson's 95 % interval of each bin, by the title of the arm."""
     style.expect(calibrations, "an arm")
     figure = style.figure(WIDTH, 4.6)
     axes = figure.subplots()

@@ -31,19 +31,7 @@ DASHES = ("-", "--", "-.", (0, (1, 1)))
 
 @dataclass(frozen=True, eq=False)
 class Plot:
-    """A figure and its alternative text.
-
-    Attributes
-    ----------
-    figure : matplotlib.figure.Figure
-    alt : str
-        What the figure shows, with its numbers.
-
-    Raises
-    ------
-    UsageError
-        An empty alternative text.
-    """
+    """A Matplotlib figure and its alternative text, which says what it shows, with its numbers, and is not empty."""
 
     figure: Figure
     alt: str
