@@ -15,10 +15,12 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 
-from brainlib.errors import DataError, UsageError
+from brainlib.errors import UsageError
 from brainlib.report import figures
 from brainlib.report.figures import style
+from brainlib.stats.calibration import Calibration
 from brainlib.stats.estimates import Estimate
+from brainlib.stats.intervals import Interval
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -26,11 +28,10 @@ LONG = "ResNet50V2 with transfer learning [mobilenet_v2 in place of resnet50v2]"
 
 
 def history(losses, val_losses, accuracies, val_accuracies, phases=None) -> pd.DataFrame:
-    n = len(losses)
     return pd.DataFrame(
         {
-            "phase": phases or ["head"] * n,
-            "epoch": np.arange(1, n + 1),
+            "phase": phases or "head",
+            "epoch": np.arange(1, len(losses) + 1),
             "loss": losses,
             "accuracy": accuracies,
             "val_loss": val_losses,
@@ -93,23 +94,20 @@ def legend(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def test_learning_curves_draw_each_column_of_each_fold_in_its_own_panel():
-    figure = figures.learning_curves(FOLDS, "CNN").figure
-    assert [axes.get_title() for axes in figure.axes] == [
-        "Training loss",
-        "Validation loss",
-        "Training accuracy",
-        "Validation accuracy",
-    ]
-    columns = ["loss", "val_loss", "accuracy", "val_accuracy"]
-    for axes, column in zip(figure.axes, columns, strict=True):
+def test_learning_curves_draw_each_fold_and_say_the_range_after_the_last_epoch():
+    plot = figures.learning_curves(FOLDS, "CNN", "test")
+    panels = {
+        "Training loss": "loss",
+        "Test loss": "val_loss",
+        "Training accuracy": "accuracy",
+        "Test accuracy": "val_accuracy",
+    }
+    for axes, (title, column) in zip(plot.figure.axes, panels.items(), strict=True):
+        assert axes.get_title() == title
         for fold, given in FOLDS.items():
             assert line(axes, fold).get_xdata().tolist() == [1, 2, 3]
             assert line(axes, fold).get_ydata().tolist() == given[column].tolist()
-
-
-def test_learning_curves_say_the_range_over_the_folds_after_the_last_epoch():
-    assert figures.learning_curves(FOLDS, "CNN", "test").alt == (
+    assert plot.alt == (
         "Learning curves of CNN, fold 1, fold 2, over 3 epochs. After the last epoch: training loss "
         "0.200 to 0.300; test loss 0.400 to 0.500; training accuracy 0.900 to 0.950; "
         "test accuracy 0.750 to 0.875."
@@ -194,10 +192,14 @@ def test_a_roc_curve_without_a_negative_image_is_undefined_not_drawn():
     assert f"{LONG}: AUC undefined (2 of 2 images positive)" in plot.alt
 
 
-def test_predictions_that_cannot_be_scored_are_refused():
-    mixed = THREE_OF_FOUR.assign(part=["train", "test", "test", "test"])
-    with pytest.raises(DataError, match="one part"):
-        figures.roc({"CNN": mixed}, ("no", "yes"), "yes")
+def test_the_reliability_curve_is_described_by_its_numbers():
+    curve = pd.DataFrame(
+        {"images": [6, 4], "confidence": [0.65, 0.85], "accuracy": [0.5, 0.75], "low": [0.2, 0.3], "high": [0.8, 0.9]}
+    )
+    limits = Interval(0.05, 0.2, "group bootstrap")
+    plot = figures.reliability({"a model": Calibration(0.13, limits, 0.4, limits, curve)}, "a paper")
+    assert "a model: expected calibration error 13.0 %" in plot.alt
+    assert "of 4 images predicted with a mean confidence of 0.85, 75 % are correct" in plot.alt
 
 
 def test_bars_whiskers_and_diamonds_stand_at_the_numbers_given():
@@ -205,39 +207,22 @@ def test_bars_whiskers_and_diamonds_stand_at_the_numbers_given():
         "CNN": {"accuracy": Estimate(0.9, 0.85, 0.93, 60, "Wilson"), "auc": Estimate(0.95, 0.9, 0.99, 60, "DeLong")},
         "ResNet": {"accuracy": Estimate(0.8, 0.7, 0.88, 60, "Wilson")},
     }
-    plot = figures.metric_bars(estimates, {"CNN": {"accuracy": 0.9794}})
+    # A printed value counts also where the run has none.
+    plot = figures.metric_bars(estimates, {"CNN": {"accuracy": 0.9794}, "ResNet": {"auc": 0.97}})
     axes = plot.figure.axes[0]
+    assert axes.get_ylim()[0] == 0 and 1 <= axes.get_ylim()[1] < 1.1
     assert [bar.get_height() for bar in axes.patches] == [0.9, 0.95, 0.8]
     whiskers = [w.get_ydata().tolist() for w in axes.get_lines() if w.get_marker() == "_"]
     assert whiskers == [[0.85, 0.93], [0.9, 0.99], [0.7, 0.88]]
-    (diamond,) = [d for d in axes.get_lines() if d.get_marker() == "D"]
-    assert list(diamond.get_ydata()) == [0.9794]
-    assert diamond.get_xdata()[0] == pytest.approx(axes.patches[0].get_center()[0])
+    diamonds = [d for d in axes.get_lines() if d.get_marker() == "D"]
+    assert [d.get_ydata()[0] for d in diamonds] == [0.9794, 0.97]
+    assert diamonds[0].get_xdata()[0] == pytest.approx(axes.patches[0].get_center()[0])
     assert [label.get_text() for label in axes.get_xticklabels()] == ["Accuracy", "AUC"]
     assert legend(plot.figure) == ["CNN", "ResNet", "printed in the paper"]
     assert plot.alt == (
         "Scores with 95 % intervals. CNN: accuracy 0.900 (0.850 to 0.930), printed 0.979; "
-        "AUC 0.950 (0.900 to 0.990). ResNet: accuracy 0.800 (0.700 to 0.880)."
+        "AUC 0.950 (0.900 to 0.990). ResNet: accuracy 0.800 (0.700 to 0.880); AUC printed 0.970."
     )
-
-
-def test_a_printed_value_without_an_estimate_is_shown_and_the_arm_keeps_its_legend():
-    estimates = {
-        "CNN": {"auc": Estimate(0.95, 0.9, 0.99, 60, "DeLong")},
-        "ResNet": {"accuracy": Estimate(0.8, 0.7, 0.88, 60, "Wilson")},
-    }
-    printed = {"CNN": {"auc": 0.96}, "ResNet": {"auc": 0.97, "accuracy": 0.85}}
-    plot = figures.metric_bars(estimates, printed)
-    assert legend(plot.figure) == ["CNN", "ResNet", "printed in the paper"]
-    described = "ResNet: AUC printed 0.970; accuracy 0.800 (0.700 to 0.880), printed 0.850."
-    assert plot.alt.endswith(described)
-
-
-def test_the_axis_of_bars_always_begins_at_zero():
-    high = {"CNN": {"accuracy": Estimate(0.99, 0.98, 1.0, 60, "Wilson")}}
-    low, top = figures.metric_bars(high).figure.axes[0].get_ylim()
-    assert low == 0
-    assert 1 <= top < 1.1
 
 
 def test_models_are_ranked_by_their_score_with_intervals_and_those_not_run_below():
@@ -245,10 +230,7 @@ def test_models_are_ranked_by_their_score_with_intervals_and_those_not_run_below
     plot = figures.ranking(scores, "accuracy", "Backbones", ["C"])
     axes = plot.figure.axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["B", "A", "C"]
-    assert [(float(d.get_xdata()[0]), d.get_ydata()[0]) for d in axes.get_lines() if d.get_marker() == "o"] == [
-        (0.9, 0),
-        (0.7, 1),
-    ]
+    assert [float(mark.get_xdata()[0]) for mark in axes.get_lines() if mark.get_marker() == "o"] == [0.9, 0.7]
     assert plot.alt == (
         "Backbones. Accuracy, from best to worst: B 0.900 without an interval; A 0.700 (0.600 to 0.800). Not run: C."
     )
@@ -274,16 +256,14 @@ def test_an_interval_that_does_not_hold_the_value_is_drawn_as_it_is():
     assert [w.get_ydata().tolist() for w in plot.figure.axes[0].get_lines()] == [[0.9, 0.98]]
 
 
-def test_percentages_among_the_scores_are_refused():
+@pytest.mark.parametrize(
+    ("arm", "printed", "error"),
+    [("CNN", 97.94, "received 97.94; give fractions"), ("cnn", 0.9, "expected arms of CNN, received cnn")],
+)
+def test_percentages_and_printed_values_of_an_unknown_arm_are_refused(arm, printed, error):
     estimates = {"CNN": {"accuracy": Estimate(0.9, 0.85, 0.93, 60, "Wilson")}}
-    with pytest.raises(UsageError, match="received 97.94; give fractions"):
-        figures.metric_bars(estimates, {"CNN": {"accuracy": 97.94}})
-
-
-def test_printed_values_of_an_unknown_arm_are_refused_rather_than_lost():
-    estimates = {"CNN": {"accuracy": Estimate(0.9, 0.85, 0.93, 60, "Wilson")}}
-    with pytest.raises(UsageError, match="expected arms of CNN, received cnn"):
-        figures.metric_bars(estimates, {"cnn": {"accuracy": 0.9}})
+    with pytest.raises(UsageError, match=error):
+        figures.metric_bars(estimates, {arm: {"accuracy": printed}})
 
 
 def test_the_confusion_matrix_shows_counts_and_shares_of_each_true_class():
@@ -299,12 +279,8 @@ def test_the_confusion_matrix_shows_counts_and_shares_of_each_true_class():
 
 
 def test_a_class_without_an_image_has_counts_but_no_shares():
-    classes = ["glioma", "meningioma", "none", "pituitary"]
-    cells = [[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 2]]
-    plot = figures.confusion(table(cells, classes), "CNN")
-    texts = [text.get_text() for text in plot.figure.axes[0].texts]
-    assert texts[4:8] == ["0\n-"] * 4
-    assert texts[8:] == ["0\n0.0 %"] * 2 + ["1\n50.0 %"] * 2 + ["0\n0.0 %"] * 3 + ["2\n100.0 %"]
+    plot = figures.confusion(table([[1, 0, 1], [0, 0, 0], [0, 0, 2]], ["glioma", "meningioma", "none"]), "CNN")
+    assert [text.get_text() for text in plot.figure.axes[0].texts][3:6] == ["0\n-"] * 3
     assert "of 0 meningioma, 0 predicted glioma" in plot.alt
 
 
@@ -319,10 +295,11 @@ def test_the_grad_cam_panel_puts_each_overlay_under_its_model_beside_its_image()
     grid = np.reshape(plot.figure.axes, (2, 3))
     assert [axes.get_title() for axes in grid[0]] == ["Image", "CNN", "ResNet"]
     assert [axes.get_ylabel() for axes in grid[:, 0]] == ["true positive\nCNN 0.98", "true negative\nCNN 0.02"]
-    drawn = [[np.asarray(i.get_array()).squeeze() for i in axes.images] for axes in grid.flat]
-    expected = [[image[..., 0]], [overlays(1)], [overlays(2)], [9 + image[..., 0]], [],
-                [overlays(3)]]  # fmt: skip
-    assert [[a.tolist() for a in cell] for cell in drawn] == [[a.tolist() for a in cell] for cell in expected]
+    drawn = [[i.get_array() for i in axes.images] for axes in grid.flat]
+    expected = [[image], [overlays(1)], [overlays(2)], [9 + image], [], [overlays(3)]]
+    assert [[a.ravel().tolist() for a in cell] for cell in drawn] == [
+        [a.ravel().tolist() for a in cell] for cell in expected
+    ]
     # A dark image must look dark: the grey scale is that of 8 bits, not the image's own range.
     assert grid[0, 0].images[0].get_clim() == (0, 255)
     assert plot.alt == (
@@ -335,10 +312,8 @@ def test_nothing_that_is_written_runs_over_the_edge_of_the_figure(name):
     figure = every_plot()[name].figure
     figure.draw_without_rendering()
     outer, inner = figure.bbox, figure.get_tightbbox().transformed(figure.dpi_scale_trans)
-    assert inner.x0 >= outer.x0 - 1
-    assert inner.y0 >= outer.y0 - 1
-    assert inner.x1 <= outer.x1 + 1
-    assert inner.y1 <= outer.y1 + 1
+    assert inner.x0 >= outer.x0 - 1 and inner.x1 <= outer.x1 + 1
+    assert inner.y0 >= outer.y0 - 1 and inner.y1 <= outer.y1 + 1
     assert figure.get_figwidth() * style.CSS_DPI <= 900
 
 
@@ -352,6 +327,9 @@ def test_nothing_that_is_written_runs_over_the_edge_of_the_figure(name):
         lambda: figures.metric_bars({}),
         lambda: figures.metric_bars({"CNN": {}}),
         lambda: figures.grad_cam_panel([]),
+        lambda: figures.forest([]),
+        lambda: figures.ranking({}, "accuracy", "Backbones"),
+        lambda: figures.reliability({}, "a paper"),
     ],
 )
 def test_nothing_to_draw_is_an_error_not_an_empty_figure(draw):
@@ -391,14 +369,9 @@ def test_a_figure_of_lines_is_also_a_drawing_that_repeats_and_names_no_font_or_d
     assert set(described) == {"image/png", "image/svg+xml"}
     for each in described.values():
         assert each == {"alt": plot.alt, "width": round(96 * plot.figure.get_figwidth())}
+    assert image.width == 2 * described["image/png"]["width"]  # sharp on a screen of double density
     assert drawn == shown(plot)[1] and "<svg" in drawn
     assert "<text" not in drawn and "dc:date" not in drawn
-
-
-def test_a_png_is_twice_as_dense_as_the_page():
-    plot = figures.roc({"CNN": THREE_OF_FOUR}, ("no", "yes"), "yes")
-    image, _, described = shown(plot)
-    assert image.width == 2 * described["image/png"]["width"]
 
 
 def test_a_figure_of_images_has_no_svg_and_a_grey_one_no_colours():
