@@ -192,7 +192,7 @@ def _map_text(node, change):
 def _render(notebook, name, error):
     failed = [i for i, cell in enumerate(notebook.cells) if cell.metadata.get("papermill", {}).get("exception")]
     shown = nbformat.from_dict(notebook)
-    if error and failed:
+    if failed:
         shown.cells = notebook.cells[: failed[0] + 1]
     exporter = HTMLExporter(
         template_name="notebook",

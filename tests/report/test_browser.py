@@ -100,17 +100,12 @@ def test_a_table_is_sorted_by_a_click_and_by_the_keyboard(browser, index):
         table.get_by_role("button", name="Verdict", exact=True).click()
         words = table.locator("tbody td:nth-child(6)").all_inner_texts()
         assert words == sorted(words)
-    assert page.errors == []
-
-
-def test_printed_numbers_are_sorted_by_their_value(browser, index):
-    with Watched(browser, 1600, "light") as page:
-        page.goto(index.as_uri())
         table = page.locator("section[aria-labelledby=paper-kruszyk] table.claims")
         table.get_by_role("button", name="Printed").click()
         cells = table.locator("tbody td:nth-child(3)")
         values = [float(cell) for cell in cells.evaluate_all("cells => cells.map(cell => cell.dataset.sort)")]
         texts = cells.all_inner_texts()
+    assert page.errors == []
     # Decimal commas and points, and images: 0,09 comes before 0.95, and this before 158 images.
     assert values == sorted(values) and any("," in text for text in texts) and len(set(values)) > 3
 
@@ -124,7 +119,3 @@ def test_a_click_leads_from_the_answer_to_what_it_rests_on(browser, index):
         assert page.title() == "Are the printed numbers possible?"
         page.get_by_role("link", name="All papers").click()
         assert page.url.endswith("index.html")
-
-
-def test_the_index_is_small(index):
-    assert index.stat().st_size < 2_000_000

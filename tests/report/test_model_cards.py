@@ -20,7 +20,6 @@ from brainlib.errors import StoreError, UsageError
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.report import model_cards
 from brainlib.study.study import Study
-from brainlib.trials import store
 from brainlib.trials.run import run_trials
 from brainlib.trials.stored import Stored
 
@@ -167,4 +166,3 @@ def test_a_damaged_model_does_not_leave(trained, tmp_path):
 def test_a_store_without_models_says_what_to_do(tmp_path):
     with pytest.raises(UsageError, match="none: run a notebook first"):
         model_cards.export(tmp_path, "jardim", tmp_path / "model")
-    assert store.holds(tmp_path, "nothing") is False

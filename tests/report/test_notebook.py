@@ -38,19 +38,14 @@ class Drawing:
 display(Plot(), Drawing())"""
 
 
-def write_notebook(path: Path, *cells: str, parameters: str | None = PARAMETERS) -> Path:
-    """A notebook of code cells; those that begin with "# " are markdown."""
-    new = nbformat.v4.new_notebook(
-        metadata={"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}
-    )
-    if parameters is not None:
-        tagged = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
-        new.cells.append(tagged)
+def write_notebook(path: Path, *cells: str) -> Path:
+    """A notebook with parameters and code cells; those that begin with "# " are markdown."""
+    kernel = {"name": "python3", "display_name": "", "language": "python"}
+    new = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
+    new.cells.append(nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}))
     for text in cells:
-        markdown = text.startswith("# ")
-        make = nbformat.v4.new_markdown_cell if markdown else nbformat.v4.new_code_cell
+        make = nbformat.v4.new_markdown_cell if text.startswith("# ") else nbformat.v4.new_code_cell
         new.cells.append(make(text))
-    path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(new, path)
     return path
 
@@ -68,7 +63,8 @@ def ran(tmp_path_factory):
         "# A **small** CNN against `ResNet`\n\nSome prose.",
         "import sys\nprint('interpreter', sys.executable)\nsys.stderr.write('epoch 1/30\\n')",
         "import os\nprint('in', os.getcwd(), 'from', data, 'note', note)",
-        "print('progress', os.environ['BRAINLIB_PROGRESS'], 'tensorflow', os.environ['TF_CPP_MIN_LOG_LEVEL'])",
+        "names = 'BRAINLIB_PROGRESS', 'TF_CPP_MIN_LOG_LEVEL', 'TF_FORCE_GPU_ALLOW_GROWTH'\n"
+        "print('settings', *map(os.environ.get, names))",
         FIGURE,
         "display(Javascript('alert(1)'))\nprint('\\x1b[31mred\\x1b[0m')",
         "import pandas as pd\npd.DataFrame({'<b>x</b>': [1.5]})",
@@ -77,7 +73,8 @@ def ran(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(folder / "jupyter"))
         patch.setattr(sys, "stderr", heard)
-        patch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+        for name in ("TF_CPP_MIN_LOG_LEVEL", "TF_FORCE_GPU_ALLOW_GROWTH"):
+            patch.delenv(name, raising=False)
         stale = folder / "out" / "results" / "jardim.json"
         stale.parent.mkdir(parents=True)
         stale.write_text("{}")
@@ -102,22 +99,20 @@ def failed(tmp_path_factory):
 
 
 def test_a_notebook_that_ends_well_leaves_its_page_and_the_executed_notebook(ran):
-    outcome, html, _, folder = ran
+    outcome, _, _, folder = ran
     assert (outcome.name, outcome.ok, outcome.error) == ("jardim", True, None)
     assert outcome.html == folder / "out" / "jardim.html"
     executed = nbformat.read(folder / "out" / "notebooks" / "jardim.ipynb", as_version=4)
     assert all(c.execution_count for c in executed.cells if c.cell_type == "code")
     assert not list((folder / "out").rglob("*.tmp"))
-    assert "interpreter" in html
+    # What an earlier run left is not taken for a result of this one.
+    assert not (folder / "out" / "results" / "jardim.json").exists()
 
 
-def test_the_kernel_is_this_interpreter_whatever_kernels_the_user_has(ran):
+def test_the_kernel_is_this_interpreter_with_its_settings_whatever_kernels_the_user_has(ran):
     executed = (ran[3] / "out" / "notebooks" / "jardim.ipynb").read_text()
     assert Path(sys.executable).name in re.search(r"interpreter ([^\\]*)", executed)[1]
-
-
-def test_a_kernel_shows_progress_as_lines_and_no_messages_of_tensorflow(ran):
-    assert "progress lines tensorflow 3" in ran[1]
+    assert "settings lines 3 true" in executed
 
 
 def test_progress_goes_to_the_terminal_and_not_into_the_page(ran):
@@ -127,12 +122,17 @@ def test_progress_goes_to_the_terminal_and_not_into_the_page(ran):
     assert "epoch 1/30" not in shown and "Some prose" in shown
 
 
-def test_a_page_loads_nothing_and_runs_no_script(ran, failed):
+def test_a_page_loads_nothing_runs_no_script_and_has_no_escape_sequences_left(ran, failed):
     for html in (ran[1], failed[1]):
         assert_whole_by_itself(html)
+        outputs = re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)
+        assert "\x1b" not in outputs and not re.search(r"\[[\d;]*m", outputs)
 
 
-def test_every_heading_of_a_page_can_be_linked_to_without_a_visible_sign(ran):
+def test_a_page_has_its_title_a_way_back_and_headings_with_ids(ran):
+    page = Page(ran[1])
+    assert page.lang == "en" and "index.html" in page.links
+    assert "<title>A small CNN against ResNet</title>" in ran[1]
     assert '<h1 id="A-small-CNN-against-ResNet">' in ran[1]
     assert not re.search(r"<h[1-6]>", ran[1]) and "¶" not in ran[1]
     assert ".anchor-link { display: none; }" in ran[1]
@@ -166,13 +166,6 @@ def test_notebooks_have_the_headings_that_the_index_links_to(paper):
     assert missing <= {"heat maps", "t-test"}  # of papers that show none
 
 
-def test_a_page_has_its_language_its_title_and_a_way_back(ran):
-    page = Page(ran[1])
-    assert page.lang == "en"
-    assert "<title>A small CNN against ResNet</title>" in ran[1]
-    assert "index.html" in page.links
-
-
 def test_the_parameters_of_a_run_are_a_table_with_hostile_text_escaped(ran):
     row = re.search(r"<tr><th scope=\"row\">note</th>.*?</tr>", ran[1])[0]
     assert "&lt;script&gt;alert(2)&lt;/script&gt;" in row
@@ -196,10 +189,6 @@ def test_images_keep_their_alternative_text(ran):
     assert 'alt="A &lt;drawn&gt; curve"' in drawing and 'width="864"' in drawing
 
 
-def test_a_result_of_an_earlier_run_is_not_left_to_be_taken_for_this_one(ran):
-    assert not (ran[3] / "out" / "results" / "jardim.json").exists()
-
-
 def test_a_failure_is_one_line_and_the_page_shows_how_far_the_notebook_came(failed):
     outcome, html, _ = failed
     assert not outcome.ok
@@ -207,12 +196,6 @@ def test_a_failure_is_one_line_and_the_page_shows_how_far_the_notebook_came(fail
     assert "before the failure" in html and "This notebook failed" in html
     assert "Traceback (most recent call last)" in html
     assert "reached afterwards" not in html and "1 later cell was not run" in html
-
-
-def test_a_traceback_has_no_escape_sequences_left(ran, failed):
-    for html in (ran[1], failed[1]):
-        outputs = re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)
-        assert "\x1b" not in outputs and not re.search(r"\[[\d;]*m", outputs)
 
 
 @pytest.mark.slow
