@@ -25,10 +25,14 @@ def test_a_file_that_is_not_one_image_is_refused_in_a_sentence_that_says_what_to
     assert "save the slice as a PNG or JPEG" in message
 
 
-@pytest.mark.parametrize(("top", "brightest", "notes"), [(65535, 255, ["16 bits"]), (4095, 16, ["16 bits", "black"])])
+@pytest.mark.parametrize(
+    ("top", "brightest", "notes"), [(65535, 255, ["16 bits"]), (4095, 16, ["16 bits", "nearly black", "not be an MRI"])]
+)
 def test_an_image_of_16_bits_has_a_note_that_it_was_reduced_and_one_if_it_is_nearly_black(top, brightest, notes):
     image = viewer.open_upload("deep.png", saved(Image.fromarray(slice_like(top=top).astype(np.uint16))))
-    assert image.image.mode == "L" and np.asarray(image.image).max() == pytest.approx(brightest, abs=5)
+    assert image.image.mode == "L" and np.asarray(image.image).max() == pytest.approx(
+        brightest, abs=5 if brightest > 99 else 0
+    )
     assert [part in note for part, note in zip(notes, image.notes, strict=True)] == [True] * len(notes)
 
 
