@@ -23,3 +23,12 @@ def awaken(network: Network, pixels: np.ndarray) -> Network:
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
     return network
+
+
+def weights_of(network: Network) -> dict[str, list[np.ndarray]]:
+    return {layer.name: layer.get_weights() for layer in network.model.layers if layer.weights}
+
+
+def changed(before: dict[str, list[np.ndarray]], after: dict[str, list[np.ndarray]]) -> set[str]:
+    """Names of the layers whose weights differ."""
+    return {name for name in before if any((a != b).any() for a, b in zip(before[name], after[name], strict=True))}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from brainlib.data import datasets
 from brainlib.data.datasets import DataSet
 from brainlib.data.splits import Split
 from brainlib.models.backbones import Weights
 from brainlib.models.build import ModelSpec
 from brainlib.models.training import Phase
-from brainlib.trials.trial import Trial
+from brainlib.trials.trial import Trial, TrialResult
 
 IMAGES = 24
 
@@ -44,3 +46,11 @@ def small_trial(dataset: DataSet, **changes) -> Trial:
 def final_trial(dataset: DataSet, **changes) -> Trial:
     """A small trial that keeps its model, in the place of the final CNN of jardim."""
     return small_trial(dataset, paper="jardim", stage="final", monitored="test", keep_model=True, **changes)
+
+
+def assert_same(one: TrialResult, two: TrialResult) -> None:
+    """Compare results bit for bit, but for what was measured with a clock."""
+    pd.testing.assert_frame_equal(one.predictions, two.predictions, check_exact=True)
+    pd.testing.assert_frame_equal(one.epochs, two.epochs, check_exact=True)
+    timeless = [result.history.drop(columns="seconds") for result in (one, two)]
+    pd.testing.assert_frame_equal(*timeless, check_exact=True)

@@ -87,12 +87,10 @@ class Weights:
     ----------
     source : {"random", "imagenet", "file", "none"}
         "none" for a model that has no pretrained part by design.
-    file : str
-        Path of the file; "" for other sources.
+    file, digest : str
+        Path and SHA-256 of the file: results depend on its bytes, not on its path.
     scaling : str
         "keras", or the input scaling of this file.
-    digest : str
-        SHA-256 of the file: results depend on its bytes, not on its path.
     """
 
     source: str
@@ -105,9 +103,8 @@ class Weights:
         """Description of these weights in reports."""
         if self.source == "file":
             return f"{Path(self.file).name} (sha256 {self.digest[:12]})"
-        return {"random": "random weights", "imagenet": "ImageNet weights of Keras"}.get(
-            self.source, "trained from nothing"
-        )
+        labels = {RANDOM: "random weights", IMAGENET: "ImageNet weights of Keras"}
+        return labels.get(self.source, "trained from nothing")
 
 
 def backbone_named(name: str) -> Backbone:

@@ -212,12 +212,8 @@ def _head(spec, x, outputs):
     from brainlib.models._tensorflow import keras
 
     layers = keras.layers
-    pooling = {
-        "flatten": layers.Flatten,
-        "average": layers.GlobalAveragePooling2D,
-        "max": layers.GlobalMaxPooling2D,
-    }[spec.pooling]
-    x = pooling(name="features")(x)
+    poolings = {"flatten": "Flatten", "average": "GlobalAveragePooling2D", "max": "GlobalMaxPooling2D"}
+    x = getattr(layers, poolings[spec.pooling])(name="features")(x)
     for number in range(len(spec.dense) + 1):
         if number:
             x = layers.Dense(spec.dense[number - 1], activation="relu", name=f"dense{number}")(x)

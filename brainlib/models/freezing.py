@@ -76,12 +76,9 @@ def cut_frozen_prefix(network: Network) -> tuple[keras.Model | None, keras.Model
     from brainlib.models._tensorflow import keras
 
     model, after_backbone = network.model, set(network.head)
-    last_use = {}
-    for position, (_, feeding, _) in enumerate(network.steps):
-        for name in feeding:
-            last_use[name] = position
+    last_use = {name: position for position, (_, feeding, _) in enumerate(network.steps) for name in feeding}
     operations = {operation.name: operation for operation in model.operations}
-    cut, costly, open_until = None, False, 0
+    cut, costly = None, False
     for position, (name, _, tensor) in enumerate(network.steps[:-1]):
         operation = operations[name]
         if getattr(operation, "trainable_weights", ()):
@@ -91,9 +88,7 @@ def cut_frozen_prefix(network: Network) -> tuple[keras.Model | None, keras.Model
             break
         # A layer with a kernel; without one (EfficientNet's normalisation of pixels) there is little to save.
         costly = costly or any(len(w.shape) > 1 for w in getattr(operation, "weights", ()))
-        others = [last_use[n] for n, _, _ in network.steps[:position]]
-        open_until = max(others, default=0)
-        if open_until <= position:
+        if all(last_use[earlier] <= position for earlier, _, _ in network.steps[:position]):
             cut = tensor
     if cut is None or not costly:
         return None, model

@@ -65,9 +65,8 @@ def grad_cam(
     Raises
     ------
     ModelError
-        No convolution; an unknown or ambiguous layer; a layer whose output is not a stack of maps
-        or does not reach the model's output; images or targets of wrong shape; a map that is not
-        finite.
+        No such layer, or none that can be explained; images or targets of wrong shape; a map that
+        is not finite.
     """
     # A subclassed model declares no input and takes any size.
     wanted = tuple(model.inputs[0].shape) if getattr(model, "inputs", None) else (None,) * 4
@@ -266,7 +265,7 @@ def _convolutions(model: keras.Model) -> list[str]:
     return [p for p, c in found if not hasattr(c, "output") or c.output.shape[1:3] != (1, 1)]
 
 
-def _choices(model: keras.Model) -> str:
+def _choices(model):
     """List the last convolutions, for an error message: a ResNet152 has 156."""
     return f"its last convolutions are {', '.join(_convolutions(model)[-12:]) or 'none'}"
 

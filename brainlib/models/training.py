@@ -27,7 +27,6 @@ from brainlib.models.freezing import cut_frozen_prefix, set_trainable
 from brainlib.stats import metrics
 
 PREDICTION_BATCH = 32
-_FLIPS = {"both": "horizontal_and_vertical"}
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Scores and predictions of one epoch.
+    """Scores of one epoch: of training, Keras' running means over its batches, with dropout and augmentation.
 
-    `loss` and `accuracy` are Keras' running means over the training batches, with dropout and
-    augmentation; `val_loss` and `val_accuracy` are computed after the epoch from `monitored`, the
-    predictions of the m monitored images, of shape (m, outputs).
+    Those of validation are computed from `monitored`, predictions of the m monitored images after the
+    epoch, of shape (m, outputs).
     """
 
     phase: str
@@ -163,12 +161,9 @@ def _fit_phase(network, task, phase, batch_size, loss, order, store, on_epoch):
         trained = _augmented(prefix, trained, phase.augmentation, order)
     else:
         body, inputs = trained, task.pixels if prefix is None else activations(prefix, task, store)
-    trained.compile(
-        optimizer=keras.optimizers.Adam(phase.learning_rate),
-        loss=loss,
-        metrics=["accuracy"],
-        jit_compile=False,  # XLA is several times slower than plain graphs on a CPU
-    )
+    adam = keras.optimizers.Adam(phase.learning_rate)
+    # XLA is several times slower than plain graphs on a CPU.
+    trained.compile(adam, loss, metrics=["accuracy"], jit_compile=False)
     epochs = []
     for number in range(phase.epochs):
         start = time.perf_counter()
@@ -177,18 +172,9 @@ def _fit_phase(network, task, phase, batch_size, loss, order, store, on_epoch):
         seconds = time.perf_counter() - start
         monitored = predict(body, inputs, task.monitored)
         truth = task.targets[task.monitored]
-        epochs.append(
-            Epoch(
-                phase.name,
-                number + 1,
-                logs["loss"][0],
-                logs["accuracy"][0],
-                metrics.cross_entropy(truth, monitored),
-                metrics.accuracy(truth, monitored),
-                seconds,
-                monitored,
-            )
-        )
+        training = logs["loss"][0], logs["accuracy"][0]
+        validation = metrics.cross_entropy(truth, monitored), metrics.accuracy(truth, monitored)
+        epochs.append(Epoch(phase.name, number + 1, *training, *validation, seconds, monitored))
         on_epoch(epochs[-1])
     return epochs, body, inputs
 
@@ -265,9 +251,10 @@ def _augmented(prefix, suffix, augmentation, order):
     from brainlib.models._tensorflow import keras
     from brainlib.models.layers import InferenceOnly
 
+    flips = {"both": "horizontal_and_vertical"}
     layers, filling = keras.layers, {"fill_mode": "constant", "fill_value": 0.0}
     kinds = {
-        "flip": lambda mode, **seed: layers.RandomFlip(_FLIPS.get(mode, mode), **seed),
+        "flip": lambda mode, **seed: layers.RandomFlip(flips.get(mode, mode), **seed),
         "rotation": lambda degrees, **seed: layers.RandomRotation(degrees / 360, **filling, **seed),
         "shift": lambda share, **seed: layers.RandomTranslation(share, share, **filling, **seed),
         "zoom": lambda share, **seed: layers.RandomZoom(share, **filling, **seed),

@@ -38,13 +38,14 @@ def train(trial: Trial, dataset: DataSet, folder: Path, report: Callable[[int, f
     labels, train_rows = table["label"].to_numpy(), np.flatnonzero(parts == splits.TRAIN)
     if trial.oversampled:
         train_rows = splits.oversampled(labels, train_rows, trial.oversampled, trial.seed)
+    content = "\n".join([images.VERSION, str(trial.size), str(trial.model.channels), *table["byte_hash"]])
     outputs = 1 if trial.loss == "binary_crossentropy" else len(trial.classes)
     task = training.Task(
         images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder),
         _targets(labels, trial.classes, outputs),
         train_rows,
         np.flatnonzero(parts == trial.monitored),
-        _content(table["byte_hash"], trial),
+        hashlib.sha256(content.encode()).hexdigest(),
     )
     training.prepare(trial.seed)
     network = build.build_network(trial.model, trial.size, outputs, trial.weights)
@@ -186,11 +187,6 @@ def _history(epochs):
     table = pd.DataFrame([{name: getattr(epoch, name) for name in names} for epoch in epochs])
     table.insert(1, "epoch", np.arange(1, len(epochs) + 1))
     return table
-
-
-def _content(byte_hashes, trial):
-    text = "\n".join([images.VERSION, str(trial.size), str(trial.model.channels), *byte_hashes])
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _processor():

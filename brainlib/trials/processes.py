@@ -27,6 +27,7 @@ from brainlib.errors import BrainlibError
 
 # By name: this module itself never imports TensorFlow.
 _PRELOADED = "brainlib.models._tensorflow"
+KILLED = "a process was killed while it trained, most often for want of memory; use fewer --jobs or a smaller --profile"
 _starting = threading.Lock()
 
 
@@ -47,9 +48,7 @@ def run(function: Callable, arguments: tuple, report: Callable) -> object:
     for _ in range(2):  # a process that was killed may have been the largest one by chance
         with contextlib.suppress(EOFError):
             return _attempt(function, arguments, report)
-    raise BrainlibError(
-        "a process was killed while it trained, most often for want of memory; use fewer --jobs or a smaller --profile"
-    )
+    raise BrainlibError(KILLED)
 
 
 def _context():

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import keras
 
 FACTS, MODEL = "trial.json", "model.keras"
+#: What reading ``trial.json`` may raise where it is damaged.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 #: Columns of stored histories, and their names today.
 _RENAMED = {"watched_loss": "val_loss", "watched_accuracy": "val_accuracy"}
 
@@ -128,7 +130,7 @@ def _verified(target, model=False):
             elif sha256_of(target / name) != digest:
                 return None
         return facts
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from brainlib.data.registry import info_of
 from brainlib.errors import UsageError
 from brainlib.papers.loading import load_paper
-from brainlib.trials.store import FACTS, MODEL, with_current_names
+from brainlib.trials.store import FACTS, MODEL, UNREADABLE, with_current_names
 
 _MOST_NAMED = 12  # models that an error message lists
 
@@ -70,7 +70,7 @@ def stored_models(folder: Path) -> list[Stored]:
             each = Stored(path.parent.name, with_current_names(json.loads(path.with_name(FACTS).read_bytes())))
             if "." not in each.key:  # else unfinished or set aside
                 found.append((each.name, each.key, each))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except UNREADABLE:
             continue
     return [each for *_, each in sorted(found, key=lambda row: row[:2])]
 

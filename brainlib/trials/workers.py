@@ -38,6 +38,8 @@ def run(function: Callable, jobs: Sequence[tuple], scheduler: str, on_report: Ca
 
 
 def _on_cluster(client, function, jobs, on_report):
+    from distributed import KilledWorker
+
     run_id = uuid.uuid4().hex
 
     def handle(event):
@@ -53,15 +55,8 @@ def _on_cluster(client, function, jobs, on_report):
     ]
     try:
         return client.gather(futures)
-    except BrainlibError:
-        raise
-    except Exception as error:
-        if type(error).__name__ == "KilledWorker":
-            raise BrainlibError(
-                "a worker was killed while it trained, most often for want of memory; "
-                "use fewer --jobs or a smaller --profile"
-            ) from error
-        raise
+    except KilledWorker as error:
+        raise BrainlibError(processes.KILLED) from error
     finally:
         client.cancel(futures)
         client.unsubscribe_topic(_TOPIC)

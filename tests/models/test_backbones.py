@@ -10,7 +10,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from networks import awaken
+from networks import awaken, changed, weights_of
 
 from brainlib.models import build, freezing, training
 from brainlib.models.backbones import backbone_named
@@ -106,19 +106,11 @@ def test_one_step_changes_exactly_the_layers_that_a_phase_trains(arm, built):
         if phase.batch_norm == "frozen":
             expected = {name for name in expected if not normalises(network, name)}
         assert named == expected
-        before = {name: network.model.get_layer(name).get_weights() for name in every}
+        before = weights_of(network)
         # Eagerly: tracing a graph of 150 layers for one step would take a minute.
         network.model.compile(keras.optimizers.Adam(1e-2), trial.loss, run_eagerly=True)
         network.model.train_on_batch(pixels, targets)
-        changed = {
-            name
-            for name in every
-            if any(
-                (was != now).any()
-                for was, now in zip(before[name], network.model.get_layer(name).get_weights(), strict=True)
-            )
-        }
-        assert changed == named
+        assert changed(before, weights_of(network)) == named
 
 
 def test_block_5_of_resnet50v2_is_its_nineteen_layers_and_no_more(trials, built):

@@ -8,14 +8,13 @@ import math
 import keras
 import numpy as np
 import pytest
-from networks import awaken
+from networks import awaken, changed, weights_of
 
 from brainlib.models import build, freezing, training
 from brainlib.models.backbones import Weights
 from brainlib.models.build import ModelSpec
 from brainlib.models.layers import InputScaling
 from brainlib.models.training import Phase, Task
-from brainlib.papers.loading import load_paper
 from brainlib.stats import metrics
 
 pytestmark = pytest.mark.slow
@@ -23,24 +22,12 @@ pytestmark = pytest.mark.slow
 N, SIZE = 24, 32
 RANDOM = Weights("random")
 # MobileNetV2: residual branches and batch normalisation; dropout in the head draws on the seed.
-V2 = ModelSpec(
-    "transfer",
-    scaling="backbone",
-    backbone="mobilenet_v2",
-    pooling="average",
-    dense=(8,),
-    head_dropout=(0.3,),
-)
+HEAD = {"pooling": "average", "dense": (8,), "head_dropout": (0.3,)}
+V2 = ModelSpec("transfer", scaling="backbone", backbone="mobilenet_v2", **HEAD)
 # The smallest backbone, for what does not depend on the backbone.
 SMALL = ModelSpec("transfer", scaling="unit", backbone="mobilenet_025", pooling="average")
 CNN = ModelSpec("cnn", channels=3, convolutions=(4,), conv_dropout=0.3, dense=(8,))
-EVERY_CHANGE = (
-    ("flip", "both"),
-    ("rotation", 15.0),
-    ("shift", 0.1),
-    ("zoom", 0.1),
-    ("shear", 0.1),
-)
+EVERY_CHANGE = (("flip", "both"), ("rotation", 15.0), ("shift", 0.1), ("zoom", 0.1), ("shear", 0.1))
 
 
 @pytest.fixture
@@ -93,22 +80,9 @@ def plainly_fitted(network, data, phases, seed=7):
         model.compile(keras.optimizers.Adam(phase.learning_rate), "binary_crossentropy", jit_compile=False)
         for _ in range(phase.epochs):
             rows = order.permutation(data.train)
-            model.fit(
-                data.pixels[rows].astype(np.float32),
-                data.targets[rows],
-                batch_size=6,
-                shuffle=False,
-                verbose=0,
-            )
+            pixels = data.pixels[rows].astype(np.float32)
+            model.fit(pixels, data.targets[rows], batch_size=6, shuffle=False, verbose=0)
     return model.predict(data.pixels.astype(np.float32), verbose=0)
-
-
-def weights_of(network) -> dict[str, list[np.ndarray]]:
-    return {layer.name: layer.get_weights() for layer in network.model.layers if layer.weights}
-
-
-def changed(before, after) -> set[str]:
-    return {name for name in before if any((a != b).any() for a, b in zip(before[name], after[name], strict=True))}
 
 
 # Frozen backbone, then the last block thawed (the prefix ends in the middle), then frozen again.
@@ -131,27 +105,10 @@ def both_ways(tmp_path_factory):
     return data, store, cached, plain, start, epochs, predicted, expected
 
 
-def test_cached_activations_train_to_the_predictions_of_the_whole_network(both_ways):
-    *_, predicted, expected = both_ways
+def test_cached_activations_train_to_the_network_and_the_predictions_of_plain_keras(both_ways):
+    _, _, cached, plain, *_, predicted, expected = both_ways
     assert np.abs(predicted - expected).max() < 1e-4
     assert np.ptp(expected) > 1e-3  # not one answer for every image
-
-
-def test_block_5_of_resnet50v2_trains_to_the_predictions_of_the_whole_network(tmp_path):
-    arm = load_paper("yim").arms["resnet50v2"]
-    phase = Phase("fine-tuning", arm.phases[1].trainable.value, 1, arm.phases[1].learning_rate.value)
-    spec = dataclasses.replace(V2, backbone="resnet50v2", scaling="backbone", dense=(256,), head_dropout=(0.3, 0.3))
-    data = task()
-    _, (predicted,) = fitted(built(spec), data, (phase,), tmp_path)
-    expected = plainly_fitted(built(spec), data, (phase,))
-    assert np.abs(predicted - expected).max() < 1e-4
-    assert np.ptp(expected) > 1e-3
-    (kept,) = (tmp_path / "features").iterdir()  # of the images once, below Block 5
-    assert np.load(kept).shape == (N, 1, 1, 1024)
-
-
-def test_cached_activations_train_to_the_weights_of_the_whole_network(both_ways):
-    _, _, cached, plain, *_ = both_ways
     for ours, theirs in zip(cached.model.weights, plain.model.weights, strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=2e-4, err_msg=ours.path)
 
@@ -160,29 +117,13 @@ def test_phases_train_their_layers_and_leave_the_others_alone(both_ways):
     _, _, cached, _, start, *_ = both_ways
     moved = changed(start, weights_of(cached))
     # Batch normalisation of frozen blocks is among those left alone: its moving mean too.
-    assert moved == {
-        "block_16_expand",
-        "block_16_expand_BN",
-        "block_16_depthwise",
-        "block_16_depthwise_BN",
-        "block_16_project",
-        "block_16_project_BN",
-        "Conv_1",
-        "Conv_1_bn",
-        "dense1",
-        "output",
-    }
+    assert moved == {name for name in start if name.startswith(("block_16", "Conv_1", "dense1", "output"))}
 
 
 def test_epochs_tell_loss_and_accuracy_of_the_monitored_images(both_ways):
     data, _, _, _, _, epochs, predicted, _ = both_ways
-    assert [(e.phase, e.number) for e in epochs] == [
-        ("head", 1),
-        ("head", 2),
-        ("last block", 1),
-        ("last block", 2),
-        ("head again", 1),
-    ]
+    assert [e.phase for e in epochs] == ["head"] * 2 + ["last block"] * 2 + ["head again"]
+    assert [e.number for e in epochs] == [1, 2, 1, 2, 1]
     truth, probability = data.targets[data.monitored], predicted[data.monitored].astype(float)
     loss = -np.log(np.where(truth == 1, probability, 1 - probability)).mean()
     assert epochs[-1].val_loss == pytest.approx(loss, rel=1e-6)
@@ -221,21 +162,14 @@ def test_the_backbone_sees_each_image_once_for_all_epochs_phases_and_folds(passe
     assert len(list((tmp_path / "features").iterdir())) == 3
 
 
-def test_stored_activations_are_the_frozen_networks_own(tmp_path):
+def test_stored_activations_are_the_frozen_networks_own_and_computed_again_after_damage(tmp_path):
     data, network = task(), built(SMALL)
     freezing.set_trainable(network, "head")
     prefix, _ = freezing.cut_frozen_prefix(network)
     stored = training.activations(prefix, data, tmp_path)
-    expected = prefix(data.pixels.astype(np.float32), training=False).numpy()
-    np.testing.assert_allclose(stored, expected, atol=1e-3)
     assert not stored.flags.writeable
-
-
-def test_activations_that_were_truncated_or_changed_are_computed_again(tmp_path):
-    data, network = task(), built(SMALL)
-    freezing.set_trainable(network, "head")
-    prefix, _ = freezing.cut_frozen_prefix(network)
-    expected = np.array(training.activations(prefix, data, tmp_path))
+    expected = np.array(stored)
+    np.testing.assert_allclose(prefix(data.pixels.astype(np.float32), training=False), expected, atol=1e-3)
     (file,) = (tmp_path / "features").iterdir()
     whole = file.read_bytes()
     flipped = whole[:300] + bytes([whole[300] ^ 1]) + whole[301:]
@@ -281,15 +215,6 @@ def test_a_phase_with_augmentation_has_no_activations_to_reuse(passes, tmp_path)
     assert sum(passes) == 2 * (16 + 8) + N
     # Batch normalisation of the frozen backbone was left alone all the same.
     assert changed(start, weights_of(network)) == {"output"}
-
-
-def test_each_phase_leaves_its_own_predictions(tmp_path):
-    data = task()
-    phases = (Phase("a", "head", 2, 1e-2), Phase("b", "all", 1, 1e-2))
-    _, (after_a, after_b) = fitted(built(SMALL), data, phases, tmp_path)
-    _, (alone,) = fitted(built(SMALL), data, phases[:1], tmp_path)
-    np.testing.assert_array_equal(after_a, alone)
-    assert np.abs(after_b - after_a).max() > 1e-3
 
 
 def test_an_image_named_twice_counts_twice(tmp_path):
@@ -371,21 +296,6 @@ def test_a_seed_repeats_every_bit_and_another_seed_does_not(spec, phase, tmp_pat
     np.testing.assert_array_equal(one, again)
     assert losses == same_losses
     assert (outcome(2)[0] != one).any()
-
-
-@pytest.mark.parametrize("outputs", [1, 4])
-def test_validation_loss_and_accuracy_are_those_of_keras(outputs):
-    draw = np.random.default_rng(0)
-    predicted = draw.uniform(0.01, 1, (50, outputs)).astype(np.float32)
-    if outputs == 1:
-        truth = draw.integers(0, 2, (50, 1)).astype(np.float32)
-        loss, metric = keras.losses.BinaryCrossentropy(), keras.metrics.BinaryAccuracy()
-    else:
-        predicted /= predicted.sum(axis=1, keepdims=True)
-        truth = np.eye(outputs, dtype=np.float32)[draw.integers(0, outputs, 50)]
-        loss, metric = keras.losses.CategoricalCrossentropy(), keras.metrics.CategoricalAccuracy()
-    assert metrics.cross_entropy(truth, predicted) == pytest.approx(float(loss(truth, predicted)), rel=1e-5)
-    assert metrics.accuracy(truth, predicted) == pytest.approx(float(metric(truth, predicted)))
 
 
 def test_no_monitored_image_gives_no_number_instead_of_an_error(tmp_path):

@@ -52,9 +52,8 @@ def test_trials_trained_at_the_same_time_have_times_of_their_own(clock):
 
 def test_the_fraction_counts_the_epochs_of_all_trials():
     on_epoch, steps = epochs_of([("a", 3), ("b", 1)])
-    for number, epochs in ((0, (0, 1, 2)), (1, (0, 1)), (0, (3,))):
-        for epoch in epochs:
-            on_epoch(number, epoch, 0.5, 0.75)
+    for number, epoch in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (0, 3)):
+        on_epoch(number, epoch, 0.5, 0.75)
     assert [fraction for fraction, _ in steps] == [0.25, 0.5, 0.75, 1]
     assert [line.split(",")[0] for _, line in steps] == [
         "[1/2] a: epoch 1/3",

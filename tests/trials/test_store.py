@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -36,10 +37,11 @@ def printed(monkeypatch):
     return lines
 
 
-def one_line(error) -> str:
-    message = str(error.value)
-    assert "\n" not in message
-    return message
+@contextmanager
+def refused(match=""):
+    with pytest.raises(StoreError, match=match) as error:
+        yield
+    assert "\n" not in str(error.value)
 
 
 def test_a_result_comes_back_as_it_was(store, kept):
@@ -60,9 +62,8 @@ def test_a_result_that_was_stored_under_earlier_names_is_read_under_those_of_tod
 
 def test_an_unknown_key_is_not_held_and_cannot_be_read(store):
     assert not holds(store, "key")
-    with pytest.raises(StoreError, match="run again") as error:
+    with refused("run again"):
         read(store, "key")
-    one_line(error)
 
 
 def flip_a_bit(file):
@@ -96,9 +97,8 @@ def truncate(file):
 def test_a_damaged_result_is_set_aside_whole_with_a_message(store, kept, printed, file, damage):
     damage(kept / file)
     left = {path.name: path.read_bytes() for path in kept.iterdir()}
-    with pytest.raises(StoreError) as error:
+    with refused():
         read(store, "key")
-    one_line(error)
     assert not holds(store, "key")
     assert not kept.exists()
     (aside,) = kept.parent.iterdir()
@@ -130,9 +130,8 @@ def test_saving_again_replaces_the_result_and_leaves_nothing_else(store, kept):
 
 def test_a_store_that_is_a_file_is_reported_in_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match="another --out") as error:
+    with refused("another --out"):
         save(tmp_path / "file", "key", FACTS, tables())
-    one_line(error)
 
 
 def test_a_full_disk_is_reported_and_leaves_the_old_result_alone(store, kept, monkeypatch):
@@ -140,9 +139,8 @@ def test_a_full_disk_is_reported_and_leaves_the_old_result_alone(store, kept, mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
-    with pytest.raises(StoreError, match="No space left on device") as error:
+    with refused("No space left on device"):
         save(store, "new", FACTS, tables())
-    one_line(error)
     assert [folder.name for folder in kept.parent.iterdir()] == ["key"]
 
 
@@ -178,14 +176,13 @@ def test_a_result_that_another_process_replaces_meanwhile_is_no_error(store, kep
 
 
 def test_a_damaged_result_that_cannot_be_set_aside_is_reported(store, kept, monkeypatch):
-    def refused(source, target):
+    def denied(source, target):
         raise PermissionError(13, "Permission denied")
 
     truncate(kept / "trial.json")
-    monkeypatch.setattr(os, "rename", refused)
-    with pytest.raises(StoreError, match="Permission denied") as error:
+    monkeypatch.setattr(os, "rename", denied)
+    with refused("Permission denied"):
         holds(store, "key")
-    one_line(error)
 
 
 @pytest.fixture(scope="module")
@@ -214,9 +211,8 @@ def test_a_result_without_a_model_is_held_only_for_who_needs_none(store, kept, p
     assert holds(store, "key")
     assert not holds(store, "key", model=True)
     assert kept.exists() and not printed  # nothing is wrong with it
-    with pytest.raises(StoreError) as error:
+    with refused():
         load_model(store, "key")
-    one_line(error)
 
 
 @pytest.mark.slow
@@ -224,8 +220,7 @@ def test_a_result_without_a_model_is_held_only_for_who_needs_none(store, kept, p
 def test_a_damaged_model_is_not_loaded_and_is_trained_again(store, model, printed, damage):
     save(store, "key", FACTS, tables(), model)
     damage(store / "trials" / "key" / "model.keras")
-    with pytest.raises(StoreError) as error:
+    with refused():
         load_model(store, "key")
-    one_line(error)
     assert not holds(store, "key", model=True)
     assert len(printed) == 1

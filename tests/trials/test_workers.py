@@ -11,13 +11,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from cloudpickle import register_pickle_by_value
-from small_trials import phantoms, small_trial
+from small_trials import assert_same, phantoms, small_trial
 
-from brainlib import progress
-from brainlib.data.splits import Split
 from brainlib.errors import BrainlibError, DataError, UsageError
 from brainlib.models.backbones import Weights
 from brainlib.models.build import ModelSpec
@@ -109,9 +106,11 @@ def test_a_process_that_was_killed_is_started_again_once(where, request, tmp_pat
     assert "\n" not in str(error.value)
 
 
-def test_an_error_is_raised_unchanged():
+@pytest.mark.parametrize("where", ["", "cluster"])
+def test_an_error_of_a_job_is_raised_unchanged(where, request):
+    scheduler = request.getfixturevalue(where) if where else ""
     with pytest.raises(DataError, match="^expected an image, received a text$"):
-        processes.run(refuse, (), print)
+        workers.run(refuse, [()], scheduler)
 
 
 def test_an_error_that_cannot_be_pickled_is_raised_with_its_traceback():
@@ -178,13 +177,7 @@ def distributed(asked, cluster, tmp_path_factory):
 
 def test_a_worker_gives_the_same_bits_as_this_process(inline, distributed):
     for here, there in zip(inline[0], distributed[0], strict=True):
-        pd.testing.assert_frame_equal(here.predictions, there.predictions, check_exact=True)
-        pd.testing.assert_frame_equal(here.epochs, there.epochs, check_exact=True)
-        pd.testing.assert_frame_equal(
-            here.history.drop(columns="seconds"),
-            there.history.drop(columns="seconds"),
-            check_exact=True,
-        )
+        assert_same(here, there)
 
 
 @pytest.mark.parametrize("where", ["inline", "distributed"])
@@ -199,28 +192,6 @@ def test_progress_names_each_trial_and_its_scores(where, request):
         assert found == (str(number), result.trial.name, *expected)
 
 
-@pytest.mark.parametrize("where", ["", "cluster"])
-def test_an_error_of_a_job_arrives_as_it_was_raised(where, asked, store, request):
-    dataset, _ = asked
-    scheduler = request.getfixturevalue(where) if where else ""
-    bad = small_trial(dataset, split=Split(holdout=0.25, folds=40, fold=1))
-    with pytest.raises(UsageError) as error:
-        run_trials([bad], dataset, store, scheduler=scheduler, on_progress=progress.ignore)
-    assert str(error.value).startswith("cannot split 24 images of 2 classes as asked")
-    assert "\n" not in str(error.value)
-
-
-def add(one, two, report):
-    report(1, 0.5, 0.5)
-    return one + two
-
-
-@pytest.mark.parametrize("where", ["", "cluster"])
-def test_results_come_in_the_order_of_the_jobs(where, request):
-    scheduler = request.getfixturevalue(where) if where else ""
-    assert workers.run(add, [(1, 2), (5, 6), (3, 4)], scheduler) == [3, 11, 7]
-
-
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:notaport"])
 def test_no_scheduler_at_the_address_is_reported_in_one_line(address, monkeypatch):
     import distributed
@@ -230,5 +201,5 @@ def test_no_scheduler_at_the_address_is_reported_in_one_line(address, monkeypatc
         distributed, "Client", lambda address, **options: client(address, **{**options, "timeout": "0.5s"})
     )
     with pytest.raises(UsageError, match="none answered there") as error:
-        workers.run(add, [(1, 2)], address)
+        workers.run(keep, [(1,)], address)
     assert address in str(error.value) and "\n" not in str(error.value)
