@@ -1,11 +1,9 @@
 """Train a network in phases, and compute only once what stays frozen.
 
-Each phase continues from the weights of the phase before. Where a phase keeps the beginning of the
-network frozen and does not augment, the activations at the end of that beginning are computed once
-and stored, and the rest of the network is trained on them: the same arithmetic as running the whole
-network in every epoch. With augmentation the frozen beginning runs in every epoch, in inference mode
-as well. The order of the images is drawn from the trial's seed, not by Keras, so that both ways see
-the same batches.
+Where a phase keeps the beginning of the network frozen and does not augment, the activations at its
+end are computed once and stored, and the rest is trained on them: the same arithmetic as running the
+whole network in every epoch. With augmentation the frozen beginning runs every time, in inference
+mode as well. The order of the images is drawn from the trial's seed, so that both see the same batches.
 """
 
 from __future__ import annotations
@@ -125,7 +123,7 @@ def fit(
     Parameters
     ----------
     phases : tuple of Phase
-        In this order, each with a new optimizer.
+        Each continues from the weights of the one before, with a new optimizer.
     loss : {"binary_crossentropy", "categorical_crossentropy"}
     seed : int
         Seed of the order of the images.
