@@ -37,8 +37,8 @@ def audits(overview: Overview) -> Table:
         "re-encoded, resized, brightened, mirrored, or rotated or cropped a little; they include the exact ones. "
         "Leaked test images are published test images with a duplicate among the published training images."
     )
-    whole = dict.fromkeys(("published test images", "leaked test images"), COUNT)
-    return _table(rows, caption, overview, {"share": PERCENT1, **whole})
+    formats = {"share": PERCENT1, "published test images": COUNT, "leaked test images": COUNT}
+    return _table(rows, caption, overview, formats)
 
 
 def audit_by_class(overview: Overview) -> Table:

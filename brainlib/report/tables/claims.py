@@ -1,7 +1,4 @@
-"""Tables of claims: every printed number with the reproduced one and the verdict.
-
-Every function takes the `Results` of a paper and returns a `Table`.
-"""
+"""Tables of claims: every printed number with the reproduced one and the verdict."""
 
 from __future__ import annotations
 

@@ -30,10 +30,7 @@ _POINTS1 = Format("points", 100, digits=1, signed=True)
 
 
 def same_images(results: Results, scenario: str = "") -> Table:
-    """Show McNemar's test and, for two classes, DeLong's of every pair of arms on the test images.
-
-    Where there are several tests, p is also adjusted for their number (Holm).
-    """
+    """Show McNemar's test and, for two classes, DeLong's of every pair of arms; of several, p by Holm as well."""
     tests = comparisons.on_images(results, scenario)
     rows = [
         {
@@ -72,10 +69,7 @@ def t_tests(results: Results, first: str, second: str) -> Table:
 
 
 def equivalence(results: Results, first: str, second: str) -> Table:
-    """Show whether two arms are the same within a margin, and what so few folds could have shown.
-
-    On these folds and on the printed ones.
-    """
+    """Show equivalence within a margin, on these folds and the printed ones, and what so few could have shown."""
     rows = [
         {
             "on": each.on,
@@ -96,10 +90,7 @@ def equivalence(results: Results, first: str, second: str) -> Table:
 
 
 def t_by_seed(results: Results, first: str, second: str) -> Table:
-    """Show the t-tests of two arms over the folds for each seed.
-
-    The printed folds take the place of those of an arm that was not run.
-    """
+    """Show the t-tests of two arms for each seed; an arm that was not run has the printed folds."""
     every, rows = [results, *results.repeats], []
     for one in every:
         tests = comparisons.on_folds(one, first, second)
@@ -189,13 +180,9 @@ def duplicates(results: Results) -> Table:
         f"Test images that have a duplicate among the training images: {'; '.join(sorted(removed))}. Without "
         "duplicates: the same model without these images; the difference is paired. "
     )
-    if results.retrained:
-        caption += (
-            "Retrained: the same protocol with duplicates kept apart, on its own test images; intervals by a bootstrap "
-            "over duplicate groups."
-        )
-    else:
-        caption += "With --retrain the models are also trained again with duplicates kept apart."
+    asked = "With --retrain the models are also trained again with duplicates kept apart."
+    how = "Retrained: the same protocol with duplicates kept apart, on its own test images; intervals by a bootstrap"
+    caption += f"{how} over duplicate groups." if results.retrained else asked
     return Table.of(rows, caption)
 
 
@@ -204,8 +191,9 @@ def controls(results: Results) -> Table:
     rows, published = [], {}
     found = run_controls(results)
     if not found:
-        caption = "Not run: --controls (controls = True) trains them: five models an arm, six on real images."
-        return Table.of([], caption)
+        return Table.of(
+            [], "Not run: --controls (controls = True) trains them: five models an arm, six on real images."
+        )
     for each in found:
         place = {"arm": results.study.title(each.arm, each.scenario)}
         rows.append(

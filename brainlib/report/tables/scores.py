@@ -102,10 +102,7 @@ def comparison(
 
 
 def per_class(results: Results, arm: str, scenario: str = "") -> Table:
-    """Show precision, sensitivity, F1 and support of each class, then the macro and weighted averages.
-
-    Beside each score of a class is the printed one, where there is one.
-    """
+    """Show precision, sensitivity, F1 and support of each class and their averages, beside the printed ones."""
     title = results.study.title(arm, scenario)
     if results.study.why_not_run([arm], scenario):
         return Table.of([], f"{title}: {NOT_RUN}.")
@@ -122,10 +119,7 @@ def per_class(results: Results, arm: str, scenario: str = "") -> Table:
 
 
 def missed_tumours(results: Results, scenario: str = "") -> Table:
-    """Show, after each phase of each arm, how many tumours were missed and how many normal images were not.
-
-    Both as counts and as shares with Wilson's 95 % interval.
-    """
+    """Show missed tumours and false alarms after each phase: counts, and shares with Wilson's 95 % interval."""
     normal, rows = results.study.paper.data.normal, []
     for arm in results.study.arms:
         for phase in results.study.paper.arms[arm].phases:
