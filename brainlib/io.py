@@ -25,8 +25,6 @@ from brainlib.errors import StoreError
 _MANIFEST = "manifest.json"
 _DIGEST_BYTES = 32  # of the SHA-256 that follows the data of a stored array
 _BLOCK_BYTES = 2**20
-
-
 #: Number of processors that this process may use, and of threads in a pool: more than eight wait for the disk.
 PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 THREADS = min(8, PROCESSORS)
@@ -53,6 +51,12 @@ def _temporary(target: Path) -> Path:
     return target.parent / f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"
 
 
+def _unwritten(target: Path, what: str, error: OSError) -> StoreError:
+    received = error.strerror or error
+    advice = "free disk space or choose a folder that can be written"
+    return StoreError(f"{target}: expected to write this {what}, received {received}; {advice}")
+
+
 @contextmanager
 def writing(target: Path) -> Iterator[BinaryIO]:
     """Write a file whole or not at all; StoreError if it cannot be written.
@@ -69,10 +73,7 @@ def writing(target: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except OSError as error:
-        raise StoreError(
-            f"{target}: expected to write this file, received {error.strerror or error}; "
-            "free disk space or choose a folder that can be written"
-        ) from error
+        raise _unwritten(target, "file", error) from error
     finally:
         with suppress(OSError):  # the folder itself may be a file
             temporary.unlink(missing_ok=True)
@@ -109,19 +110,15 @@ def built_folder(target: Path, write: Callable[[Path], None]) -> Path:
             (folder / _MANIFEST).write_text(json.dumps(_manifest(folder)), "utf-8")
     except OSError as error:
         if not _is_whole(target):  # else another process has written the same content meanwhile
-            raise StoreError(
-                f"{target}: expected to write this folder, received {error.strerror or error}; "
-                "free disk space or choose another one"
-            ) from error
+            raise _unwritten(target, "folder", error) from error
     return target
 
 
 def _is_whole(folder: Path) -> bool:
-    try:
+    with suppress(OSError, ValueError):
         manifest = json.loads((folder / _MANIFEST).read_bytes())
         return bool(manifest) and manifest == _manifest(folder)
-    except (OSError, ValueError):
-        return False
+    return False
 
 
 def _manifest(folder: Path) -> dict[str, str]:
@@ -169,25 +166,23 @@ _verified: set[tuple] = set()  # states of files whose sum was compared in this 
 def open_array(path: Path, shape: tuple[int, ...], dtype) -> np.ndarray | None:
     """Map an array that `save_array` stored, read-only, after comparing its sum.
 
-    The result is None if the file is missing, is damaged or holds another array or a pickle: the caller then makes it
-    anew. The sum is compared once in a process for each state of the file (size and time of modification).
+    None if the file is missing, is damaged or holds another array or a pickle: the caller then makes it anew. The sum
+    is compared once in a process for each state of the file (size and time of modification).
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         state = path.stat()
-        if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
-            return None
-        if state.st_size != array.offset + array.nbytes + _DIGEST_BYTES:
+        whole = state.st_size == array.offset + array.nbytes + _DIGEST_BYTES
+        if not whole or array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
             return None
         key = (str(path), state.st_ino, state.st_size, state.st_mtime_ns)
         if key not in _verified:
             # Read, not hashed through the map, whose pages would count as memory of this process.
-            digest, left = hashlib.sha256(), array.nbytes
+            digest = hashlib.sha256()
             with open(path, "rb") as file:
                 file.seek(array.offset)
-                while block := file.read(min(left, _BLOCK_BYTES)):
-                    digest.update(block)
-                    left -= len(block)
+                for start in range(0, array.nbytes, _BLOCK_BYTES):
+                    digest.update(file.read(min(array.nbytes - start, _BLOCK_BYTES)))
                 if file.read() != digest.digest():
                     return None
             _verified.add(key)

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from brainlib.data import datasets, images
 from brainlib.data.datasets import DataSet
-from brainlib.data.thumbnails import otsu
+from brainlib.data.thumbnails import bright_areas
 from brainlib.io import built_folder, sha256_of
 
 BACKGROUND, NO_BRAIN = "background alone", "brain masked out"
@@ -77,28 +77,23 @@ def hidden(pixels: np.ndarray, kind: str) -> np.ndarray:
     grey = Image.fromarray(pixels).convert("L")
     scale = min(1.0, _SIDE / max(grey.size))
     small = grey.resize([max(1, round(side * scale)) for side in grey.size], Image.Resampling.BILINEAR)
-    head = _head(np.asarray(small))
-    size = np.sqrt(head.sum())
+    head = _head(small)
     # Around an image that is cropped to the head lies background.
-    framed = np.pad(head, 1)
-    if kind == BACKGROUND:
-        mask = ndimage.distance_transform_edt(~framed)[1:-1, 1:-1] <= _MARGIN * size
-    else:
-        mask = ndimage.distance_transform_edt(framed)[1:-1, 1:-1] > RING * size
+    framed, size = np.pad(head, 1), np.sqrt(head.sum())
+    distance = ndimage.distance_transform_edt(~framed if kind == BACKGROUND else framed)[1:-1, 1:-1]
+    mask = distance <= _MARGIN * size if kind == BACKGROUND else distance > RING * size
     whole = Image.fromarray(mask).resize(grey.size, Image.Resampling.NEAREST)
     return np.asarray(whole, dtype=bool)
 
 
 def _head(grey):
     """Return the large bright areas, joined and with their holes filled, bool; everything where none is."""
-    smooth = ndimage.uniform_filter(grey, 5)
     # A lower threshold than for thumbnails, so that a dim scalp belongs to the head.
-    areas, found = ndimage.label(smooth > 0.3 * otsu(smooth))
-    if not found:
-        return np.ones(grey.shape, bool)
-    sizes = np.bincount(areas.ravel())[1:]
+    areas, sizes = bright_areas(grey, 0.3)
+    if not len(sizes):
+        return np.ones(areas.shape, bool)
     largest = np.isin(areas, 1 + np.flatnonzero(sizes >= 0.05 * sizes.max()))
-    width = max(2, round(0.04 * max(grey.shape)))
+    width = max(2, round(0.04 * max(areas.shape)))
     closed = ndimage.binary_closing(np.pad(largest, width), iterations=width)[width:-width, width:-width]
     return ndimage.binary_fill_holes(closed)
 

@@ -22,7 +22,7 @@ from brainlib.data import images
 from brainlib.data.groups import joined
 from brainlib.data.phantoms.dataset import TRUTH, TRUTH_COLUMNS, phantom_root
 from brainlib.data.registry import DataSetInfo, info_of
-from brainlib.data.scan import File, Scan, files_of, scan_files
+from brainlib.data.scan import File, Scan, files_of, scan_files, scan_folder
 from brainlib.errors import DataError
 
 
@@ -37,9 +37,8 @@ class DataSet:
     root : Path
         The folder that the paths of the table start from.
     table : pandas.DataFrame
-        One row an image: ``path`` (posix, from `root`), ``label``, ``part``, ``bytes``, ``width``,
-        ``height``, ``mode`` and ``format`` as stored, ``byte_hash``, ``pixel_hash``, ``patient``
-        (str, or None where unknown). Sorted by part, label and natural path, indexed 0 to n - 1.
+        That of `Scan` without ``quality_flag`` and with ``patient`` (str, or None where unknown), sorted by part,
+        label and natural path, indexed 0 to n - 1.
     classes : tuple of str
         Labels in the order of class numbers.
     fingerprint : str
@@ -71,12 +70,12 @@ class DataSet:
         known = self.table["patient"]
         if not patients or known.isna().all():
             return groups
-        own = pd.Series([f"image {n}" for n in range(len(known))], index=known.index)
-        return joined(groups, pd.factorize(known.fillna(own))[0])
+        # An image of no known patient is the only one of its own.
+        return joined(groups, pd.factorize(known.where(known.notna(), known.index))[0])
 
     def files(self, rows: Sequence[int] | np.ndarray) -> tuple[list[Path], list[str]]:
         """Return paths and byte hashes of the images at some positions, as `images.load_images` takes them."""
-        chosen = self.table.iloc[np.asarray(rows, dtype=np.intp)]
+        chosen = self.table.iloc[list(rows)]
         return [self.root / path for path in chosen["path"]], chosen["byte_hash"].tolist()
 
     def scan(
@@ -89,7 +88,7 @@ class DataSet:
 
         DataError if one can no longer be read.
         """
-        chosen = self.table if rows is None else self.table.iloc[np.asarray(rows, dtype=np.intp)]
+        chosen = self.table if rows is None else self.table.iloc[list(rows)]
         files = [File(*row) for row in chosen[["path", "label", "part"]].itertuples(index=False)]
         hashes = dict(zip(chosen["path"], chosen["byte_hash"], strict=True))
         return _readable(scan_files(self.name, self.root, files, (), store, on_progress, hashes), self.root)
@@ -107,8 +106,8 @@ def locate(name: str, data: Path) -> Path:
     or lacks a class, or if a class has no image.
     """
     info, data = info_of(name), Path(data)
-    if not os.path.isdir(data):
-        received = "a file" if os.path.exists(data) else "nothing of that name"
+    if not data.is_dir():
+        received = "a file" if data.exists() else "nothing of that name"
         raise DataError(
             f"{data}: expected the data folder, received {received}; give the folder that holds one folder a data set"
         )
@@ -143,18 +142,15 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
 
     All files are read on every call, so that a changed file is always noticed. Only files that the store does not
     know are decoded (see `scan.scan_files`). A file ``truth.csv`` marks phantoms and gives their patients. DataError
-    if a folder has no image or an image cannot be decoded.
+    if an image cannot be decoded.
     """
-    info, root = info_of(name), Path(root)
-    files, failed = _files(info, root)
-    scan = _readable(scan_files(name, root, files, failed, store, on_progress), root)
+    info, root, patients = info_of(name), Path(root), _patients(root)
+    scan = _readable(scan_folder(root, name, store, on_progress), root)
     rows = sorted(scan.table.to_dict("records"), key=lambda row: (row["part"], row["label"], _natural(row["path"])))
     table = pd.DataFrame(rows).drop(columns="quality_flag")
-    patients = _patients(root)
-    known = patients or {}
-    table["patient"] = pd.Series([known.get(path) for path in table["path"]], dtype=object)
+    table["patient"] = pd.Series([(patients or {}).get(path) for path in table["path"]], dtype=object)
     phantom = patients is not None or name == "phantom"
-    here = Counter(file.path.rpartition("/")[0] for file in files)
+    here = Counter(path.rpartition("/")[0] for path in table["path"])
     differences = tuple(
         f"{folder.path}: {folder.count} images were published, {here[folder.path]} are here."
         for folder in info.folders
@@ -196,12 +192,8 @@ def load_dataset(
 
     Raises
     ------
-    DataError
-        As `locate`, `download` and `index`.
-    UsageError
-        Too few phantoms to fill every folder of the set.
-    StoreError
-        The store cannot be written.
+    DataError, UsageError, StoreError
+        As `locate`, `download` and `index`; too few phantoms to fill every folder; the store cannot be written.
     """
     data = str(data or os.environ.get("BRAINLIB_DATA") or "kaggle")
     store = Path(store or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "brainlib")
@@ -215,24 +207,23 @@ def load_dataset(
 def _root_of(info: DataSetInfo, base: Path) -> Path:
     """Return `base`, or the folder in it, that holds the whole published layout."""
     wanted = [folder.path for folder in info.folders]
-    layout = "folders " + ", ".join(wanted)
+    layout = f"folders {', '.join(wanted)}"
     advice = f"unpack {info.url} there" if info.url else "write phantoms there"
     try:
-        inside = sorted(entry for entry in base.iterdir() if os.path.isdir(entry))
+        inside = sorted(entry for entry in base.iterdir() if entry.is_dir())
     except OSError as error:
         received = error.strerror or error
         raise DataError(f"{base}: expected a folder with the {layout}, received {received}; {advice}") from error
     for root in (base, *inside):
-        if all(os.path.isdir(root / path) for path in wanted):
-            _files(info, root)
+        if all((root / path).is_dir() for path in wanted):
+            _check_filled(info, root)
             return root
-    missing = ", ".join(path for path in wanted if not os.path.isdir(base / path))
+    missing = ", ".join(path for path in wanted if not (base / path).is_dir())
     received = f"no {missing}" if inside else "no folder at all"
     raise DataError(f"{base}: expected the {layout}, received {received}; {advice}")
 
 
-def _files(info: DataSetInfo, root: Path) -> tuple[list[File], list[tuple[str, str]]]:
-    """List the files of a set as `files_of` does; a folder without any image is an error."""
+def _check_filled(info: DataSetInfo, root: Path) -> None:
     files, failed = files_of(info.name, root)
     for folder in info.folders:
         if not any(f"{path}/".startswith(f"{folder.path}/") for path, *_ in (*files, *failed)):
@@ -240,7 +231,6 @@ def _files(info: DataSetInfo, root: Path) -> tuple[list[File], list[tuple[str, s
                 f"{root / folder.path}: expected images ({', '.join(sorted(images.SUFFIXES))}), received a folder "
                 "without one; fill it or unpack the data set again"
             )
-    return files, failed
 
 
 def _readable(scan: Scan, root: Path) -> Scan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -18,8 +19,6 @@ def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
     The result, int (n,), is numbered from 0 in the order of appearance.
     """
-    first, second = (np.unique(each, return_inverse=True)[1] for each in (first, second))
+    first, second = (pd.factorize(np.asarray(each))[0] for each in (first, second))
     pairs = np.stack([first, len(first) + second], axis=1)
-    component = connected(len(first) + len(second), pairs)[first]
-    _, start, number = np.unique(component, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(start))[number]
+    return pd.factorize(connected(len(first) + len(second), pairs)[first])[0]

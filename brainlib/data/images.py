@@ -106,10 +106,8 @@ def load_images(paths: Sequence[Path], byte_hashes: Sequence[str], size: int, ch
 
     Raises
     ------
-    DataError
-        A file cannot be decoded, or has changed since the data set was indexed.
-    StoreError
-        The array cannot be written.
+    DataError, StoreError
+        A file cannot be decoded, or has changed since the data set was indexed; the array cannot be written.
     """
     if size < 1 or channels not in (1, 3):
         raise ValueError(f"expected size >= 1 and channels 1 or 3, received {size} and {channels}")

@@ -28,10 +28,10 @@ from brainlib.io import threads, writing
 #: Of everything that an entry of the store depends on: raise the first number when its fields change.
 VERSION = f"1-{thumbnails.VERSION}-{images.VERSION}"
 _PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-_COLUMNS = ["bytes", "width", "height", "mode", "format", "byte_hash", "pixel_hash", "quality_flag"]
 # An image as the store keeps it. The sum, of all other fields, comes last.
-_TYPES = ["i8", "i8", "i8", "S8", "S8", "S64", "S64", "S64", ("u1", (SIDE, SIDE)), "S64"]
-_ENTRY = np.dtype(list(zip([*_COLUMNS, "thumbnail", "sum"], _TYPES, strict=True)))
+_COLUMNS = {"bytes": "i8", "width": "i8", "height": "i8", "mode": "S8", "format": "S8"}
+_COLUMNS |= {"byte_hash": "S64", "pixel_hash": "S64", "quality_flag": "S64"}
+_ENTRY = np.dtype([*_COLUMNS.items(), ("thumbnail", "u1", (SIDE, SIDE)), ("sum", "S64")])
 
 
 class File(NamedTuple):
@@ -88,10 +88,10 @@ def files_in(root: Path) -> tuple[list[File], list[tuple[str, str]]]:
     paths, failed = _walk(Path(root), deep=True)
     files = []
     for path in paths:
-        *folders, _ = path.split("/")
-        parts = [_PARTS[name.lower()] for name in folders if name.lower() in _PARTS]
-        classes = [name for name in folders if name.lower() not in _PARTS]
-        files.append(File(path, classes[-1] if classes else "", parts[-1] if parts else ""))
+        folders = path.split("/")[:-1]
+        parts = ["", *(_PARTS[name.lower()] for name in folders if name.lower() in _PARTS)]
+        classes = ["", *(name for name in folders if name.lower() not in _PARTS)]
+        files.append(File(path, classes[-1], parts[-1]))
     return files, failed
 
 
@@ -100,22 +100,22 @@ def _walk(root: Path, deep: bool) -> tuple[list[str], list[tuple[str, str]]]:
     found, failed = [], []
 
     def note(error: OSError) -> None:
-        where = os.path.relpath(error.filename or root, root)
+        where = Path(error.filename or root).relative_to(root).as_posix()
         reason = f"expected a folder that can be listed, received {error.strerror or error}; check its permissions"
-        failed.append(("" if where == "." else Path(where).as_posix(), reason))
+        failed.append(("" if where == "." else where, reason))
 
     for folder, below, names in os.walk(root, onerror=note):
         below[:] = sorted(name for name in below if deep and not name.startswith("."))
         for name in sorted(names):
-            path = os.path.join(folder, name)
-            if name.startswith(".") or Path(name).suffix.lower() not in images.SUFFIXES:
+            path = Path(folder, name)
+            if name.startswith(".") or path.suffix.lower() not in images.SUFFIXES:
                 continue
-            relative = Path(os.path.relpath(path, root)).as_posix()
+            relative = path.relative_to(root).as_posix()
             # Python reads bytes that are not UTF-8 as surrogates (Cs), which no table can store.
             if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in relative):
                 reason = "expected a name in UTF-8 without control characters, received another; rename the file"
                 failed.append((ascii(relative)[1:-1], reason))
-            elif not os.path.isfile(path):
+            elif not path.is_file():
                 failed.append((relative, "expected a file, received a link to nothing or a device; remove it"))
             else:
                 found.append(relative)
@@ -160,9 +160,8 @@ def scan_files(
     entries, bad = {}, {}
 
     def scan_one(file: File) -> None:
-        path, byte_hash = root / file.path, (byte_hashes or {}).get(file.path, "")
+        path, entry = root / file.path, known.get((byte_hashes or {}).get(file.path, ""))
         try:
-            entry = known.get(byte_hash)
             if entry is None:
                 data = images.read(path)
                 byte_hash = hashlib.sha256(data).hexdigest()
@@ -182,18 +181,15 @@ def scan_files(
     readable = [file for file in files if file.path in entries]
     rows = np.array([entries[file.path] for file in readable], _ENTRY)
     table = pd.DataFrame(readable, columns=File._fields)
-    for column in _COLUMNS:
-        text = _ENTRY[column].kind == "S"
-        table[column] = (rows[column].astype(str) if text else rows[column]).tolist()
+    for column, kind in _COLUMNS.items():
+        table[column] = rows[column].astype(str if kind[0] == "S" else int).tolist()
     return Scan(name, table, tuple(sorted([*unreadable, *bad.items()])), rows["thumbnail"])
 
 
 def _entry(data: bytes, byte_hash: str, path: Path) -> np.void:
     image, stored = images.decode_bytes(data, path)
-    entry, flag = np.zeros(1, _ENTRY)[0], thumbnails.quality_flag(image)
-    values = [len(data), *stored, byte_hash, images.pixel_hash(image), flag, thumbnails.thumbnail(image)]
-    for name, value in zip(_ENTRY.names, values, strict=False):
-        entry[name] = value
+    found = images.pixel_hash(image), thumbnails.quality_flag(image), thumbnails.thumbnail(image)
+    entry = np.array((len(data), *stored, byte_hash, *found, ""), _ENTRY)[()]
     entry["sum"] = _sum(entry)
     return entry
 

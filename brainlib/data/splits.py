@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from brainlib.errors import UsageError
@@ -63,27 +64,19 @@ class Split:
     leakage: str = "refused"
 
     def __post_init__(self):
+        shares, fold = f"{self.holdout} + {self.validation}", f"fold {self.fold} of {self.folds}"
         for name in ("holdout", "validation"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 0 and below 1; received {getattr(self, name)}")
-        if self.holdout + self.validation >= 1:
-            raise UsageError(
-                f"holdout and validation must leave images to train on; received {self.holdout} + {self.validation}"
-            )
-        if self.folds == 1 or self.folds < 0 or not 0 <= self.fold <= self.folds:
-            raise UsageError(
-                f"a fold must be 0 (none) or 1 to k, with k of 2 or more; received fold {self.fold} of {self.folds}"
-            )
-        if self.folds and self.validation:
-            raise UsageError("a split has folds or a validation share, not both")
-        if self.published and self.validation:
-            raise UsageError(
-                f"a split with the published test part draws no validation part; received a share of {self.validation}"
-            )
-        if self.by not in ("image", "group"):
-            raise UsageError(f"a split is by 'image' or by 'group'; received '{self.by}'")
-        if self.leakage not in ("refused", "as_published"):
-            raise UsageError(f"leakage is 'refused' or 'as_published'; received '{self.leakage}'")
+            _require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1", getattr(self, name))
+        _require(self.holdout + self.validation < 1, "holdout and validation must leave images to train on", shares)
+        fits = self.folds != 1 and 0 <= self.fold <= self.folds
+        _require(fits, "a fold must be 0 (none) or 1 to k, with k of 2 or more", fold)
+        share = f"a share of {self.validation}"
+        _require(not self.folds or not self.validation, "a split has folds or a validation share, not both", share)
+        fits = not self.published or not self.validation
+        _require(fits, "a split with the published test part draws no validation part", share)
+        _require(self.by in ("image", "group"), "a split is by 'image' or by 'group'", repr(self.by))
+        fits = self.leakage in ("refused", "as_published")
+        _require(fits, "leakage is 'refused' or 'as_published'", repr(self.leakage))
 
     @property
     def revision(self) -> int:
@@ -97,6 +90,11 @@ class Split:
         shares = [total, self.holdout / total] if self.validation else [total]
         exact = all(share == 0 or abs(share * round(1 / share) - 1) < 1e-9 for share in shares)
         return 1 if self.stratified and exact else 2
+
+
+def _require(fits: bool, expected: str, received) -> None:
+    if not fits:
+        raise UsageError(f"{expected}; received {received}")
 
 
 def assign(labels, groups, split: Split, published=None) -> np.ndarray:
@@ -128,8 +126,8 @@ def assign(labels, groups, split: Split, published=None) -> np.ndarray:
     groups = None if split.by == "image" else every
     try:
         if split.published:
-            test = rows[np.asarray(published)[rows] == TEST]
-            rest = np.setdiff1d(rows, test)
+            in_test = np.asarray(published)[rows] == TEST
+            rest, test = rows[~in_test], rows[in_test]
             if groups is not None:
                 rest = rest[~np.isin(groups[rest], groups[test])]
         else:
@@ -140,15 +138,14 @@ def assign(labels, groups, split: Split, published=None) -> np.ndarray:
         elif split.validation:
             share = split.holdout / (split.holdout + split.validation)
             validation, test = _hold_out(test, labels, groups, share, split)
-        parts[test] = TEST
-        parts[rest], parts[validation] = TRAIN, VALIDATION
+        parts[rest], parts[validation], parts[test] = TRAIN, VALIDATION, TEST
     except ValueError as error:
         raise UsageError(
             f"cannot split {len(rows)} images of {len(np.unique(labels[rows]))} classes as asked "
             f"({str(error).splitlines()[0]}); use more images or an unstratified split"
         ) from error
-    pairs = {(group, part) for group, part in zip(every.tolist(), parts.tolist(), strict=True) if part}
-    divided = len(pairs) - len({group for group, _ in pairs})
+    pairs = pd.DataFrame({"group": every, "part": parts})[parts != UNUSED].drop_duplicates()
+    divided = pairs["group"].duplicated().sum()
     if divided and split.leakage == "refused":
         raise UsageError(
             f"expected a split that keeps duplicates together, received one with {divided} groups in two "
@@ -197,19 +194,9 @@ def oversampled(labels, rows: np.ndarray, label: str, seed: int) -> np.ndarray:
 
 
 def choose_images(labels, images: int, seed: int) -> np.ndarray:
-    """Choose a number of images, as many from each class as far as the classes reach.
+    """Choose a number of images, as many from each class as far as the classes reach: int array, ascending positions.
 
-    Parameters
-    ----------
-    labels : array (n,)
-    images : int
-        How many; 0, n or more choose all.
-    seed : int
-
-    Returns
-    -------
-    array of int
-        Positions, ascending.
+    The class of each image is in `labels`, array (n,). With `images` 0, n or more, all are chosen.
     """
     labels = np.asarray(labels)
     if images <= 0 or images >= len(labels):
@@ -217,9 +204,8 @@ def choose_images(labels, images: int, seed: int) -> np.ndarray:
     random = np.random.default_rng(seed)
     queues = [random.permutation(np.flatnonzero(labels == name)) for name in np.unique(labels)]
     # Round robin over the classes: each gives its next image until there are enough.
-    ranked = np.concatenate([np.stack([np.arange(len(q)), q], axis=1) for q in queues])
-    turns = np.argsort(ranked[:, 0], kind="stable")
-    return np.sort(ranked[turns[:images], 1])
+    turns = np.concatenate([np.arange(len(queue)) for queue in queues])
+    return np.sort(np.concatenate(queues)[np.argsort(turns, kind="stable")[:images]])
 
 
 def _hold_out(rows, labels, groups, share, split):

@@ -18,34 +18,31 @@ def thumbnail(image: Image.Image) -> np.ndarray:
     9:62), so that margins, letters and a moderate crop change little.
     """
     grey = image.convert("L")
-    whole = (0.0, 0.0, float(grey.width), float(grey.height))
-    box = _head(grey, whole)
+    box = _head(grey, np.array([0, 0, *grey.size], float))
     # Once more at the scale of the head, so that a margin does not change what its edge is.
-    across, down = 0.1 * (box[2] - box[0]), 0.1 * (box[3] - box[1])
-    near = (box[0] - across, box[1] - down, box[2] + across, box[3] + down)
-    box = _head(grey, (*np.maximum(near[:2], whole[:2]), *np.minimum(near[2:], whole[2:])))
-    return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=box))
+    margin = 0.1 * (box[2:] - box[:2])
+    box = _head(grey, np.clip(box + [*-margin, *margin], 0, np.tile(grey.size, 2)))
+    return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=tuple(box)))
 
 
 def _head(grey, box):
-    """Return the box, in pixels, of the largest bright area within a box; all of it where none is large."""
+    """Return the largest bright area within a box (left, top, right, bottom; pixels), or all of it if none is large."""
     side = 128
-    small = np.asarray(grey.resize((side, side), Image.Resampling.BILINEAR, box=box))
-    smooth = ndimage.uniform_filter(small, 5)
-    areas, found = ndimage.label(smooth > 0.5 * otsu(smooth))
-    if not found:
+    areas, sizes = bright_areas(grey.resize((side, side), Image.Resampling.BILINEAR, box=tuple(box)), 0.5)
+    if not len(sizes):
         return box
-    largest = int(np.argmax(np.bincount(areas.ravel())[1:]))
-    rows, columns = ndimage.find_objects(areas)[largest]
+    rows, columns = ndimage.find_objects(areas)[np.argmax(sizes)]
     if min(rows.stop - rows.start, columns.stop - columns.start) < side // 8:
         return box
-    across, down = (box[2] - box[0]) / side, (box[3] - box[1]) / side
-    return (
-        box[0] + columns.start * across,
-        box[1] + rows.start * down,
-        box[0] + columns.stop * across,
-        box[1] + rows.stop * down,
-    )
+    corners = [columns.start, rows.start, columns.stop, rows.stop]
+    return np.tile(box[:2], 2) + corners * np.tile((box[2:] - box[:2]) / side, 2)
+
+
+def bright_areas(grey: Image.Image, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the connected areas brighter than a share of Otsu's threshold, numbered from 1, and their sizes."""
+    smooth = ndimage.uniform_filter(np.asarray(grey), 5)
+    areas, _ = ndimage.label(smooth > share * otsu(smooth))
+    return areas, np.bincount(areas.ravel())[1:]
 
 
 def otsu(values: np.ndarray) -> int:
