@@ -41,17 +41,8 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> PairedTest:
 
     Only the images that one model classifies correctly and the other does not are informative: under
     equal accuracies either way is as likely. The interval of the difference is Newcombe's score interval
-    for paired proportions (Stat. Med. 1998, 17:2635, method 10).
-
-    Parameters
-    ----------
-    right_a, right_b : (n,) arrays of bool
-        Whether each model classifies each image correctly.
-
-    Raises
-    ------
-    ValueError
-        The two differ in length.
+    for paired proportions (Stat. Med. 1998, 17:2635, method 10). The (n,) arrays of bool say whether each
+    model classifies each image correctly; `ValueError` if they differ in length.
     """
     a, b = np.asarray(right_a, dtype=bool), np.asarray(right_b, dtype=bool)
     if a.shape != b.shape or a.ndim != 1:
@@ -67,18 +58,8 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> PairedTest:
 def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarray) -> PairedTest:
     """Paired test of two areas under the ROC curve (DeLong et al., Biometrics 1988, 44:837).
 
-    p and limits are nan where the difference has no variance.
-
-    Parameters
-    ----------
-    is_positive : (n,) array of bool
-    score_a, score_b : (n,) arrays of float
-        Score of the same images by each model; higher means more likely positive.
-
-    Raises
-    ------
-    ValueError
-        The three differ in length, or a class has fewer than two images.
+    p and limits are nan where the difference has no variance. The scores of both models are (n,) arrays, higher for
+    images that are more likely positive. `ValueError` if lengths differ or a class has fewer than two images.
     """
     positive = np.asarray(is_positive, dtype=bool)
     scores = [np.asarray(s, dtype=float) for s in (score_a, score_b)]
@@ -93,10 +74,9 @@ def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarra
     error = float(np.sqrt(of_positive.var(ddof=1) / m + of_negative.var(ddof=1) / n))
     assumes = "images independent of each other; large numbers of both classes"
     if error < 1e-12:
-        p = 1.0 if abs(difference) < 1e-12 else np.nan
-        return PairedTest("DeLong, paired", p, difference, np.nan, np.nan, m + n, assumes)
-    p = float(2 * stats.norm.sf(abs(difference) / error))
-    half_width = float(stats.norm.ppf(UPPER)) * error
+        p, half_width = 1.0 if abs(difference) < 1e-12 else np.nan, np.nan
+    else:
+        p, half_width = float(2 * stats.norm.sf(abs(difference) / error)), float(stats.norm.ppf(UPPER)) * error
     return PairedTest("DeLong, paired", p, difference, difference - half_width, difference + half_width, m + n, assumes)
 
 
@@ -124,16 +104,16 @@ class TTest:
 def _t_test(name: str, a: np.ndarray, b: np.ndarray, variance: float, df: int, assumes: str) -> TTest:
     """Build a TTest from the variance of the difference of the means."""
     difference = float(np.mean(a) - np.mean(b)) if len(a) and len(b) else np.nan
+    error, t, p, half_width = float(np.sqrt(variance)), np.nan, np.nan, np.nan
     if np.isnan(variance) or np.isnan(difference):
-        return TTest(name, np.nan, df, np.nan, np.nan, np.nan, np.nan, len(a), assumes)
-    error = float(np.sqrt(variance))
-    if negligible(error, a, b):
-        if negligible(abs(difference), a, b):
-            return TTest(name, np.nan, df, np.nan, 0.0, np.nan, np.nan, len(a), assumes)
-        t = float(np.copysign(np.inf, difference))
-        return TTest(name, t, df, 0.0, difference, np.nan, np.nan, len(a), assumes)
-    t, half_width = difference / error, float(stats.t.ppf(UPPER, df)) * error
-    p = float(2 * stats.t.sf(abs(t), df))
+        difference = np.nan
+    elif not negligible(error, a, b):
+        t, half_width = difference / error, float(stats.t.ppf(UPPER, df)) * error
+        p = float(2 * stats.t.sf(abs(t), df))
+    elif negligible(abs(difference), a, b):
+        difference = 0.0
+    else:
+        t, p = float(np.copysign(np.inf, difference)), 0.0
     return TTest(name, t, df, p, difference, difference - half_width, difference + half_width, len(a), assumes)
 
 
@@ -146,18 +126,7 @@ def _paired(a: Sequence[float], b: Sequence[float]) -> tuple[np.ndarray, np.ndar
 
 
 def paired_t(a: Sequence[float], b: Sequence[float]) -> TTest:
-    """Paired t-test of two models scored on the same folds; df = k - 1.
-
-    Parameters
-    ----------
-    a, b : (k,) sequences of float
-        Scores of the two models, fold by fold.
-
-    Raises
-    ------
-    ValueError
-        The two differ in length.
-    """
+    """Paired t-test of two models' scores on the same k folds; df = k - 1. `ValueError` if their numbers differ."""
     a, b, variance = _paired(a, b)
     assumes = (
         "differences independent from fold to fold: not so, since the folds share training images; "
@@ -187,17 +156,8 @@ def corrected_resampled_t(a: Sequence[float], b: Sequence[float], test_share: fl
     The variance of the mean difference is taken as (1/k + n_test/n_train) s^2 in place of s^2/k,
     which makes up for training sets that overlap.
 
-    Parameters
-    ----------
-    a, b : (k,) sequences of float
-        Scores of the two models, fold by fold.
-    test_share : float
-        Share of a fold's images that are scored, n_test / (n_test + n_train): 1/3 for three folds.
-
-    Raises
-    ------
-    ValueError
-        The two differ in length, or test_share is not between 0 and 1.
+    ``test_share`` is the share of a fold's images that are scored, n_test / (n_test + n_train): 1/3 for three folds.
+    `ValueError` if it is not between 0 and 1, or if the numbers of scores differ.
     """
     if not 0 < test_share < 1:
         raise ValueError(f"expected a test share between 0 and 1, received {test_share!r}")
@@ -232,19 +192,8 @@ def equivalence(a: Sequence[float], b: Sequence[float], margin: float) -> Equiva
     """Test by two one-sided paired t-tests that two models differ by less than a margin.
 
     Schuirmann (J. Pharmacokinet. Biopharm. 1987, 15:657). Assumes, like the paired t-test, that the
-    differences of the folds are independent: they are not, and p comes out too small.
-
-    Parameters
-    ----------
-    a, b : (k,) sequences of float
-        Scores of the two models, fold by fold; k of 2 or more.
-    margin : float
-        Above 0, in the units of the scores.
-
-    Raises
-    ------
-    ValueError
-        A margin that is not above 0, different lengths, or fewer than two folds.
+    differences of the folds are independent: they are not, and p comes out too small. ``margin`` is in the
+    units of the scores. `ValueError` if it is not above 0, the numbers of scores differ, or there are fewer than two.
     """
     a, b, _ = _paired(a, b)
     if not margin > 0 or len(a) < 2:
@@ -290,8 +239,8 @@ def holm(p: Sequence[float]) -> list[float]:
     a nan stays one, and is not counted.
     """
     p = np.asarray(p, dtype=float)
-    adjusted = np.full(len(p), np.nan)
-    order = [i for i in np.argsort(p, kind="stable") if not np.isnan(p[i])]
-    scaled = [min(1.0, (len(order) - rank) * p[i]) for rank, i in enumerate(order)]
-    adjusted[order] = np.maximum.accumulate(scaled) if order else []
+    order = np.argsort(p, kind="stable")  # with nan at its end
+    hypotheses = np.count_nonzero(~np.isnan(p)) - np.arange(len(p))  # not yet decided at each rank
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, hypotheses * p[order]))
     return adjusted.tolist()

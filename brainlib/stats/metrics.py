@@ -110,8 +110,5 @@ def accuracy(targets: np.ndarray, predicted: np.ndarray) -> float:
 
     Arrays as in `cross_entropies`.
     """
-    if len(targets) == 0:
-        return math.nan
-    if targets.shape[1] == 1:
-        return float(((predicted > 0.5) == (targets > 0.5)).mean())
-    return float((predicted.argmax(axis=1) == targets.argmax(axis=1)).mean())
+    true, chosen = (x > 0.5 if x.shape[1] == 1 else x.argmax(axis=1) for x in (targets, predicted))
+    return float((true == chosen).mean()) if len(targets) else math.nan
