@@ -1,26 +1,26 @@
 """Tables of numbers, formatted once: at display.
 
-A `Table` keeps floats in natural units (0.9583, seconds) in its `frame`, so that a reader can compute with
-them. How a column is written is said by a `Format`.
+A `Table` holds rows of cells. A `Cell` is a number in natural units (0.9583, seconds), so that a reader can compute
+with the table's `frame`, and the `Format` in which it is written.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from html import escape
+from dataclasses import dataclass
+from functools import cached_property
 from numbers import Real
 from typing import NamedTuple
 
 import pandas as pd
 
 from brainlib.papers.printed import UNITS, Printed
+from brainlib.report import pages
 from brainlib.stats.estimates import Estimate
 
 NONE = "–"  # stands where a number is not defined or not given
 _SPACE = "\N{NO-BREAK SPACE}"
-_SENTENCE = 60  # characters
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Format:
         return cls(written, scale, digits, before="" if printed.operator == "=" else f"{printed.operator} ")
 
     def __call__(self, value: float, low: float = math.nan, high: float = math.nan, missing: str = NONE) -> Cell:
-        """Return a number as a cell of `Table.of`; nan is shown as `missing`."""
+        """Return a number as a cell of a `Table`; nan is shown as `missing`."""
         return Cell(value, self, low, high, missing)
 
     def score(self, found: Estimate | None, missing: str = NONE) -> Cell:
@@ -97,16 +97,6 @@ class Format:
         return f"{number}{_SPACE}{self.unit}{written.removeprefix(number)}"
 
 
-class Cell(NamedTuple):
-    """A number of a table, how it is written, the limits of its interval, and what is shown for nan."""
-
-    value: float
-    how: Format
-    low: float
-    high: float
-    missing: str
-
-
 PERCENT = Format("%", 100)
 PERCENT1 = Format("%", 100, digits=1)
 PERCENT0 = Format("%", 100, digits=0)
@@ -117,124 +107,81 @@ P_VALUE = Format(digits=4, least=0.0001)
 SECONDS = Format("s", digits=1)
 
 
+class Cell(NamedTuple):
+    """A number of a table, how it is written, the limits of its interval, and what is shown for nan."""
+
+    value: object
+    how: Format = NUMBER
+    low: float = math.nan
+    high: float = math.nan
+    missing: str = ""
+
+    @property
+    def number(self) -> bool:
+        """Whether the value is a number, and not a text, a truth value or nan."""
+        return isinstance(self.value, Real) and not isinstance(self.value, bool) and not math.isnan(self.value)
+
+    def text(self, unit: bool) -> str:
+        """Write the value and the limits of its interval, with the unit or without."""
+        if isinstance(self.value, bool):
+            return "yes" if self.value else "no"
+        if not self.number:
+            return self.missing if pd.isna(self.value) else str(self.value)
+        how = COUNT if self.how is NUMBER and not isinstance(self.value, float) else self.how
+        return (how.text if unit else how.interval)(self.value, self.low, self.high)
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A table of numbers that shows itself whole in a notebook.
 
-    Numbers are aligned at their right. Strings are shown as they are, so that a column of numbers may hold
-    "not run", or a number as a paper prints it.
-
     Attributes
     ----------
-    frame : DataFrame
-        Numbers in natural units, nan where they are undefined. The limits of the interval of a column
-        "accuracy" are the columns "accuracy low" and "accuracy high"; they are shown in its cells.
+    rows : sequence of mappings
+        By column, a `Cell`, or a text, a number or None, which are shown in no format of their own. Nothing is shown
+        where a row has no such column.
     caption : str
-        One sentence that says what the table shows, and of which images.
-    formats : mapping of str to Format, or to a sequence of Format
-        By column; a sequence has one format a row. Without one, floats have four significant digits.
-    missing : mapping of str to str, or to a sequence of str
-        By column, what is shown for nan or None; a sequence has one text a row. By default an en dash where a column
-        has a format, else nothing.
+        One sentence that says what the table shows, and of which images. Without rows it is all that is shown.
     """
 
-    frame: pd.DataFrame
+    rows: Sequence[Mapping[str, object]]
     caption: str
-    formats: Mapping[str, Format | Sequence[Format]] = field(default_factory=dict)
-    missing: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, rows: Sequence[Mapping[str, object]], caption: str) -> Table:
-        """Make a table of rows that hold, by column, a `Cell` with its own format, a text or a whole number.
-
-        Nothing is shown where a row has no such column.
-        """
-        columns, formats, missing = {}, {}, {}
-        for name in dict.fromkeys(name for row in rows for name in row):
-            column = [row.get(name) for row in rows]
-            cells = [each if isinstance(each, Cell) else Cell(each, NUMBER, math.nan, math.nan, "") for each in column]
-            columns[name] = [each.value for each in cells]
-            if not any(isinstance(each, Cell) for each in column):
-                continue
-            formats[name], missing[name] = [each.how for each in cells], [each.missing for each in cells]
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The values in natural units; the limits of a column "accuracy" are "accuracy low" and "accuracy high"."""
+        columns = {}
+        for name, cells in self._cells().items():
+            columns[name] = [cell.value for cell in cells]
             for end in ("low", "high"):
-                limits = [getattr(each, end) for each in cells]
+                limits = [getattr(cell, end) for cell in cells]
                 columns |= {} if all(map(math.isnan, limits)) else {f"{name} {end}": limits}
-        return cls(pd.DataFrame(columns), caption, formats, missing)
+        return pd.DataFrame(columns)
 
     def shown(self) -> pd.DataFrame:
         """Return the table as it is displayed: strings, with units in the headings."""
-        columns = self._columns()
-        rows = list(zip(*(cells for _, _, cells in columns), strict=True))
-        return pd.DataFrame(rows, columns=[heading for heading, _, _ in columns])
+        headings, _, texts = zip(*self._columns(), strict=True)
+        return pd.DataFrame(zip(*texts, strict=True), columns=headings)
 
     def _repr_html_(self) -> str:
-        if not len(self.frame.columns):  # nothing to show but why
-            return f"<p>{escape(self.caption)}</p>"
-        columns = self._columns()
-        # JupyterLab aligns every cell at its right, unless the cell itself says otherwise.
-        kinds = [_style(numeric, cells) for _, numeric, cells in columns]
-        head = "".join(
-            f'<th scope="col"{kind}>{escape(heading)}</th>'
-            for kind, (heading, _, _) in zip(kinds, columns, strict=True)
-        )
-        body = "\n".join(
-            "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
-            for row in zip(*(cells for _, _, cells in columns), strict=True)
-        )
-        caption = f'<caption style="text-align: left">{escape(self.caption)}</caption>'
-        # A table that is wider than the page scrolls by itself, with the keyboard too.
-        group = f'<div class="table" role="group" tabindex="0" aria-label="{escape(self.caption)}">'
-        return (
-            f'{group}<table class="dataframe">{caption}\n<thead><tr>{head}</tr></thead>\n'
-            f"<tbody>\n{body}\n</tbody></table></div>"
-        )
+        template = pages.templates(autoescape=True).get_template("table.html.j2")
+        return template.render(caption=self.caption, columns=self._columns())
 
     def __repr__(self) -> str:
-        if not len(self.frame.columns):
-            return self.caption
-        return f"{self.caption}\n{self.shown().to_string(index=False)}"
+        return f"{self.caption}\n{self.shown().to_string(index=False)}" if self.rows else self.caption
+
+    def _cells(self) -> dict[str, list[Cell]]:
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        given = {name: [row.get(name) for row in self.rows] for name in names}
+        return {name: [x if isinstance(x, Cell) else Cell(x) for x in column] for name, column in given.items()}
 
     def _columns(self) -> list[tuple[str, bool, list[str]]]:
-        """Heading of each column, whether it holds numbers, and its cells."""
-        limits = {name: (f"{name} low", f"{name} high") for name in self.frame.columns}
-        limits = {name: pair for name, pair in limits.items() if set(pair) <= set(self.frame.columns)}
-        inside = {name for pair in limits.values() for name in pair}
-        return [self._column(name, limits.get(name)) for name in self.frame.columns if name not in inside]
-
-    def _column(self, name, limits):
-        values, rows = list(self.frame[name]), len(self.frame)
-        formats = self.formats.get(name, NUMBER)
-        formats = [formats] * rows if isinstance(formats, Format) else list(formats)
-        missing = self.missing.get(name, NONE if name in self.formats else "")
-        missing = [missing] * rows if isinstance(missing, str) else list(missing)
-        ends = [list(self.frame[end]) for end in limits] if limits else [[math.nan] * rows] * 2
-        units = {each.unit for each, value in zip(formats, values, strict=True) if _is_number(value)}
-        unit = units.pop() if len(units) == 1 else ""
-        cells = [
-            _cell(value, low, high, how, absent, bool(unit))
-            for value, low, high, how, absent in zip(values, *ends, formats, missing, strict=True)
-        ]
-        numeric = name in self.formats or any(map(_is_number, values))
-        return f"{name},{_SPACE}{unit}" if unit else str(name), numeric, cells
-
-
-def _style(numeric, cells):
-    if numeric:
-        return ' class="n" style="text-align: right"'
-    sentences = any(len(cell) > _SENTENCE for cell in cells)  # would else be left a word a line beside many columns
-    return f' style="text-align: left{"; min-width: 14rem" if sentences else ""}"'
-
-
-def _cell(value, low, high, how, missing, unit_in_heading):
-    if not _is_number(value):
-        if isinstance(value, bool):
-            return "yes" if value else "no"
-        return missing if pd.isna(value) else str(value)
-    if how is NUMBER and not isinstance(value, float):
-        how = COUNT
-    return how.interval(value, low, high) if unit_in_heading else how.text(value, low, high)
-
-
-def _is_number(value):
-    return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
+        """Heading of each column, whether it is of numbers, and its texts."""
+        columns = []
+        for name, cells in self._cells().items():
+            numeric = any(cell.number or cell.missing for cell in cells)
+            units = {cell.how.unit for cell in cells if cell.number}
+            unit = units.pop() if len(units) == 1 else ""
+            heading = f"{name},{_SPACE}{unit}" if unit else name
+            columns.append((heading, numeric, [cell.text(unit=not unit) for cell in cells]))
+        return columns

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pandas as pd
+import math
 
 from brainlib.audit.findings import KINDS, Audit
 from brainlib.audit.overview import Overview
-from brainlib.report.table import COUNT, PERCENT1, Table
+from brainlib.report.table import PERCENT1, Table
 from brainlib.stats.intervals import wilson_interval
 
 _KINDS = dict(zip(KINDS, ("same bytes", "same pixels", "near-duplicates"), strict=True))
@@ -19,31 +19,23 @@ def audits(overview: Overview) -> Table:
     for name, each in overview.record.sets.items():
         for kind, title in _KINDS.items():
             found = each.duplicates[kind]
-            leaked = None if found.leaked_test_images is None else sum(found.leaked_test_images.values())
-            rows.append(
-                {
-                    "set": name,
-                    "images": each.images,
-                    "kind": title,
-                    "groups": found.groups,
-                    "with a duplicate": found.images,
-                    "share": found.images / each.images if each.images else None,
-                    "published test images": each.test_images,
-                    "leaked test images": leaked,
-                }
-            )
+            row = {"set": name, "images": each.images, "kind": title, "groups": found.groups}
+            row |= {"with a duplicate": found.images, "share": _share(found.images, each.images)}
+            if found.leaked_test_images is not None:
+                row["published test images"] = each.test_images
+                row["leaked test images"] = sum(found.leaked_test_images.values())
+            rows.append(row)
     caption = (
         f"{_prefix(overview)}Images that have a duplicate in the same set. Near-duplicates are the same slice "
         "re-encoded, resized, brightened, mirrored, or rotated or cropped a little; they include the exact ones. "
         "Leaked test images are published test images with a duplicate among the published training images."
     )
-    formats = {"share": PERCENT1, "published test images": COUNT, "leaked test images": COUNT}
-    return _table(rows, caption, overview, formats)
+    return _table(rows, caption, overview)
 
 
 def audit_by_class(overview: Overview) -> Table:
     """Images and duplicates of each class and published part of each set."""
-    rows = []
+    rows, parts = [], any(audit.table["part"].any() for audit in overview.audits.values())
     for name, audit in overview.audits.items():
         group = audit.table.groupby("near")
         table = audit.table.assign(
@@ -53,7 +45,7 @@ def audit_by_class(overview: Overview) -> Table:
             rows.append(
                 {
                     "set": name,
-                    "part": part or None,
+                    **({"part": part} if parts else {}),
                     "class": label,
                     "images": len(own),
                     "with a duplicate": int(own["duplicate"].sum()),
@@ -88,14 +80,14 @@ def planted(overview: Overview) -> Table:
     """Recall of planted duplicates, by set and alteration."""
     record, rows = overview.record, []
     if not record.phantom_pairs:
-        return Table(pd.DataFrame(), "Not run: duplicates are planted with --controls (controls = True).")
+        return Table([], "Not run: duplicates are planted with --controls (controls = True).")
     for among in dict.fromkeys(each.among for each in record.planted):
         own = [each for each in record.planted if each.among == among]
         total, recovered = (sum(getattr(each, name) for each in own) for name in ("planted", "recovered"))
         interval = wilson_interval(recovered, total)
-        limits = {"recall low": interval.low, "recall high": interval.high}
+        recall = PERCENT1(recovered / total, interval.low, interval.high)
         by_kind = {each.alteration: each.recovered for each in own}
-        rows.append({"among": among, **by_kind, "planted": total, "recall": recovered / total, **limits})
+        rows.append({"among": among, **by_kind, "planted": total, "recall": recall})
     pairs = record.phantom_pairs
     caption = (
         f"{_prefix(overview)}Altered duplicates planted among the images: how many of each alteration the audit "
@@ -103,18 +95,18 @@ def planted(overview: Overview) -> Table:
         f"{pairs.grouped} pairs of phantoms in one group, {pairs.wrong} are not duplicates of one image, of which "
         f"{pairs.neighbours} are neighbouring slices of one patient."
     )
-    return Table(pd.DataFrame(rows), caption, {"recall": PERCENT1})
+    return Table(rows, caption)
 
 
 def overlaps(overview: Overview) -> Table:
     """Share of the images of each set that have a duplicate in another set."""
     record = overview.record
-    rows = [
-        {"set": name, "in": other, "images": record.sets[name].images, "with a duplicate": count}
-        for name, others in record.overlaps.items()
-        for other, count in others.items()
-    ]
-    rows = [row | {"share": row["with a duplicate"] / row["images"]} for row in rows if row["images"]]
+    rows = []
+    for name, others in record.overlaps.items():
+        for other, count in others.items():
+            if images := record.sets[name].images:
+                row = {"set": name, "in": other, "images": images, "with a duplicate": count}
+                rows.append(row | {"share": _share(count, images)})
     caption = (
         "Images of a set that have a duplicate, exact or near, in another set. A model that is trained on one set "
         "and tested on the other has seen these images."
@@ -123,7 +115,7 @@ def overlaps(overview: Overview) -> Table:
         caption = "No overlap: fewer than two sets were audited."
     if record.phantoms:
         rows, caption = [], "The phantoms of all sets come from one generator, so that their overlap says nothing."
-    return _table(rows, caption, overview, {"share": PERCENT1})
+    return _table(rows, caption, overview)
 
 
 def lines(audit: Audit) -> list[str]:
@@ -145,8 +137,9 @@ def _prefix(overview):
     return "Phantoms in place of the published images. " if overview.record.phantoms else ""
 
 
-def _table(rows, caption, overview, formats=None):
-    if not overview.record.sets:
-        caption = _NO_SETS
-    # Without a set that is published in two parts, its columns would be empty.
-    return Table(pd.DataFrame(rows).dropna(axis="columns", how="all"), caption, formats or {})
+def _share(k, n):
+    return PERCENT1(k / n if n else math.nan)
+
+
+def _table(rows, caption, overview):
+    return Table(rows, caption if overview.record.sets else _NO_SETS)

@@ -20,8 +20,8 @@ def conditions(results: Results) -> Table:
     """List what keeps this run from being compared with the paper, numbered for the verdicts."""
     rows = [{"number": n, "condition": each} for n, each in enumerate(results.study.conditions(), start=1)]
     if not rows:
-        return Table.of([], "Every number of this run is comparable with the printed one.")
-    return Table.of(rows, "Conditions under which a number is not comparable with the printed one.")
+        return Table([], "Every number of this run is comparable with the printed one.")
+    return Table(rows, "Conditions under which a number is not comparable with the printed one.")
 
 
 def verdicts(results: Results) -> Table:
@@ -48,7 +48,7 @@ def verdicts(results: Results) -> Table:
     )
     if left[LEFT_OUT]:
         caption += f" {left[LEFT_OUT]} were not run: {', '.join(results.study.not_run())}."
-    return Table.of(list(rows.values()), caption)
+    return Table(list(rows.values()), caption)
 
 
 def _row(claim, numbers):
@@ -87,7 +87,7 @@ def seeds(results: Results) -> Table:
     """
     own = [one.study.options.seed for one in (results, *results.repeats)]
     if len(own) == 1:
-        return Table.of([], f"One seed was run ({own[0]}); --seeds 5 repeats splits and initialisation.")
+        return Table([], f"One seed was run ({own[0]}); --seeds 5 repeats splits and initialisation.")
     rows = {}
     for claim in judge(results):
         if claim.by_seed and claim.metric.name != "images" and np.isfinite(claim.by_seed).all():
@@ -96,7 +96,7 @@ def seeds(results: Results) -> Table:
         f"{len(own)} seeds, each with its own split, initial weights and order of the images. The spread over seeds, "
         "and the t interval of their mean, are not the sampling error: all seeds use the same set of images."
     )
-    return Table.of(list(rows.values()), caption)
+    return Table(list(rows.values()), caption)
 
 
 def _seeds(claim: JudgedClaim, own: list[int]) -> dict:

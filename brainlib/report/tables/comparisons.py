@@ -46,7 +46,7 @@ def same_images(results: Results, scenario: str = "") -> Table:
         for each in tests
     ]
     caption = "Predictions of two trained models for the same test images, with 95 % intervals of the difference."
-    return Table.of(rows, f"{caption} Other seeds may give other models.")
+    return Table(rows, f"{caption} Other seeds may give other models.")
 
 
 def t_tests(results: Results, first: str, second: str) -> Table:
@@ -65,7 +65,7 @@ def t_tests(results: Results, first: str, second: str) -> Table:
     ]
     titles = [results.study.title(arm) for arm in (first, second)]
     caption = f"Accuracy of {titles[0]} minus that of {titles[1]}, fold by fold, with 95 % intervals."
-    return Table.of(rows, caption)
+    return Table(rows, caption)
 
 
 def equivalence(results: Results, first: str, second: str) -> Table:
@@ -86,7 +86,7 @@ def equivalence(results: Results, first: str, second: str) -> Table:
         f"with a margin of {100 * MARGIN:g} points; the smallest difference that the two-sided test at 5 % detects in "
         "8 of 10 studies, and its power. That no difference is found does not show that there is none."
     )
-    return Table.of(rows, caption)
+    return Table(rows, caption)
 
 
 def t_by_seed(results: Results, first: str, second: str) -> Table:
@@ -95,7 +95,7 @@ def t_by_seed(results: Results, first: str, second: str) -> Table:
     for one in every:
         tests = comparisons.on_folds(one, first, second)
         if not tests or tests[0].on == comparisons.PRINTED:
-            return Table.of([], f"{first} and {second} have no folds to compare.")
+            return Table([], f"{first} and {second} have no folds to compare.")
         paired, unpaired = (each.test for each in tests[:2])
         found = [name for name, test in (("unpaired", unpaired), ("paired", paired)) if test.p < ALPHA]
         rows.append(
@@ -118,7 +118,7 @@ def t_by_seed(results: Results, first: str, second: str) -> Table:
             f"Frank): {POINTS.text(test.difference, test.low, test.high)}, t = {_T.number(test.t)}, {test.df:g} "
             f"degrees of freedom, p = {P_VALUE.number(test.p)}."
         )
-    return Table.of(rows, caption)
+    return Table(rows, caption)
 
 
 def calibrations(results: Results, scenario: str = "") -> dict[str, Calibration]:
@@ -149,7 +149,7 @@ def calibration(results: Results, scenario: str = "") -> Table:
         "perfect model of few images is above 0), and the Brier score of all classes (0 to 2). 95 % intervals by a "
         "bootstrap over duplicate groups."
     )
-    return Table.of(rows, caption)
+    return Table(rows, caption)
 
 
 def duplicates(results: Results) -> Table:
@@ -183,7 +183,7 @@ def duplicates(results: Results) -> Table:
     asked = "With --retrain the models are also trained again with duplicates kept apart."
     how = "Retrained: the same protocol with duplicates kept apart, on its own test images; intervals by a bootstrap"
     caption += f"{how} over duplicate groups." if results.retrained else asked
-    return Table.of(rows, caption)
+    return Table(rows, caption)
 
 
 def controls(results: Results) -> Table:
@@ -191,9 +191,7 @@ def controls(results: Results) -> Table:
     rows, published = [], {}
     found = run_controls(results)
     if not found:
-        return Table.of(
-            [], "Not run: --controls (controls = True) trains them: five models an arm, six on real images."
-        )
+        return Table([], "Not run: --controls (controls = True) trains them: five models an arm, six on real images.")
     for each in found:
         place = {"arm": results.study.title(each.arm, each.scenario)}
         rows.append(
@@ -224,20 +222,20 @@ def controls(results: Results) -> Table:
         f"images. Controls without the expected finding: {alarms} (by chance alone one in twenty of those with "
         "shuffled labels; the phantoms may be too few to learn from)."
     )
-    return Table.of(rows, caption)
+    return Table(rows, caption)
 
 
 def lesions(results: Results, scenario: str = "") -> Table:
     """Show how well heat maps find outlined lesions, one row an arm."""
     own = [each for each in saliency.measure(results, scenario) if each.score in saliency.LESION_SCORES]
     if not own:
-        return Table.of([], "No lesion of this set is outlined, so no heat map can be scored.")
+        return Table([], "No lesion of this set is outlined, so no heat map can be scored.")
     caption = (
         f"Grad-CAM and the outlined lesions of {own[0].n} test images. A map that is even over the image, and a pixel "
         f"drawn at random, would get {PERCENT1.text(own[0].reference)} in each column. 95 % intervals: Wilson, and a "
         "bootstrap over duplicate groups."
     )
-    return Table.of(_by_arm(results, own, PERCENT1), caption)
+    return Table(_by_arm(results, own, PERCENT1), caption)
 
 
 def sanity(results: Results, scenario: str = "") -> Table:
@@ -248,7 +246,7 @@ def sanity(results: Results, scenario: str = "") -> Table:
         "images (maps that are zero everywhere have none). A map that explains the model changes; one with a "
         "correlation near 1 shows edges of the image, whatever was learned."
     )
-    return Table.of(_by_arm(results, own, _CORRELATION, counts=True), caption)
+    return Table(_by_arm(results, own, _CORRELATION, counts=True), caption)
 
 
 def _by_arm(results, found, how, counts=False):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from brainlib.models.backbones import RANDOM, Weights
 from brainlib.models.build import ModelSpec
 from brainlib.papers.consistency import check_paper, confusion, sizes
@@ -14,7 +12,7 @@ from brainlib.papers.consistency.arithmetic import FOUR, collapse_rows
 from brainlib.papers.consistency.checks import FINDINGS
 from brainlib.papers.provenance import in_words, key_of, name_of, settings_of
 from brainlib.papers.schema import Paper
-from brainlib.report.table import COUNT, PERCENT, Table
+from brainlib.report.table import PERCENT, Table
 from brainlib.study.variation import FIXED
 from brainlib.trials import workers
 
@@ -45,7 +43,7 @@ def protocol(paper: Paper) -> Table:
     for like in sorted({arm.like for arm in paper.arms.values() if arm.like}):
         same = [name for name, arm in paper.arms.items() if arm.like == like]
         caption += f" In all but the backbone, {', '.join(same)} are as {like}."
-    return Table(pd.DataFrame(rows), caption)
+    return Table(rows, caption)
 
 
 def consistency(paper: Paper, *findings: str) -> Table:
@@ -63,7 +61,7 @@ def consistency(paper: Paper, *findings: str) -> Table:
     rows = [{"finding": check.finding, "check": check.method, "arithmetic": check.sentence} for check in shown]
     counts = ", ".join(f"{sum(check.finding == finding for check in checks)} {finding}" for finding in FINDINGS[::-1])
     caption = f"{len(checks)} checks of the printed numbers, before any training: {counts}."
-    return Table(pd.DataFrame(rows, columns=["finding", "check", "arithmetic"]), caption)
+    return Table(rows, caption)
 
 
 def split_sizes(study: Study) -> Table:
@@ -85,7 +83,7 @@ def split_sizes(study: Study) -> Table:
     ]
     around = f"within {sizes.AROUND:.0%} of the size that is drawn"
     caption = f"Sizes {around} of which every printed accuracy is a whole number of images."
-    return Table(pd.DataFrame(rows), caption)
+    return Table(rows, caption)
 
 
 def averaging(study: Study) -> Table:
@@ -104,18 +102,17 @@ def averaging(study: Study) -> Table:
                 "scenario": paper.scenario(one.scenario or "").title,
                 "n": one.n,
                 "numbers": "printed",
-                **{name: printed[name].value for name in FOUR},
+                **{name: PERCENT(printed[name].value) for name in FOUR},
             }
         )
-        rows += [
-            {"row": "", "scenario": "", "n": None, "numbers": f"{kind} averages", **scores}
-            for kind, scores in averages.items()
-        ]
+        for kind, scores in averages.items():
+            cells = {name: PERCENT(score) for name, score in scores.items()}
+            rows.append({"row": "", "scenario": "", "numbers": f"{kind} averages", **cells})
     caption = (
         "Printed rows that are those of a model that predicts one class for every image, and what such a "
         "model scores by either average, a class that is never predicted counting 0."
     )
-    return Table(pd.DataFrame(rows), caption, formats=dict.fromkeys(FOUR, PERCENT) | {"n": COUNT}, missing={"n": ""})
+    return Table(rows, caption)
 
 
 def layers(paper: Paper, *, scheduler: str = "") -> Table:
@@ -150,7 +147,7 @@ def layers(paper: Paper, *, scheduler: str = "") -> Table:
         rows.append({"layer": row.layer, "type": row.type, **cells, "differs in": ", ".join(differs)})
     wrong = sum(bool(row["differs in"]) for row in rows)
     caption = f"{len(rows)} printed layers; {wrong or 'none'} differ from the ResNet18 built here. A dash: not printed."
-    return Table(pd.DataFrame(rows), caption)
+    return Table(rows, caption)
 
 
 def built_layers(size: int, outputs: int, report: object = None) -> list[dict[str, object]]:

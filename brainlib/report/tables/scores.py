@@ -36,7 +36,7 @@ def folds(results: Results, arm: str, metrics: Sequence[str] = _FOLD_METRICS) ->
     """Show the scores of each fold, their mean and variance, beside the printed ones."""
     title = results.study.title(arm)
     if arm not in results.study.arms:
-        return Table.of([], f"{title}: {NOT_RUN}.")
+        return Table([], f"{title}: {NOT_RUN}.")
     rows = []
     steps = [(stage, stage, "value") for stage in results.folds]
     steps += [("mean", "folds", "mean"), ("variance", "folds", "variance")]
@@ -47,7 +47,7 @@ def folds(results: Results, arm: str, metrics: Sequence[str] = _FOLD_METRICS) ->
             row[f"{metric.name}, printed"] = as_printed(results.printed(arm, stage, metric), how)
         rows.append(row)
     images = sum(len(results.predictions(arm, fold)) for fold in results.folds)
-    return Table.of(rows, f"{title}: {len(results.folds)} folds, {images} validation images.")
+    return Table(rows, f"{title}: {len(results.folds)} folds, {images} validation images.")
 
 
 def test_scores(results: Results, metrics: Sequence[Metric | str], scenario: str = "") -> Table:
@@ -63,7 +63,7 @@ def test_scores(results: Results, metrics: Sequence[Metric | str], scenario: str
                 row |= {OURS: how.score(estimate), "n": COUNT(estimate.n), "interval by": estimate.method}
             rows.append(row)
     images = len(results.predictions(results.study.arms[0], "test", scenario))
-    return Table.of(rows, f"Scores on {images} test images, with 95 % intervals.")
+    return Table(rows, f"Scores on {images} test images, with 95 % intervals.")
 
 
 def comparison(
@@ -98,14 +98,14 @@ def comparison(
         images = len(results.predictions(scored, "test", scenario, phase))
         where += [f"{images} test images", *study.conditions()]
     caption = "; ".join(filter(None, where))
-    return Table.of(rows, f"{caption[:1].upper()}{caption[1:]}.")
+    return Table(rows, f"{caption[:1].upper()}{caption[1:]}.")
 
 
 def per_class(results: Results, arm: str, scenario: str = "") -> Table:
     """Show precision, sensitivity, F1 and support of each class and their averages, beside the printed ones."""
     title = results.study.title(arm, scenario)
     if results.study.why_not_run([arm], scenario):
-        return Table.of([], f"{title}: {NOT_RUN}.")
+        return Table([], f"{title}: {NOT_RUN}.")
     rows = []
     for label, scored in results.decisions(arm, "test", scenario).per_class().iterrows():
         of = {"label": label} if label in results.study.paper.data.classes else {"average": label.split()[0]}
@@ -115,7 +115,7 @@ def per_class(results: Results, arm: str, scenario: str = "") -> Table:
             printed = results.printed(arm, "test", Metric(name=name, **of), scenario)
             row |= {f"{name}, printed": as_printed(printed, PERCENT)} if printed else {}
         rows.append(row | {"support": int(scored["support"])})
-    return Table.of(rows, f"{title}: each class against the rest, and their averages.")
+    return Table(rows, f"{title}: each class against the rest, and their averages.")
 
 
 def missed_tumours(results: Results, scenario: str = "") -> Table:
@@ -142,7 +142,7 @@ def missed_tumours(results: Results, scenario: str = "") -> Table:
         f'Tumours that were predicted as "{normal}", the error that screening must avoid, and false alarms: images of '
         f'the class "{normal}" that were predicted as a tumour. 95 % intervals.'
     )
-    return Table.of(rows, caption)
+    return Table(rows, caption)
 
 
 def _share(k, n):
@@ -163,7 +163,7 @@ def counts(results: Results) -> Table:
             row |= {OURS: COUNT(estimate.value), "of images": COUNT(estimate.n)}
         rows.append(row)
     caption = "Cells of the confusion matrices that the text gives, and how many images of the class this run tested."
-    return Table.of(rows, caption)
+    return Table(rows, caption)
 
 
 def best_epochs(results: Results) -> Table:
@@ -184,7 +184,7 @@ def best_epochs(results: Results) -> Table:
                     "best epoch is": best,
                 }
             )
-    return Table.of(rows, "Accuracy on the monitored images at the last epoch and at the best one.")
+    return Table(rows, "Accuracy on the monitored images at the last epoch and at the best one.")
 
 
 def times(results: Results) -> Table:
@@ -201,9 +201,7 @@ def times(results: Results) -> Table:
         for (scenario, arm, stage), result in results.trials.items()
     ]
     place = next(iter(results.trials.values())).facts["environment"]
-    return Table.of(
-        rows, f"Times on {place['processor']}, {place['cores']} cores, {place['accelerators'] or 'no'} GPU."
-    )
+    return Table(rows, f"Times on {place['processor']}, {place['cores']} cores, {place['accelerators'] or 'no'} GPU.")
 
 
 def other_work(results: Results, arm: str, scenario: str = "") -> Table:
@@ -218,7 +216,7 @@ def other_work(results: Results, arm: str, scenario: str = "") -> Table:
     left_out = results.study.why_not_run([arm], scenario)
     ours = None if left_out else results.estimate(arm, "test", "accuracy", scenario)
     rows.append({"reference": OURS, "method": results.study.title(arm), "accuracy": PERCENT.score(ours, NOT_RUN)})
-    return Table.of(rows, "Accuracies of other papers, on other images and splits: none of them is comparable.")
+    return Table(rows, "Accuracies of other papers, on other images and splits: none of them is comparable.")
 
 
 def as_printed(printed: Printed | None, ours: Format) -> Cell:

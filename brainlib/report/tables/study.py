@@ -29,7 +29,7 @@ def summary(study: Study) -> Table:
         "seed": options.seed if options.seeds == 1 else f"{options.seed} to {last}, each with every arm",
     }
     shown = [{"what": what, "this run": str(value)} for what, value in rows.items()]
-    return Table.of(shown, f"What this run of {study.paper.id} does.")
+    return Table(shown, f"What this run of {study.paper.id} does.")
 
 
 def data(study: Study) -> Table:
@@ -54,7 +54,7 @@ def data(study: Study) -> Table:
         )
     kind = "phantoms in the layout of " if study.dataset.phantom else ""
     sentences = [f"Images: {kind}{info_of(study.dataset.name).title}.", *study.dataset.differences]
-    return Table.of(rows, " ".join(sentences))
+    return Table(rows, " ".join(sentences))
 
 
 def overview(results: Results) -> Table:
@@ -68,4 +68,4 @@ def overview(results: Results) -> Table:
     caption = (
         f"{study.paper.id}, models trained: {len(results.trials)}. Accuracy on the test images, with 95 % intervals."
     )
-    return Table.of(rows, caption)
+    return Table(rows, caption)

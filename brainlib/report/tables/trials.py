@@ -18,7 +18,7 @@ def trial(trial: Trial) -> Table:
                 own = {k: v for k, v in dataclasses.asdict(part).items() if v not in ("", (), None)}
                 part = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in own.items() if k != "file")
             rows.append({"setting": field.name.replace("_", " "), "value": str(part)})
-    return Table.of(rows, f"{trial.name}, stored as {trial.key}")
+    return Table(rows, f"{trial.name}, stored as {trial.key}")
 
 
 def trial_result(result: TrialResult) -> Table:
@@ -30,6 +30,6 @@ def trial_result(result: TrialResult) -> Table:
         right = table["label"].to_numpy() == [result.trial.classes[n] for n in most]
         rows.append({"part": part, "images": len(table), "accuracy": PERCENT(float(right.mean()))})
     seconds = result.facts["seconds"]["training"]
-    return Table.of(
+    return Table(
         rows, f"{result.trial.name}: {len(result.history)} epochs in {seconds:.0f} s, stored as {result.trial.key}"
     )
