@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from brainlib import io, progress
@@ -42,21 +42,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Takes options by their full names only, and reports an error in one line without the usage."""
-
-    def __init__(self, **options):
-        super().__init__(allow_abbrev=False, **options)
+    """Reports an error in one line without the usage."""
 
     def error(self, message):
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
 def _parser():
-    parser = _Parser(prog="brainlib", description="Reproduces and audits brain-tumour MRI papers.")
+    parser = _Parser(prog="brainlib", description="Reproduces and audits brain-tumour MRI papers.", allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name, function, summary):
-        added = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        added = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.", allow_abbrev=False)
         added.set_defaults(command=function)
         return added
 
@@ -76,7 +73,7 @@ def _parser():
     export.add_argument("trial", metavar="TRIAL", help="key of a stored model, its first digits, or its name")
     export.add_argument("folder", metavar="DIR", help="a new or empty folder")
     for each in (claims, check):
-        each.add_argument("paper", nargs="?", default="", metavar="PAPER", help="id of a paper; all by default")
+        each.add_argument("papers", nargs="?", default=paper_ids(), type=_names, metavar="PAPER", help="all by default")
     for each in (claims, check, audit):
         each.add_argument("--json", default="", metavar="FILE", help="write the result as JSON")
     check.add_argument("--html", default="", metavar="FILE", help="write the result as a page")
@@ -94,13 +91,10 @@ def _argument(field):
     default = field.get_default()
     if isinstance(default, bool):
         return {"action": "store_true"}
-    if isinstance(default, int):
-        return {"default": default, "type": int, "metavar": "N"}
-    if isinstance(default, list):
-        return {"default": default, "type": _names, "metavar": "A,B"}
     if isinstance(default, dict):
         return {"default": [], "type": _substitution, "metavar": "A=B", "action": "append"}
-    return {"default": default}
+    readers = {int: {"type": int, "metavar": "N"}, list: {"type": _names, "metavar": "A,B"}}
+    return {"default": default, **readers.get(type(default), {})}
 
 
 def _names(text):
@@ -154,11 +148,10 @@ def _run(arguments):
             outcomes[name] = notebook.run_notebook(path, audited if name == data_audit.NAME else parameters, out)
     audit = outcomes.pop(data_audit.NAME)
     results = index.write_results(out, list(outcomes.values()), audit)
-    page = index.write_index(out, results)
     entries = {data_audit.NAME: results.audit, **results.papers}
     for name, entry in entries.items():
         print(f"{name}: {f'FAILED: {entry.error}' if entry.error else 'ran'} ({entry.seconds:.0f} s)")
-    print(f"report: {page}")
+    print(f"report: {index.write_index(out, results)}")
     return int(any(entry.error for entry in entries.values()))
 
 
@@ -175,10 +168,9 @@ def _check(papers, options):
     from brainlib.study.study import Study
 
     studies = [Study(paper, **options.model_dump()) for paper in papers]
-    with io.writing(Path(options.out) / ".writable") as file:
-        file.write(b"")
-    # Another run with the same folder may have been faster.
-    (Path(options.out) / ".writable").unlink(missing_ok=True)
+    with io.writing(Path(options.out) / ".writable"):
+        pass
+    (Path(options.out) / ".writable").unlink(missing_ok=True)  # another run may have been faster
     for study in studies if options.source not in (PHANTOMS, KAGGLE) else ():
         datasets.locate(study.paper.data.set.value, Path(options.source))
     for study in studies if options.source != PHANTOMS else ():
@@ -188,14 +180,9 @@ def _check(papers, options):
 
 @contextlib.contextmanager
 def _leaving_nothing(out):
-    """On an error, remove what the check wrote below `out`, and the folders made for it.
-
-    A check stores nothing but the scan of the images. Whatever else appears meanwhile belongs to another run with the
-    same `out`, and stays.
-    """
+    """On an error, remove the scan of images and the folders that the check made; what another run stores stays."""
     scan = out / "store" / "scan"
-    # Path.exists raises where a folder may not be looked into; os.path.exists says no.
-    absent = [folder for folder in (scan, *scan.parents) if not os.path.exists(folder)]
+    absent = [folder for folder in (scan, *scan.parents) if not os.path.exists(folder)]  # Path.exists may raise
     before = set(scan.rglob("*"))
     try:
         yield
@@ -210,14 +197,12 @@ def _check_printed(arguments):
     from brainlib.papers.consistency import check_paper
     from brainlib.report import consistency
 
-    papers = [arguments.paper] if arguments.paper else paper_ids()
-    loaded = {name: load_paper(name) for name in papers}
-    found = {name: check_paper(paper) for name, paper in loaded.items()}
+    papers = [load_paper(name) for name in arguments.papers]
+    found = {paper.id: check_paper(paper) for paper in papers}
     if arguments.json:
-        consistency.write_json(Path(arguments.json), found)
+        io.write_json(Path(arguments.json), [asdict(check) for checks in found.values() for check in checks])
     if arguments.html:
-        titles = {name: paper.citation.title for name, paper in loaded.items()}
-        consistency.write_page(Path(arguments.html), found, titles)
+        consistency.write_page(Path(arguments.html), found, {paper.id: paper.citation.title for paper in papers})
     return 0 if arguments.json or arguments.html else _printed(consistency.lines(found))
 
 
@@ -225,11 +210,12 @@ def _audit(arguments):
     from brainlib.audit.findings import audit_folder
     from brainlib.report.tables import audit as tables
 
-    data = arguments.data or os.environ.get("BRAINLIB_DATA", "")
     with progress.shown(f"auditing {arguments.target}") as on_progress:
-        found = audit_folder(arguments.target, data, on_progress=on_progress)
+        found = audit_folder(
+            arguments.target, arguments.data or os.getenv("BRAINLIB_DATA", ""), on_progress=on_progress
+        )
     if arguments.json:
-        _write_json(arguments.json, found.as_dict())
+        io.write_json(Path(arguments.json), found.as_dict())
     return _printed(tables.lines(found))
 
 
@@ -244,8 +230,9 @@ def _app(arguments):
     try:
         from brainlib.app.server import serve
     except ModuleNotFoundError as error:  # the extra that has it was not installed
-        message = f"app: expected the package {error.name}, received none; pip install 'brainlib[notebook]'"
-        raise UsageError(message) from None
+        raise UsageError(
+            f"app: expected package {error.name}, received none; pip install 'brainlib[notebook]'"
+        ) from None
     if not 0 < arguments.port < 65536:
         raise UsageError(f"--port: expected 1 to 65535, received {arguments.port}")
     if (data := _absolute(arguments.data)) and not Path(data).is_dir():
@@ -255,19 +242,12 @@ def _app(arguments):
 
 
 def _claims(arguments):
-    papers = map(load_paper, [arguments.paper] if arguments.paper else paper_ids())
-    claims = [(paper.id, claim) for paper in papers for claim in paper.claims]
+    claims = [(paper, claim) for paper in arguments.papers for claim in load_paper(paper).claims]
     if arguments.json:
-        _write_json(arguments.json, [{"paper": paper, **claim.model_dump(mode="json")} for paper, claim in claims])
+        io.write_json(Path(arguments.json), [{"paper": p, **claim.model_dump(mode="json")} for p, claim in claims])
         return 0
     line = "{:12}{:40} {:14}{:12}{:8}{}".format
-    counts = ["" if claim.n is None else f"n={claim.n}" for _, claim in claims]
-    return _printed(line(p, c.id, c.printed, c.unit, n, c.where) for (p, c), n in zip(claims, counts, strict=True))
-
-
-def _write_json(path, content):
-    with io.writing(Path(path)) as file:
-        file.write(json.dumps(content, indent=1, ensure_ascii=False).encode())
+    return _printed(line(p, c.id, c.printed, c.unit, "" if c.n is None else f"n={c.n}", c.where) for p, c in claims)
 
 
 def _printed(lines):

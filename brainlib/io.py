@@ -79,6 +79,12 @@ def writing(target: Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
+def write_json(path: Path, content) -> None:
+    """Write lists, dicts, texts and numbers as JSON in UTF-8; errors as in `writing`."""
+    with writing(path) as file:
+        file.write(json.dumps(content, indent=1, ensure_ascii=False).encode())
+
+
 @contextmanager
 def writing_folder(target: Path, replaces: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Fill a folder whole or not at all; an OSError is left to the caller, who says what it means.

@@ -1,14 +1,11 @@
-"""The checks of all papers' printed numbers as a page, as JSON and as lines of a terminal."""
+"""The checks of all papers' printed numbers as a page and as lines of a terminal."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from brainlib import io
 from brainlib.papers.consistency.checks import CONSISTENT, FINDINGS, Check
 from brainlib.report import pages
 
@@ -18,13 +15,6 @@ PAGE = "consistency.html"
 def write_page(path: Path, papers: Mapping[str, Sequence[Check]], titles: Mapping[str, str]) -> None:
     """Write the page of the papers' checks; papers and titles are by id, errors as in `io.writing`."""
     pages.write(path, "consistency.html.j2", papers=papers, titles=titles)
-
-
-def write_json(path: Path, papers: Mapping[str, Sequence[Check]]) -> None:
-    """Write all checks as a list of objects with the fields of `Check`; errors as in `io.writing`."""
-    rows = [asdict(check) for checks in papers.values() for check in checks]
-    with io.writing(path) as file:
-        file.write(json.dumps(rows, indent=1, ensure_ascii=False).encode())
 
 
 def lines(papers: Mapping[str, Sequence[Check]]) -> list[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from brainlib import progress
 from brainlib.audit.overview import Overview, audit_sets
-from brainlib.io import writing
+from brainlib.io import write_json
 from brainlib.study.options import PROFILES, Options
 
 NAME = "00_data_audit"  # of the notebook and of its record
@@ -27,6 +26,5 @@ def audit_of(options: Options, sets: Sequence[str] = ()) -> Overview:
 def save(overview: Overview, options: Options) -> Path:
     """Write ``results/00_data_audit.json``: counts and file names, no images."""
     path = options.store.parent / "results" / f"{NAME}.json"
-    with writing(path) as file:
-        file.write(json.dumps(dataclasses.asdict(overview.record), indent=1).encode())
+    write_json(path, dataclasses.asdict(overview.record))
     return path
