@@ -124,11 +124,10 @@ def _run(arguments):
     if arguments.jobs < 1:
         raise UsageError(f"--jobs: expected 1 or more, received {arguments.jobs}")
     given = {name: getattr(arguments, name) for name in Options.model_fields}
-    given["backbone"] = dict(given["backbone"])
     # Workers and a reader of the executed notebook may be in another folder.
     for name, words in {"data": (KAGGLE, PHANTOMS), "weights": (IMAGENET, RANDOM), "out": ()}.items():
         given[name] = _absolute(given[name], *words)
-    options = Options.of(given)
+    options = Options.of({**given, "backbone": dict(arguments.backbone)})
     notebooks = {name: _notebook(name) for name in (data_audit.NAME, *papers)}
     out = Path(options.out)
     with _leaving_nothing(out):
@@ -146,8 +145,7 @@ def _run(arguments):
         for name, path in notebooks.items():
             progress.log(f"{name}: running {path.name}")
             outcomes[name] = notebook.run_notebook(path, audited if name == data_audit.NAME else parameters, out)
-    audit = outcomes.pop(data_audit.NAME)
-    results = index.write_results(out, list(outcomes.values()), audit)
+    results = index.write_results(out, [outcomes[name] for name in papers], outcomes[data_audit.NAME])
     entries = {data_audit.NAME: results.audit, **results.papers}
     for name, entry in entries.items():
         print(f"{name}: {f'FAILED: {entry.error}' if entry.error else 'ran'} ({entry.seconds:.0f} s)")
@@ -210,10 +208,9 @@ def _audit(arguments):
     from brainlib.audit.findings import audit_folder
     from brainlib.report.tables import audit as tables
 
+    data = arguments.data or os.environ.get("BRAINLIB_DATA", "")
     with progress.shown(f"auditing {arguments.target}") as on_progress:
-        found = audit_folder(
-            arguments.target, arguments.data or os.getenv("BRAINLIB_DATA", ""), on_progress=on_progress
-        )
+        found = audit_folder(arguments.target, data, on_progress=on_progress)
     if arguments.json:
         io.write_json(Path(arguments.json), found.as_dict())
     return _printed(tables.lines(found))
@@ -230,9 +227,8 @@ def _app(arguments):
     try:
         from brainlib.app.server import serve
     except ModuleNotFoundError as error:  # the extra that has it was not installed
-        raise UsageError(
-            f"app: expected package {error.name}, received none; pip install 'brainlib[notebook]'"
-        ) from None
+        message = f"app: expected the package {error.name}, received none; pip install 'brainlib[notebook]'"
+        raise UsageError(message) from None
     if not 0 < arguments.port < 65536:
         raise UsageError(f"--port: expected 1 to 65535, received {arguments.port}")
     if (data := _absolute(arguments.data)) and not Path(data).is_dir():
