@@ -9,14 +9,14 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
 
 from brainlib.errors import PaperError
 from brainlib.papers.provenance import shorten
-from brainlib.papers.schema import Claim, Metric, Paper, order_problems
+from brainlib.papers.schema import Claim, Metric, OfOneClass, OfTwoArms, Paper, order_problems
 
 MAX_BYTES = 1_000_000
 _FOLDER = resources.files("brainlib") / "papers"
@@ -29,18 +29,11 @@ def paper_ids() -> list[str]:
 
 
 def load_paper(id_or_path: str | Path) -> Paper:
-    """Read and check a paper.
+    """Read and check a paper: an id of `paper_ids()`, or the path of a YAML file.
 
-    Parameters
-    ----------
-    id_or_path
-        An id of `paper_ids()`, or the path of a YAML file (a `Path`, or text that ends in ".yaml" or ".yml").
-
-    Raises
-    ------
-    PaperError
-        In one line: an unknown id; a file that cannot be read, is over 1 MB or is no plain YAML;
-        a key that is missing, unknown or of the wrong type; claims that contradict the paper.
+    A path is a `Path`, or text that ends in ".yaml" or ".yml". `PaperError` says in one line what is wrong: an unknown
+    id; a file that cannot be read, is over 1 MB or is no plain YAML; a key that is missing, unknown or of the wrong
+    type; claims that contradict the paper.
     """
     name = str(id_or_path)
     if isinstance(id_or_path, Path) or name.endswith((".yaml", ".yml")):
@@ -234,7 +227,7 @@ def _metric_problems(claim: Claim, metric: Metric, paper: Paper) -> Iterator[str
     classes = paper.scenario(claim.scenario).classes
     for key in ("label", "predicted"):
         yield from _unknown(f"metric.{key}", [getattr(metric, key)], classes)
-    of_two = metric.name.startswith("t_test")
+    of_two = metric.name in get_args(OfTwoArms)
     if of_two != (len(claim.arms) == 2) or (claim.arm and claim.arms):
         yield "arms: expected two arms for a t_test alone, with arm null"
     elif metric.name != "images" and not of_two:
@@ -244,8 +237,7 @@ def _metric_problems(claim: Claim, metric: Metric, paper: Paper) -> Iterator[str
             yield f"scenario: expected one of {', '.join(paper.scenarios)}, received none"
     if metric.label is not None and metric.average is not None:
         yield "metric.average: expected a label or an average, received both"
-    one_class = metric.name in ("sensitivity", "specificity", "precision", "f1", "auc")
-    if one_class and len(classes) > 2 and not (metric.label or metric.average):
+    if metric.name in get_args(OfOneClass) and len(classes) > 2 and not (metric.label or metric.average):
         yield f"metric: expected a label or an average for {metric.name} of {len(classes)} classes"
     if metric.name in ("count", "errors") and metric.label is None:
         yield f"metric.label: expected the class of the images for {metric.name}, received none"

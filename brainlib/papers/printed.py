@@ -34,14 +34,8 @@ _PRINTED = re.compile(
 class Printed:
     """A printed number in natural units: a fraction for a percentage, seconds for a time, else as printed.
 
-    Attributes
-    ----------
-    decimals : int
-        Digits printed after the decimal point.
-    scale : float
-        Natural units in one printed unit: 0.01 for a percentage.
-    operator : str
-        "=", "≈", or a comparison: ">", "<", "≥", "≤".
+    ``decimals`` are the digits printed after the decimal point, ``scale`` the natural units in one printed unit (0.01
+    for a percentage), ``operator`` is "=", "≈", or a comparison: ">", "<", "≥", "≤".
     """
 
     value: float
@@ -78,20 +72,10 @@ class Printed:
 def printed_number(text: str, unit: str | None = None) -> Printed:
     """Parse a number as a paper prints it: "97.94%", "0,95", "T ≈ 0.3977", "p > 0.05", ">97%".
 
-    Parameters
-    ----------
-    text : str
-        One number with, at most, a name and a sign or word of comparison before it ("around",
-        "above") and its unit behind it. A comma is a decimal comma, but "3,264" is 3264 where
-        ``unit`` counts things ("images") and refused as ambiguous elsewhere.
-    unit : str, optional
-        Unit of the number where a table prints it apart: a key of `UNITS`, or the name of what is
-        counted. Without it the text's own unit is taken, 1 if it has none.
-
-    Raises
-    ------
-    PaperError
-        Anything else, in one line.
+    ``text`` holds one number with, at most, a name and a sign or word of comparison before it ("around", "above") and
+    its unit behind it. A comma is a decimal comma, but "3,264" is 3264 where ``unit`` counts things ("images") and
+    refused as ambiguous elsewhere. ``unit`` is needed where a table prints it apart: a key of `UNITS`, or the name of
+    what is counted; else the text's own is taken, 1 if it has none. Anything else is a `PaperError`, in one line.
     """
     shown = repr(text)[:60]
     if not isinstance(text, str) or len(text) > _LONGEST:
@@ -100,11 +84,10 @@ def printed_number(text: str, unit: str | None = None) -> Printed:
     if match is None:
         raise PaperError(f"printed number: expected one number such as '97.94%' or 'p > 0.05', received {shown}")
     own = next((name for name in ("percent", "min", "s", "noun") if match[name]), None)
-    fitting = {
-        "percent": ("%", "percentage points", "percent^2"),
-        "noun": (str(match["noun"]).lower(),),
-        None: (unit or "1",),
-    }.get(own, (own,))
+    if own == "percent":
+        fitting = ("%", "percentage points", "percent^2")
+    else:
+        fitting = (match["noun"].lower() if own == "noun" else own or unit or "1",)
     if unit is None:  # a word in the text is no unit unless it is named as one
         unit = "1" if own == "noun" else fitting[0]
     if unit not in fitting:

@@ -57,17 +57,9 @@ class Frozen(BaseModel):
 class Setting(Frozen, Generic[T]):
     """A value with its provenance: exactly one of `stated` and `assumed`.
 
-    Attributes
-    ----------
-    value
-        What the reproduction uses.
-    stated
-        Where the paper gives it.
-    assumed
-        Why this value, where the paper is silent or can be read in several ways.
-    alternatives
-        The other readings, only with `assumed` and then at least one: values of the same type, or
-        a few words (with a space) for a reading that no value of the setting can express.
+    `value` is what the reproduction uses; `stated` where the paper gives it; `assumed` why this value, where the paper
+    is silent or can be read in several ways. `alternatives` are the other readings, only with `assumed` and then at
+    least one: values of the same type, or a few words (with a space) for a reading that no value can express.
     """
 
     value: T

@@ -17,6 +17,8 @@ from brainlib.papers.printed import Printed, printed_number
 from brainlib.papers.provenance import Arm, Count, Frozen, FrozenDict, Identifier, Protocol, Setting, Text
 
 _parsed = lru_cache(maxsize=None)(printed_number)
+OfOneClass = Literal["sensitivity", "specificity", "precision", "f1", "auc"]
+OfTwoArms = Literal["t_test.t", "t_test.p"]
 Stage = Annotated[str, StringConstraints(pattern=r"^(fold [1-9][0-9]?|folds|validation|test)$")]
 
 
@@ -120,20 +122,7 @@ class Metric(Frozen):
     """
 
     name: Literal[
-        "accuracy",
-        "sensitivity",
-        "specificity",
-        "precision",
-        "f1",
-        "auc",
-        "loss",
-        "training_loss",
-        "training_seconds",
-        "images",
-        "count",
-        "errors",
-        "t_test.t",
-        "t_test.p",
+        "accuracy", OfOneClass, "loss", "training_loss", "training_seconds", "images", "count", "errors", OfTwoArms
     ]
     over: Literal["value", "mean", "variance", "sd", "epochs", "comparison"] = "value"
     label: Text | None = None
@@ -144,22 +133,12 @@ class Metric(Frozen):
 class Claim(Frozen):
     """A printed figure: exactly one of `metric` (how to compute it) and `why_not` (why one cannot).
 
-    Attributes
-    ----------
-    printed
-        The string as printed, with the decimal comma where there is one, e.g. "97.94%".
-    unit
-        Of the number in `printed`: "%", "1" (none), "percent^2", "images", "min", "s", ...
-    where
-        The place in the paper. A figure printed in several places has a claim for each.
-    n, n_why
-        How many images were scored (all classes together), and how that is known.
-    arm, arms
-        The arm that the figure is about, or the two that a t-test compares: first minus second.
-    stage
-        "fold 1" ..., "folds" (all of them), "validation" or "test"; null for what has none.
-    scenario, phase
-        Which classes, in a paper with scenarios, and after which phase of the arm's training (null: the last).
+    `printed` is the string as printed, with the decimal comma where there is one ("97.94%"), and `unit` that of its
+    number: "%", "1" (none), "percent^2", "images", "min", "s", ... `where` is the place in the paper: a figure printed
+    in several places has a claim for each. `n` is how many images were scored (all classes together), and `n_why` how
+    that is known. `arm` is what the figure is about, `arms` the two that a t-test compares: first minus second.
+    `stage` is "fold 1" ..., "folds" (all of them), "validation" or "test"; null for what has none. `scenario` is which
+    classes, in a paper with scenarios, and `phase` after which phase of the arm's training (null: the last).
     """
 
     id: Identifier

@@ -106,17 +106,16 @@ def _not_excluded(ranges: Mapping[str, Range], n: int) -> list[int]:
     """
     slack = 1e-5  # more than what mlscorecheck allows for the rounding of floats
     wide = {name: (low - slack, high + slack) for name, (low, high) in ranges.items()}
-    everything = (0.0, 1.0)
     positives = np.arange(1, n)
-    ends = []
-    for total, name in ((positives, "sensitivity"), (n - positives, "specificity")):
-        low, high = wide.get(name, everything)
-        ends.append((np.maximum(np.ceil(low * total), 0), np.minimum(np.floor(high * total), total)))
-    (tp_low, tp_high), (tn_low, tn_high) = ends
-    fits = (tp_low <= tp_high) & (tn_low <= tn_high)
-    if "accuracy" in wide:
-        least, most = (np.ceil(wide["accuracy"][0] * n), np.floor(wide["accuracy"][1] * n))
-        fits &= (np.maximum(tp_low + tn_low, least) <= np.minimum(tp_high + tn_high, most)) & (least <= most)
+
+    def whole(name, total):
+        low, high = wide.get(name, (0.0, 1.0))
+        return np.maximum(np.ceil(low * total), 0), np.minimum(np.floor(high * total), total)
+
+    (tp_low, tp_high), (tn_low, tn_high) = whole("sensitivity", positives), whole("specificity", n - positives)
+    least, most = whole("accuracy", n)
+    fits = (tp_low <= tp_high) & (tn_low <= tn_high) & (least <= most)
+    fits &= (tp_low + tn_low <= most) & (tp_high + tn_high >= least)
     for name, others in (("precision", 0), ("f1", positives)):
         low, high = wide.get(name, (-math.inf, math.inf))
         with np.errstate(invalid="ignore", divide="ignore"):

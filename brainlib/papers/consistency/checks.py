@@ -41,11 +41,14 @@ def check(claims: Iterable[Claim], method: str, finding: str, sentence: str, sus
     return Check("", ids, method, finding, sentence, suspect)
 
 
-def exact(paper: Paper, *over: str) -> list[Claim]:
-    """Return the claims of a paper that are one exact number, of a metric taken over one of these."""
-    return [
-        claim for claim in paper.claims if claim.metric and claim.metric.over in over and claim.number.operator in "=≈"
-    ]
+def exact(paper: Paper, *over: str, name: str | None = None, **fields: object) -> list[Claim]:
+    """Return the claims of a paper that are one exact number, of a metric taken over one of these, by default a value.
+
+    Only those of the metric of a name, and with these fields, if any are given.
+    """
+    own = [claim for claim in paper.claims if claim.metric and claim.metric.over in (over or ("value",))]
+    own = [claim for claim in own if name in (None, claim.metric.name) and claim.number.operator in "=≈"]
+    return [claim for claim in own if all(getattr(claim, field) == value for field, value in fields.items())]
 
 
 def ranges(row: Iterable[Claim], reading: str) -> dict[str, tuple[float, float]]:
@@ -64,9 +67,9 @@ def finding_of(rounded: object, truncated: object) -> str:
     return CONSISTENT if rounded else CONDITIONAL if truncated else IMPOSSIBLE
 
 
-def named(claim: Claim) -> str:
-    """Name metric and print of a claim: "accuracy 97.86%"."""
-    return f"{claim.metric.name} {claim.printed}"
+def names(row: Iterable[Claim]) -> str:
+    """Name metric and print of each claim: "accuracy 97.86%, f1 0.98"."""
+    return ", ".join(f"{claim.metric.name} {claim.printed}" for claim in row)
 
 
 def place(paper: Paper, claim: Claim) -> str:

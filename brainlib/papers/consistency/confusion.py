@@ -40,7 +40,7 @@ def places(paper: Paper) -> Iterator[Check]:
 
 def proportions(paper: Paper) -> Iterator[Check]:
     """Whether an accuracy is a whole number of the images that the paper states."""
-    for claim in exact(paper, "value"):
+    for claim in exact(paper):
         # Weighted by the images of each class, the sensitivity is the accuracy.
         weighted = (claim.metric.name, claim.metric.average) == ("sensitivity", "weighted")
         if not claim.n or not (claim.metric.name == "accuracy" or weighted):
@@ -140,13 +140,9 @@ def collapsed_rows(paper: Paper) -> Iterator[Check]:
         share = arithmetic.collapse_rows(tested.value, tested.n, len(classes))["weighted"]["accuracy"]
         scores = list(row.values())
         row_of = f"{_subject_of(paper, scores)} are those of a model that predicts one class for every image"
-        validated = [
-            claim
-            for claim in exact(paper, "value")
-            if (claim.stage, claim.metric.name) == ("validation", "accuracy")
-            and (claim.arm, claim.scenario) == (tested.arm, tested.scenario)
-            and paper.phase_of(claim) == paper.phase_of(tested)
-        ]
+        same = {"arm": tested.arm, "scenario": tested.scenario}
+        validated = exact(paper, name="accuracy", stage="validation", **same)
+        validated = [claim for claim in validated if paper.phase_of(claim) == paper.phase_of(tested)]
         if not validated:
             yield check(scores, "a collapsed model", CONSISTENT, f"{row_of}, of {share:.2%} of the images.")
         for claim in validated:
@@ -161,13 +157,9 @@ def collapsed_rows(paper: Paper) -> Iterator[Check]:
 
 def class_reports(paper: Paper) -> Iterator[Check]:
     """Whether the scores of each class fit its support, and all of them together the accuracy."""
-    supports = {
-        claim.metric.label: round(claim.value)
-        for claim in exact(paper, "value")
-        if claim.metric.name == "images" and claim.stage == "test"
-    }
+    supports = {claim.metric.label: round(claim.value) for claim in exact(paper, name="images", stage="test")}
     rows = defaultdict(list)
-    for claim in exact(paper, "value"):
+    for claim in exact(paper):
         metric = claim.metric
         if metric.label and metric.name in arithmetic.SCORES and supports.get(metric.label):
             rows[metric.label].append(claim)
@@ -183,11 +175,10 @@ def class_reports(paper: Paper) -> Iterator[Check]:
             why = f"{truncated[0]} to {truncated[-1]} of its {support} images found"
         least, most = least + (truncated or [0])[0], most + (truncated or [support])[-1]
         only = "possible only if some are truncated: " if finding == CONDITIONAL else ""
-        yield check(row, "scores of a class", finding, f"{label}: {_names(row)}: {only}{why}.")
+        yield check(row, "scores of a class", finding, f"{label}: {checks.names(row)}: {only}{why}.")
     every = [claim for row in rows.values() for claim in row]
-    for claim in exact(paper, "value"):
-        tested = (claim.metric.name, claim.stage, claim.arm) == ("accuracy", "test", every[0].arm)
-        if not tested or paper.phase_of(claim) != paper.phase_of(every[0]):
+    for claim in exact(paper, name="accuracy", stage="test", arm=every[0].arm):
+        if paper.phase_of(claim) != paper.phase_of(every[0]):
             continue
         low, high = (bound * n for bound in claim.number.rounded)
         low, high = math.ceil(low - 1e-9), math.floor(high + 1e-9)
@@ -205,7 +196,7 @@ def class_reports(paper: Paper) -> Iterator[Check]:
 def rows_of(paper: Paper, average: str | None = None) -> list[list[Claim]]:
     """Scores of the same images by the same model, positive class or one average, each in its most precise print."""
     rows = defaultdict(dict)
-    for claim in exact(paper, "value"):
+    for claim in exact(paper):
         metric = claim.metric
         own = metric.name in arithmetic.SCORES and not metric.label
         if not own or not claim.n or metric.average not in (average, None):
@@ -225,12 +216,8 @@ def _matrices(found, n):
     )
 
 
-def _names(row):
-    return ", ".join(map(checks.named, row))
-
-
 def _subject_of(paper, row):
-    return f"{checks.place(paper, row[0])}: {_names(row)}"
+    return f"{checks.place(paper, row[0])}: {checks.names(row)}"
 
 
 def _subject(paper, claim):

@@ -35,7 +35,7 @@ _FORMULAS = {
 def folds(paper: Paper) -> dict[tuple[str, Metric], list[Claim]]:
     """Return the printed folds of each arm and metric, in their order."""
     found = {}
-    for claim in exact(paper, "value"):
+    for claim in exact(paper):
         if claim.stage and _FOLD.fullmatch(claim.stage):
             found.setdefault((claim.arm, claim.metric), []).append(claim)
     return {
@@ -46,9 +46,8 @@ def folds(paper: Paper) -> dict[tuple[str, Metric], list[Claim]]:
 def means(paper: Paper) -> Iterator[Check]:
     """Whether a printed mean is that of the printed folds."""
     for claim, row in _over(paper, "mean"):
-        low = float(np.mean([each.number.rounded[0] for each in row]))
-        high = float(np.mean([each.number.rounded[1] for each in row]))
-        truncated = float(np.mean([each.number.either[1] for each in row]))
+        low, high = np.mean([each.number.rounded for each in row], axis=0)
+        _, truncated = np.mean([each.number.either for each in row], axis=0)
         if overlap([(low, high), claim.number.rounded]):
             finding, why = CONSISTENT, ""
         elif overlap([(low, truncated), claim.number.either]):
@@ -83,12 +82,8 @@ def spreads(paper: Paper) -> Iterator[Check]:
 
 def t_values(paper: Paper) -> Iterator[Check]:
     """Whether a printed T follows from the printed folds, or from the printed means and spreads."""
-    rows = folds(paper)
-    for claim in exact(paper, "value"):
-        if claim.metric.name != "t_test.t":
-            continue
-        pair = [rows.get((arm, Metric(name="accuracy"))) for arm in claim.arms]
-        if not all(pair) or len(pair[0]) != len(pair[1]):
+    for claim, pair in _with_folds(paper, exact(paper, name="t_test.t")):
+        if len(pair[0]) != len(pair[1]):
             continue
         from_folds = _t_of_folds(*pair)
         claims = [claim, *pair[0], *pair[1]]
@@ -116,13 +111,10 @@ def t_values(paper: Paper) -> Iterator[Check]:
 
 def p_values(paper: Paper) -> Iterator[Check]:
     """Whether a printed statement about p holds by the tests of the printed folds."""
-    rows = folds(paper)
-    for claim in paper.claims:
-        if not claim.metric or claim.metric.name != "t_test.p":
-            continue
-        pair = [rows.get((arm, Metric(name="accuracy"))) for arm in claim.arms]
+    claims = [claim for claim in paper.claims if claim.metric and claim.metric.name == "t_test.p"]
+    for claim, pair in _with_folds(paper, claims):
         printed = claim.number
-        if not all(pair) or printed.operator not in "<>":
+        if printed.operator not in "<>":
             continue
         a, b = ([each.value for each in row] for row in pair)
         found = {test.name: test.p for test in (paired_t(a, b), unpaired_t(a, b))}
@@ -130,7 +122,7 @@ def p_values(paper: Paper) -> Iterator[Check]:
         finding = CONSISTENT if all(holds) else CONDITIONAL if any(holds) else IMPOSSIBLE
         values = ", ".join(f"{name}: p = {p:.3f}" for name, p in found.items())
         yield check(
-            [claim, *(each for row in pair for each in row)],
+            [claim, *pair[0], *pair[1]],
             "p of the folds",
             finding,
             f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where}); of the printed folds, {values}.",
@@ -147,8 +139,17 @@ def _over(paper, over):
             yield claim, row
 
 
+def _with_folds(paper, claims):
+    """Each claim about a test with the accuracies of the folds of both arms, where these are printed."""
+    rows = folds(paper)
+    for claim in claims:
+        pair = [rows.get((arm, Metric(name="accuracy"))) for arm in claim.arms]
+        if all(pair):
+            yield claim, pair
+
+
 def _printed_of(paper, arm, over):
-    found = [claim for claim in exact(paper, over) if claim.arm == arm and claim.metric.name == "accuracy"]
+    found = exact(paper, over, name="accuracy", arm=arm)
     return min(found, key=lambda claim: claim.number.tolerance, default=None)
 
 
@@ -189,11 +190,11 @@ def _extremes(function: Callable, ranges: list[tuple[float, float]]) -> tuple[fl
     values = [scaled(corner, 1) for corner in corners]
     starts = [np.full(len(ranges), 0.5), corners[int(np.argmin(values))], corners[int(np.argmax(values))]]
     bounds = [(0, 1)] * len(ranges)
-    ends = {}
-    for sign in (1, -1):
-        found = [optimize.minimize(scaled, x, args=(sign,), bounds=bounds, method="L-BFGS-B").fun for x in starts]
-        ends[sign] = sign * min(found)
-    return min(ends[1], *values), max(ends[-1], *values)
+    ends = [
+        sign * optimize.minimize(scaled, x, args=(sign,), bounds=bounds, method="L-BFGS-B").fun
+        for sign, x in itertools.product((1, -1), starts)
+    ]
+    return min(*ends, *values), max(*ends, *values)
 
 
 def _span(low, high, scale):

@@ -24,9 +24,8 @@ def totals(paper: Paper) -> Iterator[Check]:
     """Whether printed numbers of images add up, and are those of the published set."""
     info = REGISTRY[paper.data.set.value]
     by_stage = defaultdict(dict)
-    for claim in exact(paper, "value"):
-        if claim.metric.name == "images":
-            by_stage[claim.stage].setdefault(claim.metric.label, claim)
+    for claim in exact(paper, name="images"):
+        by_stage[claim.stage].setdefault(claim.metric.label, claim)
     for stage, found in by_stage.items():
         labels = [label for label in found if label is not None]
         where = f" of the {stage} part" if stage else ""
@@ -78,9 +77,8 @@ def parts(paper: Paper) -> Iterator[Part]:
         for part in (splits.VALIDATION, splits.TEST):
             claims = [
                 claim
-                for claim in exact(paper, "value")
-                if (claim.scenario or "", claim.stage, claim.metric.name) == (scenario, part, "accuracy")
-                and claim.number.operator == "="
+                for claim in exact(paper, name="accuracy", stage=part)
+                if (claim.scenario or "", claim.number.operator) == (scenario, "=")
             ]
             drawn = drawn_size(paper, scenario, part) if claims else 0
             if drawn:
@@ -115,7 +113,7 @@ def whose_set(paper: Paper) -> Iterator[Check]:
     """Where the paper names no set: which public sets have the size that its numbers need."""
     if paper.data.set.assumed is None:
         return
-    stated = [x for x in exact(paper, "value") if (x.metric.name, x.metric.label, x.stage) == ("images", None, None)]
+    stated = [claim for claim in exact(paper, name="images", stage=None) if claim.metric.label is None]
     if stated:
         needed = round(stated[0].value)
         fitting = [name for name, info in REGISTRY.items() if info.total == needed]
@@ -131,7 +129,7 @@ def whose_set(paper: Paper) -> Iterator[Check]:
         basis = (
             f"held out from the public sets known here are {checks.listed(sorted(set(sizes.values())), 9)} images "
             f"({holdout:.0%} of each), and only "
-            f"{checks.listed([sizes[name] for name in fitting])} admit {', '.join(map(checks.named, row))}"
+            f"{checks.listed([sizes[name] for name in fitting])} admit {checks.names(row)}"
         )
     sets = ", ".join(f"{REGISTRY[name].title} ({REGISTRY[name].total} images)" for name in fitting)
     yield check(
@@ -146,16 +144,14 @@ def whose_set(paper: Paper) -> Iterator[Check]:
 def confusion_counts(paper: Paper) -> Iterator[Check]:
     """Whether printed cells of a confusion matrix give the printed accuracy, and which draw they need."""
     right, wrong = defaultdict(dict), defaultdict(dict)
-    for claim in exact(paper, "value"):
+    for claim in exact(paper):
         metric = claim.metric
         if metric.name == "count" and metric.predicted in (None, metric.label):
             right[claim.arm][metric.label] = claim
         elif metric.name == "errors":
             wrong[claim.arm][metric.label] = claim
     for arm, cells in right.items():
-        accuracy = [
-            x for x in exact(paper, "value") if (x.arm, x.stage, x.metric.name) == (arm, "test", "accuracy") and x.n
-        ]
+        accuracy = [claim for claim in exact(paper, name="accuracy", stage="test", arm=arm) if claim.n]
         if set(cells) == set(paper.data.classes) and accuracy:
             n, total = accuracy[0].n, sum(round(x.value) for x in cells.values())
             low, high = accuracy[0].number.rounded

@@ -47,14 +47,7 @@ def protocol(paper: Paper) -> Table:
 
 
 def consistency(paper: Paper, *findings: str) -> Table:
-    """Show the checks of a paper's printed numbers, by default all, with what is wrong first.
-
-    Parameters
-    ----------
-    paper : Paper
-    *findings : {"impossible", "conditional", "consistent"}
-        Those to show.
-    """
+    """Show the checks of a paper's printed numbers of these findings, by default all, with what is wrong first."""
     checks = check_paper(paper)
     shown = [check for check in checks if check.finding in (findings or FINDINGS)]
     shown.sort(key=lambda check: -FINDINGS.index(check.finding))
@@ -116,20 +109,10 @@ def averaging(study: Study) -> Table:
 
 
 def layers(paper: Paper, *, scheduler: str = "") -> Table:
-    """Compare a printed table of the layers of ResNet18 with the network that is built.
+    """Compare a printed table of layers, from the first convolution to the classifier, with the ResNet18 built here.
 
-    Parameters
-    ----------
-    paper : Paper
-        With a table of layers, from the first convolution to the classifier.
-    scheduler : str
-        As in `trials.run_trials`.
-
-    Returns
-    -------
-    Table
-        One row a printed row, with what is printed, in brackets what is built where that differs, and
-        the names of what differs.
+    One row a printed row, with what is printed, in brackets what is built where that differs, and the names of what
+    differs. ``scheduler`` is that of `trials.run_trials`.
     """
     size, outputs = paper.protocol.image_size.value, len(paper.data.classes)
     (built,) = workers.run(built_layers, [(size, outputs)], scheduler, None)
@@ -141,9 +124,7 @@ def layers(paper: Paper, *, scheduler: str = "") -> Table:
         printed["convolutions"] = int(counted[1]) if counted else None
         differs = [name for name, value in printed.items() if value not in (None, found.get(name))]
         cells = {name: "–" if value is None else str(value) for name, value in printed.items()}
-        for name, value in found.items():
-            if printed[name] != value:
-                cells[name] += f" (built: {value})"
+        cells |= {name: f"{cells[name]} (built: {value})" for name, value in found.items() if printed[name] != value}
         rows.append({"layer": row.layer, "type": row.type, **cells, "differs in": ", ".join(differs)})
     wrong = sum(bool(row["differs in"]) for row in rows)
     caption = f"{len(rows)} printed layers; {wrong or 'none'} differ from the ResNet18 built here. A dash: not printed."
@@ -171,23 +152,16 @@ def _described(layers, name):
     # Keras pads in a layer of its own; "same" at stride 1 pads half a kernel.
     before = layers[index - 1]
     padding = before.padding[0][0] if "pad" in before.name else (kernel[0] - 1) // 2
-    return {
-        "output": _channels_first(layer.output.shape),
-        "kernel": kernel[0],
-        "stride": layer.strides[0],
-        "padding": padding,
-    }
+    output = _channels_first(layer.output.shape)
+    return {"output": output, "kernel": kernel[0], "stride": layer.strides[0], "padding": padding}
 
 
 def _stack(layers, prefix):
     own = [layer for layer in layers if layer.name.startswith(prefix)]
     # "_0_conv" is the 1x1 projection of the shortcut, which no paper counts as a layer.
     names = [layer.name for layer in own if layer.name.endswith("_conv") and not layer.name.endswith("_0_conv")]
-    return {
-        **_described(layers, names[0]),
-        "output": _channels_first(own[-1].output.shape),
-        "convolutions": len(names),
-    }
+    output = _channels_first(own[-1].output.shape)
+    return {**_described(layers, names[0]), "output": output, "convolutions": len(names)}
 
 
 def _channels_first(shape):
