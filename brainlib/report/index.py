@@ -12,7 +12,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
 
 import brainlib
 from brainlib.audit.overview import DataAudit
@@ -22,7 +21,7 @@ from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.progress import duration
 from brainlib.report import consistency, pages
 from brainlib.report.figures.accuracies import forest, headlines
-from brainlib.report.notebook import Outcome, sections
+from brainlib.report.notebook import SECTIONS, Outcome, sections
 from brainlib.report.table import Format
 from brainlib.study import records
 from brainlib.study.records import NotebookResult, PaperResult, Run
@@ -81,71 +80,34 @@ def write_index(out: Path, run: Run) -> Path:
             paper = load_paper(name)
             checks[name], titles[name] = check_paper(paper), paper.citation.title
     consistency.write_page(out / consistency.PAGE, checks, titles)
-    path = out / "index.html"
-    accuracies = headlines(ran)
+    path, accuracies = out / "index.html", headlines(ran)
     # None is the notebook of the data.
     reports = {None: run.audit.report} | {name: entry.report for name, entry in run.papers.items()}
     there = {name: page for name, page in reports.items() if page and (out / page).is_file()}
     pages.write(
         path,
         "index.html.j2",
-        {"score": _score, "reason": _reason, "duration": duration},
+        {"score": _score, "duration": duration, "base64": lambda data: base64.b64encode(data).decode()},
         run=run,
         pages=there,
         data="results.json" if (out / "results.json").is_file() else None,
         ran=ran,
         verdicts=VERDICTS,
         left=LEFT,
-        tallies={name: _tallies(result) for name, result in ran.items()},
         environments={name: list(_environment(r)) for name, r in ran.items()},
         total=Counter(c.verdict for r in ran.values() for c in r.claims),
         facts=_facts(ran.values()),
         conditions=_conditions(ran),
         accuracies=accuracies,
-        forest=_embedded(forest(accuracies)) if accuracies else None,
+        forest=forest(accuracies) if accuracies else None,
         controlled=[
             (name, r.arms[each.arm], each) for name, r in ran.items() for each in r.controls if each.arm in r.arms
         ],
-        sections={name: _section(result) for name, result in ran.items()},
-        parts={name: _parts(r, out / there[name] if name in there else None) for name, r in ran.items()},
+        shared={name: _shared_reasons(result) for name, result in ran.items()},
+        links={name: sections(out / there[name]) if name in there else {} for name in ran},
+        parts=SECTIONS,
     )
     return path
-
-
-def _embedded(plot):
-    """Return a figure as the attributes of an `img`."""
-    source = f"data:image/svg+xml;base64,{base64.b64encode(plot.svg()).decode()}"
-    return {"alt": plot.alt, "width": plot.width, "src": source}
-
-
-def _tallies(result):
-    """Count the verdicts: [(on which images, counts)]."""
-    published = Counter(c.verdict for c in result.claims)
-    without = Counter(c.verdict_without_duplicates for c in result.claims if c.verdict_without_duplicates)
-    return [("as published", published), *([("without duplicates", without)] if without else [])]
-
-
-def _parts(result, page):
-    """List the parts of a paper's report as {heading: (words, link)}: each None where it is not there."""
-    links = sections(page) if page else {}
-    links.setdefault("possible", f"{consistency.PAGE}#{quote(result.paper)}")
-    impossible = sum(check.finding == "impossible" for check in result.checks)
-    words = {
-        "possible": f"{impossible} impossible",
-        "duplicates": "scores" if result.duplicates else "not run",
-        "controls": _count(len(result.controls), "control") if result.controls else "not run",
-        "t-test": "over folds",
-        "certainty": "intervals, calibration",
-        "seeds": _count(result.options.seeds, "seed"),
-        "curves": "curves",
-        "heat maps": "heat maps",
-        "verdicts": "verdicts",
-    }
-    return {name: (words[name], links[name]) if name in links else None for name in words}
-
-
-def _count(n, thing):
-    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
 def _facts(results):
@@ -185,20 +147,10 @@ def _conditions(ran):
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
-def _section(result):
-    """Divide a paper's claims: the judged ones, reasons that several share, and those without a reproduced number."""
-    judged = [claim for claim in result.claims if claim.verdict not in LEFT]
-    times = Counter(map(_reason, judged))
-    shared = [reason for reason, n in times.items() if n > 1 and len(reason) > 30]
-    left = {verdict: defaultdict(list) for verdict in LEFT}
-    for claim in result.claims:
-        if claim.verdict in LEFT:
-            left[claim.verdict][_reason(claim)].append(claim)
-    return {"judged": judged, "shared": shared, "left": left}
-
-
-def _reason(claim):
-    return "; ".join(claim.reasons)
+def _shared_reasons(result):
+    """List the long reasons that several judged numbers of a paper share."""
+    times = Counter("; ".join(claim.reasons) for claim in result.claims if claim.verdict not in LEFT)
+    return [reason for reason, n in times.items() if n > 1 and len(reason) > 30]
 
 
 def _score(found, unit):
