@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -65,11 +64,10 @@ def forest(rows: Sequence[Row]) -> Plot:
     The rows, see `headlines`, are drawn from top to bottom. A score without an interval is a marker alone.
     """
     style.expect(rows, "an accuracy")
-    red, blue = (sns.color_palette("colorblind")[n] for n in (3, 0))
     marks = {
-        "printed": {"color": red, "marker": "D", "mfc": "none", "mew": 1.6, "ms": 8, "ls": ""},
+        "printed": {"color": style.colour(3), "marker": "D", "mfc": "none", "mew": 1.6, "ms": 8, "ls": ""},
         "this run": {"color": "0.1", "marker": "o", "ms": 6},
-        "without duplicates": {"color": blue, "marker": "o", "mfc": "white", "ms": 6},
+        "without duplicates": {"color": style.colour(0), "marker": "o", "mfc": "white", "ms": 6},
     }
     # In place of the conditions in brackets there is an asterisk.
     short = [re.sub(r" \[[^]]*\]", "", row.name) for row in rows]
@@ -112,7 +110,7 @@ def ranking(estimates: Mapping[str, Estimate], metric: str, title: str, not_run:
     axes.set_title(style.wrapped(title, 80))
     described = []
     for y, score in enumerate(_limits(estimates[name]) for name in ranked):
-        _mark(axes, y, *score, color=sns.color_palette("colorblind")[0], marker="o", ms=7)
+        _mark(axes, y, *score, color=style.colour(0), marker="o", ms=7)
         end = np.nanmax([0.0, *score])
         axes.annotate(style.number(score[0]), (end, y), (6, 0), textcoords="offset points", va="center", fontsize=9)
         described.append(f"{ranked[y]} {style.limits(*score)}")
@@ -125,11 +123,9 @@ def ranking(estimates: Mapping[str, Estimate], metric: str, title: str, not_run:
 
 def _rows(names: Sequence[str], height: float) -> tuple[Figure, Axes]:
     """Return a figure with one labelled row a name, from top to bottom."""
-    figure = style.figure(WIDTH, 1.4 + height * len(names))
-    axes = figure.subplots()
+    figure, axes = style.panel(WIDTH, 1.4 + height * len(names))
     labels = [style.wrapped(name, 48) for name in names]
     axes.set(yticks=range(len(names)), yticklabels=labels, ylim=(len(names) - 0.4, -0.6))
-    style.tidy(axes)
     axes.grid(visible=False, axis="y")
     return figure, axes
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -38,10 +37,9 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], title: str, monitored
     }
     figure = style.figure(WIDTH, 6.4)
     axes = figure.subplots(2, 2, sharex=True, sharey="row").ravel()
-    colours = sns.color_palette("colorblind", len(histories))
     for panel, (column, name_of_column) in zip(axes, panels.items(), strict=True):
         for i, (name, history) in enumerate(histories.items()):
-            _line(panel, history, column, i, colours[i], name)
+            _line(panel, history, column, i, name)
         panel.set_title(name_of_column)
     figure.suptitle(style.wrapped(title, 90))
     _epoch_axis(axes, histories.values())
@@ -61,12 +59,10 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], title: str, monitored
 def history(history: pd.DataFrame, title: str, monitored: str) -> Plot:
     """Draw the training and the monitored loss of one trial (`TrialResult.history`) over the epochs."""
     style.expect(history.index, "an epoch")
-    figure = style.figure(WIDTH, 4.2)
-    axes = figure.subplots()
-    colours = sns.color_palette("colorblind")
+    figure, axes = style.panel(WIDTH, 4.2)
     columns = {"loss": "training", "val_loss": monitored}
     for i, (column, label) in enumerate(columns.items()):
-        _line(axes, history, column, i, colours[i], label)
+        _line(axes, history, column, i, label)
     _epoch_axis([axes], [history])
     _loss_axis(axes, [history["loss"], history["val_loss"]])
     axes.set_xlabel("Epoch")
@@ -82,9 +78,9 @@ def history(history: pd.DataFrame, title: str, monitored: str) -> Plot:
     return Plot(figure, f"{title}, {epochs}: {changes}.{starts}")
 
 
-def _line(axes: Axes, history: pd.DataFrame, column: str, i: int, colour, label: str) -> None:
+def _line(axes: Axes, history: pd.DataFrame, column: str, i: int, label: str) -> None:
     marks = {"marker": style.MARKERS[i % len(style.MARKERS)], "ms": 5, "markevery": 1 + len(history) // 20}
-    axes.plot(history["epoch"], history[column], color=colour, label=label, **marks)
+    axes.plot(history["epoch"], history[column], color=style.colour(i), label=label, **marks)
 
 
 def _starts(histories: Iterable[pd.DataFrame]) -> dict[int, str]:

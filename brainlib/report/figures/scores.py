@@ -33,18 +33,15 @@ def roc(predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], positiv
         The class whose probability is the score.
     """
     style.expect(predictions, "an arm")
-    figure = style.figure(WIDTH, 5.0)
-    axes = figure.subplots()
-    colours = sns.color_palette("colorblind", len(predictions))
+    figure, axes = style.panel(WIDTH, 5.0)
     described = []
     for i, (title, table) in enumerate(predictions.items()):
         decisions = decide(table, classes, positive)
-        truth, score = decisions.truth == decisions.positive, decisions.probabilities
-        score = score[:, decisions.positive]
+        truth, score = decisions.truth == decisions.positive, decisions.probabilities[:, decisions.positive]
         area = area_under_roc(truth, score)
         # Without an image of either class there is no rate to draw: only the legend says so.
         x, y = ([], []) if math.isnan(area) else roc_curve(truth, score)[:2]
-        line = {"ls": style.DASHES[i % len(style.DASHES)], "color": colours[i], "lw": 2, "clip_on": False}
+        line = {"ls": style.DASHES[i % len(style.DASHES)], "color": style.colour(i), "lw": 2, "clip_on": False}
         axes.plot(x, y, label=style.wrapped(f"{title}\nAUC {style.number(area)}", 38), **line)
         images = f"{truth.sum()} of {len(truth)} images positive"
         described.append(f"{title}: AUC {style.number(area)} ({images})")
@@ -57,7 +54,6 @@ def roc(predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], positiv
         ylabel="True positive rate (sensitivity)",
         title=f"ROC, positive class: {positive}",
     )
-    style.tidy(axes)
     # The figure's, not the axes': beside axes of fixed aspect the layout would not make room.
     figure.legend(loc="outside right upper", frameon=False, labelspacing=0.9)
     return Plot(figure, f"ROC curves for the positive class {positive}. {'; '.join(described)}.")
@@ -88,11 +84,9 @@ def metric_bars(
             f"printed values: expected arms of {', '.join(estimates)}, received {', '.join(sorted(unknown))}"
         )
     metrics = list(dict.fromkeys(m for d in (estimates, printed) for a in d.values() for m in a))
-    figure = style.figure(WIDTH, 4.8)
-    axes = figure.subplots()
+    figure, axes = style.panel(WIDTH, 4.8)
     width = min(0.4, 0.8 / len(estimates))
     described = []
-    colours = sns.color_palette("colorblind", len(estimates))
     for i, title in enumerate(estimates):
         of_arm = []
         for j, metric in enumerate(metrics):
@@ -100,7 +94,7 @@ def metric_bars(
             values = []
             if estimate := estimates[title].get(metric):
                 values.append(style.limits(estimate.value, estimate.low, estimate.high))
-                _bar(axes, x, width, colours[i], estimate, title)
+                _bar(axes, x, estimate, width=0.9 * width, color=style.colour(i), label=title)
             if metric in printed.get(title, {}):
                 value = printed[title][metric]
                 values.append(f"printed {value:.3f}")
@@ -117,7 +111,6 @@ def metric_bars(
         ylabel="Score (0 to 1)",
         title="Scores with 95 % intervals",
     )
-    style.tidy(axes)
     axes.grid(visible=False, axis="x")
     style.legend_below(figure, axes)
     return Plot(figure, f"Scores with 95 % intervals. {'. '.join(described)}.")
@@ -125,20 +118,13 @@ def metric_bars(
 
 def confusion(table: pd.DataFrame, title: str) -> Plot:
     """Draw a confusion matrix as a heat map: counts, and shares of each true class; see `Decisions.confusion`."""
-    counts = table.to_numpy()
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
-    texts = [
-        [f"{n}\n{'-' if math.isnan(share) else f'{100 * share:.1f} %'}" for n, share in zip(*row, strict=True)]
-        for row in zip(counts, shares, strict=True)
-    ]
-    c = len(table)
+    totals, c = table.sum(axis="columns"), len(table)
+    shares = 100 * table.div(totals, axis="index")  # nan in the row of a class without an image
+    texts = table.astype(str) + "\n" + shares.map("{:.1f} %".format).replace("nan %", "-")
     figure = style.figure(3.2 + 1.4 * c, 1.9 + 0.9 * c)
-    axes = figure.subplots()
-    sns.heatmap(
-        # A class without an image has no shares: its row is left as light as 0 %.
-        pd.DataFrame(np.nan_to_num(100 * shares), table.index, table.columns),
-        annot=np.array(texts),
+    axes = sns.heatmap(
+        shares.fillna(0),
+        annot=texts,
         fmt="",
         cmap="Blues",
         vmin=0,
@@ -146,13 +132,13 @@ def confusion(table: pd.DataFrame, title: str) -> Plot:
         linewidths=1,
         cbar_kws={"label": "Share of the true class (%)"},
         annot_kws={"fontsize": 11},
-        ax=axes,
+        ax=figure.subplots(),
     )
     axes.set(xlabel="Predicted class", ylabel="True class", title=style.wrapped(title, 14 * c + 16))
     axes.tick_params(length=0, rotation=0)
     rows = "; ".join(
         f"of {total} {true}, {', '.join(f'{n} predicted {name}' for name, n in row.items())}"
-        for (true, row), total in zip(table.iterrows(), totals[:, 0], strict=True)
+        for (true, row), total in zip(table.iterrows(), totals, strict=True)
     )
     return Plot(figure, f"Confusion matrix, {title}: {rows}.")
 
@@ -160,9 +146,7 @@ def confusion(table: pd.DataFrame, title: str) -> Plot:
 def reliability(calibrations: Mapping[str, Calibration], title: str) -> Plot:
     """Draw accuracy against confidence, with Wilson's 95 % interval of each bin, by the title of the arm."""
     style.expect(calibrations, "an arm")
-    figure = style.figure(WIDTH, 4.6)
-    axes = figure.subplots()
-    colours = sns.color_palette("colorblind", len(calibrations))
+    figure, axes = style.panel(WIDTH, 4.6)
     axes.plot([0, 1], [0, 1], ":", color="0.45", lw=1.5, label="confidence = accuracy", zorder=1)
     described = []
     for i, (name, each) in enumerate(calibrations.items()):
@@ -172,7 +156,7 @@ def reliability(calibrations: Mapping[str, Calibration], title: str) -> Plot:
             curve["confidence"] + shift,
             curve["accuracy"],
             yerr=np.abs(curve[["low", "high"]].to_numpy().T - curve["accuracy"].to_numpy()),
-            color=colours[i],
+            color=style.colour(i),
             marker=style.MARKERS[i % len(style.MARKERS)],
             lw=1.5,
             capsize=2,
@@ -188,21 +172,19 @@ def reliability(calibrations: Mapping[str, Calibration], title: str) -> Plot:
         ylim=(0, 1.03),
         xlabel="Confidence (probability of the predicted class)",
         ylabel="Accuracy (fraction of images)",
+        title=style.wrapped(title, 70),
     )
-    axes.set_title(style.wrapped(title, 70))
-    style.tidy(axes)
     figure.legend(loc="outside right upper", frameon=False, labelspacing=0.9)
     return Plot(figure, f"Reliability curves, {title}. {'; '.join(described)}.")
 
 
-def _bar(axes: Axes, x: float, width: float, colour, estimate: Estimate, label: str) -> None:
-    value, low, high = estimate.value, estimate.low, estimate.high
-    axes.bar(x, np.nan_to_num(_fraction(value)), 0.9 * width, color=colour, label=label)
-    if math.isnan(value):
+def _bar(axes: Axes, x: float, estimate: Estimate, **options) -> None:
+    axes.bar(x, np.nan_to_num(_fraction(estimate.value)), **options)
+    if math.isnan(estimate.value):
         axes.text(x, 0.02, "undefined", rotation=90, ha="center", va="bottom", fontsize=9)
-    elif not math.isnan(low) and not math.isnan(high):
+    elif not math.isnan(estimate.low + estimate.high):
         # Not errorbar: a bootstrap interval need not contain the value.
-        axes.plot([x, x], [low, high], color="0.15", marker="_", markersize=7, lw=1.3)
+        axes.plot([x, x], [estimate.low, estimate.high], color="0.15", marker="_", markersize=7, lw=1.3)
 
 
 def _fraction(value: float) -> float:

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import matplotlib
+import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -73,18 +75,30 @@ class Plot:
 
 def _grey_if_possible(png):
     """Return a PNG without colours as a grey one, a third of the size; another unchanged."""
-    with Image.open(io.BytesIO(png)) as image:
-        red, green, blue = image.convert("RGB").split()
-    if not red.tobytes() == green.tobytes() == blue.tobytes():
+    image, grey = Image.open(io.BytesIO(png)).convert("RGB"), io.BytesIO()
+    if np.ptp(np.asarray(image), axis=2).any():
         return png
-    buffer = io.BytesIO()
-    red.save(buffer, "png", optimize=True)
-    return buffer.getvalue()
+    image.convert("L").save(grey, "png", optimize=True)
+    return grey.getvalue()
 
 
 def figure(width: float, height: float) -> Figure:
     """Return an empty figure of so many inches, at most `WIDTH` wide."""
     return Figure(figsize=(min(WIDTH, width), height), layout="constrained")
+
+
+def panel(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return such a figure with one tidy panel."""
+    new = figure(width, height)
+    axes = new.subplots()
+    tidy(axes)
+    return new, axes
+
+
+def colour(i: int) -> tuple[float, float, float]:
+    """Return the colour of the i-th thing of a figure; ten differ, also to the colour-blind."""
+    palette = sns.color_palette("colorblind")
+    return palette[i % len(palette)]
 
 
 def expect(given, what: str, complete: bool = True) -> None:
@@ -100,11 +114,8 @@ def number(value: float) -> str:
 
 def limits(value: float, low: float, high: float) -> str:
     """Return a value and its interval, as far as they are defined."""
-    if math.isnan(value):
-        return "undefined"
-    if math.isnan(low) or math.isnan(high):
-        return f"{value:.3f} without an interval"
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+    interval = " without an interval" if math.isnan(low + high) else f" ({low:.3f} to {high:.3f})"
+    return number(value) + ("" if math.isnan(value) else interval)
 
 
 def span(values: Iterable[float], form: str = ".3f") -> str:
