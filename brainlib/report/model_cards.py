@@ -36,23 +36,11 @@ _OF_A_CNN = ("convolutions", "kernel_size", "padding", "pool_size", "conv_dropou
 
 
 def export(folder: Path, wanted: str, target: Path) -> Path:
-    """Write a trained model and its card to a new folder, whole or not at all.
+    """Write a trained model of the store in `folder` and its card to the new folder `target`, whole or not at all.
 
-    Parameters
-    ----------
-    folder : Path
-        The store.
-    wanted : str
-        The first digits of the model's key, or its name; see `find_model`.
-    target : Path
-        Gets ``model.keras``, ``README.md`` (the card) and ``card.json`` (the same as data).
-
-    Raises
-    ------
-    UsageError
-        No such model, or the folder is not empty.
-    StoreError
-        The stored model does not verify, or the folder cannot be written.
+    The model is `wanted` by its name or the first digits of its key (`find_model`). `target` gets ``model.keras``,
+    ``README.md`` (the card) and ``card.json`` (the same as data). A folder that is not empty is a UsageError, a stored
+    model that does not verify a StoreError.
     """
     folder, target = Path(folder), Path(target)
     stored = find_model(folder, wanted)
@@ -132,21 +120,10 @@ def card_text(card: dict) -> str:
     trial = card["trial"]
     environment = pages.templates(keep_trailing_newline=True)
     environment.filters["cell"] = lambda text: re.sub(r"\s+", " ", str(text)).replace("|", "\\|")
-    images = card["data"]["images"]
-    return environment.get_template("card.md.j2").render(
-        card=card,
-        model=MODEL,
-        image_rows=[[part, *(n.get(label, 0) for label in trial["classes"])] for part, n in images.items()],
-        score_rows=[
-            [score, *(_score(column.get(score)) for column in card["scores"].values())] for score in card["scores"][ALL]
-        ],
-        settings=_training(trial),
-        protocol=_protocol(load_paper(card["paper"]["id"]), trial["arm"]),
-    )
-
-
-def _score(found: Estimate | None) -> str:
-    return f"{PERCENT.text(found.value, found.low, found.high)}, n = {found.n}" if found else "–"
+    environment.filters["score"] = lambda found: f"{PERCENT.text(found.value, found.low, found.high)}, n = {found.n}"
+    protocol = _protocol(load_paper(card["paper"]["id"]), trial["arm"])
+    template = environment.get_template("card.md.j2")
+    return template.render(card=card, model=MODEL, all=ALL, settings=_training(trial), protocol=protocol)
 
 
 def _training(trial: dict) -> Iterator[tuple[str, str]]:

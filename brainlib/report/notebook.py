@@ -77,9 +77,8 @@ def run_notebook(notebook: Path, parameters: Mapping[str, Any], out: Path) -> Ou
         On Ctrl-C, when the kernel has ended.
     """
     notebook, out = Path(notebook), Path(out)
-    started, name = time.perf_counter(), notebook.stem
+    started, name, shareable = time.perf_counter(), notebook.stem, _shareable(parameters)
     page = out / f"{name}.html"
-    shareable = _shareable(parameters)
     try:
         _check_parameters(notebook, parameters)
         for left in (page, out / "results" / f"{name}.json"):
@@ -191,9 +190,7 @@ def _map_text(node, change):
 
 def _render(notebook, name, error):
     failed = [i for i, cell in enumerate(notebook.cells) if cell.metadata.get("papermill", {}).get("exception")]
-    shown = nbformat.from_dict(notebook)
-    if failed:
-        shown.cells = notebook.cells[: failed[0] + 1]
+    shown = notebook | {"cells": notebook.cells[: failed[0] + 1] if failed else notebook.cells}
     exporter = HTMLExporter(
         template_name="notebook",
         extra_template_basedirs=[str(_TEMPLATES)],
@@ -214,11 +211,9 @@ def _render(notebook, name, error):
 
 
 def _title(notebook):
-    for cell in notebook.cells:
-        heading = re.search(r"^#+\s+(.+?)\s*#*$", cell.source, re.MULTILINE)
-        if heading and cell.cell_type == "markdown":
-            return re.sub(r"\[([^]]*)\]\([^)]*\)|[*`]", r"\1", heading[1])
-    return None
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    heading = re.search(r"^#+\s+(.+?)\s*#*$", text, re.MULTILINE)
+    return heading and re.sub(r"\[([^]]*)\]\([^)]*\)|[*`]", r"\1", heading[1])
 
 
 def sections(page: Path) -> dict[str, str]:

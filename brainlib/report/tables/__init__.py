@@ -6,37 +6,14 @@ each arm, `comparisons` arms and scores compared, `claims` the verdicts, and `au
 
 import lazy_loader as lazy
 
+_NAMES = dict(
+    audit="audit_by_class audits contradictions overlaps planted quality_flags",
+    claims="conditions seeds verdicts",
+    comparisons="calibration calibrations controls duplicates equivalence lesions same_images sanity t_by_seed t_tests",
+    paper="averaging consistency layers protocol split_sizes",
+    scores="best_epochs comparison counts folds macro missed_tumours other_work per_class test_scores times weighted",
+    study="data overview summary",
+)
 __getattr__, __dir__, __all__ = lazy.attach(
-    __name__,
-    submod_attrs={
-        "audit": ["audit_by_class", "audits", "contradictions", "overlaps", "planted", "quality_flags"],
-        "claims": ["conditions", "seeds", "verdicts"],
-        "comparisons": [
-            "calibration",
-            "calibrations",
-            "controls",
-            "duplicates",
-            "equivalence",
-            "lesions",
-            "same_images",
-            "sanity",
-            "t_by_seed",
-            "t_tests",
-        ],
-        "paper": ["averaging", "consistency", "layers", "protocol", "split_sizes"],
-        "scores": [
-            "best_epochs",
-            "comparison",
-            "counts",
-            "folds",
-            "macro",
-            "missed_tumours",
-            "other_work",
-            "per_class",
-            "test_scores",
-            "times",
-            "weighted",
-        ],
-        "study": ["data", "overview", "summary"],
-    },
+    __name__, submod_attrs={module: names.split() for module, names in _NAMES.items()}
 )
