@@ -114,12 +114,6 @@ def box(tmp_path: Path) -> Box:
     return Box(tmp_path)
 
 
-@pytest.mark.parametrize("script", ["run_all.sh", ".ci/run"])
-def test_the_scripts_are_executable_and_parse(script):
-    assert os.access(ROOT / script, os.X_OK)
-    subprocess.run(["bash", "-n", ROOT / script], check=True)
-
-
 def test_the_first_call_installs_the_pins_then_the_package_then_runs(box):
     done = box.run("--profile", "smoke")
     assert done.returncode == 0
@@ -135,28 +129,20 @@ def test_the_first_call_installs_the_pins_then_the_package_then_runs(box):
 def test_a_second_call_sets_up_nothing(box):
     box.run()
     before = len(box.calls())
-    again = box.run("--help")
-    assert again.stderr == ""
+    assert box.run("--help").stderr == ""
     (call,) = box.calls()[before:]
     assert call["args"] == ["-P", "-m", "brainlib", "run", "--help"]
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml"])
-def test_changed_requirements_are_installed(box, name):
+@pytest.mark.parametrize("changed", ["requirements.txt", "pyproject.toml", "folder"])
+def test_an_environment_is_made_anew_when_what_it_was_made_from_changes(box, changed):
     box.run()
-    (box.project / name).write_text("# other\n")
-    box.run()
-    box.run()
-    assert len(box.installs()) == 4
-
-
-def test_an_environment_that_was_moved_is_made_anew(box):
-    box.run()
-    elsewhere = box.folder / "moved"
-    box.project.rename(elsewhere)
-    box.project = elsewhere
-    assert box.run().returncode == 0
-    assert box.installs()[-1][-1] == str(elsewhere)
+    if changed == "folder":
+        box.project = box.project.rename(box.folder / "moved")
+    else:
+        (box.project / changed).write_text("# other\n")
+    assert [box.run().returncode for _ in range(2)] == [0, 0]
+    assert len(box.installs()) == 4 and box.installs()[-1][-1] == str(box.project)
 
 
 def test_a_set_up_that_was_killed_is_made_anew(box):
@@ -219,41 +205,30 @@ def test_a_newer_python_beside_an_old_one_is_found(box):
 
 
 def test_an_environment_made_by_hand_is_left_alone(box):
-    box.venv.mkdir()
-    mine = box.venv / "pyvenv.cfg"
-    mine.touch()
+    box.put_python(box.venv / "pyvenv.cfg")
     refused = box.run()
-    assert refused.returncode == 2
-    assert len(refused.stderr.splitlines()) == 1
-    assert mine.exists() and box.installs() == []
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert (box.venv / "pyvenv.cfg").exists() and box.installs() == []
 
 
 @pytest.mark.parametrize("variable", ["VIRTUAL_ENV", "CONDA_PREFIX"])
-def test_an_active_environment_that_has_brainlib_is_used(box, variable):
-    box.set("has_brainlib")
-    active = box.folder / "active"
+@pytest.mark.parametrize("has_brainlib", [True, False])
+def test_an_active_environment_is_used_if_it_has_brainlib_and_else_not_touched(box, variable, has_brainlib):
+    active, own = box.folder / "active", box.venv / "bin/python"
     box.put_python(active / "bin/python")
+    if has_brainlib:
+        box.set("has_brainlib")
     assert box.run("--jobs", "1", **{variable: str(active)}).returncode == 0
-    assert box.calls()[-1]["python"] == str(active / "bin/python")
-    assert not box.venv.exists()
-
-
-def test_an_active_environment_without_brainlib_is_not_touched(box):
-    active = box.folder / "active"
-    box.put_python(active / "bin/python")
-    assert box.run(VIRTUAL_ENV=str(active)).returncode == 0
     asked = [call["args"] for call in box.calls() if call["python"] == str(active / "bin/python")]
-    assert asked == [["-P", "-c", "import brainlib"]]
-    assert box.calls()[-1]["python"] == str(box.venv / "bin/python")
+    assert asked[0] == ["-P", "-c", "import brainlib"] and len(asked) == (2 if has_brainlib else 1)
+    assert box.calls()[-1]["python"] == str(active / "bin/python" if has_brainlib else own)
+    assert box.venv.exists() != has_brainlib
 
 
 def test_options_reach_brainlib_unchanged_in_the_folder_of_the_caller(box):
-    caller = box.folder / "elsewhere"
-    caller.mkdir()
-    box.run("--data", "../my images", "--out", "", cwd=caller)
+    box.run("--data", "../my images", "--out", "", cwd=box.bin)
     last = box.calls()[-1]
-    assert last["args"][4:] == ["--data", "../my images", "--out", ""]
-    assert last["cwd"] == str(caller)
+    assert (last["args"][4:], last["cwd"]) == (["--data", "../my images", "--out", ""], str(box.bin))
 
 
 @pytest.mark.parametrize(
@@ -261,19 +236,16 @@ def test_options_reach_brainlib_unchanged_in_the_folder_of_the_caller(box):
     [
         ("app --port 9", "-P -m brainlib app --port 9", False),
         ("test -k a", "-m pytest -k a", True),
+        ("test --fast -x", "-m pytest -m not slow -x", True),
         ("docs", "-m pdoc --docformat numpy --output-directory build/api brainlib", True),
     ],
 )
-def test_a_command_is_started_in_its_folder(box, given, called, in_project):
-    box.run(*given.split(), cwd=box.folder)
+def test_a_command_is_started_in_its_folder_and_its_status_returned(box, given, called, in_project):
+    box.set("status", "1")
+    assert box.run(*given.split(), cwd=box.folder).returncode == 1
     last = box.calls()[-1]
     assert " ".join(last["args"]) == called
     assert last["cwd"] == str(box.project if in_project else box.folder)
-
-
-def test_the_quick_lane_leaves_out_what_is_slow(box):
-    box.run("test", "--fast", "-x")
-    assert box.calls()[-1]["args"] == ["-m", "pytest", "-m", "not slow", "-x"]
 
 
 def test_jupyterlab_opens_a_working_copy_of_the_notebooks(box):
@@ -291,11 +263,6 @@ def test_jupyterlab_opens_a_working_copy_of_the_notebooks(box):
     last = box.calls()[-1]
     assert (last["args"], last["cwd"]) == (["-m", "jupyter", "lab", "--no-browser"], str(copy.parent))
     assert "my_notebooks/" in (ROOT / ".gitignore").read_text().splitlines()
-
-
-def test_the_exit_status_is_that_of_the_run(box):
-    box.set("status", "1")
-    assert box.run().returncode == 1
 
 
 @pytest.mark.parametrize("shared", [True, False])
