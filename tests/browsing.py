@@ -15,22 +15,15 @@ class Watched:
 
     def __init__(self, browser, width: int, scheme: str):
         self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=False)
-        self.page = self.context.new_page()
-        self.page.left, self.page.errors = [], []
-        self.page.on("request", self._asked)
-        self.page.on("pageerror", lambda error: self.page.errors.append(str(error)))
-        self.page.on("console", self._said)
-
-    def _asked(self, request):
-        if not request.url.startswith(("file:", "data:", "blob:", "http://127.0.0.1", "ws://127.0.0.1")):
-            self.page.left.append(request.url)
-
-    def _said(self, message):
-        if message.type == "error":
-            self.page.errors.append(message.text)
 
     def __enter__(self):
-        return self.page
+        page = self.context.new_page()
+        page.left, page.errors = [], []
+        here = ("file:", "data:", "blob:", "http://127.0.0.1", "ws://127.0.0.1")
+        page.on("request", lambda asked: None if asked.url.startswith(here) else page.left.append(asked.url))
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.on("console", lambda line: page.errors.append(line.text) if line.type == "error" else None)
+        return page
 
     def __exit__(self, *exception):
         self.context.close()
@@ -45,35 +38,25 @@ def violations(page) -> list[str]:
     return [f"{rule['id']}: {[node['html'][:120] for node in rule['nodes'][:3]]}" for rule in found]
 
 
-def images_without_alt(html: str) -> list[str]:
-    """The beginning of the source of each image that lacks an alternative text of its own."""
-    found = []
-
-    class Images(HTMLParser):
-        def handle_starttag(self, tag, attrs):
-            alt = (dict(attrs).get("alt") or "").strip()
-            if tag == "img" and (not alt or alt.startswith("No description")):  # nbconvert's own text
-                found.append((dict(attrs).get("src") or "")[:60])
-
-    Images().feed(html)
-    return found
-
-
 class Page(HTMLParser):
-    """What a page loads or links to, and its elements."""
+    """What a page loads or links to, its elements, and its images without an alternative text of their own."""
 
     def __init__(self, html: str):
         super().__init__()
-        self.tags, self.loads, self.links, self.lang = set(), [], [], None
+        self.tags, self.loads, self.links, self.without_alt, self.lang = set(), [], [], [], None
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
         self.tags.add(tag)
         self.lang = attrs.get("lang") or self.lang
-        self.links += [attrs["href"]] if tag == "a" and "href" in attrs else []
-        if tag != "a":
-            self.loads += [attrs[key] for key in ("src", "href", "srcset", "data") if key in attrs]
+        if tag == "a":
+            self.links += filter(None, [attrs.get("href")])
+            return
+        self.loads += [attrs[key] for key in ("src", "href", "srcset", "data") if key in attrs]
+        alt = (attrs.get("alt") or "").strip()
+        if tag == "img" and (not alt or alt.startswith("No description")):  # nbconvert's own text
+            self.without_alt.append((attrs.get("src") or "")[:60])
 
 
 def assert_whole_by_itself(html: str):

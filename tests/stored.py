@@ -40,26 +40,11 @@ def result(paper="jardim", **changes):
         "title": "Evaluation of transfer learning",
         "authors": ["A. Jardim"],
         "year": None,
-        "options": {
-            "profile": "smoke",
-            "data": "phantoms",
-            "weights": {"cnn": "none"},
-            "backbone": {},
-            "seed": 0,
-            "seeds": 1,
-            "retrain": False,
-            "controls": False,
-        },
+        "options": {"profile": "smoke", "data": "phantoms", "weights": {"cnn": "none"}, "backbone": {}, "seed": 0}
+        | {"seeds": 1, "retrain": False, "controls": False},
         "profile": {"images": 60, "size": 64, "epochs": 2},
-        "data": {
-            "set": "br35h",
-            "title": "Br35H",
-            "source": "phantoms",
-            "images": 60,
-            "used": 60,
-            "fingerprint": "0123456789abcdef",
-            "differences": [],
-        },
+        "data": {"set": "br35h", "title": "Br35H", "source": "phantoms", "images": 60, "used": 60}
+        | {"fingerprint": "0123456789abcdef", "differences": []},
         "arms": {"cnn": {"title": "CNN", "weights": "none", "conditions": [TRAINED]}},
         "not_run": [],
         "conditions": [CONDITION],
@@ -67,12 +52,7 @@ def result(paper="jardim", **changes):
         "training_seconds": 12.5,
         "claims": [claim()],
         "checks": [check()],
-        "tests": [],
-        "equivalences": [],
-        "duplicates": [],
-        "calibration": [],
-        "controls": [],
-        "heat_maps": [],
+        **{name: [] for name in ("tests", "equivalences", "duplicates", "calibration", "controls", "heat_maps")},
     } | changes
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browsing import Watched, images_without_alt, violations
+from browsing import Page, Watched, violations
 
 from brainlib import cli
 from brainlib.papers.loading import paper_ids
@@ -72,7 +72,7 @@ def pages(out):
 
 def test_every_figure_is_on_its_page_with_alternative_text(out):
     for name, page in pages(out).items():
-        assert images_without_alt(page) == [], name
+        assert Page(page).without_alt == [], name
         if name != "index":
             figures = [o for c in cells(out, name) for o in c.get("outputs", ()) if "image/png" in o.get("data", {})]
             assert page.count("<img") == len(figures) > 3, name

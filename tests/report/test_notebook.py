@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browsing import Page, assert_whole_by_itself, images_without_alt
+from browsing import Page, assert_whole_by_itself
 
 from brainlib.errors import UsageError
 from brainlib.papers.loading import paper_ids
@@ -181,7 +181,7 @@ def test_no_folder_of_this_machine_is_in_what_may_be_shared(ran, failed):
 
 
 def test_images_keep_their_alternative_text(ran):
-    assert images_without_alt(ran[1]) == []
+    assert Page(ran[1]).without_alt == []
     assert 'alt="Learning curves of &lt;two&gt; models"' in ran[1]
     # Of a figure that is both, the drawing is shown, and shown as an image, whose scripts never run.
     picture, drawing = re.findall(r"<img[^>]*>", ran[1])
