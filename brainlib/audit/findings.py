@@ -140,21 +140,14 @@ def _column(kind):
 def audit_folder(
     target: str, data: str = "", store: Path | None = None, on_progress: OnProgress = progress.ignore
 ) -> Audit:
-    """Audit a registered set, or any folder of images.
+    """Audit a registered set, or any folder of images; DataError or UsageError if there is nothing to audit.
 
     Parameters
     ----------
-    target : str
-        Name of a registered set, which is looked for in `data`; otherwise a folder.
-    data : str
-        Folder with one folder for each data set.
+    target, data : str
+        Name of a registered set, which is looked for in the folder `data`; otherwise a folder.
     store : Path, optional
         Folder that keeps the scan and the pairs of near-duplicates for the next call.
-
-    Raises
-    ------
-    DataError, UsageError
-        There is nothing to audit.
     """
     if target in REGISTRY and not os.path.isdir(target):
         if not data:
@@ -193,17 +186,8 @@ def duplicate_groups(
 ) -> np.ndarray:
     """Assign the images of a data set to duplicate groups: int array (n,), as in `DataSet.duplicates`.
 
-    Parameters
-    ----------
-    store : Path
-        Folder that keeps the scan and the pairs of near-duplicates.
-    rows : array of int, optional
-        Positions of the images that are audited, by default all. The others are grouped by equal pixels.
-
-    Raises
-    ------
-    DataError
-        An image cannot be read.
+    The images at `rows`, by default all, are audited; the others are grouped by equal pixels. The store keeps the scan
+    and the pairs of near-duplicates. DataError if an image cannot be read.
     """
     scan = dataset.scan(store, rows, progress.part(on_progress, 0, 0.3))
     near = _near_duplicates(scan, store, progress.part(on_progress, 0.3, 1))

@@ -50,11 +50,9 @@ class NearDuplicates:
     pairs : (m, 2) array of int
         Positions, the smaller first; no pair occurs twice.
     mirrored : (m,) array of bool
-        Whether one is the mirror image of the other; of an image that is symmetric, the orientation
-        that correlates better.
+        Whether one is the mirror image of the other; of a symmetric image, the orientation that correlates better.
     correlation : (m,) array of float
-        Of the detail after registration, at least `THRESHOLD`. The images are registered in one
-        direction and, if that is below the threshold, in the other.
+        Of the detail, at least `THRESHOLD`, registered in one direction and, if it is below that, in the other.
     """
 
     pairs: np.ndarray
@@ -65,12 +63,8 @@ class NearDuplicates:
 def find_near_duplicates(thumbnails: np.ndarray, on_progress: progress.OnProgress = progress.ignore) -> NearDuplicates:
     """Find enough pairs to connect all near-duplicates: two images that others connect already are not compared.
 
+    The images are thumbnails, uint8 (n, SIDE, SIDE), without exact duplicates, which would crowd out other candidates.
     The result does not depend on the number of threads.
-
-    Parameters
-    ----------
-    thumbnails : (n, SIDE, SIDE) array of uint8
-        As `data.thumbnails.thumbnail` gives them, without exact duplicates, which would crowd out other candidates.
     """
     n = len(thumbnails)
     pairs, mirrored = _candidates(thumbnails)
@@ -163,9 +157,7 @@ def _candidates(thumbnails):
     n, tree = len(vectors), cKDTree(vectors)
     rows = []
     for mirrored, queries in ((0, vectors), (1, vectors * sign)):
-        distance, near = tree.query(
-            queries, k=min(NEIGHBOURS + 1, n), distance_upper_bound=MAX_DISTANCE, workers=THREADS
-        )
+        distance, near = tree.query(queries, min(NEIGHBOURS + 1, n), distance_upper_bound=MAX_DISTANCE, workers=THREADS)
         first, near = np.repeat(np.arange(n), np.shape(near)[-1]), near.ravel()
         keep = np.isfinite(distance.ravel()) & (first != near)
         low, high = np.minimum(first, near)[keep], np.maximum(first, near)[keep]

@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import ndimage
 
 from brainlib.audit import near_duplicates
@@ -26,6 +27,9 @@ KEPT = 0.95  # share of the training images within the limit
 _ARRANGEMENT, _FIELDS = 16, 8
 _MIN_DETAIL = 0.01  # in ranks: anything flatter is noise
 _ROWS = 256  # compared with all others at a time
+# Position of each value of a signature in that of the mirror image.
+_MIRROR = np.arange(_ARRANGEMENT**2).reshape(_ARRANGEMENT, -1)[:, ::-1].ravel()
+_MIRROR = np.append(_MIRROR, _ARRANGEMENT**2 + np.arange(_FIELDS**2).reshape(_FIELDS, -1)[:, ::-1])
 
 
 class Neighbour(NamedTuple):
@@ -50,15 +54,8 @@ def signatures(thumbnails: np.ndarray) -> np.ndarray:
     return out
 
 
-def _mirrored(signs):
-    """Signatures of the mirror images."""
-    first = signs[:, : _ARRANGEMENT**2].reshape(-1, _ARRANGEMENT, _ARRANGEMENT)
-    rest = signs[:, _ARRANGEMENT**2 :].reshape(-1, _FIELDS, _FIELDS)
-    return np.concatenate([part[:, :, ::-1].reshape(len(signs), -1) for part in (first, rest)], axis=1)
-
-
 class NoveltyDetector:
-    """Compares images with those that a model was trained on.
+    """Compares images with those that a model was trained on; `limit` is the distance beyond which an image is novel.
 
     Parameters
     ----------
@@ -66,11 +63,6 @@ class NoveltyDetector:
         Of the training images.
     groups : (n,) array of int
         Duplicates and, where patients are known, images of one patient are a group. Two groups or more.
-
-    Attributes
-    ----------
-    limit : float
-        Distance beyond which an image is novel.
     """
 
     def __init__(self, thumbnails: np.ndarray, groups: np.ndarray):
@@ -90,7 +82,7 @@ class NoveltyDetector:
         out = np.empty((len(signs), len(self._signatures)), np.float32)
         for start in range(0, len(signs), _ROWS):
             part = slice(start, start + _ROWS)
-            products = np.maximum(signs[part] @ self._signatures.T, _mirrored(signs[part]) @ self._signatures.T)
+            products = np.maximum(*(own @ self._signatures.T for own in (signs[part], signs[part][:, _MIRROR])))
             squares = (signs[part] ** 2).sum(axis=1)[:, None] + self._squares
             out[part] = np.sqrt(np.maximum(squares - 2 * products, 0))
         return out
@@ -120,9 +112,5 @@ class NoveltyDetector:
         # The image itself becomes the last of the candidates.
         candidates = np.concatenate([self.thumbnails[rows], thumbnail[None]])
         pairs = np.stack([np.full(len(rows), len(rows)), np.arange(len(rows))], axis=1)
-        values = near_duplicates.correlations(candidates, pairs, np.array(mirrored, bool))
-        duplicates: dict[int, float] = {}
-        for row, value in zip(rows, values.tolist(), strict=True):
-            if value >= near_duplicates.THRESHOLD:
-                duplicates[row] = max(value, duplicates.get(row, 0.0))
-        return duplicates
+        values = pd.Series(near_duplicates.correlations(candidates, pairs, np.array(mirrored, bool)), rows)
+        return values[values >= near_duplicates.THRESHOLD].groupby(level=0).max().to_dict()

@@ -30,14 +30,8 @@ from brainlib.progress import OnProgress
 class DataAudit:
     """The audits of several sets as plain numbers and file names; part of ``results.json``.
 
-    Attributes
-    ----------
-    phantoms
-        Whether phantoms took the place of the published images.
-    overlaps
-        By set: how many of its images have a duplicate in each other set.
-    planted, phantom_pairs
-        Empty unless duplicates were planted.
+    `phantoms` tells whether phantoms took the place of the published images, `overlaps`, by set, how many of its images
+    have a duplicate in each other set. `planted` and `phantom_pairs` are empty unless duplicates were planted.
     """
 
     phantoms: bool
@@ -65,7 +59,7 @@ def audit_sets(
     seed: int = 0,
     on_progress: OnProgress = progress.ignore,
 ) -> Overview:
-    """Audit sets, each as a whole, and compare them with one another.
+    """Audit sets, each as a whole, and compare them; DataError if a named one is missing or not as published.
 
     Parameters
     ----------
@@ -78,15 +72,8 @@ def audit_sets(
         of Kaggle, from where nothing is downloaded unasked.
     phantoms : int
         How many to draw in place of each set; 0 for as many as were published.
-    plant : bool
-        Whether to plant duplicates and measure the recall of the audit.
-    seed : int
-        Of the planted duplicates.
-
-    Raises
-    ------
-    DataError
-        A set that was named is not there, or not as it was published.
+    plant, seed : bool, int
+        Whether to plant duplicates, drawn with the seed, and measure the recall of the audit.
     """
     roots = _roots(source, store, sets, phantoms)
     steps, scans, audits, recall, pairs = len(roots) + 1, {}, {}, (), None

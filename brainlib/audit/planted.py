@@ -47,14 +47,8 @@ class PhantomPairs:
 def plant(scan: Scan, root: Path, seed: int = 0) -> tuple[Planted, ...]:
     """Plant altered duplicates of images among those of a set, and count the recovered ones of each alteration.
 
-    Parameters
-    ----------
-    scan : Scan
-        Where the set is published in two parts, the originals are training images.
-    root : Path
-        The folder that its paths start from.
-    seed : int
-        Of the choice and the alterations.
+    The paths of the scan start from `root`, and the seed draws images and alterations. Where the set is published in
+    two parts, the originals are training images.
     """
     rng = np.random.default_rng([seed, 7])
     rows = np.flatnonzero(~scan.table["pixel_hash"].duplicated())
@@ -79,9 +73,7 @@ def control_on_phantoms(seed: int = 0) -> tuple[tuple[Planted, ...], PhantomPair
     group = _groups(np.stack([thumbnail(Image.fromarray(each)) for each in made.images]))
     kinds, origin, patient = (made.table[name].to_numpy() for name in ("alteration", "duplicate_of", "patient"))
     origin = np.where(origin < 0, np.arange(_PHANTOMS), origin)
-    first, second = np.triu_indices(_PHANTOMS, 1)
-    together = group[first] == group[second]
-    first, second = first[together], second[together]
+    first, second = np.nonzero(np.triu(group[:, None] == group, 1))
     wrong = origin[first] != origin[second]
     neighbours = wrong & (patient[first] == patient[second])
     pairs = PhantomPairs(len(first), int(wrong.sum()), int(neighbours.sum()))

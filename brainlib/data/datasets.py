@@ -1,8 +1,4 @@
-"""Registered data sets: found on disk, downloaded from Kaggle or replaced by phantoms, and indexed.
-
-The index is a table with one row an image, from one scan of the published folders (module `scan`). It says where
-the number of images differs from the published one.
-"""
+"""Registered data sets: found on disk, downloaded from Kaggle or replaced by phantoms, and indexed."""
 
 from __future__ import annotations
 
@@ -30,25 +26,12 @@ from brainlib.errors import DataError
 class DataSet:
     """An indexed data set.
 
-    Attributes
-    ----------
-    name : str
-        Its name in `REGISTRY`.
-    root : Path
-        The folder that the paths of the table start from.
-    table : pandas.DataFrame
-        That of `Scan` without ``quality_flag`` and with ``patient`` (str, or None where unknown), sorted by part,
-        label and natural path, indexed 0 to n - 1.
-    classes : tuple of str
-        Labels in the order of class numbers.
-    fingerprint : str
-        16 hexadecimal digits of every path, label and byte: two sets with one fingerprint are one.
-    differences : tuple of str
-        A sentence for each folder whose number of images is not the published one.
-    phantom : bool
-        Whether the images are synthetic.
-    duplicates : ndarray of int, shape (n,), optional
-        Duplicate group of each image, near-duplicates included, as an audit finds them.
+    The `table` is that of `Scan` without ``quality_flag`` and with ``patient`` (str, or None where unknown), sorted by
+    part, label and natural path, indexed 0 to n - 1; its paths start from `root`. The `name` is that in `REGISTRY`, and
+    `classes` are the labels in the order of class numbers. Two sets with one `fingerprint`, 16 hexadecimal digits of
+    every path, label and byte, are one. `differences` has a sentence for each folder whose number of images is not the
+    published one, and `phantom` tells whether the images are synthetic. `duplicates`, int (n,), are the duplicate
+    groups of the images, near-duplicates included, as an audit finds them.
     """
 
     name: str
@@ -180,8 +163,8 @@ def load_dataset(
     name : str
         Name in `REGISTRY`, such as "br35h".
     data : str or Path
-        A folder with one folder a set, "kaggle" or "phantoms". By default the folder that the environment variable
-        BRAINLIB_DATA names, else "kaggle".
+        A folder with one folder a set, "kaggle" or "phantoms"; by default that of the environment variable
+        BRAINLIB_DATA, else "kaggle".
     store : str or Path
         Folder of everything that is kept between runs, by default ``brainlib`` in the user's folder of caches.
     phantoms : int
@@ -196,7 +179,7 @@ def load_dataset(
         As `locate`, `download` and `index`; too few phantoms to fill every folder; the store cannot be written.
     """
     data = str(data or os.environ.get("BRAINLIB_DATA") or "kaggle")
-    store = Path(store or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "brainlib")
+    store = Path(store or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "brainlib"))
     if data == "phantoms":
         root = phantom_root(info_of(name), phantoms, store)
     else:

@@ -35,16 +35,9 @@ def decode(path: Path) -> Image.Image:
     Keras' ``load_img``. A 16-bit value v becomes round(v / 257). Floats are read as 0 to 1, 0 to 255 or 0 to 65535,
     the narrowest of these ranges that holds them all.
 
-    Returns
-    -------
-    PIL.Image.Image
-        Mode ``"L"`` or ``"RGB"``, values 0 to 255, the EXIF rotation applied.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read, is empty, is not an image, is truncated, or announces more pixels than
-        ``PIL.Image.MAX_IMAGE_PIXELS`` (before any of them is decoded).
+    The result has mode ``"L"`` or ``"RGB"`` and values 0 to 255; the EXIF rotation is applied. DataError if the file
+    cannot be read, is empty, is not an image, is truncated, or announces more pixels than
+    ``PIL.Image.MAX_IMAGE_PIXELS`` (before any of them is decoded).
     """
     return decode_bytes(read(path), path)[0]
 
@@ -85,29 +78,12 @@ def pixel_hash(image: Image.Image) -> str:
 
 
 def load_images(paths: Sequence[Path], byte_hashes: Sequence[str], size: int, channels: int, store: Path) -> np.ndarray:
-    """Return image files as one array, which is kept in ``store/images/``.
+    """Return image files as one array, uint8 (n, size, size, channels): a read-only map of a file in ``store/images/``.
 
-    The array's name is a hash of the byte hashes in order, the size, the channels and `VERSION`. It is written a few
-    images at a time, so that memory stays small, and verified when it is read (see `io.stored_array`).
-
-    Parameters
-    ----------
-    paths, byte_hashes : sequences, n
-        Files in the order wanted, and the SHA-256 that each must still have (see `DataSet.files`).
-    size, channels : int
-        Height and width in pixels; 1 (grey) or 3 (RGB; grey values are repeated). See `to_array`.
-    store : Path
-        Folder of everything that is kept between runs.
-
-    Returns
-    -------
-    uint8 array (n, size, size, channels)
-        A read-only memory map.
-
-    Raises
-    ------
-    DataError, StoreError
-        A file cannot be decoded, or has changed since the data set was indexed; the array cannot be written.
+    The files, `paths`, must still have the SHA-256 in `byte_hashes` (see `DataSet.files`); for size and channels, see
+    `to_array`. The array's name is a hash of the byte hashes in order, the size, the channels and `VERSION`. It is
+    written a few images at a time, so that memory stays small, and verified when it is read (see `io.stored_array`).
+    DataError if a file cannot be decoded or has changed; StoreError if the array cannot be written.
     """
     if size < 1 or channels not in (1, 3):
         raise ValueError(f"expected size >= 1 and channels 1 or 3, received {size} and {channels}")
@@ -158,7 +134,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     mode = image.mode
     if mode in ("L", "RGB"):
         return image
-    if mode == "F" or mode.startswith("I"):
+    if mode[0] in "FI":
         return Image.fromarray(_scale_to_eight_bits(np.asarray(image)))
     image.info.pop("transparency", None)  # dropped either way; Pillow would warn of it
     return image.convert("L" if mode in ("1", "LA", "La") else "RGB")
@@ -168,28 +144,25 @@ def _scale_to_eight_bits(values: np.ndarray) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     if not 0 <= low <= high <= 65535:  # a NaN fails this too
         raise ValueError(f"values from {low:g} to {high:g}, expected 0 to 65535")
-    top = 65535.0
-    if values.dtype.kind == "f" and high <= 255:
-        top = 1.0 if high <= 1 else 255.0
+    tops = (1, 255, 65535) if values.dtype.kind == "f" else (65535,)
+    top = next(top for top in tops if high <= top)
     return np.floor(values * (255.0 / top) + 0.5).astype(np.uint8)
 
 
 def to_array(image: Image.Image, size: int, channels: int) -> np.ndarray:
     """Resize a decoded image for a model: uint8 (size, size, channels), as ``tf.image.resize`` does it.
 
-    Interpolation is bilinear, without antialiasing; an image that is not square is stretched. Of three channels, grey
-    values are repeated.
+    Interpolation is bilinear, without antialiasing; an image that is not square is stretched. There is 1 channel (grey)
+    or there are 3 (RGB; grey values are repeated).
     """
     if channels == 1:
         image = image.convert("L")
     pixels = np.asarray(image, dtype=np.uint8)
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     if pixels.shape[:2] != (size, size):
-        top, bottom, down = _neighbours(pixels.shape[0], size)
-        left, right, across = _neighbours(pixels.shape[1], size)
-        down, across = down[:, None, None], across[None, :, None]
-        lines = pixels[top] * (1 - down) + pixels[bottom] * down
-        pixels = lines[:, left] * (1 - across) + lines[:, right] * across
+        (top, bottom, down), (left, right, across) = (_neighbours(length, size) for length in pixels.shape[:2])
+        lines = pixels[top] * (1 - down[:, None, None]) + pixels[bottom] * down[:, None, None]
+        pixels = lines[:, left] * (1 - across[:, None]) + lines[:, right] * across[:, None]
         pixels = (pixels + 0.5).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(pixels, (size, size, channels)))
 

@@ -46,18 +46,11 @@ class File(NamedTuple):
 class Scan:
     """What the images of a folder are.
 
-    Attributes
-    ----------
-    name : str
-        Of the data set or the folder.
-    table : DataFrame
-        One row a readable image, sorted by path: ``path`` (posix, from the root), ``label``, ``part`` ("train",
-        "test" or ""), ``bytes``, ``width``, ``height``, ``mode`` and ``format`` as stored, ``byte_hash``,
-        ``pixel_hash`` (see `images.pixel_hash`) and ``quality_flag`` (see `thumbnails.quality_flag`).
-    unreadable : tuple of (str, str)
-        Path and reason, in one line, of what cannot be listed, read or decoded.
-    thumbnails : uint8 array (n, SIDE, SIDE)
-        See `thumbnails.thumbnail`.
+    The `table` has one row a readable image, sorted by path: ``path`` (posix, from the root), ``label``, ``part``
+    ("train", "test" or ""), ``bytes``, ``width``, ``height``, ``mode`` and ``format`` as stored, ``byte_hash``,
+    ``pixel_hash`` (see `images.pixel_hash`) and ``quality_flag`` (see `thumbnails.quality_flag`). `thumbnails`, uint8
+    (n, SIDE, SIDE), are those of `thumbnails.thumbnail`. `unreadable` has the path of what cannot be listed, read or
+    decoded, and the reason in one line.
     """
 
     name: str
@@ -127,13 +120,8 @@ def scan_folder(
 ) -> Scan:
     """Scan a folder: the published folders of a registered set, or all class folders of any other.
 
-    Parameters
-    ----------
-    name : str
-        That of a registered set, whose files are then those of `files_of`; else the name of the result, by default
-        that of the folder, and the files are those of `files_in`.
-    store : Path, optional
-        See `scan_files`.
+    With the name of a registered set, the files are those of `files_of`. Any other name, by default the folder's own,
+    is that of the result, and the files are those of `files_in`. For the store, see `scan_files`.
     """
     files, failed = files_of(name, root) if name in REGISTRY else files_in(root)
     return scan_files(name or Path(root).resolve().name, root, files, failed, store, on_progress)

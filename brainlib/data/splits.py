@@ -28,26 +28,20 @@ class Split:
 
     Attributes
     ----------
-    holdout : float
-        Share of the images held out as the test part, in [0, 1).
+    holdout, validation : float
+        Shares of all images, in [0, 1), that are the test part and, where there are no folds, the validation part. They
+        are drawn together and then divided, as an 8-1-1 split (0.1 and 0.1) usually is.
     published : bool
         Whether the test part is the published one, whatever `holdout` says.
-    folds : int
-        k of a k-fold cross-validation on the rest; 0 for none.
-    fold : int
-        Which fold validates, 1 to `folds`; 0 trains on everything that is not held out.
-    validation : float
-        Share of all images that are the validation part when there are no folds, in [0, 1). It is drawn together
-        with the test part and then divided from it, as an 8-1-1 split (0.1 and 0.1) usually is.
+    folds, fold : int
+        k of a k-fold cross-validation on the rest, 0 for none; and which of the folds validates, 1 to k, 0 to train on
+        everything that is not held out.
     stratified : bool
         Whether each part keeps the class proportions of the whole.
     by : {"image", "group"}
-        Whether single images or whole groups of duplicates are drawn. Whole groups cannot meet a share exactly:
-        the part gets as near to it as they allow.
-    images : int
-        How many images to use, drawn evenly from the classes; 0 for all of them.
-    seed : int
-        Seed of the draw.
+        Whether single images or whole groups of duplicates are drawn, which come as near to a share as they allow.
+    images, seed : int
+        How many images to use, drawn evenly from the classes, 0 for all of them; and the seed of every draw.
     leakage : {"refused", "as_published"}
         Whether a group in two parts is an error, or allowed, to repeat a published protocol.
     """
@@ -98,27 +92,12 @@ def _require(fits: bool, expected: str, received) -> None:
 
 
 def assign(labels, groups, split: Split, published=None) -> np.ndarray:
-    """Assign every image to a part.
+    """Assign every image to a part: array of str (n,), "train", "validation", "test", or "" for an unused image.
 
-    Parameters
-    ----------
-    labels : array (n,)
-        Class of each image.
-    groups : array (n,)
-        Group of each image: duplicates, or images of one patient, that must not be divided.
-    published : array (n,), optional
-        The part of each image in the published set, "train" or "test"; needed for ``split.published``. By group,
-        training images with a duplicate in that test part are left out.
-
-    Returns
-    -------
-    array of str (n,)
-        "train", "validation", "test", or "" where the image is not used.
-
-    Raises
-    ------
-    UsageError
-        A class or a group is too small to be divided so, or a group is in two parts though leakage is refused.
+    `labels` and `groups`, (n,), are the class of each image, and its group: duplicates, or images of one patient, that
+    must not be divided. `published`, (n,), is its part in the published set, "train" or "test", and is needed for
+    ``split.published``; by group, training images with a duplicate in that test part are left out. UsageError if a
+    class or a group is too small to be divided so, or a group is in two parts though leakage is refused.
     """
     labels, every = np.asarray(labels), np.asarray(groups)
     parts = np.full(len(labels), UNUSED, dtype="<U10")
@@ -172,11 +151,8 @@ def used(labels, split: Split, published=None) -> np.ndarray:
     classes = len(np.unique(labels))
     share = max(classes, round(split.images * len(test) / len(labels)))
     train = np.flatnonzero(published != TEST)
-    chosen = [
-        part[choose_images(labels[part], count, split.seed)]
-        for part, count in ((test, share), (train, max(1, split.images - share)))
-    ]
-    return np.sort(np.concatenate(chosen))
+    counts = (test, share), (train, max(1, split.images - share))
+    return np.sort(np.concatenate([part[choose_images(labels[part], n, split.seed)] for part, n in counts]))
 
 
 def oversampled(labels, rows: np.ndarray, label: str, seed: int) -> np.ndarray:
@@ -227,10 +203,8 @@ def _stratified_groups(labels, groups, share, seed):
     smallest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
     part = Fraction(share).limit_denominator(max(2, round(1 / share), min(_MOST_FOLDS, smallest)))
     folds = StratifiedGroupKFold(part.denominator, shuffle=True, random_state=seed)
-    held = np.zeros(len(labels), bool)
-    for _, fold in itertools.islice(folds.split(labels, labels, groups), part.numerator):
-        held[fold] = True
-    return held
+    drawn = itertools.islice(folds.split(labels, labels, groups), part.numerator)
+    return np.isin(np.arange(len(labels)), np.concatenate([fold for _, fold in drawn]))
 
 
 def _groups(groups, share, seed):

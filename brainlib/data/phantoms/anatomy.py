@@ -20,8 +20,7 @@ LAYOUT = {
     "sagittal": (0, (2, -1), (1, -1), (0, -2, -9)),
 }
 WARP, FOLDS, SHAPE, TEXTURE, BIAS = range(5)
-# wave field -> (number of waves, wavelength in mm)
-FIELDS = {WARP: (12, 110.0), FOLDS: (64, 21.0), SHAPE: (24, 26.0), TEXTURE: (32, 9.0), BIAS: (6, 330.0)}
+FIELDS = (12, 110.0), (64, 21.0), (24, 26.0), (32, 9.0), (6, 330.0)  # of each: number of waves, wavelength in mm
 
 # (centre, radii, grey level) in mm; a centre off the midline stands for both sides
 FACE = (
@@ -107,7 +106,7 @@ class Anatomy:
         self.ventricles, self.skull = rng.uniform(0.75, 1.5), rng.uniform(6.0, 8.5)
         self.fat, self.atrophy = rng.uniform(4.0, 7.0), rng.uniform(0.5, 1.3)
         self.waves = []
-        for count, length in FIELDS.values():
+        for count, length in FIELDS:
             direction = rng.normal(size=(count, 3))
             direction /= np.linalg.norm(direction, axis=1, keepdims=True)
             length = length * rng.uniform(0.85, 1.15, (count, 1))
@@ -131,8 +130,7 @@ class Anatomy:
         """Return the distance to a lateral ventricle; ``p[0]``: distance from the midline."""
         x, y, z = p
         curve = 8 + 0.5 * np.maximum(-6 - y, 0) + 0.3 * np.maximum(y - 12, 0)
-        arch = 15 - 0.006 * y * y
-        v = self.ventricles
+        arch, v = 15 - 0.006 * y * y, self.ventricles
         return ellipsoid((x - curve, y, z - arch), (0, -8, 0), (5.2 * v, 42, 6.5 * v))
 
 
@@ -211,8 +209,8 @@ class Slice:
 
     def draw_brain(self, q) -> None:
         """Draw the brain, each pixel showing the tissue that rests at `q` (mass effect)."""
-        (x, y, z), own = (np.abs(q[0]), q[1], q[2]), self.anatomy
-        half, shape = (x, y, z), self.field(SHAPE)
+        half = x, y, z = np.abs(q[0]), q[1], q[2]
+        own, shape = self.anatomy, self.field(SHAPE)
         tentorium = -15 - 0.12 * x
         surface = cerebrum(q) + 1.2 * own.atrophy
         behind = -8 - 0.45 * x - y  # the petrous ridges, where the tentorium begins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,7 @@ VERSION = "2"
 
 def phantom_root(info: DataSetInfo, number: int | None, store: Path) -> Path:
     """Return the folder of phantoms that replace a set, written now unless it is whole (see `load_dataset`)."""
-    divided = len(info.folders) > len(info.classes)
-    least = len(info.classes) * (2 if divided else 1)
+    least = len(info.classes) * (2 if len(info.folders) > len(info.classes) else 1)
     if number is None or number < least:
         raise UsageError(
             f"{info.name}: expected at least {least} phantoms, one for each of its folders, "
@@ -32,7 +32,6 @@ def phantom_root(info: DataSetInfo, number: int | None, store: Path) -> Path:
 
 
 def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
-    quotas = _quotas(info, number)
     per_class = -(-number // len(info.classes))
     slices = 3 if per_class >= 6 else 1
     # Kinds are drawn in one call, which balances their levels. Each has enough originals for a whole class, and for
@@ -50,12 +49,11 @@ def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
         for kind, table in drawn.table.groupby("kind")
     }
     names: dict[int, str] = {}
-    block = dict.fromkeys(info.classes, 0)
-    for folder, quota in quotas:
+    blocks = {label: itertools.count() for label in info.classes}
+    for folder, quota in _quotas(info, number):
         kinds, chosen = _kinds(folder.label), []
         while len(chosen) < quota:
-            turn = block[folder.label]
-            block[folder.label] += 1
+            turn = next(blocks[folder.label])
             # The planes take turns over the blocks, so kinds must not do so in the same step.
             chosen += patients[kinds[(turn + turn // len(kinds)) % len(kinds)]][turn]
         for place, row in enumerate(chosen[:quota], start=1):
@@ -84,9 +82,7 @@ def _quotas(info: DataSetInfo, number: int) -> list[tuple[Folder, int]]:
     return quotas
 
 
-def _kinds(label: str) -> tuple[str, ...]:
+def _kinds(label: str) -> list[str]:
     """Return the kinds of phantom of a class: that of its name, or every tumour for "yes"."""
-    tumours = tuple(kind for kind in KINDS if kind != "none")
-    if label == "yes":
-        return tumours
-    return tuple(kind for kind in tumours if label.startswith(kind)) or ("none",)
+    tumours = [kind for kind in KINDS if kind != "none"]
+    return tumours if label == "yes" else [kind for kind in tumours if label.startswith(kind)] or ["none"]

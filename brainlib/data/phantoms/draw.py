@@ -1,9 +1,8 @@
 """Synthetic T1-like brain MRI slices with the truth attached.
 
 A phantom patient is one 3-D head (module `anatomy`) with at most one lesion. A plane cuts it, so that the slices of a
-patient share skull, ventricles, folds, lesion and bias field. What a slice shows (kind, lesion mask, plane, patient,
-of which slice it is a duplicate and how it was altered) is known exactly, so that an audit, a split or a heat map can
-be tested against it.
+patient share skull, ventricles, folds, lesion and bias field. What a slice shows is known exactly, so that an audit, a
+split or a heat map can be tested against it.
 
 The plane does not reveal the kind: planes rotate in the same order for every kind, and glioma, meningioma and healthy
 slices are cut at levels of the same two ranges (through the sella, or anywhere that shows much brain). A pituitary
@@ -40,17 +39,16 @@ LEVELS = {"axial": (-4, 42), "coronal": (-48, 42), "sagittal": (8, 38)}  # mm, m
 
 @dataclass(frozen=True)
 class Phantoms:
-    """Slices and their truth, one row a slice.
+    """Slices, uint8 (n, size, size), and their truth.
 
     Attributes
     ----------
-    images : uint8 array (n, size, size)
     masks : bool array (n, size, size)
         The lesion without its oedema; empty exactly where ``kind`` is "none".
-    table : DataFrame, n rows
-        ``kind``, ``plane``, ``patient``, ``position`` (mm along the axis that the plane cuts, in
-        the patient's own anatomy), ``duplicate_of`` (row of the original, -1 for an original) and
-        ``alteration`` ("" for an original, "exact", or one of ``ALTERATIONS``).
+    table : DataFrame
+        One row a slice: ``kind``, ``plane``, ``patient``, ``position`` (mm along the axis that the plane cuts, in the
+        patient's own anatomy), ``duplicate_of`` (row of the original, -1 for an original) and ``alteration`` ("" for
+        an original, "exact", or one of ``ALTERATIONS``).
     """
 
     images: np.ndarray
@@ -68,7 +66,7 @@ def make_phantoms(
     exact_duplicates: int = 0,
     altered_duplicates: int = 0,
 ) -> Phantoms:
-    """Draw `n` slices: the originals first, then exact duplicates, then altered ones.
+    """Draw `n` slices: originals, then exact duplicates, then altered ones; UsageError for a parameter out of range.
 
     Parameters
     ----------
@@ -77,8 +75,7 @@ def make_phantoms(
     size : int
         Height and width in pixels, 48 or more; the field of view stays about 240 mm.
     seed : int
-        Zero or more. Each patient and each duplicate has its own child seed, so a patient's slices do not depend
-        on `n`.
+        Zero or more. Each patient and each duplicate has a child seed: a patient's slices do not depend on `n`.
     kinds : tuple of str
         Kinds to draw, each of ``KINDS`` and none twice. A patient has one kind. The originals take the kinds in
         turn, so that the counts of their first slices, however many, differ by at most one.
@@ -87,11 +84,6 @@ def make_phantoms(
     exact_duplicates, altered_duplicates : int
         Duplicates of originals chosen at random, of different originals while there are enough. They keep kind,
         plane and patient; alterations rotate through ``ALTERATIONS``.
-
-    Raises
-    ------
-    UsageError
-        A parameter that is out of its range.
     """
     kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
     _check(kinds, n, size, seed, slices_per_patient, exact_duplicates, altered_duplicates)
@@ -109,14 +101,12 @@ def make_phantoms(
             images[row], masks[row], position = patient.slice(number, size)
             rows.append((patient.kind, patient.plane, patient.name, position, -1, ""))
     order = np.random.default_rng([seed, 1]).permutation(originals)
-    for duplicate in range(exact_duplicates + altered_duplicates):
+    names = ["exact"] * exact_duplicates + [ALTERATIONS[n % len(ALTERATIONS)] for n in range(altered_duplicates)]
+    for duplicate, name in enumerate(names):
         row, source = originals + duplicate, int(order[duplicate % originals])
-        name = "exact"
         images[row], masks[row] = images[source], masks[source]
-        if duplicate >= exact_duplicates:
-            altered = duplicate - exact_duplicates
-            name = ALTERATIONS[altered % len(ALTERATIONS)]
-            rng = np.random.default_rng([seed, 2, altered])
+        if name != "exact":
+            rng = np.random.default_rng([seed, 2, duplicate - exact_duplicates])
             images[row], masks[row] = alter(name, images[source], masks[source], rng)
         rows.append((*rows[source][:4], source, name))
     columns = ["kind", "plane", "patient", "position", "duplicate_of", "alteration"]
@@ -187,11 +177,10 @@ class _Patient:
         share = ("pituitary" in tumours) / max(len(tumours), 1)
         at_sella = {"pituitary": 1.0, "none": share + (1 - share) * share}.get(kind, share)
         # steps of an irrational number: few patients already have the shares of many
-        if (0.2 + 0.7548777 * block) % 1 < at_sella:
-            self.level = rng.uniform(*SELLA_LEVELS[self.plane])
-        else:
-            self.level = rng.uniform(*LEVELS[self.plane])
-            self.level *= float(rng.choice([-1, 1])) if self.plane == "sagittal" else 1
+        in_sella = (0.2 + 0.7548777 * block) % 1 < at_sella
+        self.level = rng.uniform(*(SELLA_LEVELS if in_sella else LEVELS)[self.plane])
+        if self.plane == "sagittal" and not in_sella:  # on either side
+            self.level *= float(rng.choice([-1, 1]))
         low, high = {"glioma": (13, 22), "pituitary": (10, 16)}.get(kind, (12, 20))
         self.radius, self.tone = rng.uniform(low, high), rng.uniform(0.92, 1.08)
         self.centre = self._place(rng)
