@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +24,6 @@ import numpy as np
 from brainlib.errors import StoreError
 
 _MANIFEST = "manifest.json"
-_DIGEST_BYTES = 32  # of the SHA-256 that follows the data of a stored array
 _BLOCK_BYTES = 2**20
 #: Number of processors that this process may use, and of threads in a pool: more than eight wait for the disk.
 PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -52,8 +52,7 @@ def _temporary(target: Path) -> Path:
 
 
 def _unwritten(target: Path, what: str, error: OSError) -> StoreError:
-    received = error.strerror or error
-    advice = "free disk space or choose a folder that can be written"
+    received, advice = error.strerror or error, "free disk space or choose a folder that can be written"
     return StoreError(f"{target}: expected to write this {what}, received {received}; {advice}")
 
 
@@ -61,8 +60,7 @@ def _unwritten(target: Path, what: str, error: OSError) -> StoreError:
 def writing(target: Path) -> Iterator[BinaryIO]:
     """Write a file whole or not at all; StoreError if it cannot be written.
 
-    The bytes go to a temporary file in the same folder, which takes the name `target` when the block ends well and
-    is removed when it fails.
+    The bytes go to a temporary file beside it, which takes its name when the block ends well, else is removed.
     """
     temporary = _temporary(target)
     try:
@@ -89,8 +87,8 @@ def write_json(path: Path, content) -> None:
 def writing_folder(target: Path, replaces: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Fill a folder whole or not at all; an OSError is left to the caller, who says what it means.
 
-    The block receives an empty folder, which takes the name `target` when the block ends well and is removed when it
-    fails. `replaces` is called with `target` just before, to remove what is there.
+    The block receives an empty folder, which takes the name `target` when the block ends well, else is removed.
+    `replaces` is called with `target` just before, to remove what is there.
     """
     temporary = _temporary(target)
     try:
@@ -166,32 +164,27 @@ def save_array(path: Path, shape: tuple[int, ...], dtype, blocks: Iterable[np.nd
         file.write(digest.digest())
 
 
-_verified: set[tuple] = set()  # states of files whose sum was compared in this process
-
-
 def open_array(path: Path, shape: tuple[int, ...], dtype) -> np.ndarray | None:
     """Map an array that `save_array` stored, read-only, after comparing its sum.
 
-    None if the file is missing, is damaged or holds another array or a pickle: the caller then makes it anew. The sum
-    is compared once in a process for each state of the file (size and time of modification).
+    None if the file is missing, is damaged or holds another array or a pickle: the caller then makes it anew.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        state = path.stat()
-        whole = state.st_size == array.offset + array.nbytes + _DIGEST_BYTES
-        if not whole or array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
-            return None
-        key = (str(path), state.st_ino, state.st_size, state.st_mtime_ns)
-        if key not in _verified:
-            # Read, not hashed through the map, whose pages would count as memory of this process.
-            digest = hashlib.sha256()
-            with open(path, "rb") as file:
-                file.seek(array.offset)
-                for start in range(0, array.nbytes, _BLOCK_BYTES):
-                    digest.update(file.read(min(array.nbytes - start, _BLOCK_BYTES)))
-                if file.read() != digest.digest():
-                    return None
-            _verified.add(key)
-        return array
+        array, now = np.load(path, mmap_mode="r", allow_pickle=False), path.stat()
+        fits = array.shape == shape and array.dtype == dtype and array.flags.c_contiguous
+        state = (now.st_ino, now.st_size, now.st_mtime_ns)
+        return array if fits and _is_intact(path, array.offset, array.nbytes, state) else None
     except Exception:  # a damaged header makes NumPy raise nearly any kind of exception
         return None
+
+
+@cache
+def _is_intact(path: Path, start: int, length: int, state: tuple[int, ...]) -> bool:
+    """Compare the sum behind the data of an array, once in a process for each state of the file."""
+    digest = hashlib.sha256()
+    # Read, not hashed through the map, whose pages would count as memory of this process.
+    with open(path, "rb") as file:
+        file.seek(start)
+        for done in range(0, length, _BLOCK_BYTES):
+            digest.update(file.read(min(length - done, _BLOCK_BYTES)))
+        return file.read() == digest.digest()

@@ -158,6 +158,9 @@ def load_dataset(
 ) -> DataSet:
     """Find or make a registered data set, check its layout and index it.
 
+    DataError as of `locate`, `download` and `index`; UsageError if the phantoms are too few to fill every folder;
+    StoreError if the store cannot be written.
+
     Parameters
     ----------
     name : str
@@ -172,11 +175,6 @@ def load_dataset(
         set's own folders, with ``truth.csv`` and ``masks/`` beside them. Every class gets the same number, published
         train and test folders share it in the published proportion, no patient is in both, and about a tenth of the
         images are planted duplicates.
-
-    Raises
-    ------
-    DataError, UsageError, StoreError
-        As `locate`, `download` and `index`; too few phantoms to fill every folder; the store cannot be written.
     """
     data = str(data or os.environ.get("BRAINLIB_DATA") or "kaggle")
     store = Path(store or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "brainlib"))

@@ -31,13 +31,12 @@ class Split:
     holdout, validation : float
         Shares of all images, in [0, 1), that are the test part and, where there are no folds, the validation part. They
         are drawn together and then divided, as an 8-1-1 split (0.1 and 0.1) usually is.
-    published : bool
-        Whether the test part is the published one, whatever `holdout` says.
+    published, stratified : bool
+        Whether the test part is the published one, whatever `holdout` says, and whether each part keeps the class
+        proportions of the whole.
     folds, fold : int
         k of a k-fold cross-validation on the rest, 0 for none; and which of the folds validates, 1 to k, 0 to train on
         everything that is not held out.
-    stratified : bool
-        Whether each part keeps the class proportions of the whole.
     by : {"image", "group"}
         Whether single images or whole groups of duplicates are drawn, which come as near to a share as they allow.
     images, seed : int
@@ -139,8 +138,8 @@ def used(labels, split: Split, published=None) -> np.ndarray:
     if not split.published:
         return choose_images(labels, split.images, split.seed)
     published = np.asarray(published)
-    test = np.flatnonzero(published == TEST)
-    if len(test) == 0 or len(test) == len(labels):
+    test, train = np.flatnonzero(published == TEST), np.flatnonzero(published != TEST)
+    if not len(test) or not len(train):
         raise UsageError(
             "a split with the published test part needs a set that is published in two parts; "
             f"of {len(labels)} images {len(test)} are published as test images"
@@ -148,9 +147,7 @@ def used(labels, split: Split, published=None) -> np.ndarray:
     if not split.images:
         return np.arange(len(labels))
     # A subset has the proportion of the published parts, with an image of each class in both.
-    classes = len(np.unique(labels))
-    share = max(classes, round(split.images * len(test) / len(labels)))
-    train = np.flatnonzero(published != TEST)
+    share = max(len(np.unique(labels)), round(split.images * len(test) / len(labels)))
     counts = (test, share), (train, max(1, split.images - share))
     return np.sort(np.concatenate([part[choose_images(labels[part], n, split.seed)] for part, n in counts]))
 

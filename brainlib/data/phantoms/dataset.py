@@ -49,11 +49,11 @@ def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
         for kind, table in drawn.table.groupby("kind")
     }
     names: dict[int, str] = {}
-    blocks = {label: itertools.count() for label in info.classes}
+    turns = {label: itertools.count() for label in info.classes}
     for folder, quota in _quotas(info, number):
         kinds, chosen = _kinds(folder.label), []
         while len(chosen) < quota:
-            turn = next(blocks[folder.label])
+            turn = next(turns[folder.label])
             # The planes take turns over the blocks, so kinds must not do so in the same step.
             chosen += patients[kinds[(turn + turn // len(kinds)) % len(kinds)]][turn]
         for place, row in enumerate(chosen[:quota], start=1):

@@ -41,14 +41,10 @@ LEVELS = {"axial": (-4, 42), "coronal": (-48, 42), "sagittal": (8, 38)}  # mm, m
 class Phantoms:
     """Slices, uint8 (n, size, size), and their truth.
 
-    Attributes
-    ----------
-    masks : bool array (n, size, size)
-        The lesion without its oedema; empty exactly where ``kind`` is "none".
-    table : DataFrame
-        One row a slice: ``kind``, ``plane``, ``patient``, ``position`` (mm along the axis that the plane cuts, in the
-        patient's own anatomy), ``duplicate_of`` (row of the original, -1 for an original) and ``alteration`` ("" for
-        an original, "exact", or one of ``ALTERATIONS``).
+    The masks, bool (n, size, size), show the lesion without its oedema and are empty exactly where ``kind`` is "none".
+    The `table` has one row a slice: ``kind``, ``plane``, ``patient``, ``position`` (mm along the axis that the plane
+    cuts, in the patient's own anatomy), ``duplicate_of`` (row of the original, -1 for an original) and ``alteration``
+    ("" for an original, "exact", or one of ``ALTERATIONS``).
     """
 
     images: np.ndarray
