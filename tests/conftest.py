@@ -11,9 +11,6 @@ from made_up import ALL_NORMAL, FOLDS, TUNED, result, result_of_classes, study_o
 
 from brainlib.study.results import Results
 
-NO_DATA = "BRAINLIB_DATA is unset: it names the folder of real images (br35h/, navoneel/, ...)"
-NO_WEIGHTS = "BRAINLIB_WEIGHTS is unset: it names the folder of pretrained Keras weight files"
-
 #: Fixtures that train, run a notebook or open a browser: what uses one is slow.
 SLOW = {"browser", "failed", "ran", "served", "trained"}
 
@@ -25,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not os.environ.get("BRAINLIB_DATA"):
         for item in items:
             if item.get_closest_marker("real_data"):
-                item.add_marker(pytest.mark.skip(reason=NO_DATA))
+                item.add_marker(pytest.mark.skip(reason="BRAINLIB_DATA, the folder of real images, is unset"))
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +35,7 @@ def data_dir() -> Path:
 def weights_dir() -> Path:
     """The folder of pretrained weight files; for tests marked ``real_data``."""
     if not os.environ.get("BRAINLIB_WEIGHTS"):
-        pytest.skip(NO_WEIGHTS)
+        pytest.skip("BRAINLIB_WEIGHTS, the folder of pretrained Keras weight files, is unset")
     return Path(os.environ["BRAINLIB_WEIGHTS"])
 
 

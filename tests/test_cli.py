@@ -114,20 +114,16 @@ def test_a_second_paper_with_bad_data_undoes_what_the_first_one_wrote(capsys, tm
 def test_a_refused_run_leaves_alone_what_another_run_stores_meanwhile(capsys, tmp_path, data, monkeypatch):
     trial = tmp_path / "reports" / "store" / "trials" / "abc"
 
-    @contextlib.contextmanager
     def silent(scheduler):
         trial.mkdir(parents=True)
         (trial / "facts.json").write_text("hours of training")
         raise UsageError(f"--scheduler {scheduler}: none answered there")
-        yield
 
     monkeypatch.setattr(workers, "connected", silent)
-    arguments = ["--papers", "hajhashem,jardim", "--data", str(data), "--weights", "random"]
-    arguments += ["--scheduler", "tcp://127.0.0.1:9"]
-    assert cli.main(["run", "--out", str(tmp_path / "reports"), *arguments]) == 2
+    arguments = f"--papers hajhashem,jardim --data {data} --weights random --scheduler tcp://127.0.0.1:9"
+    assert cli.main(["run", "--out", str(tmp_path / "reports"), *arguments.split()]) == 2
     assert "none answered" in capsys.readouterr().err
-    written = [path for path in (tmp_path / "reports").rglob("*") if path.is_file()]
-    assert written == [trial / "facts.json"]
+    assert [path for path in (tmp_path / "reports").rglob("*") if path.is_file()] == [trial / "facts.json"]
 
 
 def test_checks_and_refusals_need_no_tensorflow(tmp_path, data):
@@ -181,18 +177,21 @@ Path(out, "sets").write_text(" ".join(sets))
 Path(out, "results", "00_data_audit.json").write_text(
     '{"phantoms": true, "sets": {}, "overlaps": {}, "planted": [], "phantom_pairs": null}'
 )"""
+SOURCES = {
+    "00_data_audit": AUDITED,
+    "hajhashem": 'raise ValueError("no such luck")',
+    "jardim": 'from pathlib import Path\nPath(out, "ran").write_text("yes")',
+}
 
 
-def notebook(path: Path, code: str) -> Path:
+def notebook(path: Path) -> Path:
     """A notebook with the parameters of a run, a header and one cell of code."""
-    parameters = "\n".join(
-        [f"{name} = {field.get_default()!r}" for name, field in Options.model_fields.items()]
-        + (["sets = []"] if path.stem == "00_data_audit" else [])
-    )
+    given = {name: field.get_default() for name, field in Options.model_fields.items()} | {"sets": []}
+    parameters = "\n".join(f"{name} = {value!r}" for name, value in given.items())
     cells = [
         nbformat.v4.new_markdown_cell("# A paper"),
         nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
-        nbformat.v4.new_code_cell(code),
+        nbformat.v4.new_code_cell(SOURCES[path.stem]),
     ]
     python = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=python), path)
@@ -201,13 +200,7 @@ def notebook(path: Path, code: str) -> Path:
 
 @pytest.mark.slow
 def test_a_notebook_that_fails_does_not_stop_the_others(capsys, tmp_path, monkeypatch):
-    written = 'from pathlib import Path\nPath(out, "ran").write_text("yes")'
-    notebooks = {
-        "00_data_audit": notebook(tmp_path / "00_data_audit.ipynb", AUDITED),
-        "hajhashem": notebook(tmp_path / "hajhashem.ipynb", 'raise ValueError("no such luck")'),
-        "jardim": notebook(tmp_path / "jardim.ipynb", written),
-    }
-    monkeypatch.setattr(cli, "_notebook", notebooks.__getitem__)
+    monkeypatch.setattr(cli, "_notebook", lambda name: notebook(tmp_path / f"{name}.ipynb"))
     monkeypatch.setattr(workers, "local_cluster", lambda jobs: contextlib.nullcontext(""))
     out = tmp_path / "reports"
     assert cli.main(["run", "--papers", "hajhashem,jardim", "--out", str(out)]) == 1
@@ -215,25 +208,19 @@ def test_a_notebook_that_fails_does_not_stop_the_others(capsys, tmp_path, monkey
     assert (out / "sets").read_text() == "navoneel br35h"  # the audit is of these papers' sets
     assert "hajhashem: FAILED: ValueError: no such luck" in capsys.readouterr().out
     assert "no such luck" in (out / "index.html").read_text()
-    papers = json.loads((out / "results.json").read_text())["papers"]
-    assert papers["hajhashem"]["status"] == "failed"
-    assert "no such luck" in papers["hajhashem"]["error"]
+    failed = json.loads((out / "results.json").read_text())["papers"]["hajhashem"]
+    assert failed["status"] == "failed" and "no such luck" in failed["error"]
 
 
-def test_claims_are_printed_one_a_line(capsys):
-    assert cli.main(["claims", "hajhashem"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    claims = load_paper("hajhashem").claims
-    assert len(lines) == len(claims)
-    for line, claim in zip(lines, claims, strict=True):
-        assert claim.id in line and claim.printed in line
-
-
-def test_claims_as_json_hold_every_printed_number_of_every_paper(tmp_path):
+def test_claims_are_printed_one_a_line_or_written_as_json(capsys, tmp_path):
+    expected = [(paper, claim) for paper in paper_ids() for claim in load_paper(paper).claims]
+    assert cli.main(["claims"]) == 0
+    for line, (paper, claim) in zip(capsys.readouterr().out.splitlines(), expected, strict=True):
+        assert paper in line and claim.id in line and claim.printed in line
     file = tmp_path / "claims.json"
-    assert cli.main(["claims", "--json", str(file)]) == 0
+    assert cli.main(["claims", "jardim,yim", "--json", str(file)]) == 0
     rows = json.loads(file.read_text())
-    expected = [(paper, claim.id) for paper in paper_ids() for claim in load_paper(paper).claims]
+    expected = [(paper, claim.id) for paper, claim in expected if paper in ("jardim", "yim")]
     assert [(row["paper"], row["id"]) for row in rows] == expected
     t = next(row for row in rows if row["id"] == "text.t")
     assert (t["printed"], t["where"], t["n"]) == ("T ≈ 0.3977", "Results, t-test", None)
@@ -250,17 +237,13 @@ def test_the_module_is_the_program_and_a_closed_pipe_is_no_traceback():
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
 
 
-def test_checks_of_the_printed_numbers_are_printed_with_what_is_wrong(capsys):
+def test_checks_are_printed_with_what_is_wrong_or_written_as_data_and_as_a_page(capsys, tmp_path):
     assert cli.main(["check", "hajhashem"]) == 0
     first, *others = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"hajhashem: \d+ checks, 0 impossible, \d+ conditional, \d+ consistent", first)
     assert any("25 positives and 26 negatives" in line for line in others)
-
-
-def test_checks_are_written_as_data_and_as_a_page(tmp_path):
     data, page = tmp_path / "checks.json", tmp_path / "checks.html"
     assert cli.main(["check", "yim", "--json", str(data), "--html", str(page)]) == 0
     rows = json.loads(data.read_text())
-    assert {"paper", "claims", "method", "finding", "sentence"} <= set(rows[0])
-    assert {row["paper"] for row in rows} == {"yim"}
+    assert {"claims", "method", "finding", "sentence"} <= set(rows[0]) and {row["paper"] for row in rows} == {"yim"}
     assert "Deep Learning-Based Brain Tumor Classification" in page.read_text()

@@ -207,11 +207,6 @@ def parameters_of(notebook: Path) -> list[str]:
     return cells_of(notebook, cell_type="code", metadata={"tags": ["parameters"]})
 
 
-def test_every_paper_has_one_notebook():
-    of_papers = [path.stem for path in NOTEBOOKS if path.stem not in ("00_data_audit", "app", "explore")]
-    assert of_papers == [path.stem for path in PAPERS]
-
-
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_has_a_header_one_cell_of_parameters_one_of_imports_and_short_cells(notebook):
     assert cells_of(notebook)[0].startswith("# ")
