@@ -190,7 +190,7 @@ def _map_text(node, change):
 
 def _render(notebook, name, error):
     failed = [i for i, cell in enumerate(notebook.cells) if cell.metadata.get("papermill", {}).get("exception")]
-    shown = notebook | {"cells": notebook.cells[: failed[0] + 1] if failed else notebook.cells}
+    shown = nbformat.from_dict(notebook | {"cells": notebook.cells[: failed[0] + 1] if failed else notebook.cells})
     exporter = HTMLExporter(
         template_name="notebook",
         extra_template_basedirs=[str(_TEMPLATES)],
