@@ -1,4 +1,4 @@
-"""What the program shows, as HTML: numbers are prepared here, `templates/parts.html.j2` has the words."""
+"""What the program shows, as HTML: `templates/parts.html.j2` has the words and writes numbers with the filters here."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from brainlib.app.viewer import InputImage, Viewer
 from brainlib.data import images
 from brainlib.errors import DataError
 from brainlib.report import pages
-from brainlib.report.model_cards import ALL, WITHOUT
 from brainlib.report.table import PERCENT, PERCENT1
+from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import wilson_interval
 
 _NEAREST = 6  # training images that are shown
 _SMALL = 136  # pixels of each
-_FEWEST = 20  # test images for a rate of false alarms
 
 
 def _png(pixels: np.ndarray) -> str:
@@ -37,23 +36,22 @@ def _thumbnail(path: Path) -> np.ndarray:
         return np.zeros((_SMALL, _SMALL, 3), np.uint8)
 
 
+def _share(k: int, n: int) -> str:
+    """Write k of n as a percentage with its interval."""
+    interval = wilson_interval(k, n)
+    return PERCENT1.text(k / n, interval.low, interval.high)
+
+
+def _accuracy(found: Estimate | None) -> str:
+    return f"{PERCENT.text(found.value, found.low, found.high)} of {found.n} images" if found else "no such image"
+
+
 _environment = pages.templates(Path(__file__).parent / "templates", autoescape=True)
-_environment.filters |= {"percent1": PERCENT1.text, "png": _png, "thumbnail": _thumbnail}
+_environment.filters |= {"percent1": PERCENT1.text, "accuracy": _accuracy, "png": _png, "thumbnail": _thumbnail}
+_environment.globals["share"] = _share
 _parts = _environment.get_template("parts.html.j2").module
 notice, status, alarm, progress = _parts.notice, _parts.status, _parts.alarm, _parts.progress
-nothing_trained = _parts.nothing_trained
-
-
-def about(viewer: Viewer) -> str:
-    """Describe a model: paper, data, weights, accuracy, and why it is not comparable with the paper's."""
-    accuracy = {}
-    for which in (ALL, WITHOUT):
-        found = viewer.accuracy.get(which)
-        text = found and f"{PERCENT.text(found.value, found.low, found.high)} of {found.n} images"
-        accuracy[which] = text or "no such image"
-    shown = _parts.about(viewer, viewer.trial, accuracy)
-    available = viewer.dataset is not None
-    return shown if available else shown + _parts.unavailable(viewer.missing, not viewer.stored.phantom)
+nothing_trained, about, heat_map = _parts.nothing_trained, _parts.about, _parts.heat_map
 
 
 def probabilities(image: InputImage, classes: list[str], values: np.ndarray) -> str:
@@ -64,25 +62,7 @@ def probabilities(image: InputImage, classes: list[str], values: np.ndarray) -> 
 def neighbours(viewer: Viewer, image: InputImage) -> tuple[str, str]:
     """Compare an image with the training images: a warning or "", and the score with the nearest images."""
     if viewer.detector is None:
-        return "", _parts.neighbours("", "", 0, None, False, None)
+        return "", _parts.neighbours(viewer, False, 0, [])
     novelty, near = viewer.neighbours(image, _NEAREST)
-    if image.seen or near[0][2].duplicate is not None:
-        finding = "A duplicate of a training image."
-        why = "The model was trained on this image: its prediction tests memory only."
-    elif novelty > 1:
-        finding = "Unlike the training images."
-        why = "The model has seen nothing like it: there is little reason to trust the prediction."
-    else:
-        finding = ""
-        why = "Not recognised as novel, which is no proof of the opposite: slices of other sets often pass."
-    warning = _parts.warning(finding, why)
-    (alarms, n), rate = viewer.false_alarms, None
-    if n >= _FEWEST:
-        limits = wilson_interval(alarms, n)
-        rate = (alarms, n, PERCENT1.text(alarms / n, limits.low, limits.high))
-    return warning, _parts.neighbours(finding, why, novelty, rate, not viewer.stored.phantom, near)
-
-
-def heat_map(viewer: Viewer, image: InputImage, pixels: np.ndarray, overlay: np.ndarray, target: int, empty: bool):
-    """Show an image as the model receives it (uint8 (size, size, channels)), and a class's heat map over it."""
-    return _parts.heat_map(image, viewer.trial["size"], viewer.classes[target], pixels, overlay, empty)
+    seen = image.seen or near[0][2].duplicate is not None
+    return _parts.warning(seen, novelty), _parts.neighbours(viewer, seen, novelty, near)

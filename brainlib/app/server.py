@@ -54,21 +54,10 @@ class Server(Voila):
 
 
 def serve(out: Path, data: str = "", *, port: int = 8866, browser: bool = True) -> None:
-    """Serve the program until Ctrl-C.
+    """Serve the program until Ctrl-C, at the given port or the next that is free.
 
-    Parameters
-    ----------
-    out : Path
-        Folder of the reports, whose store has the models.
-    data : str
-        Folder of the data sets, or "".
-    port : int
-        The first that is tried.
-
-    Raises
-    ------
-    UsageError
-        The notebook is not beside the package, or no port is free.
+    `out` is the folder of the reports, whose store has the models, and `data` that of the data sets, or "".
+    `UsageError` if the notebook is not beside the package, or no port is free.
     """
     if not _NOTEBOOK.is_file():
         raise UsageError(

@@ -21,6 +21,7 @@ from brainlib.data.registry import REGISTRY
 from brainlib.data.scan import File, files_of, scan_files
 from brainlib.data.thumbnails import quality_flag, thumbnail
 from brainlib.errors import BrainlibError, DataError, ModelError, StoreError
+from brainlib.models import gradcam
 from brainlib.papers.loading import load_paper
 from brainlib.report import model_cards
 from brainlib.study.options import KAGGLE, PHANTOMS
@@ -52,19 +53,9 @@ class InputImage(NamedTuple):
 
 
 def open_upload(name: str, data: bytes, size: int | None = None) -> InputImage:
-    """Read an uploaded file.
+    """Read an uploaded file of `size` bytes, of which fewer may have arrived: nothing is sent of one that is too large.
 
-    Parameters
-    ----------
-    name : str
-        For messages.
-    size : int, optional
-        Bytes of the file, of which fewer may have arrived: nothing is sent of one that is too large.
-
-    Raises
-    ------
-    DataError
-        In one sentence: too large, incomplete, DICOM, an animation, not an image, or damaged.
+    `DataError`, in one sentence that names the file: too large, incomplete, DICOM, an animation, no image, or damaged.
     """
     name = printable(name)
     size = len(data) if size is None else size
@@ -99,8 +90,7 @@ def _checked(name, data):
     """Bits of a pixel and channel; DataError for several images or too many pixels, before any is decoded."""
     try:
         with Image.open(io.BytesIO(data), formats=images.FORMATS) as image:
-            pixels, bits = image.width * image.height, _bits(image, data)
-            several = pixels <= _MOST_PIXELS and _has_another(image)
+            pixels, bits, several = image.width * image.height, _bits(image, data), getattr(image, "is_animated", False)
     except Exception:  # `decode_bytes` raises it again, in a sentence
         return 8
     if pixels > _MOST_PIXELS:
@@ -113,21 +103,12 @@ def _checked(name, data):
     return bits
 
 
-def _has_another(image):
-    try:
-        image.seek(1)  # counting all of them may take very long
-    except EOFError:
-        return False
-    return True
-
-
 def _bits(image, data):
     # Pillow's mode does not tell: it reads colour of 16 bits as RGB of 8.
     if image.format == "PNG":
         return data[24]
     if image.format == "TIFF":
-        stated = image.tag_v2.get(258, 8)  # BitsPerSample
-        return max(stated) if isinstance(stated, tuple) else stated
+        return int(np.max(image.tag_v2.get(258, 8)))  # BitsPerSample
     return 8
 
 
@@ -168,21 +149,16 @@ class Viewer:
     source : str
         Where the images of data sets lie: a folder, "kaggle" or "phantoms".
 
-    Attributes
-    ----------
-    classes : list of str
-        In the order of the probabilities.
-    predictions : DataFrame
-        Of its own images after the last phase; see `final_predictions`.
-    accuracy : dict of Estimate
-        On all its test images and without duplicates; see `model_cards.scores`. Empty scores are missing.
-    missing : str
-        Why `dataset` is None; "" where it is not, or has not been asked for.
-
     Raises
     ------
     BrainlibError
         The stored result cannot be read.
+
+    Notes
+    -----
+    Attributes are its `classes` in the order of the probabilities; the `predictions` of its own images
+    (`final_predictions`); its `accuracy` on all test images and without duplicates, where there are any
+    (`model_cards.scores`); and `missing`, why `dataset` is None, "" where it is not or has not been asked for.
     """
 
     def __init__(self, folder: Path, stored: Stored, source: str):
@@ -284,11 +260,9 @@ class Viewer:
 
     def heat_map(self, pixels: np.ndarray, target: int) -> np.ndarray:
         """Return the Grad-CAM map for a class: float32 (1, size, size), 0 to 1."""
-        from brainlib.models import gradcam
-
         return gradcam.grad_cam(self.model, pixels, target=target)
 
-    def neighbours(self, image: InputImage, count: int = 6) -> tuple[float, list[tuple[Path, str, Neighbour]]]:
+    def neighbours(self, image: InputImage, count: int) -> tuple[float, list[tuple[Path, str, Neighbour]]]:
         """Return the novelty score of an image (above 1: novel), and file and class of the nearest training images.
 
         There must be a `detector`.

@@ -22,6 +22,7 @@ from brainlib.app import viewer as viewing
 from brainlib.app.viewer import Viewer
 from brainlib.data import images
 from brainlib.errors import BrainlibError, DataError
+from brainlib.models import gradcam
 from brainlib.study.options import PHANTOMS, Options
 from brainlib.trials.stored import Stored, stored_models
 
@@ -74,14 +75,15 @@ class Program:
         self._build()
         self._list_models()
         # TensorFlow takes a while to load: it does so while a person reads and chooses.
-        tensorflow = "brainlib.models._tensorflow"
-        self._loading = threading.Thread(target=importlib.import_module, args=[tensorflow], daemon=True)
+        self._loading = threading.Thread(
+            target=importlib.import_module, args=["brainlib.models._tensorflow"], daemon=True
+        )
         self._loading.start()
 
     def _build(self):
         """Make the widgets, and connect each to what a change of it does."""
-        self.alarm, self.status, self.about = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self.warning, self.result, self.images, self.near = (widgets.HTML() for _ in range(4))
+        self.alarm, self.status, self.about, self.warning = (widgets.HTML() for _ in range(4))
+        self.result, self.images, self.near = (widgets.HTML() for _ in range(3))
         self.model = _dropdown("Model")
         self.collection = _dropdown("Or pick an image from")
         self.kind, self.path = _dropdown("Kind"), _dropdown("Image")
@@ -91,14 +93,10 @@ class Program:
             description="Train the small CNN on phantoms", button_style="primary", layout=widgets.Layout(width="auto")
         )
         self.first = widgets.VBox()
-        self.choices = widgets.VBox(
-            [_heading("1. Model"), self.model, self.about, _heading("2. Image"), self.chooser]
-            + [self.collection, self.kind, self.path]
-        )
-        self.answer = widgets.VBox(
-            [_heading("3. Prediction"), self.warning, self.result, self.images]
-            + [self.explained, self.strength, self.near]
-        )
+        image = (self.chooser, self.collection, self.kind, self.path)
+        self.choices = widgets.VBox([_heading("1. Model"), self.model, self.about, _heading("2. Image"), *image])
+        heat = (self.images, self.explained, self.strength)
+        self.answer = widgets.VBox([_heading("3. Prediction"), self.warning, self.result, *heat, self.near])
         # Messages stand right below the file input, in sight on a narrow screen too.
         columns = widgets.Box([widgets.VBox([self.choices, self.alarm, self.status]), self.answer])
         columns.add_class("columns")
@@ -181,8 +179,6 @@ class Program:
         for widget in (self.collection, self.kind, self.path):
             self._offer(widget, [])
             _show(widget, False)
-        if self.model.value is None:
-            return
         self._say("Reading the model…")
         viewer = Viewer(self.store, self.models[self.model.value], self.source)
         self.about.value = html.about(viewer)
@@ -203,8 +199,6 @@ class Program:
         self.image = self.pixels = self.heat = None
 
     def _choose_collection(self):
-        if self.collection.value is None:
-            return
         kinds = self.collections[self.collection.value].table["kind"]
         counts = kinds.value_counts()
         self._offer(self.kind, [(f"{kind} ({counts[kind]})", kind) for kind in dict.fromkeys(kinds)])
@@ -212,17 +206,14 @@ class Program:
         _show(self.path, False)
 
     def _choose_kind(self):
-        if self.kind.value is None:
-            return
         table = self.collections[self.collection.value].table
         self._offer(self.path, list(table.loc[table["kind"] == self.kind.value, "path"]))
         _show(self.path, True)
 
     def _open_path(self):
         self._forget()
-        if self.path.value is not None:
-            self.image = self.collections[self.collection.value].open(self.path.value)
-            self._answer()
+        self.image = self.collections[self.collection.value].open(self.path.value)
+        self._answer()
 
     def _open_upload(self):
         file = self.chooser
@@ -253,13 +244,11 @@ class Program:
             self.warning.value, self.near.value = html.neighbours(viewer, self.image)
 
     def _explain(self):
-        if self.pixels is not None and self.explained.value is not None:
+        if self.pixels is not None:
             self.heat = self.viewer.heat_map(self.pixels, self.explained.value)
             self._draw()
 
     def _draw(self):
-        from brainlib.models import gradcam
-
         if self.heat is None:
             return
         overlay = gradcam.overlay(self.pixels, self.heat, self.strength.value / 100)[0]
