@@ -65,11 +65,10 @@ def on_images(results: Results, scenario: str = "") -> list[ArmTest]:
         b = b.loc[a.index]
         truth = a["label"]
         found.append((first, second, "accuracy", comparisons.mcnemar(a["predicted"] == truth, b["predicted"] == truth)))
-        if positive:
-            column = f"p_{positive}"
-            is_positive = (truth == positive).to_numpy()
-            if 2 <= is_positive.sum() <= len(is_positive) - 2:
-                found.append((first, second, "AUC", comparisons.delong_test(is_positive, a[column], b[column])))
+        is_positive = (truth == positive).to_numpy()  # none is without a positive class
+        if 2 <= is_positive.sum() <= len(is_positive) - 2:
+            scores = (each[f"p_{positive}"] for each in (a, b))
+            found.append((first, second, "AUC", comparisons.delong_test(is_positive, *scores)))
     adjusted = comparisons.holm([test.p for *_, test in found])
     return [
         ArmTest(first, second, scenario, score, IMAGES, study.options.seed, test, p)
@@ -85,13 +84,13 @@ def fold_scores(results: Results, first: str, second: str) -> dict[str, tuple[li
     """
     arms = (first, second)
     ran = [arm for arm in arms if arm in results.study.arms]
-    printed = tuple(results.printed_folds(arm, SCORE) for arm in arms)
-    ours = tuple(
-        results.fold_values(arm, SCORE) if arm in ran else values for arm, values in zip(arms, printed, strict=True)
-    )
+    numbers = {arm: [results.printed(arm, fold, SCORE) for fold in results.folds] for arm in arms}
+    printed = {arm: [each.value if each else math.nan for each in numbers[arm]] for arm in arms}
+    ours = printed | {arm: results.fold_values(arm, SCORE) for arm in ran}
     on = FOLDS + "".join(f", {arm} as printed" for arm in arms if arm not in ran)
     sources = {on: ours, PRINTED: printed} if ran else {PRINTED: printed}
-    return {name: (a, b) for name, (a, b) in sources.items() if a and not any(map(math.isnan, a + b))}
+    pairs = {name: (scores[first], scores[second]) for name, scores in sources.items()}
+    return {name: (a, b) for name, (a, b) in pairs.items() if a and not any(map(math.isnan, a + b))}
 
 
 def on_folds(results: Results, first: str, second: str) -> list[ArmTest]:

@@ -8,6 +8,7 @@ again, by the paper's own protocol, on an altered set (`brainlib.data.altered`).
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -67,8 +68,7 @@ def _run(study):
         (GIVEN, given, "group", ""),
         *([(SHUFFLED, drawn, study.split_by, "")] if study.split_by != "group" else []),
         (SHUFFLED, drawn, "group", AT),
-        (altered.BACKGROUND, altered.masked(given, altered.BACKGROUND, store), "group", ""),
-        (altered.NO_BRAIN, altered.masked(given, altered.NO_BRAIN, store), "group", ""),
+        *((kind, altered.masked(given, kind, store), "group", "") for kind in (altered.BACKGROUND, altered.NO_BRAIN)),
     ]
     if not given.phantom:
         phantoms = datasets.load_dataset(given.name, PHANTOMS, store, phantoms=len(rows))
@@ -84,11 +84,8 @@ def _run(study):
             if not progress.in_notebook():
                 progress.log(f"{study.paper.id}: control, {control}, {split}")
             judged = other.run(folds=False)
-            found += [
-                _score(judged, arm, scenario, control, split, expected)
-                for scenario in study.scenarios
-                for arm in study.arms
-            ]
+            places = itertools.product(study.scenarios, study.arms)
+            found += [_score(judged, arm, scenario, control, split, expected) for scenario, arm in places]
     return tuple(found)
 
 

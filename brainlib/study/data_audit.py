@@ -16,11 +16,9 @@ NAME = "00_data_audit"  # of the notebook and of its record
 
 def audit_of(options: Options, sets: Sequence[str] = ()) -> Overview:
     """Audit the named sets, by default all: real ones whole, and as many phantoms as the profile uses."""
-    phantoms = PROFILES[options.profile].images
+    phantoms, plant = PROFILES[options.profile].images, options.controls
     with progress.shown("auditing the data sets") as on_progress:
-        return audit_sets(
-            options.source, options.store, sets, phantoms, options.controls, options.seed, on_progress=on_progress
-        )
+        return audit_sets(options.source, options.store, sets, phantoms, plant, options.seed, on_progress)
 
 
 def save(overview: Overview, options: Options) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from brainlib.papers.schema import Metric
 from brainlib.stats import intervals
 from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import Number
-from brainlib.study.results import Results, WithoutDuplicates
+from brainlib.study.results import Results
 
 FOLDS = "mean accuracy of the folds"
 SCORES = ("accuracy", "sensitivity", "specificity", "auc")  # of two classes; else the accuracy
@@ -43,19 +44,20 @@ class DuplicateEffect:
 
 def duplicate_effects(results: Results, scenario: str = "") -> tuple[DuplicateEffect, ...]:
     """Compute every arm's scores as published, without duplicates and, where that was asked for, retrained."""
-    return results.once(("duplicates", scenario), lambda: _effects(results, scenario))
+    return results.once(("duplicates", scenario), lambda: tuple(_effects(results, scenario)))
 
 
 def _effects(results, scenario):
-    two = results.study.paper.scenario(scenario).positive is not None
-    return tuple(
-        _score(results, arm, scenario, score) for arm in results.study.arms for score in (SCORES if two else SCORES[:1])
-    ) + tuple(_fold_score(results, arm, scenario) for arm in results.study.arms if results.folds)
+    scores = SCORES if results.study.paper.scenario(scenario).positive else SCORES[:1]
+    for arm, score in itertools.product(results.study.arms, scores):
+        yield _score(results, arm, scenario, score)
+    for arm in results.study.arms if results.folds else ():
+        yield _fold_score(results, arm, scenario)
 
 
 def _score(results, arm, scenario, score):
+    place, without = (arm, "test", score, scenario), results.without_duplicates
     every = results.predictions(arm, "test", scenario)
-    without = WithoutDuplicates(results)
     left = every["path"].isin(without.predictions(arm, "test", scenario)["path"]).to_numpy()
     decisions = results.decided(every, scenario)
 
@@ -67,18 +69,10 @@ def _score(results, arm, scenario, score):
         leaked = results.score(score, every[~left], scenario)
     except DataError:  # no image has leaked
         leaked = Estimate(math.nan, math.nan, math.nan, 0, "no image")
-    return DuplicateEffect(
-        arm,
-        scenario,
-        score,
-        results.estimate(arm, "test", score, scenario),
-        without.estimate(arm, "test", score, scenario),
-        leaked,
-        float(change(np.ones(len(every)))),
-        interval.low,
-        interval.high,
-        results.retrained and _retrained(results.retrained, arm, scenario, score),
-    )
+    found = (results.estimate(*place), without.estimate(*place), leaked)
+    difference = (float(change(np.ones(len(every)))), interval.low, interval.high)
+    retrained = results.retrained and _retrained(results.retrained, arm, scenario, score)
+    return DuplicateEffect(arm, scenario, score, *found, *difference, retrained)
 
 
 def _retrained(retrained, arm, scenario, score):
@@ -92,25 +86,14 @@ def _retrained(retrained, arm, scenario, score):
 
 def _fold_score(results, arm, scenario):
     """Average the accuracy over the folds; the interval of the difference is Student's, paired by fold."""
-    without, mean = WithoutDuplicates(results), Metric(name="accuracy", over="mean")
-    folds = [
-        [each.estimate(arm, fold, "accuracy", scenario).value for fold in results.folds] for each in (without, results)
-    ]
-    change = np.subtract(*folds)
+    place = (arm, "folds", Metric(name="accuracy", over="mean"), scenario)
+    both = (results, results.without_duplicates)
+    published, without = ([each.estimate(arm, fold, "accuracy", scenario) for fold in results.folds] for each in both)
+    change = np.array([a.value - b.value for a, b in zip(without, published, strict=True)])
     interval = intervals.mean_interval(change)
-    left_out = [
-        len(results.predictions(arm, fold, scenario)) - len(without.predictions(arm, fold, scenario))
-        for fold in results.folds
-    ]
-    return DuplicateEffect(
-        arm,
-        scenario,
-        FOLDS,
-        results.estimate(arm, "folds", mean, scenario),
-        without.estimate(arm, "folds", mean, scenario),
-        Estimate(math.nan, math.nan, math.nan, sum(left_out), "not scored by themselves"),
-        float(change.mean()),
-        interval.low,
-        interval.high,
-        results.retrained and results.retrained.estimate(arm, "folds", mean, scenario),
-    )
+    left_out = sum(a.n - b.n for a, b in zip(published, without, strict=True))
+    leaked = Estimate(math.nan, math.nan, math.nan, left_out, "not scored by themselves")
+    found = (*(each.estimate(*place) for each in both), leaked)
+    difference = (float(change.mean()), interval.low, interval.high)
+    retrained = results.retrained and results.retrained.estimate(*place)
+    return DuplicateEffect(arm, scenario, FOLDS, *found, *difference, retrained)

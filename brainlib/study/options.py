@@ -147,11 +147,10 @@ def _among(own, named):
 
 
 def _refuse_unknown(kind, named, own=()):
-    unknown = set(named) - {EVERY, *own}
-    others = {name for paper in map(load_paper, paper_ids()) for name in getattr(paper, kind)} if unknown else set()
-    if unknown - others:
-        known = ", ".join(sorted({EVERY, *own, *others}))
-        raise UsageError(f"--{kind}: expected any of {known}; received '{min(unknown - others)}'")
+    if not set(named) <= {EVERY, *own}:
+        known = {EVERY, *own, *(name for paper in map(load_paper, paper_ids()) for name in getattr(paper, kind))}
+        if unknown := set(named) - known:
+            raise UsageError(f"--{kind}: expected any of {', '.join(sorted(known))}; received '{min(unknown)}'")
 
 
 def papers_with(arms: Sequence[str], scenarios: Sequence[str]) -> list[str]:

@@ -149,24 +149,17 @@ def read(path: Path, kind: type[T]) -> T:
         raise DataError(f"{name}: expected JSON, received a file that cannot be read ({error})") from None
 
 
-def write(path: Path, record: Frozen) -> None:
+def write(path: Path, record: Run | PaperResult) -> None:
     """Write a record, whole or not at all; `StoreError` where that fails."""
     with writing(path) as file:
         file.write(record.model_dump_json(indent=1).encode() + b"\n")
 
 
 def save(results: Results) -> PaperResult:
-    """Write ``results/PAPER.json`` in the output folder of a study, for the index; errors as in `write`.
+    """Write all results of a paper as ``results/PAPER.json`` of the output folder; errors as in `write`.
 
     What has been computed before is not computed again; see `Results.once`.
     """
-    record = paper_result(results)
-    write(results.study.options.store.parent / "results" / f"{record.paper}.json", record)
-    return record
-
-
-def paper_result(results: Results) -> PaperResult:
-    """Collect all results of a paper as one record."""
     study, paper = results.study, results.study.paper
     data, options = study.dataset, study.options
     source = options.source if options.source in (KAGGLE, PHANTOMS) else "folder"
@@ -174,17 +167,12 @@ def paper_result(results: Results) -> PaperResult:
     own = {arm: conditions.of_arm(study, arm) for arm in study.arms}
     listed = {f"{arm}: {condition}" for arm in study.arms for condition in own[arm]}
     tests, equivalences = compare(results)
-    return PaperResult(
+    record = PaperResult(
         paper=paper.id,
         title=paper.citation.title,
         authors=tuple(paper.citation.authors),
         year=paper.citation.year,
-        options=RunOptions(
-            data=source,
-            weights=weights,
-            backbone=dict(options.backbone),
-            **{name: getattr(options, name) for name in ("profile", "seed", "seeds", "retrain", "controls")},
-        ),
+        options=options.model_dump(include=set(RunOptions.model_fields)) | {"data": source, "weights": weights},
         profile=study.profile,
         data=Images(
             set=data.name,
@@ -205,11 +193,9 @@ def paper_result(results: Results) -> PaperResult:
         tests=tuple(tests),
         equivalences=tuple(equivalences),
         duplicates=tuple(each for scenario in study.scenarios for each in duplicate_effects(results, scenario)),
-        calibration=tuple(
-            ArmCalibration(arm, scenario, results.calibration(arm, scenario))
-            for scenario in study.scenarios
-            for arm in study.arms
-        ),
+        calibration=tuple(ArmCalibration(a, s, results.calibration(a, s)) for s in study.scenarios for a in study.arms),
         controls=run_controls(results),
         heat_maps=tuple(each for found in results.computed("heat maps") for each in found),
     )
+    write(options.store.parent / "results" / f"{paper.id}.json", record)
+    return record

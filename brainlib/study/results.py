@@ -56,10 +56,9 @@ class Results:
     @cached_property
     def repeats(self) -> list[Results]:
         """Results of the study's other seeds, trained unless they are stored; [] if it has one seed."""
-        first, others = self.study.options.seed + 1, self.study.options.seeds - 1
+        first, others, repeats = self.study.options.seed + 1, self.study.options.seeds - 1, []
         if not others:
             return []
-        repeats = []
         with progress.shown(f"{others} more seeds") as on_progress:
             for number in range(others):
                 on_progress(number / others, f"seed {first + number}")
@@ -70,6 +69,11 @@ class Results:
     def retrained(self) -> Results | None:
         """Results with duplicates kept apart, trained unless they are stored; None without the option `retrain`."""
         return self.study.duplicates_apart().run() if self.study.options.retrain else None
+
+    @cached_property
+    def without_duplicates(self) -> WithoutDuplicates:
+        """The same models, evaluated without the images that have a duplicate in training."""
+        return WithoutDuplicates(self)
 
     def trial(self, arm: str, stage: str = "test", scenario: str = "") -> TrialResult:
         """Return the trained model that is evaluated in a stage; `UsageError` where there is none."""
@@ -84,11 +88,8 @@ class Results:
     def predictions(self, arm: str, stage: str, scenario: str = "", phase: str = "") -> pd.DataFrame:
         """Return an arm's predictions for the images of one stage (not "folds").
 
-        Returns
-        -------
-        DataFrame
-            One row an image: path (from the root of the data set), label, part, group (duplicate group), phase, and
-            ``p_CLASS`` for each class, probabilities that sum to 1.
+        Each has path (from the root of the data set), label, part, group (duplicate group), phase, and ``p_CLASS`` for
+        each class, probabilities that sum to 1.
         """
         part = "validation" if stage in self.folds else stage
         epoch = self.study.paper.protocol.epoch.value
@@ -162,19 +163,11 @@ class Results:
         return table.assign(predicted=self.decided(table, scenario).labels)
 
     def errors(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
-        """List the images whose predicted class is wrong.
-
-        Returns
-        -------
-        DataFrame
-            One row an image: file (absolute path), path, label, predicted and ``p_CLASS``; see `predictions`.
-        """
-        table = self.predicted(arm, stage, scenario, phase)
-        wrong = table[table["predicted"] != table["label"]].reset_index(drop=True)
-        root = Path(self.study.dataset.root).absolute()
+        """List the images whose predicted class is wrong: file (absolute path), path, label, predicted, ``p_CLASS``."""
+        wrong = self.predicted(arm, stage, scenario, phase).query("predicted != label").reset_index(drop=True)
+        files = [str(Path(self.study.dataset.root).absolute() / path) for path in wrong["path"]]
         probabilities = [f"p_{name}" for name in self.study.paper.scenario(scenario).classes]
-        wrong["file"] = [str(root / path) for path in wrong["path"]]
-        return wrong[["file", "path", "label", "predicted", *probabilities]]
+        return wrong.assign(file=files)[["file", "path", "label", "predicted", *probabilities]]
 
     def calibration(self, arm: str, scenario: str = "") -> Calibration:
         """Compare an arm's probabilities for the images held out with the frequencies of the classes."""
@@ -197,24 +190,19 @@ class Results:
         """
         metric = _metric(metric)
         last = self.study.paper.arms[arm].phases[-1].name
-        numbers = [
-            (not claim.where.startswith("Table"), claim.number)
+        claims = [
+            claim
             for claim in self.study.paper.claims
             if claim.metric == metric
             and (claim.arm, claim.stage, claim.scenario or "") == (arm, stage, scenario)
             and (claim.phase or last) == (phase or last)
         ]
-        best = min(numbers, key=lambda each: (each[1].tolerance, each[0]), default=None)
-        return best and best[1]
+        precise = min(claims, key=lambda c: (c.number.tolerance, not c.where.startswith("Table")), default=None)
+        return precise and precise.number
 
     def fold_values(self, arm: str, metric: str) -> list[float]:
         """Return a score of an arm in each fold, fractions as floats."""
         return [self.estimate(arm, fold, metric).value for fold in self.folds]
-
-    def printed_folds(self, arm: str, metric: str) -> list[float]:
-        """Return the printed score of each fold; nan where there is none."""
-        numbers = [self.printed(arm, fold, metric) for fold in self.folds]
-        return [number.value if number else math.nan for number in numbers]
 
 
 class WithoutDuplicates(Results):

@@ -141,18 +141,9 @@ def grad_cam_rows(results: Results, scenario: str = "") -> list[tuple[str, np.nd
     """Explain every final model on a test image of each class, for `figures.grad_cam_panel`.
 
     Of each class, the first image of the data set that every arm predicts correctly is taken, else the first that the
-    first arm does, else none. With a positive class, these are a true positive and a true negative, in this order.
-
-    Returns
-    -------
-    list of (str, ndarray, dict)
-        What the image is and each arm's probability; the image as the first arm saw it, uint8 (height, width,
-        channels); and by title of the arm its heat map over the image.
-
-    Raises
-    ------
-    UsageError
-        The first arm predicts no image correctly.
+    first arm does, else none (`UsageError` if no class has any). With a positive class, these are a true positive and
+    a true negative, in this order. Each has a text, which is what the image is and each arm's probability; the image as
+    the first arm saw it, uint8 (height, width, channels); and by title of the arm its heat map over the image.
     """
     study = results.study
     tables = {arm: results.predicted(arm, "test", scenario).set_index("path") for arm in study.arms}

@@ -44,35 +44,28 @@ class Study:
     dataset : DataSet, optional
         Images in place of those that the options name. Near-duplicates are searched for unless it knows its own.
     **options
-        See `Options`.
-
-    Raises
-    ------
-    BrainlibError
-        One line about whatever is unknown, missing or unusable. Images are read only when they are first needed.
+        See `Options`. `BrainlibError`, in one line, for whatever is unknown, missing or unusable.
 
     Notes
     -----
-    Further attributes are the `profile` (how much of the protocol is run), the `arms` and `scenarios` that are run (a
-    paper without scenarios has the one named ""), the starting `weights` by arm, `split_by` ("image" or "group", if
-    duplicates are kept in one part), the settings `changed` by `varied`, and `other_images`, which is whether `on` was
-    given other images than those that the options name.
+    Images are read only when they are first needed. Further attributes are the `profile` (how much of the protocol is
+    run), the `arms` and `scenarios` that are run (a paper without scenarios has the one named ""), the starting
+    `weights` by arm, `split_by` ("image" or "group", if duplicates are kept in one part), the settings `changed` by
+    `varied`, and `other_images`, which is whether `on` was given other images than those that the options name.
     """
 
     def __init__(self, paper: str | Paper, dataset: DataSet | None = None, **options: Any):
         paper = paper if isinstance(paper, Paper) else load_paper(paper)
-        by = paper.protocol.split_by.value
-        own = {"split_by": by, "changed": (), "other_images": False, "_given": dataset}
-        self._fill(paper=paper, options=Options.of(options), **own)
+        by, given = paper.protocol.split_by.value, Options.of(options)
+        self._fill(paper=paper, options=given, split_by=by, changed=(), other_images=False, _given=dataset)
 
     def _fill(self, **state):
         vars(self).update(state, _state=state)
-        if unknown := set(self.options.backbone):
-            papers = (self.paper, *map(load_paper, paper_ids()))
-            models = [arm.model for paper in papers for arm in paper.arms.values()]
-            unknown -= {model.backbone.value for model in models if model.kind == "transfer"}
-        if unknown:
-            raise UsageError(f"--backbone {min(unknown)}=...: no paper has an arm with this backbone")
+        if self.options.backbone:
+            models = [arm.model for each in (self.paper, *map(load_paper, paper_ids())) for arm in each.arms.values()]
+            stated = {model.backbone.value for model in models if model.kind == "transfer"}
+            if unknown := set(self.options.backbone) - stated:
+                raise UsageError(f"--backbone {min(unknown)}=...: no paper has an arm with this backbone")
         arms, scenarios = select(self.paper, self.options.profile, self.options.arms, self.options.scenarios)
         # Weights are found now, so that a missing file is reported before anything is trained.
         weights = {arm: self._weights(arm) for arm in arms}
@@ -177,11 +170,7 @@ class Study:
     def run(self, folds: bool = True) -> Results:
         """Train every trial that is not stored yet, and return the results of all.
 
-        Parameters
-        ----------
-        folds : bool
-            Whether the folds are run and the final models kept; else only the final models are trained, and of these
-            only the predictions are kept.
+        Without `folds`, only the final models are trained, and of these only the predictions are kept.
         """
         planned, options = self.trials(), self.options
         if not folds:
@@ -211,17 +200,8 @@ class Study:
     def varied(self, setting: str, value: object) -> Study:
         """Return the same study with another value of one setting of the protocol.
 
-        Parameters
-        ----------
-        setting : str
-            A key of the table of the protocol, such as "protocol.batch_size" or "arms.cnn.phases[0].epochs".
-        value
-            Of the setting's own type.
-
-        Raises
-        ------
-        UsageError
-            There is no such setting, it has this value already, or it cannot have it.
+        The setting is a key of the table of the protocol, such as "protocol.batch_size" or "arms.cnn.phases[0].epochs".
+        `UsageError` if there is none of this name, or if it cannot have the value or has it already.
         """
         paper, change = variation.varied(self.paper, setting, value)
         split_by = value if setting == "protocol.split_by" else self.split_by

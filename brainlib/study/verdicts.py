@@ -17,7 +17,7 @@ from brainlib.papers.schema import Claim
 from brainlib.stats import comparisons, intervals
 from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import Interval, Number
-from brainlib.study.results import Results, WithoutDuplicates
+from brainlib.study.results import Results
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 INCONCLUSIVE, NOT_COMPARABLE = "inconclusive", "not comparable"
@@ -26,19 +26,12 @@ NOT_RUN, NOT_COMPUTED = "not run", "not computed"
 # All that a claim can end as; the last two have no reproduced number.
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, INCONSISTENT, NOT_COMPARABLE, NOT_RUN, NOT_COMPUTED)
 
-# A choice, not a finding: two percentage points either way count as the same accuracy,
-# sensitivity, F1 ... In both directions: a much better result is no reproduction either.
+# A choice, not a finding: two percentage points either way count as the same accuracy, sensitivity, F1 ... In both
+# directions: a much better result is no reproduction either.
 MARGIN = 0.02
-#: How far a reproduced number may lie from the printed one, in natural units; choices, not
-#: findings. A spread of folds within half a percentage point counts as the same spread.
-MARGINS = {
-    "value": MARGIN,
-    "mean": MARGIN,
-    "epochs": MARGIN,
-    "sd": 0.005,
-    "variance": 0.005**2,
-    "comparison": 0.0,
-}
+#: How far a reproduced number may lie from the printed one, in natural units; choices, not findings. A spread of folds
+#: within half a percentage point counts as the same spread.
+MARGINS = {"value": MARGIN, "mean": MARGIN, "epochs": MARGIN, "sd": 0.005, "variance": 0.005**2, "comparison": 0.0}
 #: Metrics that do not depend on duplicates in the test set, or that count its images.
 UNTOUCHED = ("images", "training_seconds", "training_loss", "count", "errors")
 _COMPARISONS = {">": operator.gt, "<": operator.lt, "≥": operator.ge, "≤": operator.le}
@@ -68,31 +61,19 @@ def verdict(
     1. inconsistent as printed: there is any finding in ``impossible``. Nothing can reproduce it.
     2. not comparable: there is any reason in ``not_comparable``.
     3. inconclusive: the reproduced value is missing, or undefined on these images.
-    4. A comparison ("p > 0.05"): reproduced if the reproduced value satisfies it, else not
-       reproduced. No margin and no interval enter: this is the paper's own rule of decision.
+    4. A comparison ("p > 0.05"): reproduced if the reproduced value satisfies it, else not reproduced. No margin and
+       no interval enter: this is the paper's own rule of decision.
     5. inconclusive: there is no interval.
     6. reproduced: the whole interval lies within p - m to p + m, the ends included.
     7. not reproduced: the whole interval lies outside it, above as well as below.
     8. inconclusive: anything else.
 
-    This is a test of equivalence by interval (as in Schuirmann 1987, with a 95 % interval where
-    his would be 90 %): a small study cannot confirm anything by being vague.
+    This is a test of equivalence by interval (as in Schuirmann 1987, with a 95 % interval where his would be 90 %): a
+    small study cannot confirm anything by being vague.
 
-    Parameters
-    ----------
-    reproduced, low, high : float or None
-        The reproduced value and its 95 % interval, in natural units, as ``printed`` is.
-    margin : float
-        m, in natural units, the same in both directions. The default suits proportions only.
-    not_comparable : sequence of str
-        Conditions of the run that forbid a comparison: phantoms, random weights, a subset ...
-    impossible : sequence of str
-        Why no number can be printed so; see `brainlib.papers.consistency.checks`.
-
-    Raises
-    ------
-    ValueError
-        A margin below 0 or nan, or low above high.
+    Values, limits and margin are in natural units, as ``printed`` is; the default margin suits proportions only.
+    ``not_comparable`` are conditions of the run (phantoms, a subset ...), ``impossible`` findings of
+    `papers.consistency` about the printed number. ValueError for a margin below 0 or nan, and for low above high.
     """
     if not margin >= 0:
         raise ValueError(f"expected a margin of 0 or more, received {margin!r}")
@@ -148,14 +129,14 @@ class JudgedClaim(Claim):
     """
 
     printed_interval: Interval | None
-    reproduced: Estimate | None
-    margin: float | None
+    reproduced: Estimate | None = None
+    margin: float | None = None
     verdict: Literal[VERDICTS]
     reasons: tuple[str, ...]
-    by_seed: tuple[Number, ...]
-    mean_over_seeds: Estimate | None
-    without_duplicates: Estimate | None
-    verdict_without_duplicates: Literal[VERDICTS] | None
+    by_seed: tuple[Number, ...] = ()
+    mean_over_seeds: Estimate | None = None
+    without_duplicates: Estimate | None = None
+    verdict_without_duplicates: Literal[VERDICTS] | None = None
 
     @model_validator(mode="after")
     def _is_a_number(self) -> JudgedClaim:
@@ -170,42 +151,30 @@ def judge(results: Results) -> tuple[JudgedClaim, ...]:
 
     Other seeds and the study with duplicates kept apart are reported, and decide no verdict.
     """
-    return results.once("verdicts", lambda: _judge(results))
+    paper = results.study.paper
+    checks = results.once("checks", lambda: check_paper(paper))
+    return results.once("verdicts", lambda: tuple(_judged(claim, results, checks) for claim in paper.claims))
 
 
-def _judge(results):
-    paper, without = results.study.paper, WithoutDuplicates(results)
-    checks = check_paper(paper)
-    return tuple(
-        _judged(claim, results, without, tuple(each.sentence for each in checks if claim.id in each.suspect))
-        for claim in paper.claims
-    )
-
-
-def _judged(claim, results, without, impossible):
-    estimate, found, clean, clean_verdict, seeds = None, None, None, None, ()
+def _judged(claim, results, checks):
+    impossible = tuple(each.sentence for each in checks if claim.id in each.suspect)
+    known = {"printed_interval": _printed_interval(claim)}
     arms = (claim.arm,) if claim.arm else claim.arms
     if claim.metric is None:
-        found = Verdict(NOT_COMPUTED, (claim.why_not,))
+        judged = Verdict(NOT_COMPUTED, (claim.why_not,))
     elif left_out := results.study.why_not_run(arms, claim.scenario):
-        found = Verdict(INCONSISTENT, impossible) if impossible else Verdict(NOT_RUN, left_out)
+        judged = Verdict(INCONSISTENT, impossible) if impossible else Verdict(NOT_RUN, left_out)
     else:
-        estimate, found = _compare(claim, results, impossible)
+        estimate, judged = _compare(claim, results, impossible)
         seeds = tuple(_reproduce(claim, each)[0].value for each in (results, *results.repeats))
+        known |= {"reproduced": estimate, "margin": _margin(claim, estimate), "by_seed": seeds}
+        if len(seeds) > 1:
+            mean, limits = sum(seeds) / len(seeds), intervals.mean_interval(seeds)
+            known["mean_over_seeds"] = Estimate(mean, limits.low, limits.high, len(seeds), limits.method)
         if claim.metric.name not in UNTOUCHED and claim.metric.over != "epochs":
-            clean, clean_verdict = _compare(claim, without, impossible)
-    return JudgedClaim(
-        **dict(claim),
-        printed_interval=_printed_interval(claim),
-        reproduced=estimate,
-        margin=_margin(claim, estimate) if estimate else None,
-        verdict=found.verdict,
-        reasons=found.reasons,
-        by_seed=seeds,
-        mean_over_seeds=_mean(seeds) if len(seeds) > 1 else None,
-        without_duplicates=clean,
-        verdict_without_duplicates=clean_verdict and clean_verdict.verdict,
-    )
+            without, again = _compare(claim, results.without_duplicates, impossible)
+            known |= {"without_duplicates": without, "verdict_without_duplicates": again.verdict}
+    return JudgedClaim(**dict(claim), verdict=judged.verdict, reasons=judged.reasons, **known)
 
 
 def _margin(claim, estimate):
@@ -249,16 +218,9 @@ def _reproduce(claim, results):
 
 def _count(claim, results):
     study = results.study
+    table = study.dataset.table
     if claim.stage:
-        scenario = claim.scenario or study.scenarios[0]
-        table = results.predictions(study.arms[0], claim.stage, scenario)
-    else:
-        table = study.dataset.table
+        table = results.predictions(study.arms[0], claim.stage, claim.scenario or study.scenarios[0])
     label = claim.metric.label
     count = len(table) if label is None else int((table["label"] == label).sum())
     return Estimate(count, count, count, count, "counted")
-
-
-def _mean(values):
-    interval = intervals.mean_interval(values)
-    return Estimate(sum(values) / len(values), interval.low, interval.high, len(values), interval.method)

@@ -39,7 +39,7 @@ def test_a_number_that_is_not_defined_is_nan_here_and_null_there(jardim):
 
 def test_the_record_holds_tests_of_arms_folds_and_seeds_and_calibration(jardim):
     jardim.repeats = [Results(jardim.study.at_seed(1), dict(jardim.trials))]
-    saved = records.paper_result(jardim)
+    saved = records.save(jardim)
     found = [(each.on, each.seed, each.score, each.test.name.split()[0]) for each in saved.tests]
     assert found[:4] == [
         ("test images", seed, score, name)
@@ -67,6 +67,6 @@ def test_the_record_holds_tests_of_arms_folds_and_seeds_and_calibration(jardim):
 
 def test_conditions_of_one_arm_stand_with_it_and_those_of_all_once(jardim):
     jardim.study.weights["transfer"] = type(jardim.study.weights["transfer"])("random")
-    saved = records.paper_result(jardim)
+    saved = records.save(jardim)
     assert saved.conditions == ()
     assert {arm: each.conditions for arm, each in saved.arms.items()} == {"cnn": (), "transfer": ("random weights",)}
