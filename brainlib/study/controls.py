@@ -78,12 +78,11 @@ def _run(study):
     found = []
     with progress.shown(f"{len(planned)} controls") as on_progress:
         for number, (control, data, split_by, expected) in enumerate(planned):
-            other = study.on(data, split_by)
             split = APART if split_by == "group" else PUBLISHED
             on_progress(number / len(planned), f"control, {control}, {split}")
             if not progress.in_notebook():
                 progress.log(f"{study.paper.id}: control, {control}, {split}")
-            judged = other.run(folds=False)
+            judged = study.on(data, split_by).run(folds=False)
             places = itertools.product(study.scenarios, study.arms)
             found += [_score(judged, arm, scenario, control, split, expected) for scenario, arm in places]
     return tuple(found)
@@ -93,10 +92,9 @@ def _score(results, arm, scenario, control, split, expected):
     data = results.study.dataset
     groups = dict(zip(data.table["path"], data.group_ids(patients=True).tolist(), strict=True))
     table = results.predictions(arm, "test", scenario)
-    classes = results.study.paper.scenario(scenario).classes
+    chance = 1 / len(results.study.paper.scenario(scenario).classes)
     decided = results.decided(table.assign(group=table["path"].map(groups)), scenario, average="macro")
     found = estimates.estimate("recall", decided, results.study.options.seed)
-    chance = 1 / len(classes)
     score = (found.n, found.value, found.low, found.high, chance)
     return Control(arm, scenario, control, split, *score, _finding(found, chance), expected)
 

@@ -135,10 +135,9 @@ def _chosen(paper, kind, named):
     _refuse_unknown(kind, named, own)
     chosen = _among(own, named)
     if not chosen:
-        raise UsageError(
-            f"--{kind}: expected any of {', '.join(own)} for {paper.id}, "
-            f"received {', '.join(named)}; name the papers to run with --papers"
-        )
+        expected, received = ", ".join(own), ", ".join(named)
+        why = f"expected any of {expected} for {paper.id}, received {received}"
+        raise UsageError(f"--{kind}: {why}; name the papers to run with --papers")
     return chosen
 
 
@@ -163,8 +162,6 @@ def papers_with(arms: Sequence[str], scenarios: Sequence[str]) -> list[str]:
     papers = map(load_paper, paper_ids())
     found = [p.id for p in papers if _among(p.arms, arms) and _among(p.scenarios or [""], scenarios)]
     if not found:
-        raise UsageError(
-            f"--arms {','.join(arms)} --scenarios {','.join(scenarios)}: expected names of one "
-            "paper, received names that no paper has together; see --papers"
-        )
+        named = f"--arms {','.join(arms)} --scenarios {','.join(scenarios)}"
+        raise UsageError(f"{named}: expected names of one paper, received those no paper has together; see --papers")
     return found

@@ -23,11 +23,8 @@ def varied(paper: Paper, setting: str, value: object) -> tuple[Paper, str]:
     """
     known = {key_of(path): (path, each.value) for path, each in settings_of(paper)}
     if setting not in known:
-        near = difflib.get_close_matches(setting, known, n=3, cutoff=0.3)
-        raise UsageError(
-            f"{paper.id} has no setting '{setting}'; near it are {', '.join(near) or 'none'}, and "
-            "the table of the protocol lists all"
-        )
+        near = ", ".join(difflib.get_close_matches(setting, known, n=3, cutoff=0.3)) or "none"
+        raise UsageError(f"{paper.id} has no setting '{setting}'; near it are {near}; the protocol's table lists all")
     if setting in FIXED:
         raise UsageError(f"{setting} cannot be varied: {FIXED[setting]}; received {value!r}")
     path, old = known[setting]
