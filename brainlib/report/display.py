@@ -14,8 +14,8 @@ _TYPES = {
     ("brainlib.study.study", "Study"): ("study", "summary"),
     ("brainlib.study.results", "Results"): ("study", "overview"),
     ("brainlib.papers.schema", "Paper"): ("paper", "protocol"),
-    ("brainlib.trials.trial", "Trial"): ("trials", "trial"),
-    ("brainlib.trials.trial", "TrialResult"): ("trials", "trial_result"),
+    ("brainlib.trials.trial", "Trial"): ("study", "trial"),
+    ("brainlib.trials.trial", "TrialResult"): ("study", "trial_result"),
     ("brainlib.audit.findings", "Audit"): ("audit", "lines"),
 }
 

@@ -67,14 +67,8 @@ def run_notebook(notebook: Path, parameters: Mapping[str, Any], out: Path) -> Ou
 
     The kernel is this interpreter, in this working directory. What it prints on standard error goes
     to the terminal as it comes, and not into the page. A notebook that fails is rendered up to the
-    failure. Whatever an earlier run left of this notebook's page and result is removed first.
-
-    Raises
-    ------
-    UsageError
-        A parameter that the notebook does not have; nothing has been written then.
-    KeyboardInterrupt
-        On Ctrl-C, when the kernel has ended.
+    failure. Whatever an earlier run left of this notebook's page and result is removed first. A parameter that the
+    notebook does not have is a UsageError, before anything is written.
     """
     notebook, out = Path(notebook), Path(out)
     started, name, shareable = time.perf_counter(), notebook.stem, _shareable(parameters)

@@ -18,6 +18,7 @@ import pandas as pd
 from brainlib.papers.printed import UNITS, Printed
 from brainlib.report import pages
 from brainlib.stats.estimates import Estimate
+from brainlib.stats.intervals import wilson_interval
 
 NONE = "–"  # stands where a number is not defined or not given
 _SPACE = "\N{NO-BREAK SPACE}"
@@ -70,6 +71,11 @@ class Format:
     def score(self, found: Estimate | None, missing: str = NONE) -> Cell:
         """Return a score, or what else has a value, low and high, as a cell; None is shown as `missing`."""
         return self(found.value, found.low, found.high) if found else self(math.nan, missing=missing)
+
+    def share(self, k: int, n: int) -> Cell:
+        """Return k of n, with Wilson's 95 % interval, as a cell."""
+        interval = wilson_interval(k, n)
+        return self(k / n if n else math.nan, interval.low, interval.high)
 
     def number(self, value: float | None) -> str:
         """Write a number without its unit; an en dash for nan and None."""

@@ -93,16 +93,9 @@ def forest(rows: Sequence[Row]) -> Plot:
 
 
 def ranking(estimates: Mapping[str, Estimate], metric: str, title: str, not_run: Sequence[str] = ()) -> Plot:
-    """Draw one score of many models, the best at the top, each with its 95 % interval.
+    """Draw one score in [0, 1] of many models by name, the best at the top, each with its 95 % interval.
 
-    Parameters
-    ----------
-    estimates : mapping of str to Estimate
-        By the name of the model.
-    metric : str
-        Name of the score, which lies in [0, 1].
-    not_run : sequence of str
-        Models that get a row without a score.
+    The models `not_run` have a row without a score.
     """
     style.expect(estimates, "a model")
     ranked = sorted(estimates, key=lambda name: -np.nan_to_num(estimates[name].value))

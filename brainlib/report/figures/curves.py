@@ -17,16 +17,9 @@ _LOG_ABOVE = 1000  # ratio of largest to smallest loss from which a linear axis 
 
 
 def learning_curves(histories: Mapping[str, pd.DataFrame], title: str, monitored: str = "validation") -> Plot:
-    """Draw loss and accuracy over the epochs, one line a history.
+    """Draw loss and accuracy over the epochs, one line a history (`TrialResult.history`), by the name of the trial.
 
-    Parameters
-    ----------
-    histories : mapping of str to DataFrame
-        `TrialResult.history` by the name of the trial, such as "fold 1".
-    title : str
-        What was trained.
-    monitored : str
-        The split that was evaluated after every epoch (`Trial.monitored`).
+    `monitored` is the split that was evaluated after every epoch (`Trial.monitored`).
     """
     style.expect(histories, "a history", all(map(len, histories.values())))
     panels = {

@@ -23,14 +23,9 @@ _NAMES = {"auc": "AUC", "f1": "F1"}
 
 
 def roc(predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], positive: str) -> Plot:
-    """Draw the ROC curves of several arms, with the area under each.
+    """Draw the ROC curves of several arms, with the area under each; the score is the probability of `positive`.
 
-    Parameters
-    ----------
-    predictions : mapping of str to DataFrame
-        Predictions of one split by the title of the arm; see `predictions.decide`, also for what is refused.
-    positive : str
-        The class whose probability is the score.
+    The predictions are of one split, by the title of the arm; see `predictions.decide`, also for what is refused.
     """
     style.expect(predictions, "an arm")
     figure, axes = style.panel(WIDTH, 5.0)
@@ -62,20 +57,10 @@ def roc(predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], positiv
 def metric_bars(
     estimates: Mapping[str, Mapping[str, Estimate]], printed: Mapping[str, Mapping[str, float]] | None = None
 ) -> Plot:
-    """Draw scores of several arms with their 95 % intervals, beside the printed ones.
+    """Draw scores of several arms with their 95 % intervals, beside the printed ones, by arm's title and metric.
 
-    Parameters
-    ----------
-    estimates : mapping of str to mapping of str to Estimate
-        By the title of the arm and the metric. An interval that exceeds the axis from 0 to 1 (the
-        t interval of few folds may) has no cap there.
-    printed : mapping of str to mapping of str to float, optional
-        What the paper prints, as fractions, under the same titles.
-
-    Raises
-    ------
-    UsageError
-        A value outside [0, 1], or a printed value of an arm that has no estimates.
+    An interval that exceeds the axis from 0 to 1 (the t interval of few folds may) has no cap there. A value outside
+    [0, 1] is a UsageError, and so is a printed value of an arm that has no estimates.
     """
     printed = printed or {}
     style.expect(estimates, "an arm", all(estimates.values()))

@@ -7,7 +7,6 @@ import math
 from brainlib.audit.findings import KINDS, Audit
 from brainlib.audit.overview import Overview
 from brainlib.report.table import PERCENT1, Table
-from brainlib.stats.intervals import wilson_interval
 
 _KINDS = dict(zip(KINDS, ("same bytes", "same pixels", "near-duplicates"), strict=True))
 _NO_SETS = "No set is on this machine: each paper's notebook downloads its own."
@@ -84,10 +83,8 @@ def planted(overview: Overview) -> Table:
     for among in dict.fromkeys(each.among for each in record.planted):
         own = [each for each in record.planted if each.among == among]
         total, recovered = (sum(getattr(each, name) for each in own) for name in ("planted", "recovered"))
-        interval = wilson_interval(recovered, total)
-        recall = PERCENT1(recovered / total, interval.low, interval.high)
         by_kind = {each.alteration: each.recovered for each in own}
-        rows.append({"among": among, **by_kind, "planted": total, "recall": recall})
+        rows.append({"among": among, **by_kind, "planted": total, "recall": PERCENT1.share(recovered, total)})
     pairs = record.phantom_pairs
     caption = (
         f"{_prefix(overview)}Altered duplicates planted among the images: how many of each alteration the audit "

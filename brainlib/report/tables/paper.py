@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -146,11 +147,9 @@ def built_layers(size: int, outputs: int, report: object = None) -> list[dict[st
 
 
 def _described(layers, name):
-    index = [layer.name for layer in layers].index(name)
-    layer = layers[index]
+    before, layer = next(pair for pair in itertools.pairwise(layers) if pair[1].name == name)
     kernel = getattr(layer, "kernel_size", None) or layer.pool_size
     # Keras pads in a layer of its own; "same" at stride 1 pads half a kernel.
-    before = layers[index - 1]
     padding = before.padding[0][0] if "pad" in before.name else (kernel[0] - 1) // 2
     output = _channels_first(layer.output.shape)
     return {"output": output, "kernel": kernel[0], "stride": layer.strides[0], "padding": padding}

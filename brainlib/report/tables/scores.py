@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from brainlib.papers.printed import Printed, printed_number
 from brainlib.papers.schema import Metric
 from brainlib.report.table import COUNT, NUMBER, PERCENT, PERCENT1, POINTS, SECONDS, Cell, Format, Table
-from brainlib.stats import intervals
 from brainlib.study.results import Results, metric_name
 
 NOT_RUN = "not run"
@@ -124,30 +123,19 @@ def missed_tumours(results: Results, scenario: str = "") -> Table:
     for arm in results.study.arms:
         for phase in results.study.paper.arms[arm].phases:
             table = results.predicted(arm, "test", scenario, phase.name)
-            tumour, negative = table["label"] != normal, table["predicted"] == normal
-            missed, alarms = int((tumour & negative).sum()), int((~tumour & ~negative).sum())
-            rows.append(
-                {
-                    "arm": results.study.title(arm),
-                    "after": phase.name,
-                    "tumours": int(tumour.sum()),
-                    "missed": missed,
-                    "share missed": _share(missed, int(tumour.sum())),
-                    "normal images": int((~tumour).sum()),
-                    "false alarms": alarms,
-                    "share of false alarms": _share(alarms, int((~tumour).sum())),
-                }
-            )
+            row = {"arm": results.study.title(arm), "after": phase.name}
+            for images, wrong, share, own in (
+                ("tumours", "missed", "share missed", table[table["label"] != normal]),
+                ("normal images", "false alarms", "share of false alarms", table[table["label"] == normal]),
+            ):
+                k = int(((own["predicted"] == normal) != (own["label"] == normal)).sum())
+                row |= {images: len(own), wrong: k, share: PERCENT1.share(k, len(own))}
+            rows.append(row)
     caption = (
         f'Tumours that were predicted as "{normal}", the error that screening must avoid, and false alarms: images of '
         f'the class "{normal}" that were predicted as a tumour. 95 % intervals.'
     )
     return Table(rows, caption)
-
-
-def _share(k, n):
-    interval = intervals.wilson_interval(k, n)
-    return PERCENT1(k / n if n else math.nan, interval.low, interval.high)
 
 
 def counts(results: Results) -> Table:

@@ -1,12 +1,15 @@
-"""Tables of what a run does: its options and its images."""
+"""Tables of what a run does, its options, images and accuracies, and of single trials."""
 
 from __future__ import annotations
+
+import dataclasses
 
 from brainlib.data.registry import info_of
 from brainlib.report.table import PERCENT, Table
 from brainlib.study.options import KAGGLE, PHANTOMS
 from brainlib.study.results import Results
 from brainlib.study.study import Study
+from brainlib.trials.trial import Trial, TrialResult
 
 
 def summary(study: Study) -> Table:
@@ -38,9 +41,8 @@ def data(study: Study) -> Table:
     used = table.iloc[study.used_rows()]
     rows = []
     for folder in info_of(study.dataset.name).folders:
-        own, own_used = (
-            each[(each["label"] == folder.label) & (each["part"] == folder.part)] for each in (table, used)
-        )
+        here = "label == @folder.label and part == @folder.part"
+        own, own_used = table.query(here), used.query(here)
         rows.append(
             {
                 "folder": folder.path,
@@ -69,3 +71,29 @@ def overview(results: Results) -> Table:
         f"{study.paper.id}, models trained: {len(results.trials)}. Accuracy on the test images, with 95 % intervals."
     )
     return Table(rows, caption)
+
+
+def trial(trial: Trial) -> Table:
+    """List everything that determines the result of a trial."""
+    rows = []
+    for field in dataclasses.fields(trial):
+        value = getattr(trial, field.name)
+        for part in value if field.name == "phases" else [value]:
+            if dataclasses.is_dataclass(part):
+                own = {k: v for k, v in dataclasses.asdict(part).items() if v not in ("", (), None)}
+                part = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in own.items() if k != "file")
+            rows.append({"setting": field.name.replace("_", " "), "value": str(part)})
+    return Table(rows, f"{trial.name}, stored as {trial.key}")
+
+
+def trial_result(result: TrialResult) -> Table:
+    """Show how many predictions of each part are right, by the most probable class."""
+    rows = []
+    for part in result.predictions["part"].unique():
+        table = result.part(part)
+        right = table[[f"p_{name}" for name in result.trial.classes]].idxmax(axis="columns") == "p_" + table["label"]
+        rows.append({"part": part, "images": len(table), "accuracy": PERCENT(float(right.mean()))})
+    seconds = result.facts["seconds"]["training"]
+    return Table(
+        rows, f"{result.trial.name}: {len(result.history)} epochs in {seconds:.0f} s, stored as {result.trial.key}"
+    )
