@@ -1,8 +1,4 @@
-"""Atomic writing of files, folders and arrays; hashes; verified reading.
-
-Every writer of the package uses `writing` or `writing_folder`, so that an interrupt leaves nothing half-written and
-processes that write the same target at once do no harm.
-"""
+"""Atomic writing of files, folders and arrays, which no interrupt and no second process spoils; verified reading."""
 
 from __future__ import annotations
 
@@ -169,13 +165,12 @@ def open_array(path: Path, shape: tuple[int, ...], dtype) -> np.ndarray | None:
 
     None if the file is missing, is damaged or holds another array or a pickle: the caller then makes it anew.
     """
-    try:
+    with suppress(Exception):  # a damaged header makes NumPy raise nearly any kind of exception
         array, now = np.load(path, mmap_mode="r", allow_pickle=False), path.stat()
         fits = array.shape == shape and array.dtype == dtype and array.flags.c_contiguous
         state = (now.st_ino, now.st_size, now.st_mtime_ns)
         return array if fits and _is_intact(path, array.offset, array.nbytes, state) else None
-    except Exception:  # a damaged header makes NumPy raise nearly any kind of exception
-        return None
+    return None
 
 
 @cache

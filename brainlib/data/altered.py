@@ -43,8 +43,7 @@ def shuffled(data: DataSet, seed: int) -> DataSet:
     """
     groups = pd.factorize(data.group_ids(patients=True))[0]
     # A group has the label of its first image: duplicates may contradict each other.
-    first = np.unique(groups, return_index=True)[1]
-    labels = data.table["label"].to_numpy()[first]
+    labels = data.table["label"].groupby(groups).first().to_numpy()
     drawn = np.random.default_rng([seed, 5]).permutation(labels)[groups]
     return _renewed(data, data.table.assign(label=drawn), data.root, data.group_ids())
 
@@ -99,6 +98,5 @@ def _head(grey):
 
 
 def _renewed(data, table, root, duplicates):
-    return dataclasses.replace(
-        data, root=root, table=table, duplicates=duplicates, fingerprint=datasets.fingerprint(table)
-    )
+    changed = {"root": root, "table": table, "duplicates": duplicates, "fingerprint": datasets.fingerprint(table)}
+    return dataclasses.replace(data, **changed)

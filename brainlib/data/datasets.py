@@ -165,11 +165,9 @@ def load_dataset(
     ----------
     name : str
         Name in `REGISTRY`, such as "br35h".
-    data : str or Path
-        A folder with one folder a set, "kaggle" or "phantoms"; by default that of the environment variable
-        BRAINLIB_DATA, else "kaggle".
-    store : str or Path
-        Folder of everything that is kept between runs, by default ``brainlib`` in the user's folder of caches.
+    data, store : str or Path
+        A folder with one folder a set, "kaggle" or "phantoms", by default that of the environment variable
+        BRAINLIB_DATA, else "kaggle"; and the folder of all that is kept, by default ``brainlib`` in the user's caches.
     phantoms : int
         How many replace the set if `data` is "phantoms". They are written once to ``store/phantoms/`` as PNG, in the
         set's own folders, with ``truth.csv`` and ``masks/`` beside them. Every class gets the same number, published

@@ -66,7 +66,7 @@ def files_of(name: str, root: Path) -> tuple[list[File], list[tuple[str, str]]]:
     """
     files, failed = [], []
     for folder in info_of(name).folders:
-        paths, unlisted = _walk(Path(root) / folder.path, deep=False)
+        paths, unlisted = _walk(Path(root, folder.path), deep=False)
         files += [File(f"{folder.path}/{path}", folder.label, folder.part) for path in paths]
         failed += [(f"{folder.path}/{path}".rstrip("/"), reason) for path, reason in unlisted]
     return files, failed

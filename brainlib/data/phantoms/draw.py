@@ -68,10 +68,9 @@ def make_phantoms(
     ----------
     n : int
         Number of slices, duplicates included: ``n - exact_duplicates - altered_duplicates`` are originals.
-    size : int
-        Height and width in pixels, 48 or more; the field of view stays about 240 mm.
-    seed : int
-        Zero or more. Each patient and each duplicate has a child seed: a patient's slices do not depend on `n`.
+    size, seed : int
+        Height and width in pixels, 48 or more; the field of view stays about 240 mm. The seed is zero or more. Each
+        patient and each duplicate has a child seed: a patient's slices do not depend on `n`.
     kinds : tuple of str
         Kinds to draw, each of ``KINDS`` and none twice. A patient has one kind. The originals take the kinds in
         turn, so that the counts of their first slices, however many, differ by at most one.
@@ -115,10 +114,8 @@ def _check(kinds, *numbers) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
             raise UsageError(f"phantoms: {name} must be a whole number of at least {low}, received {value!r}")
     if not kinds or len(set(kinds)) < len(kinds) or not set(kinds) <= set(KINDS):
-        raise UsageError(
-            f"phantoms: kinds must be different names out of {', '.join(KINDS)}, "
-            f"received {', '.join(map(str, kinds)) or 'none at all'}"
-        )
+        received = ", ".join(map(str, kinds)) or "none at all"
+        raise UsageError(f"phantoms: kinds must be different names out of {', '.join(KINDS)}, received {received}")
     n, *_, exact, altered = numbers
     if exact + altered >= n:
         raise UsageError(
