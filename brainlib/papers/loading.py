@@ -41,16 +41,27 @@ def load_paper(id_or_path: str | Path) -> Paper:
     elif name in paper_ids():
         path = _FOLDER / f"{name}.yaml"
     else:
-        raise PaperError(
-            f"unknown paper {shorten(name)}: expected one of {', '.join(paper_ids())}, or the path of a .yaml file"
-        )
-    content = _read(path)
+        known = ", ".join(paper_ids())
+        raise PaperError(f"unknown paper {shorten(name)}: expected one of {known}, or the path of a .yaml file")
     try:
-        content = _spelled_out(content, path.name)
+        content = _spelled_out(_read(path))
         paper = Paper.model_validate(content)
+        problem = next(_problems(paper, path.stem), None)
     except ValidationError as error:
-        raise PaperError(f"{path.name}: {_first(error, content)}") from None
-    for problem in _problems(paper, path.name):
+        problem = _first(error, content)
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+    except UnicodeDecodeError:
+        problem = "expected text in UTF-8, received other bytes"
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = " ".join((getattr(error, "problem", None) or str(error)).split())
+        problem = f"line {mark.line + 1}: {problem}" if mark else problem
+    except RecursionError:
+        problem = "expected a few levels of keys, received too many"
+    except ValueError as error:  # such as a number with 5000 digits, or a date in month 13
+        problem = str(error)
+    if problem:
         raise PaperError(f"{path.name}: {problem}")
     return paper
 
@@ -89,45 +100,32 @@ def _read(path: Path) -> dict[str, Any]:
 
     In YAML 1.1 a bare `no` or `yes` is a truth value and `1e-4` is text, so write `"no"` and `0.0001`.
     """
-    try:
-        if not path.is_file():
-            raise PaperError(f"{shorten(str(path))}: expected a YAML file, found none")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise PaperError(f"{path.name}: expected at most {MAX_BYTES} bytes, received more")
-        data = yaml.load(content.decode("utf-8"), Loader=_PlainLoader)
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-    except UnicodeDecodeError:
-        problem = "expected text in UTF-8, received other bytes"
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = (f"line {mark.line + 1}: " if mark else "") + (getattr(error, "problem", None) or str(error))
-    except RecursionError:
-        problem = "expected a few levels of keys, received too many"
-    except ValueError as error:  # such as a number with 5000 digits, or a date in month 13
-        problem = str(error)
-    else:
-        if isinstance(data, dict):
-            return data
-        problem = f"expected a mapping of keys, received {shorten(data)}"
-    raise PaperError(f"{path.name}: {' '.join(problem.split())}")
+    if not path.is_file():
+        raise PaperError(f"{shorten(str(path))}: expected a YAML file, found none")
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"expected at most {MAX_BYTES} bytes, received more")
+    data = yaml.load(content.decode("utf-8"), Loader=_PlainLoader)
+    if not isinstance(data, dict):
+        raise ValueError(f"expected a mapping of keys, received {shorten(data)}")
+    return data
 
 
-def _spelled_out(content: dict[str, Any], file_name: str) -> dict[str, Any]:
+def _spelled_out(content: dict[str, Any]) -> dict[str, Any]:
     """Give every arm that is ``{title, like, backbone}`` the model and the phases of its like."""
     arms = content.get("arms")
     if not isinstance(arms, dict):
         return content
     spelled = dict(arms)
     written_out = {name for name, arm in arms.items() if isinstance(arm, dict) and "like" not in arm}
-    alike = {name: arm for name, arm in arms.items() if isinstance(arm, dict) and "like" in arm}
-    for name, arm in alike.items():
+    for name, arm in arms.items():
+        if name in written_out or not isinstance(arm, dict):
+            continue
         like = arm["like"]
         if set(arm) != {"title", "like", "backbone"} or str(like) not in written_out:
-            raise PaperError(
-                f"{file_name}: arms.{name}: expected title, backbone and like, which names an arm that is "
+            raise ValueError(
+                f"arms.{name}: expected title, backbone and like, which names an arm that is "
                 f"written out ({', '.join(sorted(written_out))}), received {shorten(arm)}"
             )
         other = arms[like]
@@ -168,10 +166,10 @@ def _unknown(key: str, names: Iterable[str | None], known: Collection[str]) -> I
             yield f"{key}: expected one of {', '.join(known) or 'none'}, received {shorten(name)}"
 
 
-def _problems(paper: Paper, file_name: str) -> Iterator[str]:
+def _problems(paper: Paper, stem: str) -> Iterator[str]:
     """Yield what is wrong between parts of a paper that are right by themselves."""
-    if paper.id != Path(file_name).stem:
-        yield f"id: expected the file's stem {Path(file_name).stem!r}, received {paper.id!r}"
+    if paper.id != stem:
+        yield f"id: expected the file's stem {stem!r}, received {paper.id!r}"
     classes, protocol = paper.data.classes, paper.protocol
     if protocol.loss.value == "binary_crossentropy" and len(classes) != 2:
         yield (
@@ -183,9 +181,9 @@ def _problems(paper: Paper, file_name: str) -> Iterator[str]:
     if protocol.oversample:
         yield from _unknown("protocol.oversample.value", [protocol.oversample.value], classes)
     for name, scenario in paper.scenarios.items():
-        for problem in order_problems(scenario.classes, paper.data.normal):
-            yield f"scenarios.{name}.classes: {problem}"
-        yield from _unknown(f"scenarios.{name}.classes", scenario.classes, classes)
+        key = f"scenarios.{name}.classes"
+        yield from (f"{key}: {problem}" for problem in order_problems(scenario.classes, paper.data.normal))
+        yield from _unknown(key, scenario.classes, classes)
     for profile, chosen in paper.profiles.items():
         yield from _unknown(f"profiles.{profile}.arms", chosen.arms, paper.arms)
         yield from _unknown(f"profiles.{profile}.scenarios", chosen.scenarios, paper.scenarios)
@@ -194,8 +192,7 @@ def _problems(paper: Paper, file_name: str) -> Iterator[str]:
         if claim.id in seen:
             yield f"claims[{i}].id: expected a new id, received {claim.id!r} a second time"
         seen.add(claim.id)
-        for problem in _claim_problems(claim, paper):
-            yield f"claims[{i}] ({claim.id}).{problem}"
+        yield from (f"claims[{i}] ({claim.id}).{problem}" for problem in _claim_problems(claim, paper))
 
 
 def _claim_problems(claim: Claim, paper: Paper) -> Iterator[str]:
@@ -216,8 +213,7 @@ def _claim_problems(claim: Claim, paper: Paper) -> Iterator[str]:
     if (claim.n is None) != (claim.n_why is None):
         yield "n_why: expected n and n_why together, received only one"
     if (claim.metric is None) == (claim.why_not is None):
-        both = "both" if claim.metric else "neither"
-        yield f"metric: expected either metric or why_not, received {both}"
+        yield f"metric: expected either metric or why_not, received {'both' if claim.metric else 'neither'}"
     if claim.metric is not None:
         yield from _metric_problems(claim, claim.metric, paper)
 

@@ -38,8 +38,7 @@ class FrozenDict(dict):
     def _refuse(self, *args: Any, **kwargs: Any) -> None:
         raise TypeError("a paper is read only")
 
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
     def __hash__(self) -> int:
         return hash(frozenset(self.items()))
@@ -70,14 +69,13 @@ class Setting(Frozen, Generic[T]):
     @model_validator(mode="before")
     @classmethod
     def _has_provenance(cls, data: Any) -> Any:
-        if isinstance(data, dict) and ("stated" in data) != ("assumed" in data):
-            return data
-        if isinstance(data, dict) and "stated" in data:
+        given = {"stated", "assumed"} & set(data) if isinstance(data, dict) else set()
+        if len(given) == 2:
             raise ValueError("expected either 'stated' or 'assumed', received both")
-        raise ValueError(
-            "missing provenance: expected {value, stated} or {value, assumed, alternatives}, "
-            f"received {shorten(data)}"
-        )
+        if not given:
+            wanted = "{value, stated} or {value, assumed, alternatives}"
+            raise ValueError(f"missing provenance: expected {wanted}, received {shorten(data)}")
+        return data
 
     @model_validator(mode="after")
     def _has_alternatives(self) -> Setting[T]:
@@ -116,10 +114,7 @@ class Protocol(Frozen):
     threshold: Setting[Fraction] | None
 
     def split(self, fold: int = 0, images: int = 0, seed: int = 0) -> Split:
-        """How the images are divided, for a fold or (0) for the final model.
-
-        Of `images` (0 for all of them) and by a seed, as in `Split`.
-        """
+        """How so many images (0: all) are divided, for a fold or (0) for the final model; `seed` as in `Split`."""
         from brainlib.data.splits import Split  # with pandas, which a paper by itself does not need
 
         published = self.holdout.value == "published"
@@ -234,32 +229,22 @@ class Arm(Frozen):
 
 
 def values(part: Any) -> Any:
-    """Strip the provenance: a part of a paper with each setting's value in place of the setting.
-
-    A model of settings (`Protocol`, `Phase`, ...) becomes a dict by the names of its fields; dicts and tuples keep
-    their kind.
-    """
+    """Return a part of a paper with each setting's value in its place, and a dict for each model of settings."""
     if isinstance(part, Setting):
         return part.value
-    if isinstance(part, BaseModel):
-        return {key: values(value) for key, value in part}
-    if isinstance(part, dict):
-        return {key: values(value) for key, value in part.items()}
+    if isinstance(part, BaseModel | dict):
+        return {key: values(value) for key, value in dict(part).items()}
     return tuple(map(values, part)) if isinstance(part, tuple) else part
 
 
 def settings_of(part: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Setting]]:
-    """Yield every setting below a part of a paper with its key path, in the order of the schema.
-
-    Of an arm that is like another one, only what it does not share.
-    """
+    """Yield the settings of a part of a paper with their key paths; of an arm like another, what it does not share."""
     if isinstance(part, Setting):
         yield path, part
     elif isinstance(part, Arm) and part.like is not None:
         yield (*path, "model", "backbone"), part.model.backbone
     elif isinstance(part, BaseModel | dict | tuple):
-        items = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, tuple) else part
-        for key, value in items:
+        for key, value in enumerate(part) if isinstance(part, tuple) else dict(part).items():
             yield from settings_of(value, (*path, key))
 
 

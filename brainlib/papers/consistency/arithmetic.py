@@ -61,15 +61,15 @@ def fitting_sizes(printed: Sequence[Printed], most: int, least: int = 1) -> Size
         if not (0 <= one.value <= 1 and one.operator == "="):
             raise UsageError(f"expected a printed proportion in [0, 1], received {one}")
     n = np.arange(least, most + 1)
-    rounded, either = np.ones(len(n), dtype=bool), np.ones(len(n), dtype=bool)
+    rounded = either = np.ones(len(n), dtype=bool)
     for one in set(printed):
         per_unit = round(10**one.decimals / one.scale)
         d = round(one.value * per_unit)
         k_from, k_to = -((1 - 2 * d) * n // (2 * per_unit)), (2 * d + 1) * n // (2 * per_unit)
         fits = np.maximum(k_from, 0) <= np.minimum(k_to, n)
         k_truncated = -(-d * n // per_unit)  # the smallest k that is not below
-        rounded &= fits
-        either &= fits | (k_truncated * per_unit < (d + 1) * n)
+        rounded = rounded & fits
+        either = either & (fits | (k_truncated * per_unit < (d + 1) * n))
     return Sizes(tuple(n[rounded].tolist()), tuple(n[either].tolist()))
 
 
@@ -134,9 +134,8 @@ def weighted_matrices(ranges: Mapping[str, Range], n: int) -> list[int]:
     and of the other's that are classified correctly. A class that is never predicted has precision 0.
     """
     correct = np.arange(n + 1)
-    for name in ("accuracy", "sensitivity"):  # weighted, they are the same
-        low, high = ranges.get(name, (0.0, 1.0))
-        correct = correct[(correct / n >= low - _ROUNDING) & (correct / n <= high + _ROUNDING)]
+    share = correct / n  # the accuracy and, weighted, the sensitivity
+    correct = correct[_within({"accuracy": share, "sensitivity": share}, ranges)]
     found = []
     for size in range(1, n):
         a = np.arange(size + 1)[:, None]  # of the first class
@@ -156,10 +155,7 @@ def weighted_matrices(ranges: Mapping[str, Range], n: int) -> list[int]:
 
 
 def hits(ranges: Mapping[str, Range], support: int, n: int) -> list[int]:
-    """Find how many of a class's ``support`` images among n are classified correctly, by ranges of its scores.
-
-    Every number of hits and of false alarms is tried.
-    """
+    """Find by trial how many of a class's ``support`` images among n are classified correctly, by ranges of scores."""
     tp = np.arange(support + 1)[:, None]
     fp = np.arange(n - support + 1)[None, :]
     with np.errstate(invalid="ignore", divide="ignore"):

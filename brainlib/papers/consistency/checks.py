@@ -72,11 +72,12 @@ def names(row: Iterable[Claim]) -> str:
     return ", ".join(f"{claim.metric.name} {claim.printed}" for claim in row)
 
 
-def place(paper: Paper, claim: Claim) -> str:
-    """Name the model and the images of a claim in a sentence."""
+def about(paper: Paper, claim: Claim, what: str) -> str:
+    """Name the model and the images of a claim before what a sentence says of them."""
     scenario = claim.scenario and paper.scenario(claim.scenario).title
     arm = claim.arm and paper.arms[claim.arm].title
-    return ", ".join(filter(None, [arm, scenario, claim.phase, claim.stage]))
+    where = ", ".join(filter(None, [arm, scenario, claim.phase, claim.stage]))
+    return f"{where}: {what}" if where else what
 
 
 def overlap(given: Iterable[tuple[float, float]]) -> tuple[float, float] | None:

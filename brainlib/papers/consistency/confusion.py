@@ -35,7 +35,8 @@ def places(paper: Paper) -> Iterator[Check]:
         else:
             finding, why = IMPOSSIBLE, "no number is printed so in all places, rounded or truncated"
         where = "; ".join(f"{claim.printed} ({claim.where})" for claim in group)
-        yield check(group, "one number in several places", finding, f"{_subject(paper, group[0])}: {where}: {why}.")
+        subject = checks.about(paper, group[0], group[0].metric.name)
+        yield check(group, "one number in several places", finding, f"{subject}: {where}: {why}.")
 
 
 def proportions(paper: Paper) -> Iterator[Check]:
@@ -46,23 +47,19 @@ def proportions(paper: Paper) -> Iterator[Check]:
         if not claim.n or not (claim.metric.name == "accuracy" or weighted):
             continue
         n, value = claim.n, claim.value
-        sizes = arithmetic.fitting_sizes([claim.number], n, n)
-        if sizes.rounded:
-            k = round(value * n)
-            finding, why = CONSISTENT, f"{k} of {n} is {100 * k / n:.4f} %"
-        elif sizes.truncated:
-            k = math.ceil(value * n - 1e-9)
-            finding = CONDITIONAL
-            why = f"possible only if truncated, not rounded: {k} of {n} is {100 * k / n:.4f} %"
-        else:
-            k = math.floor(value * n)
-            finding = IMPOSSIBLE
-            why = (
-                f"{k} of {n} is {100 * k / n:.4f} %, {k + 1} of {n} is {100 * (k + 1) / n:.4f} %, and "
-                "nothing lies between"
-            )
-        sentence = f"{_subject(paper, claim)} {claim.printed} of {n} images: {why}."
+        sizes, below = arithmetic.fitting_sizes([claim.number], n, n), math.floor(value * n)
+        finding = checks.finding_of(sizes.rounded, sizes.truncated)
+        why = {
+            CONSISTENT: _share(round(value * n), n),
+            CONDITIONAL: f"possible only if truncated, not rounded: {_share(math.ceil(value * n - 1e-9), n)}",
+            IMPOSSIBLE: f"{_share(below, n)}, {_share(below + 1, n)}, and nothing lies between",
+        }[finding]
+        sentence = f"{checks.about(paper, claim, checks.names([claim]))} of {n} images: {why}."
         yield check([claim], "a whole number of images", finding, sentence)
+
+
+def _share(k, n):
+    return f"{k} of {n} is {100 * k / n:.4f} %"
 
 
 def binary_rows(paper: Paper) -> Iterator[Check]:
@@ -93,7 +90,12 @@ def binary_rows(paper: Paper) -> Iterator[Check]:
                     "; an accuracy is the mean of sensitivity and specificity, weighted by the images "
                     "of each class, and cannot equal the one and not the other"
                 )
-        yield check(row, "one confusion matrix", finding, f"{_subject_of(paper, row)} of {n} images: {why}.")
+        yield check(
+            row,
+            "one confusion matrix",
+            finding,
+            f"{checks.about(paper, row[0], checks.names(row))} of {n} images: {why}.",
+        )
 
 
 def _nearby(row, n):
@@ -112,14 +114,14 @@ def weighted_rows(paper: Paper) -> Iterator[Check]:
         if len(paper.scenario(row[0].scenario).classes) != 2:
             continue
         fits, truncated = checks.fitting(arithmetic.weighted_matrices, row, n)
+        finding = checks.finding_of(fits, truncated)
         sizes = f"{checks.listed(truncated)} images of one class among them"
-        if fits:
-            why = f"so with {sizes}"
-        elif truncated:
-            why = f"possible only if some are truncated, with {sizes}"
-        else:
-            why = "no confusion matrix has them, rounded or truncated"
-        finding, sentence = checks.finding_of(fits, truncated), f"{_subject_of(paper, row)} of {n} images: {why}."
+        why = {
+            CONSISTENT: f"so with {sizes}",
+            CONDITIONAL: f"possible only if some are truncated, with {sizes}",
+            IMPOSSIBLE: "no confusion matrix has them, rounded or truncated",
+        }[finding]
+        sentence = f"{checks.about(paper, row[0], checks.names(row))} of {n} images: {why}."
         yield check(row, "one confusion matrix, weighted averages", finding, sentence)
 
 
@@ -136,10 +138,10 @@ def collapsed_rows(paper: Paper) -> Iterator[Check]:
     """Whether a row of a model that predicts one class for every image fits its own validation accuracy."""
     for row in collapsed(paper):
         tested = row["accuracy"]
-        classes = paper.scenario(tested.scenario).classes
-        share = arithmetic.collapse_rows(tested.value, tested.n, len(classes))["weighted"]["accuracy"]
+        share = round(tested.value * tested.n) / tested.n
         scores = list(row.values())
-        row_of = f"{_subject_of(paper, scores)} are those of a model that predicts one class for every image"
+        subject = checks.about(paper, scores[0], checks.names(scores))
+        row_of = f"{subject} are those of a model that predicts one class for every image"
         same = {"arm": tested.arm, "scenario": tested.scenario}
         validated = exact(paper, name="accuracy", stage="validation", **same)
         validated = [claim for claim in validated if paper.phase_of(claim) == paper.phase_of(tested)]
@@ -182,12 +184,11 @@ def class_reports(paper: Paper) -> Iterator[Check]:
             continue
         low, high = (bound * n for bound in claim.number.rounded)
         low, high = math.ceil(low - 1e-9), math.floor(high + 1e-9)
-        possible = low <= most and high >= least
         yield check(
             [claim, *every],
             "accuracy of all classes",
-            CONSISTENT if possible else IMPOSSIBLE,
-            f"{_subject(paper, claim)} {claim.printed} of {n} images: "
+            CONSISTENT if low <= most and high >= least else IMPOSSIBLE,
+            f"{checks.about(paper, claim, checks.names([claim]))} of {n} images: "
             f"{low} to {high} right, where the classes allow {least} to {most}.",
             1,
         )
@@ -214,12 +215,3 @@ def _matrices(found, n):
     return (
         f"{several}{positives} positives and {n - positives} negatives, of which {tp} and {tn} are classified correctly"
     )
-
-
-def _subject_of(paper, row):
-    return f"{checks.place(paper, row[0])}: {checks.names(row)}"
-
-
-def _subject(paper, claim):
-    where = checks.place(paper, claim)
-    return f"{where}: {claim.metric.name}" if where else claim.metric.name

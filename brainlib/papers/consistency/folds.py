@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -19,28 +19,19 @@ from brainlib.papers.consistency.checks import CONDITIONAL, CONSISTENT, IMPOSSIB
 from brainlib.papers.schema import Claim, Metric, Paper
 from brainlib.stats.comparisons import corrected_resampled_t, paired_t, unpaired_t
 
-_FOLD = re.compile(r"fold \d+")
 _FORMULAS = {
-    "variance": {
-        "sample variance (divisor k - 1)": lambda x: float(np.var(x, ddof=1)),
-        "population variance (divisor k)": lambda x: float(np.var(x)),
-    },
-    "sd": {
-        "sample standard deviation (divisor k - 1)": lambda x: float(np.std(x, ddof=1)),
-        "population standard deviation (divisor k)": lambda x: float(np.std(x)),
-    },
+    over: {f"sample {name} (divisor k - 1)": partial(spread, ddof=1), f"population {name} (divisor k)": spread}
+    for over, name, spread in (("variance", "variance", np.var), ("sd", "standard deviation", np.std))
 }
 
 
 def folds(paper: Paper) -> dict[tuple[str, Metric], list[Claim]]:
     """Return the printed folds of each arm and metric, in their order."""
-    found = {}
-    for claim in exact(paper):
-        if claim.stage and _FOLD.fullmatch(claim.stage):
-            found.setdefault((claim.arm, claim.metric), []).append(claim)
-    return {
-        key: sorted(row, key=lambda claim: int(claim.stage.split()[1])) for key, row in found.items() if len(row) > 1
-    }
+    found = defaultdict(list)
+    single = [claim for claim in exact(paper) if claim.stage and claim.stage.startswith("fold ")]
+    for claim in sorted(single, key=lambda claim: int(claim.stage.split()[1])):
+        found[claim.arm, claim.metric].append(claim)
+    return {key: row for key, row in found.items() if len(row) > 1}
 
 
 def means(paper: Paper) -> Iterator[Check]:
@@ -156,15 +147,14 @@ def _printed_of(paper, arm, over):
 def _t_of_folds(a, b):
     """Compute the range of T of each test, by its name."""
     k = len(a)
-
-    def t(test, values):
-        return test(values[:k], values[k:]).t
-
-    corrected = partial(corrected_resampled_t, test_share=1 / k)
-    tests = {"paired t": paired_t, "unpaired t": unpaired_t, "corrected resampled t": corrected}
+    tests = {
+        f"paired t, {k - 1} degrees of freedom": paired_t,
+        f"unpaired t, {2 * k - 2} degrees of freedom": unpaired_t,
+        f"corrected resampled t, {k - 1} degrees of freedom": partial(corrected_resampled_t, test_share=1 / k),
+    }
     ranges = [each.number.rounded for each in (*a, *b)]
     return {
-        f"{name}, {2 * k - 2 if test is unpaired_t else k - 1} degrees of freedom": _extremes(partial(t, test), ranges)
+        name: _extremes(lambda values, test=test: test(values[:k], values[k:]).t, ranges)
         for name, test in tests.items()
     }
 

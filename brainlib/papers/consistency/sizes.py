@@ -32,11 +32,10 @@ def totals(paper: Paper) -> Iterator[Check]:
         if None in found and set(labels) >= set(paper.data.classes):
             parts = [round(found[label].value) for label in labels]
             total = round(found[None].value)
-            same = sum(parts) == total
             yield check(
-                [found[label] for label in found],
+                found.values(),
                 "images of the classes",
-                CONSISTENT if same else IMPOSSIBLE,
+                CONSISTENT if sum(parts) == total else IMPOSSIBLE,
                 f"{' + '.join(map(str, parts))} = {sum(parts)} images{where}; {total} are printed.",
             )
         folders = [f for f in info.folders if stage is None or f.part == stage]
@@ -155,12 +154,11 @@ def confusion_counts(paper: Paper) -> Iterator[Check]:
         if set(cells) == set(paper.data.classes) and accuracy:
             n, total = accuracy[0].n, sum(round(x.value) for x in cells.values())
             low, high = accuracy[0].number.rounded
-            fits = low <= total / n <= high
             sums = " + ".join(x.printed for x in cells.values())
             yield check(
                 [*cells.values(), accuracy[0]],
                 "counts against the accuracy",
-                CONSISTENT if fits else IMPOSSIBLE,
+                CONSISTENT if low <= total / n <= high else IMPOSSIBLE,
                 f"{paper.arms[arm].title}: {sums} = {total} right of {n} is {total / n:.4f}; "
                 f"{accuracy[0].printed} is printed.",
             )
@@ -168,11 +166,10 @@ def confusion_counts(paper: Paper) -> Iterator[Check]:
 
 
 def _drawn_classes(paper, arm, right, wrong):
-    info = REGISTRY[paper.data.set.value]
     holdout = paper.protocol.holdout.value
     for label in (label for label in right if label in wrong):
         drawn = round(right[label].value + wrong[label].value)
-        published = sum(f.count for f in info.folders if f.label == label)
+        published = _published(paper, [label])
         expected = published * holdout
         stratified = abs(drawn - expected) <= 1
         yield check(
@@ -197,5 +194,8 @@ def drawn_size(paper: Paper, scenario: str, part: str) -> int:
 
 def published_size(paper: Paper, scenario: str) -> int:
     """Images of a scenario's classes in the published set."""
-    classes = paper.scenario(scenario).classes
-    return sum(f.count for f in REGISTRY[paper.data.set.value].folders if f.label in classes)
+    return _published(paper, paper.scenario(scenario).classes)
+
+
+def _published(paper, labels):
+    return sum(f.count for f in REGISTRY[paper.data.set.value].folders if f.label in labels)
