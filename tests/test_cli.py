@@ -170,15 +170,14 @@ def test_the_documentation_of_the_command_line_lists_every_command(capsys):
     assert commands == re.findall(r"``brainlib (\w+)", cli.__doc__) and len(commands) == 6
 
 
-# A notebook of the data that finds no set.
-AUDITED = """from pathlib import Path
+SOURCES = {
+    # Of the data: it finds no set.
+    "00_data_audit": """from pathlib import Path
 Path(out, "results").mkdir(parents=True, exist_ok=True)
 Path(out, "sets").write_text(" ".join(sets))
 Path(out, "results", "00_data_audit.json").write_text(
     '{"phantoms": true, "sets": {}, "overlaps": {}, "planted": [], "phantom_pairs": null}'
-)"""
-SOURCES = {
-    "00_data_audit": AUDITED,
+)""",
     "hajhashem": 'raise ValueError("no such luck")',
     "jardim": 'from pathlib import Path\nPath(out, "ran").write_text("yes")',
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -85,27 +85,23 @@ def test_a_folder_that_is_a_file_is_named_in_one_line(tmp_path, write):
 @pytest.mark.parametrize("write", ["file", "folder"])
 def test_writers_of_the_same_target_do_not_mix(tmp_path, write):
     target = tmp_path / "target"
-    barrier = threading.Barrier(4)
+    file = target if write == "file" else target / "file"
 
     def run(letter):
-        barrier.wait()
         for _ in range(20):
             if write == "folder":  # whose name stands for one content, so that every writer fills it alike
                 built_folder(target, lambda folder: (folder / "file").write_bytes(b"a" * 100))
                 continue
-            with writing(target) as file:
+            with writing(target) as unfinished:
                 for _ in range(100):
-                    file.write(letter)
+                    unfinished.write(letter)
 
-    threads = [threading.Thread(target=run, args=(letter,)) for letter in (b"a", b"b", b"c")]
-    for thread in threads:
-        thread.start()
-    barrier.wait()
-    file = target if write == "file" else target / "file"
-    while any(thread.is_alive() for thread in threads):
-        if file.exists():
-            assert file.read_bytes() in (b"a" * 100, b"b" * 100, b"c" * 100)
-    assert names(tmp_path) == ["target"]
+    with ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(run, letter) for letter in (b"a", b"b", b"c")]
+        while not all(each.done() for each in running):
+            if file.exists():
+                assert file.read_bytes() in (b"a" * 100, b"b" * 100, b"c" * 100)
+    assert [each.exception() for each in running] == [None] * 3 and names(tmp_path) == ["target"]
 
 
 DAMAGE = {

@@ -34,13 +34,8 @@ def bars(monkeypatch):
 def shown_of(bar):
     """Text before the bar, its value and style, and the text behind it."""
     before, moving, behind = bar.container.children
-    figure_space = "\N{FIGURE SPACE}"
-    return (
-        before.value.replace(figure_space, " "),
-        moving.value,
-        moving.bar_style,
-        behind.value.replace(figure_space, " "),
-    )
+    texts = [part.value.replace("\N{FIGURE SPACE}", " ") for part in (before, behind)]
+    return texts[0], moving.value, moving.bar_style, texts[1]
 
 
 def test_outside_a_notebook_the_task_and_a_line_every_two_seconds_are_printed(clock, capsys):
