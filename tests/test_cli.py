@@ -151,7 +151,6 @@ def test_help_names_and_describes_every_option(capsys):
     ("command", "word"),
     [
         ("", "COMMAND"),
-        ("claims smith", "smith"),
         ("export --ou x a b", "--ou"),  # no abbreviations
         ("check --js x", "--js"),
         ("app --no-b", "--no-b"),

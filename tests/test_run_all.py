@@ -114,24 +114,18 @@ def box(tmp_path: Path) -> Box:
     return Box(tmp_path)
 
 
-def test_the_first_call_installs_the_pins_then_the_package_then_runs(box):
-    done = box.run("--profile", "smoke")
-    assert done.returncode == 0
-    assert done.stderr == "Setting up .venv: one time, a few minutes\n"
+def test_the_first_call_installs_the_pins_then_the_package_then_runs_and_a_second_sets_up_nothing(box):
+    first = box.run("--profile", "smoke")
+    assert (first.returncode, first.stderr) == (0, "Setting up .venv: one time, a few minutes\n")
     pins, package = box.installs()
     assert pins == ["--quiet", "-r", str(box.project / "requirements.txt")]
     assert package == ["--quiet", "--no-deps", "--no-build-isolation", "-e", str(box.project)]
-    last = box.calls()[-1]
-    assert last["python"] == str(box.venv / "bin/python")
-    assert last["args"] == ["-P", "-m", "brainlib", "run", "--profile", "smoke"]
-
-
-def test_a_second_call_sets_up_nothing(box):
-    box.run()
     before = len(box.calls())
     assert box.run("--help").stderr == ""
-    (call,) = box.calls()[before:]
-    assert call["args"] == ["-P", "-m", "brainlib", "run", "--help"]
+    for last, options in ((box.calls()[before - 1], ["--profile", "smoke"]), (box.calls()[before], ["--help"])):
+        assert last["python"] == str(box.venv / "bin/python")
+        assert last["args"] == ["-P", "-m", "brainlib", "run", *options]
+    assert len(box.calls()) == before + 1
 
 
 @pytest.mark.parametrize("changed", ["requirements.txt", "pyproject.toml", "folder"])
