@@ -51,8 +51,8 @@ def _entry(out, outcome, kind):
         try:
             result = records.read(Path(out) / "results" / f"{outcome.name}.json", kind)
             if kind is PaperResult and result.paper != outcome.name:
-                expected, received = f"expected {outcome.name!r}", f"{result.paper!r:.60}"
-                result, error = None, f"results/{outcome.name}.json: paper: {expected}, received {received}"
+                wrong = f"expected {outcome.name!r}, received {result.paper!r:.60}"
+                result, error = None, f"results/{outcome.name}.json: paper: {wrong}"
         except DataError as failure:
             error = str(failure)
     return NotebookResult[kind](

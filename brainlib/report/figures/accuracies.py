@@ -38,11 +38,10 @@ class Row(NamedTuple):
 
 
 def headlines(results: Mapping[str, PaperResult]) -> list[Row]:
-    """Choose each printed accuracy that was computed in a run, once.
+    """Choose each printed accuracy that was computed in a run, once; the results are by the id of the paper.
 
-    Of an accuracy that is printed in several places, the first counts. Accuracies of single folds are
-    left out, and those of validation images where the paper prints one of test images as well. The results
-    are by the id of the paper.
+    Of an accuracy that is printed in several places, the first counts. Accuracies of single folds are left out, and
+    those of validation images where the paper prints one of test images as well.
     """
     chosen = {}
     for paper, result in results.items():

@@ -63,12 +63,9 @@ def history(history: pd.DataFrame, title: str, monitored: str) -> Plot:
     axes.legend(frameon=False)
     first, last = history.iloc[0], history.iloc[-1]
     starts = "".join(f" {label}." for label in _starts([history]).values())
-    changes = "; ".join(
-        f"{label} loss from {style.number(first[column])} to {style.number(last[column])}"
-        for column, label in columns.items()
-    )
-    epochs = style.plural(f"{len(history)}", "epoch")
-    return Plot(figure, f"{title}, {epochs}: {changes}.{starts}")
+    ends = {label: [style.number(row[column]) for row in (first, last)] for column, label in columns.items()}
+    changes = "; ".join(f"{label} loss from {start} to {end}" for label, (start, end) in ends.items())
+    return Plot(figure, f"{title}, {style.plural(len(history), 'epoch')}: {changes}.{starts}")
 
 
 def _line(axes: Axes, history: pd.DataFrame, column: str, i: int, label: str) -> None:

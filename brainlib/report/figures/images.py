@@ -18,14 +18,10 @@ _SIDE = 96  # pixels of an image in a montage
 
 
 def grad_cam_panel(rows: Sequence[tuple[str, np.ndarray, Mapping[str, np.ndarray]]]) -> Plot:
-    """Draw images beside the heat maps that explain their predictions.
+    """Draw rows of a caption, whose line breaks are kept, an image, and the heat maps that explain its predictions.
 
-    Parameters
-    ----------
-    rows : sequence of (caption, image, overlays)
-        The caption says what the image is and what was predicted; its line breaks are kept. The
-        image is uint8 (height, width, 1 or 3), and each model's overlay, by its title, uint8
-        (height, width, 3) as `gradcam.overlay` makes it.
+    The image is uint8 (height, width, 1 or 3), and each model's overlay, by its title, uint8 (height, width, 3) as
+    `gradcam.overlay` makes it.
     """
     style.expect(rows, "an image")
     titles = list(dict.fromkeys(title for _, _, overlays in rows for title in overlays))
@@ -45,8 +41,7 @@ def grad_cam_panel(rows: Sequence[tuple[str, np.ndarray, Mapping[str, np.ndarray
         axes.set_title(style.wrapped(title, max(14, round(10 * size))), fontsize=10)
     figure.suptitle("Grad-CAM: bright regions support the predicted class", fontsize=12)
     captions = "; ".join(", ".join(caption.splitlines()) for caption, _, _ in rows)
-    number = style.plural(f"{len(rows)}", "image")
-    alt = f"Grad-CAM heat maps of {number}, by {', '.join(titles) or 'no model'}"
+    alt = f"Grad-CAM heat maps of {style.plural(len(rows), 'image')}, by {', '.join(titles) or 'no model'}"
     return Plot(figure, f"{alt}. Rows: {captions}.")
 
 

@@ -125,9 +125,9 @@ def span(values: Iterable[float], form: str = ".3f") -> str:
     return " to ".join(ends)
 
 
-def plural(count: str, noun: str) -> str:
+def plural(count: int | str, noun: str) -> str:
     """Return a count with its noun in the right number."""
-    return f"{count} {noun}" if count == "1" else f"{count} {noun}s"
+    return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"
 
 
 def wrapped(text: str, width: int) -> str:

@@ -19,9 +19,8 @@ MOST_SEEDS = 5  # with a column of their own
 def conditions(results: Results) -> Table:
     """List what keeps this run from being compared with the paper, numbered for the verdicts."""
     rows = [{"number": n, "condition": each} for n, each in enumerate(results.study.conditions(), start=1)]
-    if not rows:
-        return Table([], "Every number of this run is comparable with the printed one.")
-    return Table(rows, "Conditions under which a number is not comparable with the printed one.")
+    some = "Conditions under which a number is not comparable with the printed one."
+    return Table(rows, some if rows else "Every number of this run is comparable with the printed one.")
 
 
 def verdicts(results: Results) -> Table:

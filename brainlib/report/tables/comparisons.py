@@ -63,9 +63,8 @@ def t_tests(results: Results, first: str, second: str) -> Table:
         }
         for each in comparisons.on_folds(results, first, second)
     ]
-    titles = [results.study.title(arm) for arm in (first, second)]
-    caption = f"Accuracy of {titles[0]} minus that of {titles[1]}, fold by fold, with 95 % intervals."
-    return Table(rows, caption)
+    one, other = map(results.study.title, (first, second))
+    return Table(rows, f"Accuracy of {one} minus that of {other}, fold by fold, with 95 % intervals.")
 
 
 def equivalence(results: Results, first: str, second: str) -> Table:
@@ -188,24 +187,14 @@ def duplicates(results: Results) -> Table:
 
 def controls(results: Results) -> Table:
     """Show the controls of a study, with the effect of duplicates alone."""
-    rows, published = [], {}
-    found = run_controls(results)
+    rows, published, found = [], {}, run_controls(results)
     if not found:
         return Table([], "Not run: --controls (controls = True) trains them: five models an arm, six on real images.")
     for each in found:
         place = {"arm": results.study.title(each.arm, each.scenario)}
-        rows.append(
-            {
-                **place,
-                "control": each.control,
-                "split": each.split,
-                "n": COUNT(each.n),
-                "balanced accuracy": PERCENT1.score(each),
-                "chance": PERCENT0(each.chance),
-                "finding": each.finding,
-                "expected": each.expected,
-            }
-        )
+        row = place | {"control": each.control, "split": each.split, "n": COUNT(each.n)}
+        row |= {"balanced accuracy": PERCENT1.score(each), "chance": PERCENT0(each.chance)}
+        rows.append(row | {"finding": each.finding, "expected": each.expected})
         if (each.control, each.split) == (SHUFFLED, PUBLISHED):
             published[each.arm, each.scenario] = each
         elif (each.control, each.split) == (SHUFFLED, APART) and (each.arm, each.scenario) in published:

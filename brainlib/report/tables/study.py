@@ -61,16 +61,13 @@ def data(study: Study) -> Table:
 
 def overview(results: Results) -> Table:
     """Show the accuracy of each final model on the images held out: what a notebook shows of `Results`."""
-    study = results.study
-    rows = []
+    study, rows = results.study, []
     for scenario in study.scenarios:
         for arm in study.arms:
             found = results.estimate(arm, "test", "accuracy", scenario)
             rows.append({"arm": study.title(arm, scenario), "accuracy": PERCENT.score(found), "n": found.n})
-    caption = (
-        f"{study.paper.id}, models trained: {len(results.trials)}. Accuracy on the test images, with 95 % intervals."
-    )
-    return Table(rows, caption)
+    trained = f"{study.paper.id}, models trained: {len(results.trials)}."
+    return Table(rows, f"{trained} Accuracy on the test images, with 95 % intervals.")
 
 
 def trial(trial: Trial) -> Table:
@@ -94,6 +91,5 @@ def trial_result(result: TrialResult) -> Table:
         right = table[[f"p_{name}" for name in result.trial.classes]].idxmax(axis="columns") == "p_" + table["label"]
         rows.append({"part": part, "images": len(table), "accuracy": PERCENT(float(right.mean()))})
     seconds = result.facts["seconds"]["training"]
-    return Table(
-        rows, f"{result.trial.name}: {len(result.history)} epochs in {seconds:.0f} s, stored as {result.trial.key}"
-    )
+    trained = f"{len(result.history)} epochs in {seconds:.0f} s"
+    return Table(rows, f"{result.trial.name}: {trained}, stored as {result.trial.key}")
