@@ -75,19 +75,11 @@ def test_recall_is_given_by_alteration_and_as_a_whole(overview):
     assert "Not run" in tables.planted(overview).caption
 
 
-def test_without_sets_every_table_says_so():
-    none = overview_of({}, {})
-    for table in (tables.audits, tables.audit_by_class, tables.contradictions, tables.quality_flags, tables.overlaps):
-        assert table(none).frame.empty and "No set is on this machine" in table(none).caption
-
-
-def test_a_montage_shows_class_and_name_of_each_duplicate_and_small_groups_side_by_side(overview):
+def test_a_montage_shows_class_and_name_of_each_duplicate(overview):
     figure = images.duplicate_montage(overview, "ours", contradictory=True)
     assert figure.alt == "ours: 1 of the 1 groups of duplicates with different labels, of 2 images."
     assert [axis.get_title() for axis in figure.figure.axes if axis.images] == ["yes\nb.png", "no\na.png"]
     assert images.duplicate_montage(overview, "empty") is None
-    assert images._places([11, 3, 3, 3, 2]) == [(0, 0), (1, 0), (1, 4), (1, 8), (2, 0)]
-    assert len(images._places([11] * 50)) == 8
 
 
 def test_lines_for_a_terminal_hold_every_finding(overview):

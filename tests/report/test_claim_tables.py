@@ -40,6 +40,7 @@ def test_a_printed_number_keeps_its_digits_and_ours_stands_in_its_unit(jardim):
 
 
 def test_over_seeds_stand_mean_spread_range_and_whether_the_printed_one_is_inside(jardim):
+    assert claims.seeds(jardim).frame.empty  # of one seed
     other = Results(jardim.study.at_seed(1), dict(jardim.trials))
     trial = jardim.trials["", "cnn", "final"].trial
     other.trials["", "cnn", "final"] = result(trial, (290, 7, 2, 301))
@@ -51,8 +52,3 @@ def test_over_seeds_stand_mean_spread_range_and_whether_the_printed_one_is_insid
     assert (row["lowest"], row["highest"], row["printed inside"]) == (row["seed 1"], row["seed 0"], True)
     assert row["standard deviation"] == pytest.approx(0.011667 / 2**0.5, abs=1e-5)
     assert rows.loc["transfer – test: accuracy", "printed inside"]  # 98 % is printed, 588 are right
-
-
-def test_one_seed_has_no_spread_and_says_how_to_get_one(jardim):
-    table = claims.seeds(jardim)
-    assert table.frame.empty and "--seeds 5" in table.caption

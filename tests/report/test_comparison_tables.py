@@ -9,13 +9,14 @@ from brainlib.report.tables import comparisons
 from brainlib.stats import comparisons as tests
 
 
-def test_arms_on_the_same_images_by_the_images_that_divide_them(jardim):
+def test_arms_on_the_same_images_by_the_images_that_divide_them(jardim, lu):
     rows = comparisons.same_images(jardim).frame
     assert list(rows["score"]) == ["accuracy", "AUC"]
     # The CNN is wrong on 2 normal images, the transfer arm on 12 others of 600: 2 against 12.
     first = rows.iloc[0]
     assert first["arms"] == "cnn minus transfer" and first["difference"] == pytest.approx(1 / 60)
     assert first["n"] == 600 and first["p"] < first["p, Holm"]
+    assert comparisons.same_images(lu, "four").frame.empty  # of one arm
 
 
 def test_the_t_tests_stand_on_these_folds_and_on_the_printed_ones(jardim):
@@ -43,10 +44,6 @@ def test_equivalence_stands_on_these_folds_and_on_the_printed_ones(jardim):
     assert printed["p of equivalence"] == pytest.approx(expected.p, abs=1e-4)
     least = tests.detectable_difference(0.004829, 3)
     assert printed["smallest detectable difference"] == pytest.approx(least, abs=1e-5)
-
-
-def test_one_arm_has_no_other_to_be_compared_with(lu):
-    assert comparisons.same_images(lu, "four").frame.empty
 
 
 def test_calibration_counts_the_images_of_high_confidence(jardim, lu):

@@ -25,22 +25,14 @@ def shown():
     InteractiveShell.clear_instance()
 
 
-def test_results_and_trials_show_their_scores(jardim, shown):
+def test_what_a_cell_names_is_shown_by_its_table(jardim, shown, tmp_path):
     # 598 and 588 of 600 are right.
     assert "jardim, models trained: 8" in shown(jardim) and "99.67 (98.79 to 99.91) 600" in shown(jardim)
     one = jardim.trials["", "cnn", "final"]
     assert "jardim cnn final: 2 epochs in 12 s" in shown(one) and "test 600 99.67" in shown(one)
-    trial = shown(one.trial)
-    assert one.trial.key in trial and "batch size 32" in trial and "learning rate 0.0001" in trial
-
-
-def test_papers_and_studies_show_a_summary(jardim, shown):
-    paper = shown(jardim.study.paper)
-    assert "23 values stated, 14 assumed" in paper
+    assert one.trial.key in shown(one.trial) and "batch size 32" in shown(one.trial)
+    assert "23 values stated, 14 assumed" in shown(jardim.study.paper)
     assert "What this run of jardim does." in shown(jardim.study)
-
-
-def test_an_audit_shows_its_findings(tmp_path, shown):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "<b>.png").write_bytes(b"no image")
     assert "0 images, 1 unreadable" in shown(audit_folder(str(tmp_path)))

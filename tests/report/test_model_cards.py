@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import FACTS, predictions
+from made_up import FACTS, plain, predictions
 from small_trials import final_trial, phantoms
 
 from brainlib import cli, progress
@@ -22,10 +22,6 @@ from brainlib.report import model_cards
 from brainlib.study.study import Study
 from brainlib.trials.run import run_trials
 from brainlib.trials.stored import Stored
-
-
-def plain(text):
-    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +129,13 @@ def test_every_arm_has_its_protocol_also_one_that_is_like_another(paper):
 def test_a_model_that_is_not_there_is_refused_with_those_that_are(trained, tmp_path, wanted):
     with pytest.raises(UsageError, match="received one of none; the store has .* jardim cnn final"):
         model_cards.export(trained[0], wanted, tmp_path / "model")
+    with pytest.raises(UsageError, match="none: run a notebook first"):
+        model_cards.export(tmp_path, wanted, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="expected a new or empty folder"):
+        model_cards.export(trained[0], "jardim cnn final", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_two_models_of_one_name_are_told_apart_by_their_keys(trained, tmp_path):
@@ -145,13 +147,6 @@ def test_two_models_of_one_name_are_told_apart_by_their_keys(trained, tmp_path):
     assert trial.key[:8] in str(refused.value) and "eeeeeeee" in str(refused.value)
 
 
-def test_a_folder_with_something_in_it_is_left_alone(trained, tmp_path):
-    (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(UsageError, match="expected a new or empty folder"):
-        model_cards.export(trained[0], "jardim cnn final", tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
 def test_a_damaged_model_does_not_leave(trained, tmp_path):
     folder, trial, _, _ = trained
     shutil.copytree(folder, tmp_path / "store")
@@ -161,8 +156,3 @@ def test_a_damaged_model_does_not_leave(trained, tmp_path):
     with pytest.raises(StoreError, match="expected a stored model that verifies"):
         model_cards.export(tmp_path / "store", trial.key, tmp_path / "model")
     assert not (tmp_path / "model").exists()
-
-
-def test_a_store_without_models_says_what_to_do(tmp_path):
-    with pytest.raises(UsageError, match="none: run a notebook first"):
-        model_cards.export(tmp_path, "jardim", tmp_path / "model")

@@ -19,11 +19,6 @@ COLUMNS = {
 }
 
 
-def test_an_arm_that_was_not_run_is_a_sentence_and_no_empty_table(lu):
-    for table in (scores.folds(lu, "vgg16"), scores.per_class(lu, "vgg16", "four")):
-        assert re.fullmatch(r"<p>VGG16.*: not run\.</p>", table._repr_html_())
-
-
 def test_printed_and_reproduced_stand_below_each_other(lu):
     table = scores.comparison(lu, COLUMNS, "four", "fine-tuning")
     rows = table.frame
@@ -37,14 +32,6 @@ def test_printed_and_reproduced_stand_below_each_other(lu):
     assert "327 test images" in table.caption and "fine-tuning" in table.caption
 
 
-def test_a_collapsed_model_is_named_beside_its_scores(lu):
-    rows = scores.comparison(lu, COLUMNS, "four", "transfer learning").frame
-    assert rows.loc[1, "arm"] == "collapsed: predicts no_tumor for every image"
-    # The row that lu prints of VGG16: 50 of 327, by averages weighted with the support.
-    shown = [round(100 * rows.loc[1, name], 2) for name in list(COLUMNS)[1:]]
-    assert shown == [15.29, 2.34, 15.29, 4.06]
-
-
 def test_an_arm_and_a_scenario_that_were_not_run_say_so_beside_the_printed_numbers(lu):
     table = scores.comparison(lu, COLUMNS, "four", "fine-tuning")
     rows, shown = table.frame, table.shown()
@@ -53,6 +40,15 @@ def test_an_arm_and_a_scenario_that_were_not_run_say_so_beside_the_printed_numbe
     assert shown.loc[at + 1, "accuracy,\N{NO-BREAK SPACE}%"] == ""
     other = scores.comparison(lu, COLUMNS, "glioma", "fine-tuning").frame
     assert set(other["numbers"]) == {"printed", "not run"}
+    for table in (scores.folds(lu, "vgg16"), scores.per_class(lu, "vgg16", "four")):
+        assert re.fullmatch(r"<p>VGG16.*: not run\.</p>", table._repr_html_())
+
+
+def test_a_collapsed_model_is_named_beside_its_scores(lu):
+    rows = scores.comparison(lu, COLUMNS, "four", "transfer learning").frame
+    assert rows.loc[1, "arm"] == "collapsed: predicts no_tumor for every image"
+    # The row that lu prints of VGG16: 50 of 327, by averages weighted with the support.
+    assert list((100 * rows.loc[1, list(COLUMNS)[1:]].astype(float)).round(2)) == [15.29, 2.34, 15.29, 4.06]
 
 
 def test_an_arm_of_which_nothing_is_printed_has_the_row_of_what_was_run(tmp_path):
@@ -110,16 +106,13 @@ def test_counts_of_the_confusion_matrix_stand_beside_those_of_the_text(tmp_path)
     classes = study.paper.data.classes
     counts = {name: {name: 100 + n, classes[n - 1]: 5 + n} for n, name in enumerate(classes)}
     trained = result_of_classes(trial, {phase.name: counts for phase in trial.phases})
-    results = Results(study, {("", trial.arm, trial.stage): trained})
-    table = scores.counts(results)
-    rows = table.frame
-    own = rows["arm"] == "ResNet-50"
-    for _, row in rows[own].iterrows():
-        label, predicted = row["images"].split(" predicted as ")
-        wrong = sum(k for other, k in counts[label].items() if other != label)
-        expected = wrong if predicted == "otherwise" else counts[label].get(predicted, 0)
-        assert row["this run"] == expected
-        assert row["of images"] == sum(counts[label].values())
+    table = scores.counts(Results(study, {("", trial.arm, trial.stage): trained}))
+    own = table.frame["arm"] == "ResNet-50"
+    for images, found, of in table.frame.loc[own, ["images", "this run", "of images"]].itertuples(index=False):
+        label, predicted = images.split(" predicted as ")
+        row = counts[label]
+        assert of == sum(row.values())
+        assert found == (of - row[label] if predicted == "otherwise" else row.get(predicted, 0))
     assert own.sum() > 1
     assert set(table.shown()[~own]["this run"]) == {"not run"}
 
@@ -146,16 +139,11 @@ def test_scores_on_the_test_images_have_intervals_and_their_method(jardim):
     assert list(table.shown().map(plain).iloc[::2, 2]) == ["99.67", "98"]
 
 
-def test_the_best_epoch_is_shown_beside_the_last_one_with_the_effect_of_selecting_it(jardim):
+def test_the_best_epoch_is_shown_beside_the_last_one_and_times_with_the_machine(jardim):
     trial = jardim.trials["", "cnn", "final"].trial
     jardim.trials["", "cnn", "final"] = result(trial, (290, 7, 2, 301), best=(297, 0, 0, 303))
+    assert "a processor, 2 cores, no GPU" in scores.times(jardim).caption
     rows = scores.best_epochs(jardim).frame.set_index("trained")
     row = rows[rows["monitored"] == "test"].iloc[0]
     assert list(row[["last epoch", "best epoch", "effect"]]) == pytest.approx([0.985, 1.0, 0.015])
     assert row["best epoch is"] == 1
-
-
-def test_times_are_shown_with_the_machine(jardim):
-    table = scores.times(jardim)
-    assert "a processor, 2 cores, no GPU" in table.caption
-    assert set(table.frame["training"]) == {12.0}

@@ -15,15 +15,9 @@ SPACE = "\N{NO-BREAK SPACE}"
 def test_hostile_text_is_shown_not_obeyed():
     hostile = "<script>alert(1)</script>"
     html = Table([{hostile: hostile}], hostile)._repr_html_()
-    assert "<script" not in html
-    assert "onload" not in Table([{"a": 1}], '" onload="x')._repr_html_().replace("&#34; onload=&#34;x", "")
-    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 4
-
-
-def test_long_text_and_long_tables_are_shown_whole():
-    long = "word " * 100
-    html = Table([{"a": long}] * 80, "Long.")._repr_html_()
-    assert html.count(long.strip()) == 80
+    assert "<script" not in html and html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 4
+    assert "&#34; onload=&#34;x" in Table([{"a": 1}], '" onload="x')._repr_html_()
+    assert Table([], "Nothing & why.")._repr_html_() == "<p>Nothing &amp; why.</p>"
 
 
 @pytest.mark.parametrize(
@@ -91,11 +85,9 @@ def test_rows_of_different_units_carry_their_units():
 
 
 def test_a_cell_says_how_it_is_aligned_so_that_jupyterlab_agrees():
-    html = Table([{"name": "a", "n": 1, "why": "word " * 20}], "One.")._repr_html_()
+    long = "word " * 100
+    html = Table([{"name": "a", "n": 1, "why": long}] * 80, "Long.")._repr_html_()
+    assert html.count(long.strip()) == 80  # shown whole
     assert '<td style="text-align: left">a</td>' in html
     assert '<td style="text-align: left; min-width: 14rem">word' in html
     assert '<td class="n" style="text-align: right">1</td>' in html
-
-
-def test_a_table_of_nothing_is_a_sentence():
-    assert Table([], "Nothing & why.")._repr_html_() == "<p>Nothing &amp; why.</p>"
