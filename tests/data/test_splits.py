@@ -31,21 +31,16 @@ def count(parts, name, labels=None):
 
 
 @pytest.mark.parametrize(
-    ("images", "train", "validation", "test"),
-    [(3000, 2400, 300, 300), (3264, 2611, 326, 327), (3096, 2476, 310, 310), (1401, 1120, 140, 141)],
+    ("images", "train", "validation", "test", "fifth"),
+    [(3000, 2400, 300, 300, 600), (3264, 2611, 326, 327, 653), (3096, 2476, 310, 310, 620), (253, 202, 25, 26, 51)],
 )
-def test_eight_one_one_of_the_published_sets(images, train, validation, test):
+def test_eight_one_one_and_a_fifth_of_the_published_sets(images, train, validation, test, fifth):
     # A fifth is drawn, 652.8 of 3264 rounded up to 653, and its half, 326.5, rounded up to 327.
     labels = np.arange(images) % 4
     parts = assign(labels, labels, Split(holdout=0.1, validation=0.1))
     found = tuple(count(parts, name) for name in ("train", "validation", "test"))
     assert found == (train, validation, test)
-
-
-@pytest.mark.parametrize(("images", "test"), [(3000, 600), (253, 51), (7023, 1405), (3096, 620)])
-def test_a_fifth_of_the_published_sets(images, test):
-    labels = np.arange(images) % 2
-    assert count(assign(labels, labels, Split(holdout=0.2)), "test") == test
+    assert count(assign(labels, labels, Split(holdout=0.2)), "test") == fifth
 
 
 @pytest.mark.parametrize(
@@ -92,12 +87,6 @@ def test_duplicates_never_stand_on_both_sides(split, seed):
     for group in np.unique(groups):
         assert len(set(parts[groups == group]) - {""}) <= 1
     assert count(parts, "train") > count(parts, "test") > 0
-
-
-def test_by_image_ignores_the_groups():
-    one = assign(LABELS, PAIRS, Split(holdout=0.2, seed=3))
-    two = assign(LABELS, np.zeros(100, int), Split(holdout=0.2, seed=3))
-    np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.15, 0.2, 0.3, 0.35, 0.4, 0.5])
@@ -150,6 +139,8 @@ def test_only_a_holdout_that_is_drawn_otherwise_than_at_first_changes_the_key(sp
 def test_a_seed_repeats_and_another_seed_does_not(by):
     one, again, other = (assign(LABELS, PAIRS, Split(holdout=0.2, by=by, seed=seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
+    if by == "image":  # which ignores the groups
+        np.testing.assert_array_equal(one, assign(LABELS, np.zeros(100, int), Split(holdout=0.2, seed=1)))
     assert (one != other).any()
 
 
@@ -174,11 +165,8 @@ def test_a_larger_subset_holds_the_smaller_one():
         assert set(small) < set(large) and set(large) != set(choose_images(LABELS, 40, seed + 1))
         assert len(small) == 15 and len(large) == 40
         assert (np.diff(large) > 0).all()
-
-
-@pytest.mark.parametrize("images", [0, 100, 1000])
-def test_all_images_are_used_when_none_or_more_than_there_are_is_asked(images):
-    assert choose_images(LABELS, images, 0).tolist() == list(range(100))
+    for images in (0, 100, 1000):  # all images, when none or more than there are is asked
+        assert choose_images(LABELS, images, 0).tolist() == list(range(100))
 
 
 @pytest.mark.parametrize(
@@ -261,12 +249,8 @@ def test_the_small_class_is_repeated_until_it_equals_the_largest():
     # 7 - 3 = 4 more: each of the three once, and one of them twice.
     assert set(repeats[0]) <= {7, 8, 9} and sorted(repeats[1]) == [1, 1, 2]
     assert (labels[rows] == "b").sum() == 7
-
-
-def test_the_largest_class_and_an_absent_one_are_not_repeated():
-    labels = np.array(["a"] * 7 + ["b"] * 3)
-    for label in ("a", "c"):
-        assert oversampled(labels, np.arange(10), label, seed=0).tolist() == list(range(10))
+    for label in ("a", "d"):  # the largest, and one that no image has
+        assert oversampled(labels, np.arange(15), label, seed=0).tolist() == list(range(15))
 
 
 # Leakage
