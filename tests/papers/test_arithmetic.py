@@ -30,6 +30,8 @@ def test_a_third_and_two_thirds_fit_the_multiples_of_three():
     assert fitting_sizes(percent("33.33 66.67"), 30) == Sizes(thirds, thirds)
     assert fitting_sizes(percent("33.33 66.66"), 30) == Sizes((), thirds)
     assert fitting_sizes(percent("33.33"), 30, least=10).rounded == thirds[3:]
+    everything = tuple(range(1, 21))
+    assert fitting_sizes(percent("0.00 100.00"), 20) == Sizes(everything, everything)
 
 
 def test_a_half_may_be_rounded_up_or_to_the_even_digit():
@@ -38,11 +40,6 @@ def test_a_half_may_be_rounded_up_or_to_the_even_digit():
         assert 8 in fitting_sizes(percent(text), 8).rounded
     assert 8 not in fitting_sizes(percent("36"), 8).rounded
     assert fitting_sizes(percent("39"), 8).rounded == ()
-
-
-def test_nothing_and_everything_fit_every_size():
-    everything = tuple(range(1, 21))
-    assert fitting_sizes(percent("0.00 100.00"), 20) == Sizes(everything, everything)
 
 
 def test_a_number_may_be_a_fraction_with_any_digits():

@@ -175,12 +175,9 @@ def test_loading_a_paper_imports_no_tensorflow_and_no_pandas():
     assert result.stdout.strip() == "[]", result.stderr
 
 
-def test_an_unknown_id_is_refused_with_the_known_ones():
+def test_an_unknown_id_and_a_file_that_does_not_exist_or_is_a_folder_are_refused(tmp_path):
     with pytest.raises(PaperError, match="unknown paper 'jardin': expected one of .*jardim"):
         load_paper("jardin")
-
-
-def test_a_file_that_does_not_exist_or_is_a_folder_is_refused(tmp_path):
     (tmp_path / "folder.yaml").mkdir()
     for name in ("none.yaml", "folder.yaml"):
         with pytest.raises(PaperError, match="expected a YAML file, found none"):
@@ -205,11 +202,7 @@ SPOILT = [
     ("protocol/image_size/alternatives", [9], r"protocol\.image_size: .*only for an assumed"),
     ("protocol/stratified/alternatives", [], r"protocol\.stratified: expected at least one"),
     ("protocol/stratified/alternatives", [False], r"protocol\.stratified: .*received it: False"),
-    (
-        "protocol/batch_size/alternatives",
-        ["16"],
-        r"^small\.yaml: protocol\.batch_size\.alternatives\[0\]: .*integer, received '16'",
-    ),
+    ("protocol/batch_size/alternatives", ["16"], r"^small\.yaml: protocol\.batch_size\.alternatives\[0\]: .*integer"),
     ("protocol/epoch/value", "frist", r"protocol\.epoch\.value: .*'last' or 'best', received 'frist'"),
     ("protocol/image_size/value", "240", r"protocol\.image_size\.value: .*integer, received '240'"),
     ("protocol/image_size/value", 0, r"protocol\.image_size\.value: .*received 0"),
@@ -226,20 +219,12 @@ SPOILT = [
     ("arms", {}, r"arms: .*at least 1 item"),
     ("arms/net/model/kind", "resnet", r"arms\.net\.model: .*'resnet'"),
     ("arms/net/model/backbone-", None, r"arms\.net\.model\.backbone: expected this key"),
-    (
-        "arms/net/model/pool_size",
-        {"value": 2, "stated": "x"},
-        r"arms\.net\.model\.pool_size: expected no key of this name",
-    ),
+    ("arms/net/model/pool_size", {"value": 2, "stated": "x"}, r"model\.pool_size: expected no key of this name"),
     ("arms/net/model/kind", "cnn", r"arms\.net\.model\.convolutions: expected this key"),
     ("arms/net/model/channels/value", 2, r"arms\.net\.model\.channels\.value: .*1 or 3"),
     ("arms/net/phases", [], r"arms\.net\.phases: "),
     ("arms/net/phases/0/trainable/value", "tail", r"arms\.net\.phases\[0\]\.trainable\.value: "),
-    (
-        "arms/net/phases/0/augmentation/value",
-        {"spin": 3},
-        r"arms\.net\.phases\[0\]\.augmentation\.value\.spin: expected no key",
-    ),
+    ("arms/net/phases/0/augmentation/value", {"spin": 3}, r"phases\[0\]\.augmentation\.value\.spin: expected no key"),
     ("claims/1/id", "a", r"claims\[1\]\.id: expected a new id, received 'a' a second time"),
     ("claims/0/arm", "nett", r"claims\[0\] \(a\)\.arm: expected one of net, received 'nett'"),
     ("claims/0/arm-", None, r"claims\[0\] \(a\)\.metric: expected an arm and a stage"),
@@ -316,23 +301,16 @@ def test_an_arm_like_another_has_its_settings_and_lists_only_its_own(four_classe
         ("profiles/smoke/arms", ["nett"], "profiles.smoke.arms: expected one of net, other"),
         ("profiles/smoke/scenarios", ["x"], "profiles.smoke.scenarios: expected one of two"),
         ("protocol/oversample", {"value": "x", "stated": "y"}, "protocol.oversample.value: .*'x'"),
+        ("protocol/loss/value", "binary_crossentropy", "loss.value: expected categorical_crossentropy for 3"),
         ("protocol/validation", None, "stage: expected no 'validation'"),
         ("protocol/folds", {"value": 3, "stated": "x"}, "protocol.validation: expected null"),
         ("claims/0/scenario", "x", "scenario: expected one of two, every, received 'x'"),
         ("claims/0/scenario-", None, "scenario: expected one of two, every, received none"),
         ("claims/0/phase", "x", "phase: expected one of training, tuning, received 'x'"),
         ("claims/0/metric", {"name": "f1"}, "metric: expected a label or an average for f1 of 3"),
-        (
-            "claims/0/metric",
-            {"name": "f1", "label": "a", "average": "macro"},
-            "metric.average: expected a label or an average, received both",
-        ),
+        ("claims/0/metric", {"name": "f1", "label": "a", "average": "macro"}, "metric.average: .*, received both"),
         ("claims/0/metric", {"name": "count"}, "metric.label: expected the class"),
-        (
-            "claims/0/metric",
-            {"name": "count", "label": "a", "predicted": "b"},
-            "metric.predicted: expected one of a, no, yes",
-        ),
+        ("claims/0/metric", {"name": "count", "label": "a", "predicted": "b"}, "predicted: expected one of a, no, yes"),
         ("claims/0/metric", {"name": "training_loss"}, "metric.over: expected 'epochs'"),
         ("claims/0/printed", "above 0.9", "metric.over: expected 'comparison' if and only if"),
     ],
@@ -340,11 +318,6 @@ def test_an_arm_like_another_has_its_settings_and_lists_only_its_own(four_classe
 def test_parts_of_a_paper_that_do_not_go_together_are_refused(four_classes, refused, path, value, message):
     _set(four_classes, path, value)
     assert re.search(message, refused(four_classes))
-
-
-def test_more_than_two_classes_need_a_softmax_loss(content, refused):
-    content["data"] |= {"classes": ["a", "b", "c"], "normal": "b"}
-    assert "protocol.loss.value: expected categorical_crossentropy for 3" in refused(content)
 
 
 @pytest.mark.parametrize(

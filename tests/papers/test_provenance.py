@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from brainlib.papers.loading import load_paper
-from brainlib.papers.provenance import in_words, key_of, name_of, settings_of, values
+from brainlib.papers.provenance import in_words, key_of, name_of, values
 
 
 @pytest.mark.parametrize(
@@ -27,15 +27,6 @@ def test_a_key_path_is_written_as_a_key_and_in_words(path, key, name):
 )
 def test_a_value_is_written_without_the_marks_of_python(value, words):
     assert in_words(value) == words
-
-
-def test_each_setting_is_found_at_its_path():
-    paper = load_paper("jardim")
-    for path, setting in settings_of(paper):
-        part = paper
-        for key in path:
-            part = getattr(part, key) if isinstance(key, str) and hasattr(part, key) else part[key]
-        assert part is setting
 
 
 def test_the_values_of_a_part_have_its_shape_and_no_provenance():

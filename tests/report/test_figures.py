@@ -85,8 +85,8 @@ def test_learning_curves_draw_each_fold_and_say_the_range_after_the_last_epoch()
         "Training accuracy": "accuracy",
         "Test accuracy": "val_accuracy",
     }
-    for axes, (title, column) in zip(plot.figure.axes, panels.items(), strict=True):
-        assert axes.get_title() == title
+    assert [axes.get_title() for axes in plot.figure.axes] == list(panels)
+    for axes, column in zip(plot.figure.axes, panels.values(), strict=True):
         for fold, given in FOLDS.items():
             assert line(axes, fold).get_xdata().tolist() == [1, 2, 3]
             assert line(axes, fold).get_ydata().tolist() == given[column].tolist()

@@ -21,13 +21,6 @@ from brainlib.study.records import Run
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
 
 
-def test_what_the_sets_hold_stands_before_the_papers(run):
-    content, html = run(result())
-    assert content["audit"]["result"]["sets"]["sartaj"]["contradictions"] == [["a.png", "b.png"]]
-    assert "sartaj 3264 0 10 5 5 1" in text_of(html)
-    assert html.index("The images") < html.index('id="paper-jardim"')
-
-
 def control(finding, **changes):
     place = dict(arm="cnn", scenario="", control="shuffled labels", split="duplicates kept apart", n=60)
     return place | dict(value=0.7, low=0.6, high=0.8, chance=0.5, finding=finding, expected="at chance") | changes
@@ -49,17 +42,15 @@ def run(tmp_path):
 
     def made(*papers, failed=()):
         outcomes = [Outcome(name, False, error, 1.0, tmp_path / f"{name}.html") for name, error in failed]
+        (tmp_path / "results").mkdir(exist_ok=True)
         for paper in papers:
             name, content = ("jardim", paper) if isinstance(paper, str) else (paper["paper"], paper)
             path = tmp_path / "results" / f"{name}.json"
-            path.parent.mkdir(exist_ok=True)
             text = content if isinstance(content, str) else json.dumps(content)
             path.write_text(text, errors="surrogateescape")
             (tmp_path / f"{name}.html").touch()
             outcomes.append(Outcome(name, True, None, 2.0, tmp_path / f"{name}.html"))
-        audit = tmp_path / "results" / "00_data_audit.json"
-        audit.parent.mkdir(exist_ok=True)
-        audit.write_text(json.dumps(audited()))
+        (tmp_path / "results" / "00_data_audit.json").write_text(json.dumps(audited()))
         answers = write_results(tmp_path, outcomes, Outcome("00_data_audit", True, None, 3.0, tmp_path / "none.html"))
         index = write_index(tmp_path, answers)
         return json.loads((tmp_path / "results.json").read_text()), index.read_text()
@@ -78,6 +69,10 @@ def text_of(html):
 def test_results_hold_the_papers_of_this_run_with_status_and_report(run):
     content, html = run(result(), failed=[("lu", "ValueError: no")])
     assert "1 notebook failed. lu : ValueError: no" in text_of(html)
+    lead = re.search(r'<p class="lead">(.*?)</p>', html, re.DOTALL)[1]
+    assert lead.strip().startswith("<strong>This run neither confirms nor refutes any printed number.")
+    assert content["audit"]["result"]["sets"]["sartaj"]["contradictions"] == [["a.png", "b.png"]]
+    assert "sartaj 3264 0 10 5 5 1" in text_of(html)
     assert content["brainlib"] and re.fullmatch(r"[-\dT:]+(Z|\+00:00)", content["created"])
     assert list(content["papers"]) == ["lu", "jardim"]
     jardim, lu = content["papers"]["jardim"], content["papers"]["lu"]
@@ -106,7 +101,6 @@ def test_numbers_that_are_not_finite_become_null(run, tmp_path):
     ("damaged", "said"),
     [
         ("", "expected JSON"),
-        ('{"paper": "jardim", "claims": [', "expected JSON"),
         ("\udcff\udcfe", "expected JSON"),
         ("[" * 100_000, "expected JSON"),
         ("[]", "the whole"),
@@ -118,7 +112,6 @@ def test_numbers_that_are_not_finite_become_null(run, tmp_path):
         (json.dumps(result(claims=[claim(printed="a 1 b")])), "claims.0: Value error, printed number"),
         (json.dumps(result(schema_version=1)), "schema_version"),
         (json.dumps(result(checks=[check("odd")])), "checks.0.finding"),
-        (json.dumps(result(checks=[check(claims=None)])), "checks.0.claims"),
     ],
     ids=lambda value: value[:12],
 )
@@ -165,12 +158,6 @@ def test_the_index_says_the_answer_first_and_counts_each_verdict(run):
     assert "neither confirms nor refutes" not in text
     # Without duplicates every one of them has another verdict, in a row of its own.
     assert "jardim without duplicates 0 7 0 0 0 – – report" in text
-
-
-def test_a_run_in_which_nothing_is_comparable_says_so_before_anything_else(run):
-    _, html = run(result())
-    lead = re.search(r'<p class="lead">(.*?)</p>', html, re.DOTALL)[1]
-    assert lead.split("</strong>")[0].strip() == ("<strong>This run neither confirms nor refutes any printed number.")
 
 
 def test_a_condition_that_papers_share_is_said_once_with_the_models_it_is_about(run):

@@ -108,18 +108,12 @@ def test_a_notebook_that_ends_well_leaves_its_page_and_the_executed_notebook(ran
     assert not (folder / "out" / "results" / "jardim.json").exists()
 
 
-def test_progress_goes_to_the_terminal_and_not_into_the_page(ran):
-    _, html, heard, _ = ran
-    assert heard.splitlines() == ["epoch 1/30"]
-    shown = re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)
-    assert "epoch 1/30" not in shown and "Some prose" in shown
-
-
-def test_a_page_loads_nothing_runs_no_script_and_has_no_escape_sequences_left(ran, failed):
+def test_a_page_loads_nothing_runs_no_script_and_shows_no_progress_or_escape_sequences(ran, failed):
+    assert ran[2].splitlines() == ["epoch 1/30"]  # in the terminal
     for html in (ran[1], failed[1]):
         assert_whole_by_itself(html)
         outputs = re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)
-        assert "\x1b" not in outputs and not re.search(r"\[[\d;]*m", outputs)
+        assert "\x1b" not in outputs and "epoch 1/30" not in outputs and not re.search(r"\[[\d;]*m", outputs)
 
 
 def test_a_page_has_its_title_a_way_back_and_headings_with_ids(ran):

@@ -54,11 +54,3 @@ def test_the_summary_names_where_the_images_come_from_but_no_folder(full, tmp_pa
     assert "from what the study was given" in given and "phantoms" not in given
     assert "changed" not in shown
     assert "batch size 16 in place of 32" in repr(tables.summary(full.varied("protocol.batch_size", 16)))
-
-
-def test_results_are_shown_by_the_accuracy_of_their_final_models(jardim):
-    table = tables.overview(jardim)
-    assert "jardim, models trained: 8" in table.caption
-    # 598 and 588 of 600 are right.
-    assert list(table.frame["accuracy"]) == [598 / 600, 588 / 600]
-    assert "99.67 (98.79 to 99.91)" in repr(table)
