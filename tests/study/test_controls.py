@@ -38,22 +38,22 @@ def test_shuffled_labels_are_shared_by_duplicates_and_drawn_by_the_seed(phantoms
     assert 0.2 < agree < 0.8
 
 
+def pixels_of(root, paths):
+    return np.stack([np.asarray(images.decode(root / path)) for path in paths]).astype(float)
+
+
 def test_a_masked_set_hides_the_head_or_the_brain(phantoms, tmp_path):
-    whole = {}
+    whole, paths = {}, phantoms.table["path"][60:100]  # with a tumour
     for kind in (altered.BACKGROUND, altered.NO_BRAIN):
         data = altered.masked(phantoms, kind, tmp_path)
         assert list(data.table["path"]) == list(phantoms.table["path"])
         assert data.fingerprint != phantoms.fingerprint
-        whole[kind] = np.stack(
-            [np.asarray(images.decode(data.root / path)) for path in data.table["path"][60:100]]
-        ).astype(float)
+        whole[kind] = pixels_of(data.root, paths)
         # A second call reads what the first has written.
         written = {path: path.stat().st_mtime_ns for path in data.root.rglob("*")}
         assert altered.masked(phantoms, kind, tmp_path).fingerprint == data.fingerprint
         assert {path: path.stat().st_mtime_ns for path in data.root.rglob("*")} == written
-    paths = phantoms.table["path"][60:100]  # with a tumour
-    plain = np.stack([np.asarray(images.decode(phantoms.root / path)) for path in paths]).astype(float)
-    tumours = np.stack([np.asarray(images.decode(phantoms.root / "masks" / path)) > 127 for path in paths])
+    plain, tumours = pixels_of(phantoms.root, paths), pixels_of(phantoms.root / "masks", paths) > 127
     assert plain[tumours].mean() > 50
     # Of a lesion nothing is left: under a masked brain but for what touches the skull.
     assert whole[altered.BACKGROUND][tumours].max() == 0
@@ -84,17 +84,8 @@ def memorising(planned, dataset, folder, **_):
         train = np.flatnonzero(parts == "train")
         nearest = train[(vectors @ vectors[train].T).argmax(axis=1)]
         predicted = (table["label"].to_numpy()[nearest] == trial.classes[1]).astype(float)
-        made = pd.DataFrame(
-            {
-                "path": table["path"],
-                "label": table["label"],
-                "part": parts,
-                "group": dataset.group_ids(),
-                "phase": trial.phases[-1].name,
-                f"p_{trial.classes[0]}": 1 - predicted,
-                f"p_{trial.classes[1]}": predicted,
-            }
-        )
+        p = {f"p_{trial.classes[0]}": 1 - predicted, f"p_{trial.classes[1]}": predicted}
+        made = table[["path", "label"]].assign(part=parts, group=dataset.group_ids(), phase=trial.phases[-1].name, **p)
         made = made[made["part"] != ""].reset_index(drop=True)
         history = pd.DataFrame({"phase": trial.phases[-1].name, "epoch": [1], "val_accuracy": [0.5]})
         results.append(TrialResult(trial, made, history, made.assign(epoch=1), FACTS))
@@ -131,20 +122,21 @@ def test_a_model_that_memorises_scores_on_shuffled_labels_as_long_as_duplicates_
     effect = row["balanced accuracy"]
     assert effect == pytest.approx(leak.value - apart.value) and effect > 0.25
     # Real images would be compared with phantoms as well; these are phantoms.
-    assert {each.control for each in found.values()} == {
-        "labels as given",
-        "shuffled labels",
-        "background alone",
-        "brain masked out",
-    }
+    kinds = {"labels as given", "shuffled labels", "background alone", "brain masked out"}
+    assert {each.control for each in found.values()} == kinds
 
 
-def test_controls_run_only_when_asked_for(leaking):
+def test_controls_run_only_when_asked_for_and_unexpected_findings_are_counted(leaking):
     options = leaking.study.options.model_dump() | {"controls": False}
     plain = Study("jardim", dataset=leaking.study.dataset, **options)
     results = Results(plain, leaking.trials)
     assert controls.run_controls(results) == ()
     assert "--controls" in comparisons.controls(results).caption
+    other = Results(leaking.study, leaking.trials)
+    other.once("controls", lambda: (control(0.4, 0.3, 0.5, "at chance"),))
+    table = comparisons.controls(other)
+    assert "without the expected finding: 1" in table.caption
+    assert list(table.frame.loc[0, ["finding", "expected"]]) == ["above chance", "at chance"]
 
 
 def control(value, low, high, expected):
@@ -168,10 +160,3 @@ def control(value, low, high, expected):
 )
 def test_a_finding_is_where_the_interval_lies(value, low, high, finding):
     assert control(value, low, high, "").finding == finding
-
-
-def test_a_control_without_the_expected_finding_is_counted(leaking):
-    leaking.once("controls", lambda: (control(0.4, 0.3, 0.5, "at chance"),))
-    table = comparisons.controls(leaking)
-    assert "without the expected finding: 1" in table.caption
-    assert list(table.frame.loc[0, ["finding", "expected"]]) == ["above chance", "at chance"]

@@ -34,11 +34,6 @@ def test_images_and_weights_are_those_of_the_option_or_the_environment_or_phanto
     assert _sources(data="phantoms") == ("phantoms", "random")
 
 
-def test_the_store_lies_in_the_output(tmp_path):
-    assert Options(out=str(tmp_path)).store == tmp_path / "store"
-    assert Options(out="reports").store == Path.cwd() / "reports" / "store"
-
-
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -63,6 +58,7 @@ def test_a_notebook_types_its_options_once():
     variables = {"arms": ["cnn"], "profile": "smoke", "seeds": 2, "paper": "jardim", "math": math}
     study = Study("jardim", **Options.read(variables))
     assert study.options == Options(arms=["cnn"], profile="smoke", seeds=2)
+    assert study.options.store == Path.cwd() / "reports" / "store"
 
 
 LU = load_paper("lu")
@@ -76,19 +72,11 @@ def test_without_names_the_full_profile_runs_all_and_a_small_one_what_the_paper_
 
 
 @pytest.mark.parametrize("profile", ["smoke", "demo"])
-@pytest.mark.parametrize(
-    ("paper", "winner", "baseline"),
-    [
-        ("hajhashem", "resnet18", "resnet18"),
-        ("jardim", "transfer", "cnn"),
-        ("kruszyk", "resnet50", "resnet50"),
-        ("lu", "mobilenet", "resnet50"),
-        ("yim", "resnet50v2", "cnn"),
-    ],
-)
-def test_winner_and_baseline_run_in_each_profile(paper, winner, baseline, profile):
-    arms, _ = select(load_paper(paper), profile, [], [])
-    assert {winner, baseline} <= set(arms)
+def test_winner_and_baseline_run_in_each_profile(profile):
+    compared = {"hajhashem": {"resnet18"}, "jardim": {"transfer", "cnn"}, "kruszyk": {"resnet50"}}
+    compared |= {"lu": {"mobilenet", "resnet50"}, "yim": {"resnet50v2", "cnn"}}
+    for paper, arms in compared.items():
+        assert arms <= set(select(load_paper(paper), profile, [], [])[0])
 
 
 def test_a_name_chooses_in_the_order_of_the_paper_and_all_chooses_everything():

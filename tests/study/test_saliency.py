@@ -27,9 +27,7 @@ def test_a_map_on_the_lesion_and_one_beside_it():
     assert [saliency.energy(each, MASK) for each in (on, beside)] == [1.0, 0.0]
     # One of the lesion's four pixels; and one that is not of them, of five in all.
     assert [saliency.overlap(each, MASK) for each in (on, beside)] == [0.25, 0.0]
-
-
-def test_a_uniform_map_has_the_share_of_the_lesion_and_a_map_of_zeros_none():
+    # A uniform map has the share of the lesion, and a map of zeros none.
     even, nothing = np.ones((4, 4)), np.zeros((4, 4))
     assert saliency.energy(even, MASK) == saliency.overlap(even, MASK) == 0.25
     assert np.isnan(saliency.energy(nothing, MASK)) and saliency.overlap(nothing, MASK) == 0
@@ -137,8 +135,5 @@ def test_of_many_classes_grad_cam_takes_an_image_of_each_that_was_got_right(lu, 
 def test_grad_cam_leaves_out_a_class_of_which_no_image_is_right(jardim, explained):
     assert len(saliency.grad_cam_rows(with_counts(jardim, 5, 0, 5, 0))) == 1
     assert explained == [["test/0.png"]] * 2
-
-
-def test_grad_cam_of_a_model_that_is_never_right_is_refused(jardim, explained):
     with pytest.raises(UsageError, match="predicts no test image correctly"):
         saliency.grad_cam_rows(with_counts(jardim, 0, 5, 5, 0))

@@ -36,6 +36,8 @@ def test_the_papers_own_protocol_on_its_own_images_has_no_condition(full):
 def test_every_departure_is_a_condition_and_stands_in_the_title(full):
     study = with_options(full, profile="smoke", weights="random", backbone={"resnet50v2": "vgg16"})
     assert study.conditions("cnn") == ("60 of 3000 images", "images of 80 instead of 240 pixels", "cnn: 2 of 30 epochs")
+    trial = study.trials()[0]
+    assert (trial.split.images, trial.size, trial.epochs) == (60, 80, 2)
     assert study.conditions("transfer")[2:] == (
         "transfer: vgg16 in place of resnet50v2",
         "transfer: random weights",
@@ -64,18 +66,16 @@ def test_phantoms_and_differing_counts_are_conditions(full, tmp_path):
     assert study_of("jardim", tmp_path, phantoms).conditions()[0] == "2999 phantoms"
 
 
-@pytest.mark.parametrize("changes", [{"name": "navoneel"}, {"table": dataset_of("br35h").table.iloc[:1000]}])
+@pytest.mark.parametrize(
+    "changes", [{"name": "navoneel"}, {"table": dataset_of("br35h").table.iloc[:1000]}, {"fingerprint": "fedcba"}]
+)
 def test_images_that_are_not_the_papers_are_a_condition(full, tmp_path, changes):
     data = dataclasses.replace(full.dataset, **changes)
-    given = study_of("jardim", tmp_path, data)
-    assert given.conditions() == full.on(data, "image").conditions() == ("other images than the paper's",)
-    assert "other images" in given.title("cnn")
-
-
-def test_a_set_of_other_bytes_under_the_papers_name_is_a_condition(full):
-    other = full.on(dataclasses.replace(full.dataset, fingerprint="fedcba9876543210"), "image")
-    assert other.conditions() == ("other images than the paper's",)
+    other = full.on(data, "image")
+    assert other.conditions() == ("other images than the paper's",) and "other images" in other.title("cnn")
     assert full.on(full.dataset, "image").conditions() == ()
+    if "fingerprint" not in changes:  # other bytes are no condition of the study that they were given to
+        assert study_of("jardim", tmp_path, data).conditions() == other.conditions()
 
 
 def test_duplicates_stay_apart_by_another_seed_and_with_another_setting(full):
@@ -134,23 +134,14 @@ def test_jardim_trains_each_arm_in_three_folds_and_once_more(full):
     assert transfer.phases[0].trainable == "head" and transfer.weights.source == "imagenet"
 
 
-def test_hajhashem_trains_one_model(tmp_path):
-    (trial,) = study_of("hajhashem", tmp_path).trials()
-    assert (trial.size, trial.loss, trial.epochs) == (224, "categorical_crossentropy", 10)
-    assert dict(trial.phases[0].augmentation) == {"flip": "horizontal", "rotation": 15}
-    assert (trial.split.folds, trial.monitored, trial.keep_model) == (0, "test", True)
-
-
 def test_a_substitute_is_scaled_as_its_own_weights_expect(tmp_path):
     study = study_of("hajhashem", tmp_path)
-    assert study.trials()[0].model.scaling == "imagenet_mean_std"
+    (trial,) = study.trials()
+    assert trial.model.scaling == "imagenet_mean_std"
+    assert (trial.size, trial.loss, trial.epochs) == (224, "categorical_crossentropy", 10)
+    assert dict(trial.phases[0].augmentation) == {"flip": "horizontal", "rotation": 15}
     other = with_options(study, backbone={"resnet18": "mobilenet_v2"})
     assert other.trials()[0].model.scaling == "backbone"
-
-
-def test_a_profile_uses_fewer_images_and_epochs_and_smaller_ones(full):
-    trial = with_options(full, profile="smoke").trials()[0]
-    assert (trial.split.images, trial.size, trial.epochs) == (60, 80, 2)
 
 
 def test_another_seed_is_another_split_and_another_training(full):

@@ -17,20 +17,12 @@ def judged(results, claim_id):
     return next(claim for claim in judge(results) if claim.id == claim_id)
 
 
-def test_the_implied_confusion_matrix_gives_the_printed_figures(hajhashem):
-    for name, value in {
-        "abstract.accuracy": 43 / 51,
-        "abstract.precision": 23 / 29,
-        "abstract.recall": 23 / 25,
-        "abstract.f1": 46 / 54,
-    }.items():
-        assert judged(hajhashem, name).reproduced.value == pytest.approx(value, abs=1e-12)
-
-
-def test_fifty_images_confirm_nothing_even_where_every_figure_agrees(hajhashem):
-    claim = judged(hajhashem, "abstract.accuracy")
-    assert claim.reproduced.high - claim.reproduced.low > 0.15
-    assert claim.verdict == "inconclusive"
+def test_the_implied_matrix_gives_the_printed_figures_but_fifty_images_confirm_nothing(hajhashem):
+    claims = {claim.id.removeprefix("abstract."): claim for claim in judge(hajhashem)}
+    for name, value in {"accuracy": 43 / 51, "precision": 23 / 29, "recall": 23 / 25, "f1": 46 / 54}.items():
+        assert claims[name].reproduced.value == pytest.approx(value, abs=1e-12)
+    assert claims["accuracy"].reproduced.high - claims["accuracy"].reproduced.low > 0.15
+    assert claims["accuracy"].verdict == "inconclusive"
 
 
 def test_each_claim_of_jardim_is_judged_by_its_own_rule(jardim):
