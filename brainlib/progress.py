@@ -40,7 +40,9 @@ def duration(seconds: float) -> str:
 
 def in_notebook() -> bool:
     """Whether a reader sees the output of the running cell."""
-    return "ipykernel" in sys.modules and os.environ.get(VARIABLE) != "lines"
+    ipython = sys.modules.get("IPython")  # where nobody has imported it, no cell is running
+    shell = ipython.get_ipython() if ipython else None
+    return hasattr(shell, "kernel") and os.environ.get(VARIABLE) != "lines"
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import IPython
 import pytest
 import tqdm.auto
 import tqdm.notebook
@@ -46,9 +49,10 @@ def test_outside_a_notebook_the_task_and_a_line_every_two_seconds_are_printed(cl
     assert capsys.readouterr().err.splitlines() == ["3 models to train", "at 0.4", "at 0.8", "at 1.0"]
 
 
-def test_a_notebook_without_a_reader_is_asked_for_lines_by_a_variable(monkeypatch):
-    monkeypatch.setitem(progress.sys.modules, "ipykernel", object())
+def test_only_a_kernel_whose_reader_has_not_asked_for_lines_shows_a_bar(monkeypatch):
     monkeypatch.delenv(progress.VARIABLE, raising=False)
+    assert not progress.in_notebook()  # IPython is imported here, and runs no cell
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=None))
     assert progress.in_notebook()
     monkeypatch.setenv(progress.VARIABLE, "lines")
     assert not progress.in_notebook()
