@@ -7,15 +7,11 @@ program all show the same ones. `Study.conditions` puts them together.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from brainlib.data.registry import info_of
 
-if TYPE_CHECKING:
-    from brainlib.study.study import Study
 
-
-def of_study(study: Study) -> tuple[str, ...]:
+def of_study(study) -> tuple[str, ...]:
     """List how settings, images and split differ from the paper's; this holds for every arm."""
     found = [*study.changed]
     data, used = study.dataset, study.profile.images
@@ -31,7 +27,7 @@ def of_study(study: Study) -> tuple[str, ...]:
     return tuple(found)
 
 
-def of_arm(study: Study, arm: str) -> tuple[str, ...]:
+def of_arm(study, arm: str) -> tuple[str, ...]:
     """List how an arm's backbone, weights and training differ from the paper's."""
     found = []
     stated, used = study.stated_backbone(arm), study.backbone(arm)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -24,9 +24,6 @@ from brainlib.stats.estimates import Estimate
 from brainlib.stats.predictions import Decisions, decide
 from brainlib.trials.trial import TrialResult
 
-if TYPE_CHECKING:
-    from brainlib.study.study import Study
-
 
 class Results:
     """The trained trials of a study.
@@ -38,7 +35,7 @@ class Results:
     `folds`, the stages of cross-validation.
     """
 
-    def __init__(self, study: Study, trials: dict[tuple[str, str, str], TrialResult]):
+    def __init__(self, study, trials: dict[tuple[str, str, str], TrialResult]):
         self.study, self.trials = study, trials
         self.folds = sorted({stage for _, _, stage in trials if stage.startswith("fold")})
         self._known: dict[Hashable, object] = {}
