@@ -38,11 +38,15 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
+def shell() -> object | None:
+    """Return the running IPython, in a terminal or a kernel; None without one."""
+    ipython = sys.modules.get("IPython")  # where nobody has imported it, none is running
+    return ipython.get_ipython() if ipython else None
+
+
 def in_notebook() -> bool:
     """Whether a reader sees the output of the running cell."""
-    ipython = sys.modules.get("IPython")  # where nobody has imported it, no cell is running
-    shell = ipython.get_ipython() if ipython else None
-    return hasattr(shell, "kernel") and os.environ.get(VARIABLE) != "lines"
+    return hasattr(shell(), "kernel") and os.environ.get(VARIABLE) != "lines"
 
 
 @contextmanager

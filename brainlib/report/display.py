@@ -7,8 +7,9 @@ shows for each of them.
 from __future__ import annotations
 
 import importlib
-import sys
 from html import escape
+
+from brainlib import progress
 
 _TYPES = {
     ("brainlib.study.study", "Study"): ("study", "summary"),
@@ -22,9 +23,7 @@ _TYPES = {
 
 def register() -> None:
     """Register the tables with the running IPython; without one, nothing happens."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    if shell:
+    if shell := progress.shell():
         for (module, name), (of, function) in _TYPES.items():
             shell.display_formatter.formatters["text/html"].for_type_by_name(module, name, _shown(of, function))
 

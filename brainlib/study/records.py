@@ -164,8 +164,6 @@ def save(results: Results) -> PaperResult:
     data, options = study.dataset, study.options
     source = options.source if options.source in (KAGGLE, PHANTOMS) else "folder"
     weights = {arm: study.weights[arm].label for arm in study.arms}
-    own = {arm: conditions.of_arm(study, arm) for arm in study.arms}
-    listed = {f"{arm}: {condition}" for arm in study.arms for condition in own[arm]}
     tests, equivalences = compare(results)
     record = PaperResult(
         paper=paper.id,
@@ -183,13 +181,16 @@ def save(results: Results) -> PaperResult:
             fingerprint=data.fingerprint,
             differences=tuple(data.differences),
         ),
-        arms={arm: TrainedArm(title=study.title(arm), weights=weights[arm], conditions=own[arm]) for arm in study.arms},
+        arms={
+            arm: TrainedArm(title=study.title(arm), weights=weights[arm], conditions=conditions.of_arm(study, arm))
+            for arm in study.arms
+        },
         not_run=study.not_run(),
-        conditions=tuple(each for each in study.conditions() if each not in listed),
+        conditions=study.common_conditions(),
         environment=results.trial(study.arms[0], "test", study.scenarios[0]).facts["environment"],
         training_seconds=sum(trained.facts["seconds"]["training"] for trained in results.trials.values()),
         claims=judge(results),
-        checks=tuple(check_paper(paper)),
+        checks=check_paper(paper),
         tests=tuple(tests),
         equivalences=tuple(equivalences),
         duplicates=tuple(each for scenario in study.scenarios for each in duplicate_effects(results, scenario)),

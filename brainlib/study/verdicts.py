@@ -152,7 +152,7 @@ def judge(results: Results) -> tuple[JudgedClaim, ...]:
     Other seeds and the study with duplicates kept apart are reported, and decide no verdict.
     """
     paper = results.study.paper
-    checks = results.once("checks", lambda: check_paper(paper))
+    checks = check_paper(paper)
     return results.once("verdicts", lambda: tuple(_judged(claim, results, checks) for claim in paper.claims))
 
 
