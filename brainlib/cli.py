@@ -26,6 +26,7 @@ from brainlib import io, progress
 from brainlib.errors import BrainlibError, UsageError
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.study.options import KAGGLE, PHANTOMS, Options, papers_with
+from brainlib.trials import devices
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,7 +62,7 @@ def _parser():
     run.add_argument("--papers", default=[], type=_names, metavar="A,B", help="papers to run; all by default")
     for name, field in Options.model_fields.items():
         run.add_argument(f"--{name}", help=field.description, **_argument(field))
-    run.add_argument("--jobs", default=1, type=int, metavar="N", help="number of models trained at a time")
+    run.add_argument("--jobs", type=int, metavar="N", help=devices.RULE)
 
     claims = command("claims", _claims, "list every printed number of a paper")
     check = command("check", _check_printed, "check, without training, whether the printed numbers are possible")
@@ -121,7 +122,7 @@ def _run(arguments):
     for paper in set(arguments.papers) - set(paper_ids()):
         raise UsageError(f"--papers: expected some of {', '.join(paper_ids())}; received '{paper}'")
     papers = arguments.papers or papers_with(arguments.arms, arguments.scenarios)
-    if arguments.jobs < 1:
+    if arguments.jobs is not None and arguments.jobs < 1:
         raise UsageError(f"--jobs: expected 1 or more, received {arguments.jobs}")
     given = {name: getattr(arguments, name) for name in Options.model_fields}
     # Workers and a reader of the executed notebook may be in another folder.

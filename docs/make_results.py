@@ -21,6 +21,7 @@ from brainlib.papers.printed import printed_number
 from brainlib.report.figures import accuracies
 from brainlib.report.table import NONE, PERCENT, PERCENT0, POINTS, Format
 from brainlib.study.options import Options
+from brainlib.trials import devices
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "options.md")
@@ -249,7 +250,7 @@ def options():
         default = field.get_default()
         shown = f"`{default}`" if default or default == 0 and default is not False else NONE
         rows.append([f"`--{name}`", shown, " ".join(field.description.split())])
-    rows.append(["`--jobs`", "`1`", "number of models trained at a time"])
+    rows.append(["`--jobs`", NONE, devices.RULE])
     return ["option", "default", "meaning"], rows
 
 

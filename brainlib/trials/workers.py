@@ -14,8 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from brainlib.errors import BrainlibError, UsageError
-from brainlib.io import PROCESSORS
-from brainlib.trials import processes
+from brainlib.trials import devices, processes
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -96,15 +95,15 @@ def connected(scheduler: str) -> Iterator[Client]:
 
 
 @contextmanager
-def local_cluster(jobs: int) -> Iterator[str]:
+def local_cluster(jobs: int | None = None) -> Iterator[str]:
     """Start workers on this machine for the length of a block.
 
     Each trains one model at a time, and imports TensorFlow once, before the first model.
 
     Parameters
     ----------
-    jobs : int
-        Models trained at the same time; the cores are divided among them.
+    jobs : int, optional
+        Models trained at the same time; by default what `devices.places` says.
 
     Yields
     ------
@@ -112,22 +111,19 @@ def local_cluster(jobs: int) -> Iterator[str]:
         Address of the scheduler.
     """
     import dask
-    from distributed import LocalCluster
+    from distributed import Nanny, Scheduler, SpecCluster
 
-    threads = max(1, PROCESSORS // jobs)
+    local = {"host": "127.0.0.1"}
+    # Memory maps count as memory: with a limit, a worker would be restarted for them.
+    worker = {**local, "nthreads": 1, "memory_limit": 0, "dashboard": False, "silence_logs": 50}
+    nannies = [{"cls": Nanny, "options": {**worker, "env": place}} for place in devices.places(jobs)]
     # Dask moves no task to an idle worker before it knows how long such a task takes.
     settings = {"distributed.scheduler.unknown-task-durations": {"_on_worker": "10 minutes"}}
     before = dict(os.environ)
     with dask.config.set(settings):
-        cluster = LocalCluster(
-            n_workers=jobs,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,  # memory maps count as memory, and would have the worker restarted
-            dashboard_address=":0",  # any free port: several runs may be active at once
-            env={"TF_NUM_INTRAOP_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)},
-            silence_logs=50,
-        )
+        # Any free port for its page: several runs may be active at once.
+        scheduler = {"cls": Scheduler, "options": {**local, "dashboard": False, "dashboard_address": ":0"}}
+        cluster = SpecCluster(dict(enumerate(nannies)), scheduler, silence_logs=50)
     # Dask also leaves its workers' variables in this process. A notebook's kernel would inherit one
     # that returns freed memory at once, and spend more time on that than on its arrays.
     for name in set(os.environ) - set(before):
