@@ -43,7 +43,7 @@ def run_trials(
         Address of a Dask scheduler whose workers see the store and the data at the same paths;
         "" trains one model after the other on this machine.
     fresh : bool
-        Train everything again; a stored result is replaced when the new one is complete.
+        Train everything again, from the first epoch; a stored result is replaced when the new one is complete.
     on_progress : callable, optional
         Called after every epoch with the finished part of all epochs, from 0 to 1, and a line. By
         default a bar shows both in a notebook, and lines on standard error elsewhere.
@@ -66,6 +66,8 @@ def run_trials(
         for trial in dict.fromkeys(wanted[trial.key] for trial in trials)
         if fresh or not store.holds(folder, trial.key, model=trial.keep_model)
     ]
+    for trial in missing if fresh else ():
+        store.discard_unfinished(folder, trial.key)
     if missing:
         stored = len(wanted) - len(missing)
         task = f"{len(missing)} model{'s' * (len(missing) > 1)} to train"
@@ -90,16 +92,17 @@ class Epochs:
         name, epochs = self.trials[number]
         if epoch == 0:
             self.started[number] = now
+            self.first.pop(number, None)
             return
-        self.first.setdefault(number, now)
+        since, first = self.first.setdefault(number, (now, epoch))
         # A trial whose process was killed starts again: the bar waits for it rather than go back.
         self.finished[number] = max(epoch, self.finished.get(number, 0))
         if epoch == epochs:
             state = f"done in {duration(now - self.started[number])}"
-        elif epoch == 1:  # its time includes decoding the images and building the model
-            state = "time left not known yet"
+        elif epoch == first:  # its time includes decoding the images and building the model
+            state = "time left not known yet" if first == 1 else "goes on from here"
         else:
-            pace = (now - self.first[number]) / (epoch - 1)
+            pace = (now - since) / (epoch - first)
             state = f"about {duration(pace * (epochs - epoch))} left"
         self.on_progress(
             sum(self.finished.values()) / sum(n for _, n in self.trials),

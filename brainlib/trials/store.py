@@ -2,7 +2,8 @@
 
 ``STORE/trials/KEY/`` holds ``trial.json`` (the trial, its duration, the environment, and the SHA-256
 of the other files), tables as Parquet, and, for trials that keep it, ``model.keras``. A folder that
-does not verify is renamed, never deleted, and its trial is trained again.
+does not verify is renamed, never deleted, and its trial is trained again. ``STORE/unfinished/KEY`` is the
+checkpoint of a trial that is being trained, or was when its process was killed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,7 @@ FACTS, MODEL = "trial.json", "model.keras"
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 #: Columns of stored histories, and their names today.
 _RENAMED = {"watched_loss": "val_loss", "watched_accuracy": "val_accuracy"}
+_ABANDONED = 14 * 86400  # seconds after which nobody goes on with a training
 
 
 def save(folder: Path, key: str, facts: dict, tables: dict[str, pd.DataFrame], model=None) -> None:
@@ -48,8 +51,22 @@ def save(folder: Path, key: str, facts: dict, tables: dict[str, pd.DataFrame], m
             f"{target}: expected to write a result there, received {error.strerror or error}; "
             "free disk space or choose another --out"
         ) from error
+    discard_unfinished(folder, key)
     for replaced in target.parent.glob(f"{key}.replaced-*"):
         shutil.rmtree(replaced, ignore_errors=True)
+
+
+def unfinished(folder: Path, key: str) -> Path:
+    """Return the place of a trial's checkpoint."""
+    return folder / "unfinished" / key
+
+
+def discard_unfinished(folder: Path, key: str) -> None:
+    """Remove a trial's checkpoint, and those of any trial that are two weeks old."""
+    for path in folder.glob("unfinished/*"):
+        with suppress(OSError):
+            if path.name == key or time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink()
 
 
 def holds(folder: Path, key: str, *, model: bool = False) -> bool:

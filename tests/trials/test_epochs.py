@@ -37,6 +37,20 @@ def test_time_left_is_that_of_the_epochs_after_the_first(clock):
     ]
 
 
+def test_a_trial_that_goes_on_from_a_checkpoint_says_so_and_measures_its_own_epochs_only(clock):
+    on_epoch, steps = epochs_of([("cnn", 30)])
+    for epoch, seconds in ((0, 1), (1, 60), (2, 40), (0, 1), (2, 9), (3, 50), (4, 40)):
+        clock.append(clock[-1] + seconds)
+        on_epoch(0, epoch, 0.5, 0.75)
+    assert [line.partition("accuracy 0.7500, ")[2] for _, line in steps] == [
+        "time left not known yet",
+        "about 19 min left",
+        "goes on from here",
+        "about 22 min left",
+        "about 20 min left",
+    ]
+
+
 def test_trials_trained_at_the_same_time_have_times_of_their_own(clock):
     on_epoch, steps = epochs_of([("slow", 3), ("quick", 3)])
     for number in (0, 1):

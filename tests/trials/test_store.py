@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from brainlib.errors import StoreError
-from brainlib.trials.store import holds, load_model, read, save
+from brainlib.trials.store import holds, load_model, read, save, unfinished
 
 FACTS = {"seconds": {"training": 1.5}, "note": "fünf"}
 
@@ -126,6 +127,16 @@ def test_saving_again_replaces_the_result_and_leaves_nothing_else(store, kept):
     save(store, "key", {"note": "second"}, tables())
     assert read(store, "key")[0]["note"] == "second"
     assert [folder.name for folder in kept.parent.iterdir()] == ["key"]
+
+
+def test_a_stored_result_needs_no_checkpoint_and_nobody_needs_one_of_two_weeks_ago(store):
+    mine, other, old = (unfinished(store, name) for name in ("key", "other", "old"))
+    mine.parent.mkdir(parents=True)
+    for path in (mine, other, old):
+        path.write_bytes(b"")
+    os.utime(old, (time.time() - 15 * 86400,) * 2)
+    save(store, "key", FACTS, tables())
+    assert list(mine.parent.iterdir()) == [other]
 
 
 def test_a_store_that_is_a_file_is_reported_in_one_line(tmp_path):
