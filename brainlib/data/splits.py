@@ -71,19 +71,6 @@ class Split:
         fits = self.leakage in ("refused", "as_published")
         _require(fits, "leakage is 'refused' or 'as_published'", repr(self.leakage))
 
-    @property
-    def revision(self) -> int:
-        """Part of a trial's key: 2 if a hold-out by group is not that of the first versions, else 1.
-
-        They held out 1/k of the images, stratified, for any share, and unstratified a share of the groups.
-        """
-        total = self.holdout + self.validation
-        if self.by == "image" or self.published or total == 0:
-            return 1
-        shares = [total, self.holdout / total] if self.validation else [total]
-        exact = all(share == 0 or abs(share * round(1 / share) - 1) < 1e-9 for share in shares)
-        return 1 if self.stratified and exact else 2
-
 
 def _require(fits: bool, expected: str, received) -> None:
     if not fits:

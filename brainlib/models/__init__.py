@@ -2,8 +2,9 @@
 
 `backbones` lists the pretrained networks and finds their weights, `build` builds a network from a
 `ModelSpec`, `freezing` sets which layers train and cuts off a frozen beginning, `training` trains in
-phases, `gradcam` explains predictions, and `layers` holds the Keras layers that stored models contain.
-Nothing imports TensorFlow before a function needs it.
+phases, with the optimizer of `adam` and the images that `feeding` brings to the device, `gradcam` explains
+predictions, and `layers` holds the Keras layers that stored models contain. Nothing imports TensorFlow before a
+function needs it.
 """
 
 import lazy_loader as lazy
@@ -15,6 +16,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "build": ["ModelSpec", "Network", "build_network"],
         "freezing": ["cut_frozen_prefix", "set_trainable"],
         "gradcam": ["grad_cam", "last_convolution", "overlay"],
-        "training": ["Phase", "Task", "fit", "predict"],
+        "training": ["Phase", "Task", "fit"],
     },
 )

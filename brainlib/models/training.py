@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,11 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from brainlib.io import stored_array
+from brainlib.models import feeding
 from brainlib.models.build import Network
 from brainlib.models.freezing import cut_frozen_prefix, set_trainable
 from brainlib.stats import metrics
 
-PREDICTION_BATCH = 32
+#: Whether XLA compiles the steps of training. On a CPU it is several times slower than plain graphs.
+#: On a GPU nobody has measured it yet: this is the place to decide it.
+XLA = False
 
 
 @dataclass(frozen=True)
@@ -141,17 +143,15 @@ def fit(
     epochs, predicted = [], []
     for number, phase in enumerate(phases):
         order = np.random.default_rng([seed, number])
-        more, body, inputs = _fit_phase(network, task, phase, batch_size, loss, order, store, on_epoch)
+        more, predict = _fit_phase(network, task, phase, batch_size, loss, order, store, on_epoch)
         epochs += more
-        predicted.append(predict(body, inputs, np.arange(len(task.pixels))))
+        predicted.append(predict(np.arange(len(task.pixels))))
         # The last digits of a prediction depend on the rest of its batch: keep one value per image.
         predicted[-1][task.monitored] = epochs[-1].monitored
     return epochs, predicted
 
 
 def _fit_phase(network, task, phase, batch_size, loss, order, store, on_epoch):
-    from brainlib.models._tensorflow import keras
-
     set_trainable(network, phase.trainable, phase.batch_norm)
     prefix, trained = cut_frozen_prefix(network)
     if phase.augmentation:
@@ -159,39 +159,50 @@ def _fit_phase(network, task, phase, batch_size, loss, order, store, on_epoch):
         trained = _augmented(prefix, trained, phase.augmentation, order)
     else:
         body, inputs = trained, task.pixels if prefix is None else activations(prefix, task, store)
-    adam = keras.optimizers.Adam(phase.learning_rate)
-    # XLA is several times slower than plain graphs on a CPU.
-    trained.compile(adam, loss, metrics=["accuracy"], jit_compile=False)
+    inputs = feeding.held(inputs)
+    train, predict = _trainer(trained, inputs, task.targets, phase, batch_size, loss), feeding.predictor(body, inputs)
     epochs = []
     for number in range(phase.epochs):
         start = time.perf_counter()
-        batches = _batches(inputs, task.targets, order.permutation(task.train), batch_size)
-        logs = trained.fit(batches, shuffle=False, verbose=0).history
+        training = train(order.permutation(task.train))
         seconds = time.perf_counter() - start
-        monitored = predict(body, inputs, task.monitored)
+        monitored = predict(task.monitored)
         truth = task.targets[task.monitored]
-        training = logs["loss"][0], logs["accuracy"][0]
         validation = metrics.cross_entropy(truth, monitored), metrics.accuracy(truth, monitored)
         epochs.append(Epoch(phase.name, number + 1, *training, *validation, seconds, monitored))
         on_epoch(epochs[-1])
-    return epochs, body, inputs
+    return epochs, predict
 
 
-def predict(model, inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Predict some rows of an array that may be larger than memory.
+def _trainer(model, inputs, targets, phase, batch_size, loss):
+    """Return a function that trains for one epoch on the given rows, in this order; it returns loss and accuracy."""
+    from brainlib.models._tensorflow import keras, tf
+    from brainlib.models.adam import FusedAdam
 
-    Parameters
-    ----------
-    inputs : ndarray, shape (n, ...)
-    rows : ndarray of int, shape (m,)
+    optimizer, weights = FusedAdam(phase.learning_rate), model.trainable_variables
+    optimizer.build(weights)
+    losses = keras.losses.get(loss)
+    hits = keras.metrics.binary_accuracy if targets.shape[1] == 1 else keras.metrics.categorical_accuracy
+    targets = tf.constant(targets)
 
-    Returns
-    -------
-    ndarray of float32, shape (m, outputs)
-    """
-    if len(rows) == 0:
-        return np.zeros((0, *model.output_shape[1:]), np.float32)
-    return model.predict(_batches(inputs, None, rows, PREDICTION_BATCH), verbose=0)
+    @tf.function(jit_compile=XLA)
+    def step(rows):
+        truth = tf.gather(targets, rows)
+        with tf.GradientTape() as tape:
+            predicted = model(feeding.looked_up(inputs, rows), training=True)
+            each = losses(truth, predicted)
+            mean = optimizer.scale_loss(tf.reduce_mean(each))
+        optimizer.apply(tape.gradient(mean, weights), weights)
+        return tf.stack([tf.reduce_sum(each), tf.reduce_sum(hits(truth, predicted))])
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
+    def epoch(rows):
+        sums = tf.zeros(2)
+        for start in tf.range(0, tf.size(rows), batch_size):
+            sums += step(rows[start : start + batch_size])
+        return sums / tf.cast(tf.size(rows), tf.float32)
+
+    return lambda rows: epoch(tf.constant(rows, tf.int64)).numpy()
 
 
 def activations(prefix, task: Task, store: Path) -> np.ndarray:
@@ -207,9 +218,9 @@ def activations(prefix, task: Task, store: Path) -> np.ndarray:
         digest.update(np.ascontiguousarray(weight).tobytes())
     path = Path(store) / "features" / f"{digest.hexdigest()[:32]}.npy"
     shape = (len(task.pixels), *prefix.output_shape[1:])
-    step, n = 16 * PREDICTION_BATCH, len(task.pixels)
+    predict, step, n = feeding.predictor(prefix, feeding.held(task.pixels)), 512, len(task.pixels)
     parts = (np.arange(start, min(start + step, n)) for start in range(0, n, step))
-    return stored_array(path, shape, np.float32, (predict(prefix, task.pixels, rows) for rows in parts))
+    return stored_array(path, shape, np.float32, map(predict, parts))
 
 
 def _configuration(model):
@@ -225,23 +236,6 @@ def _configuration(model):
         return positions.get(value, value) if isinstance(value, str) else value
 
     return plain(model.get_config())
-
-
-def _batches(inputs, targets, rows, batch_size):
-    from brainlib.models._tensorflow import keras
-
-    class Batches(keras.utils.PyDataset):
-        """Rows of a memory map in a given order, read batch by batch."""
-
-        def __len__(self):
-            return math.ceil(len(rows) / batch_size)
-
-        def __getitem__(self, number):
-            chosen = rows[number * batch_size : (number + 1) * batch_size]
-            x = np.asarray(inputs[chosen], dtype=np.float32)
-            return (x,) if targets is None else (x, targets[chosen])
-
-    return Batches()
 
 
 def _augmented(prefix, suffix, augmentation, order):

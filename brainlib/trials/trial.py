@@ -22,7 +22,7 @@ from brainlib.models.build import ModelSpec
 from brainlib.models.training import Phase
 
 #: Part of every key: increase it when a change of the code changes the result of the same trial.
-RECIPE = 1
+RECIPE = 2
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,8 @@ class Trial:
         spec = dataclasses.asdict(self)
         for name in ("paper", "arm", "stage", "scenario", "keep_model", "conditions"):
             del spec[name]
-        spec["watched"] = spec.pop("monitored")  # its name in the keys of stored results
         # Not a file's path but its bytes determine a result; and a split that is refused has none.
         del spec["weights"]["file"], spec["split"]["leakage"]
-        if self.split.revision > 1:
-            spec["split"]["revision"] = self.split.revision
-        if not self.groups:
-            del spec["groups"]
         spec["recipe"] = [RECIPE, images.VERSION, version("tensorflow"), version("keras")]
         return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:24]
 

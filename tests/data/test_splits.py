@@ -118,23 +118,6 @@ def test_a_stratified_holdout_of_a_kth_is_the_first_of_k_folds():
     assert np.flatnonzero(parts == "test").tolist() == test.tolist()
 
 
-@pytest.mark.parametrize(
-    ("split", "revision"),
-    [
-        (Split(holdout=0.3), 1),
-        (Split(holdout=0.3, by="group", published=True), 1),
-        (Split(holdout=0, by="group", folds=3, fold=1), 1),
-        (Split(holdout=0.2, by="group", stratified=True), 1),
-        (Split(holdout=0.1, validation=0.1, by="group", stratified=True), 1),
-        (Split(holdout=0.3, by="group", stratified=True), 2),
-        (Split(holdout=0.1, validation=0.2, by="group", stratified=True), 2),
-        (Split(holdout=0.2, by="group"), 2),
-    ],
-)
-def test_only_a_holdout_that_is_drawn_otherwise_than_at_first_changes_the_key(split, revision):
-    assert split.revision == revision
-
-
 @pytest.mark.parametrize("by", ["image", "group"])
 def test_a_seed_repeats_and_another_seed_does_not(by):
     one, again, other = (assign(LABELS, PAIRS, Split(holdout=0.2, by=by, seed=seed)) for seed in (1, 1, 2))

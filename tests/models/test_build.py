@@ -15,7 +15,7 @@ from networks import awaken
 
 from brainlib.data import datasets, images
 from brainlib.errors import ModelError, WeightsError
-from brainlib.models import backbones, build, freezing, training
+from brainlib.models import backbones, build, feeding, freezing, training
 from brainlib.models.backbones import BACKBONES, Weights, find_weights
 from brainlib.models.build import ModelSpec
 from brainlib.models.layers import InputScaling
@@ -401,7 +401,7 @@ def test_pretrained_features_tell_tumours_better_than_random_ones(name, weights_
         network = build.build_network(transfer(name), 96, 1, given)
         freezing.set_trainable(network, "head")
         prefix, _ = freezing.cut_frozen_prefix(network)
-        features = training.predict(prefix, pixels, np.arange(len(pixels)))
+        features = feeding.predictor(prefix, feeding.held(pixels))(np.arange(len(pixels)))
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
         return cross_val_score(probe, features, dataset.table["label"], cv=5).mean()
 
