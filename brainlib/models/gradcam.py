@@ -3,20 +3,24 @@
 Source: Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 Localization" (ICCV), equations 1 and 2.
 
-The model runs as it is, eagerly, while the chosen layer's ``call`` is wrapped so that a gradient
-tape records its output. No second model is built from the graph of the first, so a backbone may be
-nested, flat, in a ``Sequential`` or shared. Not thread-safe: no other thread may use the model.
+The model runs as it is, while the chosen layer's ``call`` is wrapped so that a gradient tape records
+its output. No second model is built from the graph of the first, so a backbone may be nested, flat,
+in a ``Sequential`` or shared. Only the gradient of what follows the layer is computed, so that the
+forward pass is nearly all of the work. Not thread-safe: no other thread may use the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from brainlib.errors import ModelError
+
+_PREDICTED = -1  # as a target: the predicted class
 
 if TYPE_CHECKING:  # TensorFlow takes long to import: only the functions that need it do so
     import keras
@@ -41,6 +45,10 @@ def grad_cam(
     be found (a ``Lambda``, a subclassed model) the gradient is that of the output, which is taken
     to be a probability. The model runs in inference mode and is left unchanged, also after errors.
 
+    From `batch_size` images on, the computation is traced to a graph, which the model keeps for the
+    next call and which reads the weights anew; fewer are computed eagerly, in less time than tracing
+    takes. The two agree up to rounding.
+
     Parameters
     ----------
     model : keras.Model
@@ -55,7 +63,7 @@ def grad_cam(
         ("backbone/conv5"). None for `last_convolution`. Where that is one of several branches, the
         layer that joins them ("mixed10"), or the nested backbone's own name, shows them all.
     batch_size : int
-        Images explained at a time, at least 1.
+        Images explained at a time, at least 1; a model with ``run_eagerly`` is never traced.
 
     Returns
     -------
@@ -68,6 +76,8 @@ def grad_cam(
         No such layer, or none that can be explained; images or targets of wrong shape; a map that
         is not finite.
     """
+    from brainlib.models._tensorflow import tf
+
     # A subclassed model declares no input and takes any size.
     wanted = tuple(model.inputs[0].shape) if getattr(model, "inputs", None) else (None,) * 4
     if len(wanted) != images.ndim or any(a not in (None, b) for a, b in zip(wanted, images.shape, strict=True)):
@@ -80,15 +90,24 @@ def grad_cam(
         if target.dtype.kind not in "iu" or target.shape not in ((), (n,)):
             received = f"{target.dtype} of shape {target.shape}"
             raise ModelError(f"expected a target class or one for each image, received {received}")
-        target = np.broadcast_to(target, n)
     path = last_convolution(model) if layer is None else layer
     explained = _find(model, path)
+    classes = np.broadcast_to(_PREDICTED if target is None else target, n).astype(np.int64)
     maps = np.zeros(images.shape[:3], np.float32)
-    with _linear_output(model) as is_logit:
-        for start in range(0, n, batch_size):
-            part = slice(start, start + batch_size)
-            classes = None if target is None else target[part]
-            maps[part] = _maps(model, explained, path, images[part], classes, is_logit)
+    compute = partial(_scored_maps, model, explained, path)
+    if n >= batch_size and not model.run_eagerly:  # tracing takes longer than a few images do
+        compute = _traced(compute, images)
+    for start in range(0, n, batch_size):
+        part = slice(start, start + batch_size)
+        found, scores = compute(tf.constant(images[part]), tf.constant(classes[part]))
+        found, scores = found.numpy(), scores.numpy()
+        if target is not None and (target.min() < 0 or target.max() >= scores.shape[1]):
+            received = f"{target.min()} to {target.max()}"
+            raise ModelError(f"expected classes 0 to {scores.shape[1] - 1}, received {received}")
+        peak = found.max(axis=(1, 2), keepdims=True)
+        if not np.isfinite(peak).all():
+            raise ModelError(f"expected finite images and weights, received a map of NaN at {path!r}")
+        np.divide(found, peak, out=maps[part], where=peak > 0)
     return maps
 
 
@@ -170,8 +189,25 @@ def overlay(images: np.ndarray, maps: np.ndarray, alpha: float = 0.5) -> np.ndar
     return np.rint((1 - opacity) * grey + opacity * colour).astype(np.uint8)
 
 
-def _maps(model, layer, path, images, targets, is_logit) -> np.ndarray:
-    """Heat maps of one batch."""
+def _traced(compute: partial, images: np.ndarray):
+    """Return `_scored_maps` of a model, a layer and its path as a graph for batches of such images."""
+    from brainlib.models._tensorflow import tf
+
+    model, _, path = compute.args
+    # Kept on the model, so that both end together: a dictionary of models would hold on to them, as a graph does.
+    kept = vars(model).setdefault("_brainlib_gradcam", {})
+    made_for, layers = (path, images.dtype, images.shape[1:]), [layer for _, layer in _layers(model)]
+    known, graph = kept.get(made_for, ([], None))
+    if known != layers:
+        batch = tf.TensorSpec((None, *images.shape[1:]), images.dtype), tf.TensorSpec((None,), tf.int64)
+        # As in Keras' own `predict`, the layers' code is not converted.
+        graph = tf.function(compute, autograph=False).get_concrete_function(*batch)
+        kept[made_for] = layers, graph
+    return graph
+
+
+def _scored_maps(model, layer, path, images, targets) -> tuple:
+    """Heat maps of one batch, not scaled, and the scores of its classes, as tensors."""
     from brainlib.models._tensorflow import tf
 
     seen, call = [], layer.call
@@ -183,22 +219,19 @@ def _maps(model, layer, path, images, targets, is_logit) -> np.ndarray:
 
     # Only what follows the layer is recorded: the rest of the model takes no memory.
     tape = tf.GradientTape(watch_accessed_variables=False)
-    with tape, _replaced(layer, "call", watching):
+    with _linear_output(model) as is_logit, tape, _replaced(layer, "call", watching):
         scores = model(images, training=False)
         if len(shape := getattr(scores, "shape", ())) != 2:
             raise ModelError(f"expected a model with one output (n, classes), received {shape}")
         scores = tf.cast(scores, tf.float32)
         if shape[1] == 1:
             scores = tf.concat([-scores if is_logit else 1 - scores, scores], axis=1)
-        targets = np.argmax(scores, axis=1) if targets is None else targets
-        if targets.min() < 0 or targets.max() >= scores.shape[1]:
-            received = f"{targets.min()} to {targets.max()}"
-            raise ModelError(f"expected classes 0 to {scores.shape[1] - 1}, received {received}")
-        score = tf.gather(scores, targets, axis=1, batch_dims=1)
+    targets = tf.where(targets == _PREDICTED, tf.argmax(scores, axis=1), targets)
     # A layer that is used more than once is explained where it is used last.
     features = seen[-1] if seen else None
     shape = getattr(features, "shape", ())
-    gradient = tape.gradient(score, features) if len(shape) == 4 else None
+    of_class = tf.one_hot(targets, scores.shape[1])
+    gradient = tape.gradient(scores, features, of_class) if len(shape) == 4 else None
     if gradient is None:
         raise ModelError(
             "expected a layer with output (n, rows, columns, channels) from which the model's "
@@ -208,11 +241,7 @@ def _maps(model, layer, path, images, targets, is_logit) -> np.ndarray:
     features, gradient = tf.cast(features, tf.float32), tf.cast(gradient, tf.float32)
     weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
     cam = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1, keepdims=True))
-    cam = tf.image.resize(cam, images.shape[1:3], method="bilinear")[..., 0].numpy()
-    peak = cam.max(axis=(1, 2), keepdims=True)
-    if not np.isfinite(peak).all():
-        raise ModelError(f"expected finite images and weights, received a map of NaN at {path!r}")
-    return np.divide(cam, peak, out=np.zeros_like(cam), where=peak > 0)
+    return tf.image.resize(cam, images.shape[1:3], method="bilinear")[..., 0], scores
 
 
 @contextmanager

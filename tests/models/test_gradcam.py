@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -225,7 +228,8 @@ def test_every_layout_of_the_same_weights_gives_the_same_maps(example, build, pa
     model = build()
     model.set_weights(original.get_weights())
     assert last_convolution(model) == path
-    np.testing.assert_allclose(grad_cam(model, images), maps, atol=1e-6)
+    for batch_size in (32, 2):  # eagerly, and in a graph
+        np.testing.assert_allclose(grad_cam(model, images, batch_size=batch_size), maps, atol=1e-6)
 
 
 def test_loaded_model_gives_the_same_maps(example, tmp_path):
@@ -358,19 +362,59 @@ def test_maps_agree_with_tf_keras_vis(kind):
 def test_model_is_unchanged_afterwards_and_after_an_error(ending):
     model = paper_model([[2, -1], [4, 8]], ending=ending)
     before, prediction = state(model), model(IMAGE).numpy()
-    grad_cam(model, IMAGE, target=1)
-    with pytest.raises(ModelError, match="classes 0 to 1, received 2 to 2"):
-        grad_cam(model, IMAGE, target=2)
+    for batch_size in (32, 1):
+        grad_cam(model, IMAGE, target=1, batch_size=batch_size)
+        with pytest.raises(ModelError, match="classes 0 to 1, received 2 to 2"):
+            grad_cam(model, IMAGE, target=2, batch_size=batch_size)
     after = state(model)
     assert all(map(np.array_equal, before[0], after[0])) and before[1:] == after[1:]
     np.testing.assert_array_equal(model(IMAGE), prediction)
+
+
+def test_a_graph_is_traced_once_and_reads_the_weights_of_today(example):
+    calls = []
+    model = keras.Sequential([keras.Input((12, 12, 3)), layers.Lambda(lambda x: calls.append(1) or x), nested()])
+    before, calls[:] = model.get_weights(), []
+    first = grad_cam(model, example[1], batch_size=2)  # the last batch has one image
+    permute(model, seed=1)
+    permuted = grad_cam(model, example[1], batch_size=3)
+    model.set_weights(before)
+    np.testing.assert_array_equal(grad_cam(model, example[1], batch_size=2), first)
+    assert calls == [1]
+    permute(model, seed=1)
+    np.testing.assert_allclose(permuted, grad_cam(model, example[1]), atol=1e-5)
+    assert not np.allclose(permuted, first)
+
+
+def test_a_graph_is_traced_again_for_a_model_that_has_another_layer_now():
+    model = sequential_flat()
+    images = images_like((12, 12, 3))
+    grad_cam(model, images, batch_size=1)
+    model.pop()
+    model.add(layers.Dense(2, activation="softmax"))
+    np.testing.assert_allclose(grad_cam(model, images, batch_size=1), grad_cam(model, images), atol=1e-5)
+    assert grad_cam(model, images, target=1, batch_size=1).any()
+
+
+def test_a_graph_does_not_keep_its_model_alive_and_is_not_stored_with_it(tmp_path):
+    model = nested()
+    grad_cam(model, images_like((12, 12, 3), 1), batch_size=1)
+    model.save(tmp_path / "model.keras")
+    assert not vars(keras.models.load_model(tmp_path / "model.keras")).get("_brainlib_gradcam")
+    gone = weakref.ref(model)
+    del model
+    keras.backend.clear_session()
+    gc.collect()
+    assert gone() is None
 
 
 # --- errors --------------------------------------------------------------------------------------
 
 
 def refused(*args, **kwargs) -> str:
-    """The message of the ModelError, which is one line."""
+    """The message of the ModelError, which is one line, and as clear from a graph."""
+    with pytest.raises(ModelError, match="^expected [^\n]*$"):
+        grad_cam(*args, **{"batch_size": 1} | kwargs)
     with pytest.raises(ModelError) as error:
         grad_cam(*args, **kwargs)
     assert "\n" not in str(error.value)
