@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shlex
 import shutil
 import signal
@@ -63,6 +64,7 @@ class Box:
         for name in ("run_all.sh", ".ci/run"):
             shutil.copy(ROOT / name, self.project / name)
         (self.project / "requirements.txt").write_text("numpy==2.0\n")
+        (self.project / "requirements-cuda.txt").write_text("nvidia==12.0\n")
         (self.project / "pyproject.toml").write_text("[project]\n")
         self.bin = folder / "bin"
         self.bin.mkdir()
@@ -80,6 +82,10 @@ class Box:
         path.write_text(f'#!/usr/bin/env bash\nexec {command} "$0" "$@"\n')
         path.chmod(0o755)
 
+    def put_gpu(self, listed: str = "GPU 0: a name (UUID: GPU-1)") -> None:
+        (self.bin / "nvidia-smi").write_text(f"#!/usr/bin/env bash\n[ $1 = -L ] && echo '{listed}'\n")
+        (self.bin / "nvidia-smi").chmod(0o755)
+
     def set(self, name: str, value: str = "") -> None:
         (self.folder / name).write_text(value)
 
@@ -87,7 +93,8 @@ class Box:
         return subprocess.Popen(
             [self.project / script, *args],
             cwd=cwd or self.project,
-            env={"PATH": str(self.bin), "BOX": str(self.folder), **env},
+            # Without a word about CUDA, the tests would find this machine's GPU.
+            env={"PATH": str(self.bin), "BOX": str(self.folder), "BRAINLIB_CUDA": "0", **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -167,6 +174,54 @@ def test_a_failed_installation_is_one_line_with_the_reason_and_the_log(box):
     assert "No matching distribution" in log.read_text()
     (box.folder / "pip_fails").unlink()
     assert box.run().returncode == 0
+
+
+on_the_gpus_platform = pytest.mark.skipif(
+    (platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="TensorFlow's wheels use no GPU here"
+)
+
+
+@on_the_gpus_platform
+def test_where_a_gpu_is_found_cuda_is_installed_too_and_the_set_up_says_so(box):
+    box.put_gpu()
+    first = box.run(BRAINLIB_CUDA="")
+    assert first.returncode == 0
+    assert first.stderr.splitlines()[1:] == [
+        "NVIDIA GPU: installing CUDA as well, which takes some GB (BRAINLIB_CUDA=0 leaves it out)"
+    ]
+    both = ["-r", str(box.project / "requirements.txt"), "-r", str(box.project / "requirements-cuda.txt")]
+    assert box.installs()[0] == ["--quiet", *both]
+    assert box.run(BRAINLIB_CUDA="").stderr == "" and len(box.installs()) == 2
+    (box.project / "requirements-cuda.txt").write_text("nvidia==13.0\n")
+    box.run(BRAINLIB_CUDA="")
+    assert len(box.installs()) == 4
+
+
+@on_the_gpus_platform
+def test_a_gpu_that_comes_or_is_declined_makes_the_environment_anew_and_one_that_leaves_does_not(box):
+    def cuda(wish=""):
+        before = len(box.installs())
+        assert box.run(BRAINLIB_CUDA=wish).returncode == 0
+        made = box.installs()[before:]
+        return any("-cuda.txt" in word for word in made[0]) if made else "kept"
+
+    box.put_gpu("No devices were found")
+    if Path("/proc/driver/nvidia/gpus").exists():
+        pytest.skip("this machine has a GPU, which cannot be hidden")
+    assert (cuda(), cuda()) == (False, "kept")
+    box.put_gpu()
+    assert (cuda("0"), cuda(), cuda("1")) == ("kept", True, "kept")
+    (box.bin / "nvidia-smi").unlink()
+    assert (cuda(), cuda("0"), cuda(), cuda("1")) == ("kept", False, "kept", True)
+
+
+def test_a_failed_installation_of_cuda_is_one_line_too(box):
+    box.set("pip_fails")
+    failed = box.run(BRAINLIB_CUDA="1")
+    assert failed.returncode == 2
+    *_, message = failed.stderr.splitlines()
+    assert message.startswith("run_all.sh: error: set-up failed (ERROR: No matching distribution")
+    assert not box.stamp.exists()
 
 
 @pytest.mark.skipif(shutil.which("flock") is None, reason="run_all.sh needs flock for this")

@@ -29,9 +29,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAPERS = sorted((ROOT / "brainlib" / "papers").glob("*.yaml"))
 
 
-def requirement_lines() -> list[str]:
-    """Lines of requirements.txt that are not comments."""
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+def requirement_lines(name: str = "requirements.txt") -> list[str]:
+    """Lines of a file of pins that are not comments."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 
@@ -45,8 +45,9 @@ def direct_dependencies(*parts: str) -> list[Requirement]:
 # Pins and packaging
 
 
-def test_requirements_are_exact_pins_without_addresses_or_paths():
-    assert [line for line in requirement_lines() if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-cuda.txt"])
+def test_requirements_are_exact_pins_without_addresses_or_paths(name):
+    assert [line for line in requirement_lines(name) if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
 
 
 def test_conda_and_pip_users_get_the_same_versions():
@@ -66,6 +67,13 @@ def test_every_direct_dependency_is_pinned_within_its_bound_and_says_why_it_is_t
         assert pins[canonicalize_name(wanted.name)] in wanted.specifier, wanted
         at = next(n for n, line in enumerate(lines) if line.strip() == f'"{wanted}",')
         assert lines[at - 1].strip().startswith("# "), wanted
+
+
+def test_the_pins_of_cuda_are_those_that_the_pinned_tensorflow_asks_for():
+    pins = dict(line.split("==") for line in requirement_lines("requirements-cuda.txt"))
+    asked = [Requirement(line) for line in importlib.metadata.requires("tensorflow") if "and-cuda" in line]
+    assert {wanted.name for wanted in asked} <= set(pins)
+    assert [wanted for wanted in asked if pins[wanted.name] not in wanted.specifier] == []
 
 
 def imported_by(module: Path) -> set[str]:
