@@ -4,6 +4,7 @@
 #   ./run_all.sh app             the program that shows images to trained models
 #   ./run_all.sh lab             JupyterLab on a working copy of the notebooks, my_notebooks/, which git ignores
 #   ./run_all.sh docs            the API pages, in build/api
+#   ./run_all.sh bench           how fast it is beside plain Keras, PyTorch and tf-keras-vis; about ten minutes
 # An active environment that has brainlib is used as it is; otherwise .venv is made here from requirements.txt, and
 # with NVIDIA's libraries where such a GPU is found (BRAINLIB_CUDA=0 ./run_all.sh: without them, 1: in any case).
 set -euo pipefail
@@ -103,6 +104,7 @@ lab)
 docs)
     cd -- "$here" && exec "$python" -m pdoc --docformat numpy --output-directory build/api "${@:2}" brainlib
     ;;
+bench) exec "$python" "$here/benchmarks/bench.py" "${@:2}" ;;
 app) exec "$python" -P -m brainlib "$@" ;;
 *) exec "$python" -P -m brainlib run "$@" ;;
 esac

@@ -22,11 +22,12 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import sync_playwright
 
+import brainlib
 from brainlib.app import widgets
 from brainlib.study.study import Study
 from brainlib.trials import run
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(brainlib.__file__).parents[1]  # as imported: it may be that of another checkout
 
 
 def main() -> None:

@@ -13,12 +13,15 @@ from brainlib.study.results import Results
 
 #: Fixtures that train, run a notebook or open a browser: what uses one is slow.
 SLOW = {"browser", "failed", "ran", "served", "trained"}
+#: Files that take longest: begun last, one of them would leave the other process without work.
+FIRST = ("test_notebooks.py", "test_real_images.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SLOW & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.path.name not in FIRST)
     if not os.environ.get("BRAINLIB_DATA"):
         for item in items:
             if item.get_closest_marker("real_data"):

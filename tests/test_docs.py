@@ -60,6 +60,13 @@ def test_the_figure_shows_the_reference_results(make_results):
     assert make_results.forest().alt in make_results.FIGURE.read_text(encoding="utf-8")
 
 
+def test_performance_is_what_the_stored_results_give():
+    page = SimpleNamespace(**runpy.run_path(str(ROOT / "benchmarks" / "page.py")))
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert text.count("<!-- table: ") == 3 and page.filled(text) == text, "run python benchmarks/page.py"
+    assert page.markdown(*page.growth()) in page.FIGURE.read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 def test_the_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

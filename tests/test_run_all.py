@@ -284,6 +284,7 @@ def test_options_reach_brainlib_unchanged_in_the_folder_of_the_caller(box):
     ("given", "called", "in_project"),
     [
         ("app --port 9", "-P -m brainlib app --port 9", False),
+        ("bench --only cnn", "{project}/benchmarks/bench.py --only cnn", False),
         ("test -k a", "-m pytest -k a", True),
         ("test --fast -x", "-m pytest -m not slow -x", True),
         ("docs", "-m pdoc --docformat numpy --output-directory build/api brainlib", True),
@@ -293,7 +294,7 @@ def test_a_command_is_started_in_its_folder_and_its_status_returned(box, given, 
     box.set("status", "1")
     assert box.run(*given.split(), cwd=box.folder).returncode == 1
     last = box.calls()[-1]
-    assert " ".join(last["args"]) == called
+    assert " ".join(last["args"]) == called.format(project=box.project)
     assert last["cwd"] == str(box.project if in_project else box.folder)
 
 

@@ -1,0 +1,145 @@
+"""Write the tables and the figure of docs/performance.md from benchmarks/results/*.json.
+
+    python benchmarks/page.py
+
+Run it after `bench.py` or `growth.py` has written results that are to be kept: ``before.json`` and ``after.json``,
+``growth_before.json`` and ``growth.json``. A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``,
+where NAME is a function of this file. A test compares the committed page with what this command writes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "performance.md"
+FIGURE = ROOT / "docs" / "img" / "growth.svg"
+TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+NONE = "–"
+
+
+def read(name: str) -> dict:
+    """Read stored results; none where the file is missing."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": []}
+
+
+def number(value: float | None) -> str:
+    """Write a number with three significant digits, and no exponent."""
+    if value is None:
+        return NONE
+    return f"{value:.0f}" if abs(value) >= 99.5 else f"{value:.3g}"
+
+
+def judged(row: dict) -> str:
+    """Say whether a row meets its target."""
+    if "error" in row:
+        return "failed"
+    return {True: "met", False: "not met", None: NONE}[row["met"]]
+
+
+def cells(row: dict | None) -> list[str]:
+    """Return what a row measured: ours, the other, and the value that is compared with the target."""
+    if row is None:
+        return [NONE, NONE]
+    if "error" in row:
+        return ["failed", NONE]
+    both = " / ".join(f"{number(value)} s" for value in (row["ours"], row["other"]) if value is not None)
+    return [both or NONE, f"{number(row['value'])} {row['unit']}".strip()]
+
+
+def measured(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
+    """List one run's rows."""
+    head = ["", "seconds, ours / other", "ratio or value", "target", ""]
+    return head, [[row["what"], *cells(row), row["target"] or NONE, judged(row)] for row in rows]
+
+
+def performance() -> tuple[list[str], list[list[str]]]:
+    """Compare the rows of the runs before and after."""
+    before = {row["what"]: row for row in read("before")["rows"]}
+    after = {row["what"]: row for row in read("after")["rows"]}
+    rows = []
+    for what in {**after, **before}:
+        row = after.get(what)
+        target = (row or before[what])["target"] or NONE
+        old, new = cells(before.get(what)), cells(row)
+        rows.append([what, target, f"{old[1]} ({old[0]})", f"**{new[1]}** ({new[0]})", judged(row) if row else NONE])
+    return ["", "target", "before (seconds, ours / other)", "after", ""], rows
+
+
+def machine() -> tuple[list[str], list[list[str]]]:
+    """Describe the machine of each run."""
+    runs = {name: read(name) for name in ("before", "after", "growth_before", "growth")}
+    runs = {name: run for name, run in runs.items() if run["rows"]}
+    facts = list(dict.fromkeys(fact for run in runs.values() for fact in run["machine"]))
+    rows = [[fact, *(str(run["machine"].get(fact, NONE)) for run in runs.values())] for fact in facts]
+    rows.append(["seconds of the whole run", *(f"{run['seconds']:.0f}" for run in runs.values())])
+    return ["", *(name.replace("_", ", ") for name in runs)], rows
+
+
+def growth() -> tuple[list[str], list[list[str]]]:
+    """List the seconds of runs as they grow, with the fitted exponents."""
+    before = {row["what"]: row for row in read("growth_before")["rows"]}
+    rows = []
+    for row in read("growth")["rows"]:
+        old = before.get(row["what"])
+        rows.append([row["what"], row["of"], *(_course(each) for each in (old, row))])
+    return ["what grows", "the run", "before: seconds, exponent", "after: seconds, exponent"], rows
+
+
+def _course(row):
+    if row is None or "error" in row:
+        return NONE
+    course = ", ".join(f"{n}: {number(seconds)}" for n, seconds in zip(row["sizes"], row["seconds"], strict=True))
+    return f"{course}; {row['exponent']:.2f}"
+
+
+def figure():
+    """Draw seconds over size on logarithmic axes, one panel for each quantity that grows."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["svg.hashsalt"] = "brainlib"  # the same bytes from the same numbers
+    rows = [row for row in read("growth")["rows"] if "error" not in row]
+    before = {row["what"]: row for row in read("growth_before")["rows"] if "error" not in row}
+    drawn = Figure(figsize=(2.3 * max(1, len(rows)), 2.6), layout="constrained")
+    for axes, row in zip(drawn.subplots(1, max(1, len(rows)), squeeze=False)[0], rows, strict=False):
+        for name, each, style in (("before", before.get(row["what"]), "o--"), ("after", row, "o-")):
+            if each:
+                label = f"{name}, exponent {each['exponent']:.2f}"
+                colour = "#888888" if name == "before" else "#1f5fa8"
+                axes.loglog(each["sizes"], each["seconds"], style, markersize=4, label=label, color=colour)
+        axes.set_xticks(row["sizes"], [str(n) for n in row["sizes"]], minor=False)
+        axes.minorticks_off()
+        low, high = axes.get_ylim()
+        ticks = [n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500) if low / 1.3 < n < high * 1.3]
+        axes.set_yticks(ticks, [str(n) for n in ticks])
+        axes.set_ylim(min(low, ticks[0]), max(high, ticks[-1]) * 1.6)
+        axes.set_xlabel(row["what"])
+        axes.legend(fontsize=7, frameon=False, loc="upper left")
+        axes.spines[["top", "right"]].set_visible(False)
+    drawn.axes[0].set_ylabel("seconds")
+    return drawn
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """Write a table in Markdown."""
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
+
+
+def filled(page: str) -> str:
+    """Return a page with its tables made anew."""
+    return TABLE.sub(lambda found: found[1] + markdown(*globals()[found[2]]()) + found[3], page)
+
+
+def main() -> None:
+    """Write the tables and the figure."""
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    figure().savefig(FIGURE, facecolor="white", metadata={"Date": None, "Description": markdown(*growth())})
+
+
+if __name__ == "__main__":
+    main()
