@@ -120,10 +120,9 @@ def program() -> Iterator[dict]:
     """Time the start of the program in a browser; see `program.py`."""
     script = [sys.executable, str(Path(__file__).with_name("program.py")), "--answers", "5"]
     printed = subprocess.run(script, check=True, stdout=subprocess.PIPE, text=True).stdout
-    names = ("address printed", "page shown", "first heat map")
-    address, shown, explained = (float(re.search(rf"{name} after ([0-9.]+) s", printed)[1]) for name in names)
-    yield row("program, from the address to the page", shown - address, "s", "<= 4")
-    yield row("program, from the command to the first heat map", explained, "s", "<= 7")
+    for what, name, target in (("page shown", "page", "<= 4"), ("first heat map", "first heat map", "<= 7")):
+        found = re.search(rf"{what} after ([0-9.]+) s", printed)
+        yield row(f"program, from its address to the {name}", float(found[1]), "s", target)
 
 
 ROWS = (heat_maps, audit, smoke, program)

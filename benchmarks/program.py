@@ -58,7 +58,8 @@ def in_browser(out: Path, files: list[Path]) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             address = next(line for line in process.stderr if line.startswith("http")).strip()
-            print(f"address printed after {time.perf_counter() - started:.1f} s")
+            print(f"address printed after {time.perf_counter() - started:.1f} s; from it on:")
+            started = time.perf_counter()
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
                 page = browser.new_page()
