@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -97,6 +97,24 @@ def writing_folder(target: Path, replaces: Callable[[Path], None] | None = None)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def alone(target: Path) -> Iterator[None]:
+    """Let one process or thread at a time make a file or folder: the others wait, and find it made.
+
+    Where the system has no such locks, each makes it, which is as safe.
+    """
+    lock = target.with_name(f".{target.name}.lock.tmp")
+    with ExitStack() as held:
+        with suppress(OSError, ImportError):
+            import fcntl  # not on Windows
+
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            file = held.enter_context(open(lock, "wb"))
+            held.callback(lock.unlink, missing_ok=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def built_folder(target: Path, write: Callable[[Path], None]) -> Path:
     """Return a folder, filled by `write` unless it holds exactly the files that were written to it before.
 
@@ -104,13 +122,16 @@ def built_folder(target: Path, write: Callable[[Path], None]) -> Path:
     """
     if _is_whole(target):
         return target
-    try:
-        with writing_folder(target, shutil.rmtree if target.exists() else None) as folder:
-            write(folder)
-            (folder / _MANIFEST).write_text(json.dumps(_manifest(folder)), "utf-8")
-    except OSError as error:
-        if not _is_whole(target):  # else another process has written the same content meanwhile
-            raise _unwritten(target, "folder", error) from error
+    with alone(target):
+        if _is_whole(target):  # by now
+            return target
+        try:
+            with writing_folder(target, shutil.rmtree if target.exists() else None) as folder:
+                write(folder)
+                (folder / _MANIFEST).write_text(json.dumps(_manifest(folder)), "utf-8")
+        except OSError as error:
+            if not _is_whole(target):  # else another process has written the same content meanwhile
+                raise _unwritten(target, "folder", error) from error
     return target
 
 
@@ -137,7 +158,9 @@ def sweep(folder: Path) -> None:
 def stored_array(path: Path, shape: tuple[int, ...], dtype, blocks: Iterable[np.ndarray]) -> np.ndarray:
     """Map the array of a file, which is written now from `blocks` unless `open_array` finds it whole."""
     if (array := open_array(path, shape, dtype)) is None:
-        save_array(path, shape, dtype, blocks)
+        with alone(path):
+            if open_array(path, shape, dtype) is None:  # still
+                save_array(path, shape, dtype, blocks)
         array = open_array(path, shape, dtype)
     if array is None:
         raise StoreError(f"{path}: expected the array just written, received another; run again")

@@ -23,7 +23,7 @@ from brainlib.data import images, thumbnails
 from brainlib.data.registry import REGISTRY, info_of
 from brainlib.data.thumbnails import SIDE
 from brainlib.errors import DataError
-from brainlib.io import threads, writing
+from brainlib.io import alone, threads, writing
 
 #: Of everything that an entry of the store depends on: raise the first number when its fields change.
 VERSION = f"1-{thumbnails.VERSION}-{images.VERSION}"
@@ -189,8 +189,7 @@ def _sum(entry: np.void) -> bytes:
 class _Known:
     """Entries by byte hash; those of a store lie in one file for each first digit of the hash.
 
-    The sum of an entry is compared before it is used. A file is replaced whole. Of two processes that write the
-    same file at once, one loses its new entries, which are made again when they are needed.
+    The sum of an entry is compared before it is used. A file is replaced whole, by one process at a time.
     """
 
     def __init__(self, folder: Path | None):
@@ -209,10 +208,11 @@ class _Known:
         """Add the new entries to their files, from which damaged ones are removed."""
         self.stored = {}
         for digit in sorted({byte_hash[0] for byte_hash in self.new}) if self.folder else ():
-            entries = {entry["byte_hash"]: entry for entry in self._shard(digit) if entry["sum"] == _sum(entry)}
-            entries |= {name.encode(): entry for name, entry in self.new.items() if name[0] == digit}
-            with writing(self.folder / f"{digit}.npy") as file:
-                np.save(file, np.array([entries[name] for name in sorted(entries)], _ENTRY), allow_pickle=False)
+            with alone(self.folder / f"{digit}.npy"):
+                entries = {entry["byte_hash"]: entry for entry in self._shard(digit) if entry["sum"] == _sum(entry)}
+                entries |= {name.encode(): entry for name, entry in self.new.items() if name[0] == digit}
+                with writing(self.folder / f"{digit}.npy") as file:
+                    np.save(file, np.array([entries[name] for name in sorted(entries)], _ENTRY), allow_pickle=False)
 
     def _shard(self, digit: str, mmap_mode: str | None = None) -> np.ndarray:
         try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from scipy.stats import spearmanr
 
@@ -18,7 +19,8 @@ from brainlib.models.gradcam import overlay
 from brainlib.stats import intervals
 from brainlib.stats.intervals import Number
 from brainlib.study.results import Results
-from brainlib.trials.run import heat_maps, permuted_maps
+from brainlib.trials.jobs import inputs
+from brainlib.trials.run import Asked, heat_maps
 
 THRESHOLD = 0.5  # share of a map's maximum from which a pixel is marked: a choice
 _LESION_IMAGES, _SANITY_IMAGES = 40, 20  # at most, for each arm: choices that keep a notebook short
@@ -83,33 +85,55 @@ def measure(results: Results, scenario: str = "") -> tuple[HeatMapScore, ...]:
     most 20 test images drawn evenly from the classes. A correlation near 1 means that the map does not depend on the
     training.
     """
-    parts = [(part, arm) for part in (_on_lesions, _permuted) for arm in results.study.arms]
-    return results.once(
-        ("heat maps", scenario), lambda: tuple(score for part, arm in parts for score in part(results, arm, scenario))
-    )
+    return results.once(("heat maps", scenario), lambda: tuple(_scores(results, scenario)))
 
 
-def _mapped(function, results, arm, scenario, paths):
-    study, trial = results.study, results.trial(arm, "test", scenario)
-    return function(trial, study.dataset, paths, study.options.store, scheduler=study.options.scheduler)
+def _scores(results, scenario):
+    sample = _sample(results, scenario)
+    maps = _maps(results, scenario, sample)
+    for (arm, images, permuted), found in zip(sample, maps, strict=True):
+        yield from (_on_sanity if permuted else _on_lesions)(arm, scenario, images, found)
 
 
-def _on_lesions(results, arm, scenario):
-    folder, size = Path(results.study.dataset.root) / _MASKS, results.study.size
-    table = results.predictions(arm, "test", scenario)
-    masks = {path: _mask(folder / path, size) for path in table["path"] if (folder / path).is_file()}
-    paths = [path for path, mask in masks.items() if mask.any()][:_LESION_IMAGES]
-    if not paths:
+def _sample(results, scenario):
+    """List what is explained: each arm's test images that have a lesion, then each arm's of the sanity check.
+
+    The images are rows of the table of predictions, those with a lesion with a column ``mask``.
+    """
+    study, lesions, drawn = results.study, [], []
+    for arm in study.arms:
+        table = results.predictions(arm, "test", scenario)
+        files = [Path(study.dataset.root) / _MASKS / path for path in table["path"]]
+        masks = [_mask(file, study.size) if file.is_file() else None for file in files]
+        lesion = [mask is not None and mask.any() for mask in masks]
+        lesions.append((arm, table.assign(mask=masks)[lesion].head(_LESION_IMAGES), False))
+        drawn.append((arm, table.iloc[choose_images(table["label"], _SANITY_IMAGES, study.options.seed)], True))
+    return lesions + drawn
+
+
+def _maps(results, scenario, sample):
+    study = results.study
+    asked = [Asked(results.trial(arm, "test", scenario), tuple(table["path"]), by) for arm, table, by in sample]
+    return heat_maps(asked, study.dataset, study.options.store, scheduler=study.options.scheduler)
+
+
+def _on_lesions(arm, scenario, table, maps):
+    if table.empty:
         return
-    _, maps = _mapped(heat_maps, results, arm, scenario, paths)
-    lesions = np.stack([masks[path] for path in paths])
+    lesions, groups = np.stack(table["mask"].tolist()), table["group"].to_numpy()
     pairs, uniform = list(zip(maps, lesions, strict=True)), float(lesions.mean())
     hits, n = sum(pointing(*pair) for pair in pairs), len(pairs)
     interval = intervals.wilson_interval(hits, n)
     yield HeatMapScore(arm, scenario, POINTING, hits / n, interval.low, interval.high, n, uniform)
-    groups = table.set_index("path").loc[paths, "group"].to_numpy()
     for name, score in ((ENERGY, energy), (OVERLAP, overlap)):
         yield _mean(arm, scenario, name, [score(*pair) for pair in pairs], groups, uniform)
+
+
+def _on_sanity(arm, scenario, table, maps):
+    trained, *others = maps
+    for score, permuted in zip(SANITY_SCORES, others, strict=True):
+        values = [similarity(*pair) for pair in zip(trained, permuted, strict=True)]
+        yield _mean(arm, scenario, score, values, table["group"].to_numpy(), None)
 
 
 def _mask(path, size):
@@ -117,15 +141,6 @@ def _mask(path, size):
     with Image.open(path) as image:
         small = image.convert("L").resize((size, size), Image.Resampling.NEAREST)
     return np.asarray(small) > 127
-
-
-def _permuted(results, arm, scenario):
-    table = results.predictions(arm, "test", scenario)
-    table = table.iloc[choose_images(table["label"], _SANITY_IMAGES, results.study.options.seed)]
-    trained, *others = _mapped(permuted_maps, results, arm, scenario, list(table["path"]))
-    for score, maps in zip(SANITY_SCORES, others, strict=True):
-        values = [similarity(*pair) for pair in zip(trained, maps, strict=True)]
-        yield _mean(arm, scenario, score, values, table["group"].to_numpy(), None)
 
 
 def _mean(arm, scenario, score, values, groups, reference):
@@ -150,8 +165,12 @@ def grad_cam_rows(results: Results, scenario: str = "") -> list[tuple[str, np.nd
     chosen = list(_examples(tables, study.paper.scenario(scenario)))
     if not chosen:
         raise UsageError(f"{study.arms[0]} predicts no test image correctly: nothing to explain")
-    paths = [path for _, _, path in chosen]
-    mapped = {arm: _mapped(heat_maps, results, arm, scenario, paths) for arm in study.arms}
+    images, mapped = pd.DataFrame({"path": [path for _, _, path in chosen]}), {}
+    # Maps that `measure` needs come along, so that each model is loaded once.
+    maps = _maps(results, scenario, [(arm, images, False) for arm in study.arms] + _sample(results, scenario))
+    for arm, heat in zip(study.arms, maps, strict=False):
+        trial = results.trial(arm, "test", scenario).trial
+        mapped[arm] = inputs(trial, study.dataset, images["path"], study.options.store), heat
     overlays = {study.title(arm): overlay(*each) for arm, each in mapped.items()}
     rows = []
     for n, (kind, shown, path) in enumerate(chosen):

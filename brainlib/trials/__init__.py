@@ -10,7 +10,7 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "run": ["heat_maps", "run_trials"],
+        "run": ["Asked", "heat_maps", "run_trials"],
         "store": ["load_model"],
         "trial": ["Trial", "TrialResult"],
         "workers": ["connected", "local_cluster"],

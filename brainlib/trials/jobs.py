@@ -97,26 +97,33 @@ def train(trial: Trial, dataset: DataSet, folder: Path, report: Callable[[int, f
     )
 
 
-def explain(trial: Trial, dataset: DataSet, paths: Sequence[str], folder: Path, report: Callable):
-    """Compute what `run.heat_maps` returns."""
+def explain(
+    trial: Trial, dataset: DataSet, asked: Sequence[tuple[Sequence[str], bool]], folder: Path, report: Callable
+) -> list[np.ndarray]:
+    """Compute what `run.heat_maps` returns of one model, for several lots of images, with weights permuted or not."""
     from brainlib.models import gradcam
 
-    model, pixels = _stored(trial, dataset, paths, folder)
-    return pixels, gradcam.grad_cam(model, pixels)
+    model, found = store.load_model(folder, trial.key), []
+    for paths, permuted in asked:
+        pixels = np.asarray(inputs(trial, dataset, paths, folder))
+        if not permuted:
+            found.append(gradcam.grad_cam(model, pixels))
+            continue
+        outputs, weights = np.asarray(model(pixels, training=False)), model.get_weights()
+        target = (outputs[:, 0] > 0.5).astype(int) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+        maps = [gradcam.grad_cam(model, pixels, target=target)]
+        for dense_only in (True, False):
+            gradcam.permute(model, trial.seed, dense_only=dense_only)
+            maps.append(gradcam.grad_cam(model, pixels, target=target))
+        model.set_weights(weights)
+        found.append(np.stack(maps))
+    return found
 
 
-def explain_permuted(trial: Trial, dataset: DataSet, paths: Sequence[str], folder: Path, report: Callable):
-    """Compute what `run.permuted_maps` returns."""
-    from brainlib.models import gradcam
-
-    model, pixels = _stored(trial, dataset, paths, folder)
-    outputs = np.asarray(model(pixels, training=False))
-    target = (outputs[:, 0] > 0.5).astype(int) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
-    maps = [gradcam.grad_cam(model, pixels, target=target)]
-    for dense_only in (True, False):
-        gradcam.permute(model, trial.seed, dense_only=dense_only)
-        maps.append(gradcam.grad_cam(model, pixels, target=target))
-    return np.stack(maps)
+def inputs(trial: Trial, dataset: DataSet, paths: Sequence[str], folder: Path) -> np.ndarray:
+    """Return images, by their paths in the data set's table, as a model takes them: uint8 (n, size, size, channels)."""
+    rows = pd.Index(dataset.table["path"]).get_indexer(list(paths))
+    return images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder)
 
 
 def environment() -> dict:
@@ -156,13 +163,6 @@ def _split(trial, dataset):
         table["part"].to_numpy()[ours],
     )
     return ours[parts != splits.UNUSED], parts[parts != splits.UNUSED]
-
-
-def _stored(trial, dataset, paths, folder):
-    """Return a stored model, and images as it takes them."""
-    rows = pd.Index(dataset.table["path"]).get_indexer(list(paths))
-    pixels = images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder)
-    return store.load_model(folder, trial.key), np.asarray(pixels)
 
 
 def _targets(labels, classes, outputs):

@@ -6,18 +6,27 @@ Training runs in processes of its own (`jobs`), on this machine or on a Dask clu
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from brainlib import progress
+from brainlib import io, progress
+from brainlib.data import images
 from brainlib.data.datasets import DataSet
 from brainlib.progress import OnProgress, duration
 from brainlib.trials import jobs, store, workers
 from brainlib.trials.trial import Trial, TrialResult
+
+#: Part of the names of stored heat maps: increase it when a change of the code changes a map.
+_MAPS = 1
 
 
 def run_trials(
@@ -111,43 +120,60 @@ class Epochs:
         )
 
 
-def heat_maps(
-    result: TrialResult, dataset: DataSet, paths: Sequence[str], folder: Path, *, scheduler: str = ""
-) -> tuple[np.ndarray, np.ndarray]:
-    """Explain a stored model's predictions of some images by Grad-CAM.
+class Asked(NamedTuple):
+    """Heat maps of a trained model that was kept, for images named as in the data set's table.
+
+    With `permuted`, those of the model with permuted weights as well.
+    """
+
+    result: TrialResult
+    paths: Sequence[str]
+    permuted: bool = False
+
+    def array(self, dataset: DataSet) -> tuple[str, tuple[int, ...]]:
+        """Return the name that these maps have in the store, a hash of what determines them, and their shape."""
+        trial, rows = self.result.trial, pd.Index(dataset.table["path"]).get_indexer(list(self.paths))
+        shape = (*(3,) * self.permuted, len(rows), trial.size, trial.size)
+        model = trial.key, self.result.facts["sha256"].get(store.MODEL)
+        of = json.dumps([_MAPS, images.VERSION, model, shape, dataset.files(rows)[1]])
+        return hashlib.sha256(of.encode()).hexdigest()[:32], shape
+
+
+def heat_maps(asked: Sequence[Asked], dataset: DataSet, folder: Path, *, scheduler: str = "") -> list[np.ndarray]:
+    """Explain stored models' predictions of some images by Grad-CAM; the maps are kept in the store.
 
     Parameters
     ----------
-    result : TrialResult
-        Of a trial that keeps its model.
-    paths : sequence of str
-        Images, named as in the data set's table.
+    asked : sequence of Asked
+        Those that the store lacks are computed at the same time, as far as there are workers.
     dataset, folder, scheduler
         As in `run_trials`.
 
     Returns
     -------
-    images : ndarray of uint8, shape (n, size, size, channels)
-        The input of the model.
-    maps : ndarray of float32, shape (n, size, size)
-        For the predicted class, each in [0, 1].
+    list of float32 arrays, shape (n, size, size)
+        Maps in [0, 1] for the predicted class. With `permuted` the shape is (3, n, size, size): maps of the model, of
+        the model with permuted dense layers, and with all weights permuted, for the class that the model predicts
+        (see `gradcam.permute`).
 
     Raises
     ------
     StoreError
         When the store has no such model.
     """
-    job = (result.trial, dataset, tuple(paths), Path(folder).resolve())
-    return workers.run(jobs.explain, [job], scheduler)[0]
-
-
-def permuted_maps(
-    result: TrialResult, dataset: DataSet, paths: Sequence[str], folder: Path, *, scheduler: str = ""
-) -> np.ndarray:
-    """Explain a stored model, the model with permuted dense layers, and with all weights permuted.
-
-    The arguments are those of `heat_maps`. Returned are float32 maps of shape (3, n, size, size), all
-    for the class that the stored model predicts; see `gradcam.permute`.
-    """
-    job = (result.trial, dataset, tuple(paths), Path(folder).resolve())
-    return workers.run(jobs.explain_permuted, [job], scheduler)[0]
+    folder, paths, maps, missing = Path(folder).resolve(), [], [], {}
+    for number, each in enumerate(asked):
+        name, shape = each.array(dataset)
+        paths.append(folder / "maps" / f"{name}.npy")
+        maps.append(io.open_array(paths[-1], shape, np.float32) if each.paths else np.zeros(shape, np.float32))
+        if maps[-1] is None:
+            missing.setdefault(each.result.trial.key, []).append(number)
+    wanted = []
+    for numbers in missing.values():  # of one model
+        lots = [(asked[number].paths, asked[number].permuted) for number in numbers]
+        wanted.append((asked[numbers[0]].result.trial, dataset, lots, folder))
+    found = workers.run(jobs.explain, wanted, scheduler) if wanted else []
+    for number, array in zip(chain(*missing.values()), chain(*found), strict=True):
+        io.save_array(paths[number], array.shape, array.dtype, array)
+        maps[number] = array
+    return maps

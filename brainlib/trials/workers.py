@@ -29,9 +29,9 @@ def run(function: Callable, jobs: Sequence[tuple], scheduler: str, on_report: Ca
     What a job reports, such as an epoch and its scores, is handed to `on_report` after the job's
     position. An error of a job is raised here; jobs that finished before it stay done.
     """
-    on_report = on_report or (lambda *values: None)
     if not scheduler:
-        return [processes.run(function, job, partial(on_report, number)) for number, job in enumerate(jobs)]
+        report = on_report or (lambda *values: None)
+        return [processes.run(function, job, partial(report, number)) for number, job in enumerate(jobs)]
     with connected(scheduler) as client:
         return _on_cluster(client, function, jobs, on_report)
 
@@ -43,13 +43,15 @@ def _on_cluster(client, function, jobs, on_report):
 
     def handle(event):
         _, message = event
-        if message.get("run") == run_id:
+        if on_report and message.get("run") == run_id:
             on_report(*message["values"])
 
     client.subscribe_topic(_TOPIC, handle)
+    # Dask prefers the higher priority: in the order of the jobs, those of several notebooks in turn. Jobs that report
+    # nothing are short, and come before those that train.
+    first = 0 if on_report else 10**6
     futures = [
-        # In the order of the jobs: Dask prefers the higher priority.
-        client.submit(_on_worker, function, number, job, run_id, pure=False, priority=-number)
+        client.submit(_on_worker, function, number, job, run_id, pure=False, priority=first - number)
         for number, job in enumerate(jobs)
     ]
     try:

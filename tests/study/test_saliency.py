@@ -50,20 +50,22 @@ def lesions(jardim, monkeypatch, tmp_path):
     for number in range(10):
         Image.fromarray(lesion).save(tmp_path / "masks" / "test" / f"{number}.png")
 
-    def maps(result, dataset, paths, store, scheduler):
-        found = np.zeros((len(paths), size, size), np.float32)
+    def maps(asked, dataset, store, scheduler):
+        return [(permuted if each.permuted else marked)(each.result, len(each.paths)) for each in asked]
+
+    def marked(result, n):
+        found = np.zeros((n, size, size), np.float32)
         corner = (0, 0) if result.trial.arm == "cnn" else (size - 1, size - 1)
         found[:, corner[0], corner[1]] = 1
-        return None, found
+        return found
 
-    def permuted(result, dataset, paths, store, scheduler):
+    def permuted(result, n):
         # The CNN's maps turn round when its head is permuted and vanish with the rest; the other's stay.
         ramp = np.linspace(0, 1, size * size, dtype=np.float32).reshape(size, size)
         other = [1 - ramp, 0 * ramp] if result.trial.arm == "cnn" else [ramp, ramp]
-        return np.stack([np.stack([each] * len(paths)) for each in (ramp, *other)])
+        return np.stack([np.stack([each] * n) for each in (ramp, *other)])
 
     monkeypatch.setattr(saliency, "heat_maps", maps)
-    monkeypatch.setattr(saliency, "permuted_maps", permuted)
     return with_images(jardim, root=tmp_path)
 
 
@@ -96,14 +98,15 @@ def test_a_set_without_masks_is_not_scored(lesions, tmp_path):
 
 @pytest.fixture
 def explained(monkeypatch):
-    """Have heat maps without a model, and list the paths that were asked for."""
+    """Have heat maps without a model, and list the paths that were asked for first."""
     asked = []
 
-    def heat_maps(result, dataset, paths, store, scheduler):
-        asked.append(paths)
-        return np.zeros((len(paths), 8, 8, 3), np.uint8), np.zeros((len(paths), 8, 8), np.float32)
+    def heat_maps(wanted, dataset, store, scheduler):
+        asked.extend(list(each.paths) for each in wanted[: len(wanted) // 3])  # then those of both scores
+        return [np.zeros((len(each.paths), 8, 8), np.float32) for each in wanted]
 
     monkeypatch.setattr(saliency, "heat_maps", heat_maps)
+    monkeypatch.setattr(saliency, "inputs", lambda trial, data, paths, store: np.zeros((len(paths), 8, 8, 3), np.uint8))
     return asked
 
 

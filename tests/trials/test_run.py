@@ -26,7 +26,7 @@ from brainlib.errors import BrainlibError, UsageError
 from brainlib.models.build import ModelSpec
 from brainlib.models.training import Phase
 from brainlib.trials import jobs, processes
-from brainlib.trials.run import heat_maps, run_trials
+from brainlib.trials.run import Asked, heat_maps, run_trials
 
 pytestmark = pytest.mark.slow
 # Where programs of these tests find the helpers of tests/.
@@ -305,7 +305,7 @@ def test_training_leaves_the_callers_keras_and_random_generators_alone(shared, s
     drawn = [tf.random.uniform([3]).numpy()]
 
     (result,) = run_trials([small_trial(dataset, keep_model=True)], dataset, store, on_progress=progress.ignore)
-    heat_maps(result, dataset, dataset.table["path"].iloc[:1].tolist(), store)
+    heat_maps([Asked(result, dataset.table["path"].iloc[:1].tolist())], dataset, store)
 
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002
     np.testing.assert_array_equal([*drawn, tf.random.uniform([3]).numpy()], expected)
@@ -354,15 +354,27 @@ def test_the_peak_of_memory_is_in_mib_and_unknown_where_python_has_no_module_for
 # Heat maps of a stored model.
 
 
-def test_heat_maps_explain_the_images_asked_for_in_their_order(shared):
+def test_heat_maps_explain_the_images_asked_for_in_their_order_and_are_kept(shared, monkeypatch):
     folder, dataset, result = shared
     from brainlib.models import gradcam
     from brainlib.trials import store
 
     paths = dataset.table["path"].iloc[[7, 2]].tolist()
-    pixels, maps = heat_maps(result, dataset, paths, folder)
-    expected = images.load_images(*dataset.files(np.array([7, 2])), 16, 1, folder)
-    np.testing.assert_array_equal(pixels, expected)
+    asked = [Asked(result, paths, True), Asked(result, ()), Asked(result, paths)]
+    permuted, none, maps = heat_maps(asked, dataset, folder)
+    pixels = jobs.inputs(result.trial, dataset, paths, folder)
+    np.testing.assert_array_equal(pixels, images.load_images(*dataset.files(np.array([7, 2])), 16, 1, folder))
     model = store.load_model(folder, result.trial.key)
-    np.testing.assert_allclose(maps, gradcam.grad_cam(model, np.asarray(expected)), atol=1e-6)
-    assert maps.max() == 1
+    # The weights were permuted before, and put back.
+    np.testing.assert_allclose(maps, gradcam.grad_cam(model, np.asarray(pixels)), atol=1e-6)
+    assert maps.max() == 1 and none.shape == (0, 16, 16)
+    np.testing.assert_allclose(permuted[0], maps, atol=1e-6)
+    assert permuted.shape == (3, 2, 16, 16) and np.ptp(permuted, axis=0).max() > 0.01
+    # Nothing is computed again, but for a map that was damaged.
+    monkeypatch.setattr(processes, "run", pytest.fail)
+    for first, again in zip((permuted, none, maps), heat_maps(asked, dataset, folder), strict=True):
+        np.testing.assert_array_equal(again, first)
+    monkeypatch.undo()
+    for file in (folder / "maps").iterdir():
+        file.write_bytes(file.read_bytes()[:-1] + b"?")
+    np.testing.assert_array_equal(heat_maps(asked, dataset, folder)[2], maps)
