@@ -142,11 +142,9 @@ def _run(arguments):
         parameters = {**options.model_dump(), "scheduler": address}
         audited = {name: parameters[name] for name in ("profile", "data", "controls", "out")}
         audited["sets"] = list(dict.fromkeys(study.paper.data.set.value for study in studies))
-        outcomes = {}
-        for name, path in notebooks.items():
-            progress.log(f"{name}: running {path.name}")
-            outcomes[name] = notebook.run_notebook(path, audited if name == data_audit.NAME else parameters, out)
-    results = index.write_results(out, [outcomes[name] for name in papers], outcomes[data_audit.NAME])
+        given = {path: audited if name == data_audit.NAME else parameters for name, path in notebooks.items()}
+        audit, *outcomes = notebook.run_notebooks(given, out)
+    results = index.write_results(out, outcomes, audit)
     entries = {data_audit.NAME: results.audit, **results.papers}
     for name, entry in entries.items():
         print(f"{name}: {f'FAILED: {entry.error}' if entry.error else 'ran'} ({entry.seconds:.0f} s)")

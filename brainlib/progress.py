@@ -29,8 +29,8 @@ def part(on_progress: OnProgress, start: float, end: float, label: str = "") -> 
 
 
 def log(line: str) -> None:
-    """Print a line on standard error and flush it."""
-    print(line, file=sys.stderr, flush=True)
+    """Print a line on standard error, in one piece where several threads print, and flush it."""
+    print(f"{line}\n", end="", file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

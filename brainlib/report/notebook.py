@@ -1,4 +1,4 @@
-"""Run a notebook with parameters, render it as a page, and find the sections of a page.
+"""Run notebooks with parameters, side by side, render each as a page, and find the sections of a page.
 
 A page is self-contained: no script, nothing from another host, and no absolute path of the machine that made
 it. A notebook that fails is shown up to its failure. The notebook itself is left as it is: papermill executes
@@ -7,13 +7,15 @@ a copy, which goes to ``out/notebooks``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -62,11 +64,61 @@ class Outcome:
     html: Path
 
 
-def run_notebook(notebook: Path, parameters: Mapping[str, Any], out: Path) -> Outcome:
+@dataclass
+class _Kernels:
+    """The kernels of notebooks that run side by side, which end together."""
+
+    managers: list[AsyncKernelManager] = field(default_factory=list)
+    ended: bool = False
+
+    def end(self) -> None:
+        """Kill those that run and refuse others: none is left behind, and no notebook waits for one."""
+        self.ended = True
+        for manager in list(self.managers):
+            with contextlib.suppress(AttributeError, ProcessLookupError):  # one that has ended has no process
+                manager.provisioner.process.kill()
+
+
+class _Named:
+    """Standard error for a notebook: whole lines, each with the notebook's name, since others print there as well."""
+
+    def __init__(self, name: str):
+        self.name, self.rest = name, ""
+
+    def write(self, text: str) -> None:
+        *lines, self.rest = f"{self.rest}{text}".split("\n")
+        for line in lines:
+            progress.log(line if self.name in line or not line else f"{self.name}: {line}")
+
+    def flush(self) -> None:
+        """Do nothing: a line is printed when it is whole."""
+
+
+def run_notebooks(notebooks: Mapping[Path, Mapping[str, Any]], out: Path) -> list[Outcome]:
+    """Run notebooks with their parameters side by side, each as `run_notebook` does; return how each ended, in order.
+
+    One that fails takes no other along. When this function is left by an interrupt, no kernel is left behind.
+    """
+    kernels = _Kernels()
+
+    def run(notebook: Path) -> Outcome:
+        progress.log(f"{notebook.stem}: running {notebook.name}")
+        return run_notebook(notebook, notebooks[notebook], out, kernels)
+
+    with ThreadPoolExecutor(len(notebooks)) as pool:
+        try:
+            return list(pool.map(run, notebooks))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            kernels.end()
+            raise
+
+
+def run_notebook(notebook: Path, parameters: Mapping[str, Any], out: Path, kernels: _Kernels | None = None) -> Outcome:
     """Execute a notebook and write ``out/notebooks/NAME.ipynb`` and ``out/NAME.html``.
 
-    The kernel is this interpreter, in this working directory. What it prints on standard error goes
-    to the terminal as it comes, and not into the page. A notebook that fails is rendered up to the
+    The kernel is this interpreter, in this working directory. What it prints on standard error goes to the terminal,
+    line by line and with the notebook's name, and not into the page. A notebook that fails is rendered up to the
     failure. Whatever an earlier run left of this notebook's page and result is removed first. A parameter that the
     notebook does not have is a UsageError, before anything is written.
     """
@@ -77,7 +129,7 @@ def run_notebook(notebook: Path, parameters: Mapping[str, Any], out: Path) -> Ou
         _check_parameters(notebook, parameters)
         for left in (page, out / "results" / f"{name}.json"):
             left.unlink(missing_ok=True)
-        executed, error = _execute(notebook, parameters)
+        executed, error = _execute(notebook, parameters, kernels or _Kernels())
         executed = nbformat.from_dict(_map_text(executed, shareable))
         error = error and shareable(error)
         with io.writing(out / "notebooks" / f"{name}.ipynb") as file:
@@ -99,7 +151,7 @@ def _check_parameters(notebook, parameters):
             raise errors.UsageError(f"{notebook.name}: unknown parameter '{name}'; expected {expected}")
 
 
-def _execute(notebook, parameters):
+def _execute(notebook, parameters, kernels):
     class ThisPython(AsyncKernelManager):
         # A user's own kernel "python3" may belong to another environment: without folders to search,
         # ipykernel's own is left, started with sys.executable.
@@ -110,9 +162,12 @@ def _execute(notebook, parameters):
         # Progress as lines for the terminal, no start-up messages of TensorFlow, and no more of a GPU's memory
         # than is used.
         async def start_kernel(self, **options):
+            kernels.managers.append(self)
             defaults = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
             environment = defaults | os.environ | {progress.VARIABLE: "lines"}
             await super().start_kernel(**options | {"env": environment | options.get("env", {})})
+            if kernels.ended:
+                kernels.end()
 
         # Other users of the machine can reach the kernel's ports; older versions have no choice.
         @default("transport_encryption")
@@ -130,11 +185,13 @@ def _execute(notebook, parameters):
                 kernel_name="python3",
                 kernel_manager_class=ThisPython,
                 progress_bar=False,
-                stderr_file=sys.stderr,
+                stderr_file=_Named(notebook.stem),
             )
         except PapermillExecutionError as failure:
             error = _reason(failure.ename, failure.evalue)
         except DeadKernelError:
+            if kernels.ended:
+                raise
             error = "the notebook's process was killed, most often because memory ran out"
         executed = nbformat.read(target, as_version=4)
     executed.cells = [c for c in executed.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])]

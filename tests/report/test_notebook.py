@@ -15,7 +15,7 @@ from browsing import Page, assert_whole_by_itself
 
 from brainlib.errors import UsageError
 from brainlib.papers.loading import paper_ids
-from brainlib.report.notebook import SECTIONS, run_notebook, sections
+from brainlib.report.notebook import SECTIONS, run_notebook, run_notebooks, sections
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 PARAMETERS = 'data: str = "phantoms"\nnote = ""\nseed: int = 0\n'
@@ -109,7 +109,7 @@ def test_a_notebook_that_ends_well_leaves_its_page_and_the_executed_notebook(ran
 
 
 def test_a_page_loads_nothing_runs_no_script_and_shows_no_progress_or_escape_sequences(ran, failed):
-    assert ran[2].splitlines() == ["epoch 1/30"]  # in the terminal
+    assert ran[2].splitlines() == ["jardim: epoch 1/30"]  # in the terminal
     for html in (ran[1], failed[1]):
         assert_whole_by_itself(html)
         outputs = re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)
@@ -216,15 +216,40 @@ def interruptible():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("interruptible")
-def test_an_interrupt_ends_the_kernel_and_reaches_the_caller(tmp_path):
-    pid = tmp_path / "pid"
-    notebook = write_notebook(
-        tmp_path / "lu.ipynb",
-        f"import os, pathlib, signal, time\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))"
-        "\nos.kill(os.getppid(), signal.SIGINT)\ntime.sleep(60)",
-    )
+def test_an_interrupt_ends_the_kernels_and_reaches_the_caller(tmp_path, capfd):
+    pids = {name: tmp_path / name for name in ("lu", "yim")}
+    cell = "import os, pathlib, signal, time\npathlib.Path({!r}).write_text(str(os.getpid()))\n{}\ntime.sleep(60)"
+    both = f"while not all(os.path.exists(path) for path in {[str(path) for path in pids.values()]}): time.sleep(0.1)"
+    ends = {"lu": f"{both}\nos.kill(os.getppid(), signal.SIGINT)", "yim": ""}
+    notebooks = {
+        write_notebook(tmp_path / f"{name}.ipynb", cell.format(str(pids[name]), ends[name])): {} for name in pids
+    }
     with pytest.raises(KeyboardInterrupt):
-        run_notebook(notebook, {}, tmp_path / "out")
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid.read_text()), 0)
-    assert not (tmp_path / "out" / "lu.html").exists()
+        run_notebooks(notebooks, tmp_path / "out")
+    for pid in pids.values():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.read_text()), 0)
+    assert not (tmp_path / "out").exists()
+    assert capfd.readouterr().err.splitlines() == ["lu: running lu.ipynb", "yim: running yim.ipynb"]
+
+
+@pytest.mark.slow
+def test_notebooks_run_side_by_side_and_one_that_fails_takes_no_other_along(tmp_path, capfd):
+    waits = "import pathlib, sys, time\n{}\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.1)\n"
+    waits += "print(2, file=sys.stderr)"
+    # The first waits for what the second leaves, and the second for what the third leaves before it fails.
+    paths = [str(tmp_path / name) for name in ("first", "second", "third")]
+    touch = "pathlib.Path({!r}).touch()".format
+    cells = {
+        "jardim": waits.format(touch(paths[0]), paths[1]),
+        "lu": waits.format(touch(paths[1]), paths[2]),
+        "yim": f"import pathlib\n{touch(paths[2])}\n1 / 0",
+    }
+    given = {write_notebook(tmp_path / f"{name}.ipynb", cell): {} for name, cell in cells.items()}
+    found = run_notebooks(given, tmp_path / "out")
+    assert [(each.name, each.error) for each in found] == [
+        ("jardim", None),
+        ("lu", None),
+        ("yim", "ZeroDivisionError: division by zero"),
+    ]
+    assert {"jardim: 2", "lu: 2"} <= set(capfd.readouterr().err.splitlines())
