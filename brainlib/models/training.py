@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -21,12 +22,15 @@ import numpy as np
 from brainlib.io import stored_array
 from brainlib.models import feeding
 from brainlib.models.build import Network
+from brainlib.models.checkpoints import Checkpoint
 from brainlib.models.freezing import cut_frozen_prefix, set_trainable
 from brainlib.stats import metrics
 
 #: Whether XLA compiles the steps of training. On a CPU it is several times slower than plain graphs.
 #: On a GPU nobody has measured it yet: this is the place to decide it.
 XLA = False
+#: What a checkpoint tells of an `Epoch` in numbers.
+_SCORES = ("loss", "accuracy", "val_loss", "val_accuracy", "seconds")
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ def fit(
     loss: str,
     seed: int,
     store: Path,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    checkpoint: Checkpoint | None = None,
+    on_epoch: Callable[[list[Epoch]], None] = lambda epochs: None,
 ) -> tuple[list[Epoch], list[np.ndarray]]:
     """Train a network in place.
 
@@ -131,8 +136,10 @@ def fit(
         Seed of the order of the images.
     store : Path
         Activations of a frozen prefix are kept there, under ``features/``.
+    checkpoint : Checkpoint, optional
+        Read, so that the training goes on from there, and written from time to time.
     on_epoch : callable
-        Called with each finished `Epoch`.
+        Called with all finished epochs: those of the checkpoint, if there is one, and after every epoch.
 
     Returns
     -------
@@ -140,47 +147,77 @@ def fit(
     predicted : list of ndarray of float32, shape (n, outputs)
         Predictions of every image of the task at the end of each phase.
     """
-    epochs, predicted = [], []
-    for number, phase in enumerate(phases):
-        order = np.random.default_rng([seed, number])
-        more, predict = _fit_phase(network, task, phase, batch_size, loss, order, store, on_epoch)
-        epochs += more
+    names = [(phase.name, number) for phase in phases for number in range(1, phase.epochs + 1)]
+    ends = np.cumsum([phase.epochs for phase in phases]).tolist()
+    saved = checkpoint.read(len(names), len(_SCORES)) if checkpoint else None
+    epochs, predicted, number = [], [], bisect_left(ends, len(saved.scores)) if saved else 0
+    while number < len(phases):
+        phase, order = phases[number], np.random.default_rng([seed, number])
+        prefix, body, trained, optimizer = _set_up(network, phase, order)
+        variables = _state(network.model, trained, optimizer)
+        if saved:
+            scores, outputs = saved.scores, task.targets.shape[1]
+            shapes = [(len(task.monitored), outputs)] * len(scores) + [(len(task.pixels), outputs)] * number
+            arrays, saved = saved.restore(variables, shapes), None
+            if arrays is None:
+                checkpoint.ignored("its arrays are not those of this training")
+                number = 0
+                continue
+            epochs = [Epoch(*name, *row, each) for name, row, each in zip(names, scores, arrays, strict=False)]
+            predicted = arrays[len(epochs) :]
+            checkpoint.finished = len(epochs)
+            on_epoch(epochs)
+        inputs = feeding.held(task.pixels if prefix is None else activations(prefix, task, store))
+        train = _trainer(trained, optimizer, inputs, task.targets, batch_size, loss)
+        predict = feeding.predictor(body, inputs)
+        for position in range(ends[number] - phase.epochs, ends[number]):
+            rows = order.permutation(task.train)  # of finished epochs too, so that the next ones see their own order
+            if position < len(epochs):
+                continue
+            start = time.perf_counter()
+            training = train(rows)
+            seconds = time.perf_counter() - start
+            monitored = predict(task.monitored)
+            truth = task.targets[task.monitored]
+            validation = metrics.cross_entropy(truth, monitored), metrics.accuracy(truth, monitored)
+            epochs.append(Epoch(*names[position], *map(float, (*training, *validation, seconds)), monitored))
+            if checkpoint:
+                scores = [[getattr(epoch, score) for score in _SCORES] for epoch in epochs]
+                checkpoint.write(scores, [*variables, *(epoch.monitored for epoch in epochs), *predicted])
+            on_epoch(epochs)
         predicted.append(predict(np.arange(len(task.pixels))))
         # The last digits of a prediction depend on the rest of its batch: keep one value per image.
         predicted[-1][task.monitored] = epochs[-1].monitored
+        number += 1
+        del trained, optimizer, variables, train, predict  # the next phase needs their memory
     return epochs, predicted
 
 
-def _fit_phase(network, task, phase, batch_size, loss, order, store, on_epoch):
-    set_trainable(network, phase.trainable, phase.batch_norm)
-    prefix, trained = cut_frozen_prefix(network)
-    if phase.augmentation:
-        body, inputs = network.model, task.pixels
-        trained = _augmented(prefix, trained, phase.augmentation, order)
-    else:
-        body, inputs = trained, task.pixels if prefix is None else activations(prefix, task, store)
-    inputs = feeding.held(inputs)
-    train, predict = _trainer(trained, inputs, task.targets, phase, batch_size, loss), feeding.predictor(body, inputs)
-    epochs = []
-    for number in range(phase.epochs):
-        start = time.perf_counter()
-        training = train(order.permutation(task.train))
-        seconds = time.perf_counter() - start
-        monitored = predict(task.monitored)
-        truth = task.targets[task.monitored]
-        validation = metrics.cross_entropy(truth, monitored), metrics.accuracy(truth, monitored)
-        epochs.append(Epoch(phase.name, number + 1, *training, *validation, seconds, monitored))
-        on_epoch(epochs[-1])
-    return epochs, predict
-
-
-def _trainer(model, inputs, targets, phase, batch_size, loss):
-    """Return a function that trains for one epoch on the given rows, in this order; it returns loss and accuracy."""
-    from brainlib.models._tensorflow import keras, tf
+def _set_up(network, phase, order):
+    """Return the prefix whose activations are stored, or None; the models that predict and that train; Adam."""
     from brainlib.models.adam import FusedAdam
 
-    optimizer, weights = FusedAdam(phase.learning_rate), model.trainable_variables
-    optimizer.build(weights)
+    set_trainable(network, phase.trainable, phase.batch_norm)
+    prefix, body = cut_frozen_prefix(network)
+    trained = body
+    if phase.augmentation:
+        trained = _augmented(prefix, body, phase.augmentation, order)
+        prefix, body = None, network.model
+    optimizer = FusedAdam(phase.learning_rate)
+    optimizer.build(trained.trainable_variables)
+    return prefix, body, trained, optimizer
+
+
+def _state(*parts):
+    """Return every variable once: weights, moments, and the states of generators of dropout and augmentation."""
+    return list({id(variable): variable for part in parts for variable in part.variables}.values())
+
+
+def _trainer(model, optimizer, inputs, targets, batch_size, loss):
+    """Return a function that trains for one epoch on the given rows, in this order; it returns loss and accuracy."""
+    from brainlib.models._tensorflow import keras, tf
+
+    weights = model.trainable_variables
     losses = keras.losses.get(loss)
     hits = keras.metrics.binary_accuracy if targets.shape[1] == 1 else keras.metrics.categorical_accuracy
     targets = tf.constant(targets)

@@ -19,15 +19,23 @@ import pandas as pd
 import brainlib
 from brainlib.data import images, splits
 from brainlib.data.datasets import DataSet
+from brainlib.models.checkpoints import EVERY, Checkpoint
 from brainlib.trials import store
 from brainlib.trials.trial import Trial
 
 
-def train(trial: Trial, dataset: DataSet, folder: Path, report: Callable[[int, float, float], None]) -> None:
-    """Train a trial and store its result.
+def train(
+    trial: Trial,
+    dataset: DataSet,
+    folder: Path,
+    report: Callable[[int, float, float], None],
+    every: float = EVERY,
+) -> None:
+    """Train a trial and store its result; where a killed process has left a checkpoint, go on from there.
 
-    `report` is called with the number of finished epochs, the loss and the accuracy on the monitored
-    images: at the start with zeros, then after every epoch.
+    `report` is called with the number of finished epochs, the loss and the accuracy on the monitored images: at the
+    start with zeros, then, if the training goes on, with those of the checkpoint, then after every epoch. `every` is
+    the least number of seconds between two checkpoints.
     """
     from brainlib.models import build, training
 
@@ -49,13 +57,8 @@ def train(trial: Trial, dataset: DataSet, folder: Path, report: Callable[[int, f
     )
     training.prepare(trial.seed)
     network = build.build_network(trial.model, trial.size, outputs, trial.weights)
-    epochs = []
-
-    def on_epoch(epoch):
-        epochs.append(epoch)
-        report(len(epochs), float(epoch.loss), float(epoch.val_accuracy))
-
-    _, predicted = training.fit(
+    checkpoint = Checkpoint(store.unfinished(folder, trial.key), trial.key, every)
+    epochs, predicted = training.fit(
         network,
         task,
         trial.phases,
@@ -63,14 +66,15 @@ def train(trial: Trial, dataset: DataSet, folder: Path, report: Callable[[int, f
         loss=trial.loss,
         seed=trial.seed,
         store=folder,
-        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+        on_epoch=lambda epochs: report(len(epochs), epochs[-1].loss, epochs[-1].val_accuracy),
     )
     base = pd.DataFrame(
         {"path": table["path"].to_numpy(), "label": labels, "part": parts, "group": dataset.group_ids()[rows]}
     )
     monitored = base.iloc[task.monitored][["path", "label"]].reset_index(drop=True)
     training_seconds = sum(epoch.seconds for epoch in epochs)
-    other_seconds = time.perf_counter() - started - training_seconds
+    other_seconds = time.perf_counter() - started - sum(epoch.seconds for epoch in epochs[checkpoint.finished :])
     weights = dataclasses.replace(trial.weights, file=Path(trial.weights.file).name)  # no path of this machine
     store.save(
         folder,

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from brainlib import progress
-from brainlib.models import checkpoints
+from brainlib.models import build, checkpoints, training
+from brainlib.models.backbones import Weights
 from brainlib.models.checkpoints import Checkpoint
 
 SCORES = [[0.7, 0.5, 0.69, 0.5, 12.3], [1 / 3, 0.625, float("nan"), 0.75, 0.1]]
@@ -186,3 +187,28 @@ def test_a_full_disk_is_told_once_and_leaves_the_checkpoint_before_it_alone(kept
     assert len(lines) == 1 and "No space left on device" in lines[0] and isinstance(lines[0], str)
     kept.write(SCORES[:1], variables())  # when space was made
     assert kept.path.read_bytes() != before
+
+
+def test_a_training_begins_anew_where_the_arrays_of_a_checkpoint_are_those_of_another_network(tmp_path, lines):
+    draw = np.random.default_rng(0)
+    pixels, targets = draw.integers(0, 256, (12, 8, 8, 1), np.uint8), np.float32(np.arange(12) % 2)[:, None]
+    task = training.Task(pixels, targets, np.arange(8), np.arange(8, 12), "noise")
+    phases = (training.Phase("a", "all", 2, 1e-2), training.Phase("b", "all", 2, 1e-2))
+
+    def fitted(checkpoint):
+        training.prepare(0)
+        network = build.build_network(build.ModelSpec("cnn", 1, dense=(4,), head_dropout=(0.2,)), 8, 1, Weights("none"))
+        options = {"batch_size": 4, "loss": "binary_crossentropy", "seed": 0, "store": tmp_path}
+        return training.fit(network, task, phases, checkpoint=checkpoint, **options)
+
+    forged = Checkpoint(tmp_path / "key", "key", 0)
+    forged.write([[0.5] * 5] * 3, [np.zeros(10_000, np.uint8)])
+    (_, expected), (epochs, predicted) = fitted(None), fitted(forged)
+    np.testing.assert_array_equal(predicted, expected)
+    assert [epoch.number for epoch in epochs] == [1, 2, 1, 2]
+    assert len(lines) == 1 and "its arrays are not those of this training" in lines[0]
+    # The one that it has written meanwhile is of its last epoch: nothing is left to train.
+    lines.clear()
+    more, predicted = fitted(forged)
+    np.testing.assert_array_equal(predicted, expected)
+    assert (more, lines) == (epochs, [])
