@@ -37,9 +37,10 @@ class Clock:
         first, *others, last = np.diff(self.times)
         return np.array([first, np.median(others), last])
 
-    def spent(self, epochs: int) -> float:
-        """Seconds of a run of this many epochs."""
-        return float(self.spans @ [1, epochs - 1, 1])
+    def spent(self, epochs: int, times: float = 1) -> float:
+        """Seconds of a run of this many epochs, each of `times` as many images; what precedes them takes as long."""
+        first, each, last = self.spans
+        return float(first - each + times * (epochs * each + last))
 
 
 def row(what: str, value: float, unit: str = "", target: str = "", ours=None, other=None) -> dict:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -91,14 +92,14 @@ class Arm:
         clock.tick()
         return clock
 
-    def beside(self, what: str, epochs: list[int], measured: int, repeats: int, target: str = "") -> Iterator[dict]:
-        """Compare ours with Keras and PyTorch: all phases, of `epochs` each, from `measured` epochs of each."""
+    def beside(self, what: str, measured: int, repeats: int, times: float = 1, target: str = "") -> Iterator[dict]:
+        """Compare ours with Keras and PyTorch: all phases, on `times` as many images, from a few epochs of each."""
         ways = {"ours": self.ours, "keras": self.keras}
         if importlib.util.find_spec("torch"):
             ways["pytorch"] = self.pytorch
 
         def spent(way):
-            return lambda: sum(way(measured, number).spent(n) for number, n in enumerate(epochs))
+            return lambda: sum(way(measured, n).spent(phase.epochs, times) for n, phase in enumerate(self.phases))
 
         found = fastest(repeats, **{name: spent(way) for name, way in ways.items()})
         yield times_as_fast(f"{what}, against Keras", found["ours"], found["keras"], target)
@@ -111,16 +112,15 @@ def frozen_arm() -> Iterator[dict]:
 
     An epoch of plain Keras is measured on 96 images, of which a third are monitored, as in a fold.
     """
-    sample = Arm("jardim", "transfer", 64, 32)
-    plain, spent = [sample.keras(2).spans], {}
+    sample, spent = Arm("jardim", "transfer", 64, 32), {}
+    plain = [sample.keras(2)]
     for images, folds, epochs in ((300, 3, 10), (150, 1, 30)):
         fold = Arm("jardim", "transfer", images - images // 3, images // 3)
         with tempfile.TemporaryDirectory() as store:
             spent[images, folds, epochs] = sum(fold.ours(epochs, store=store).total for _ in range(folds))
-    plain.append(sample.keras(2).spans)
-    first, each, last = np.min(plain, axis=0)
+    plain.append(sample.keras(2))
     for (images, folds, epochs), seconds in spent.items():
-        whole = folds * (first - each + (epochs * each + last) * images / 96)
+        whole = folds * min(clock.spent(epochs, images / 96) for clock in plain)
         what = f"frozen ResNet50V2 of jardim, {images} images, {folds} × {epochs} epochs, against Keras"
         yield times_as_fast(what, seconds, whole, ">= 6" if epochs == 30 else "")
 
@@ -128,18 +128,15 @@ def frozen_arm() -> Iterator[dict]:
 def fine_tuning() -> Iterator[dict]:
     """Measure MobileNet of lu, in the phase of the head and in that of all layers."""
     arm = Arm("lu", "mobilenet", 64, 16)
-    epochs = [phase.epochs for phase in arm.phases]
-    yield from arm.beside(f"MobileNet of lu, {epochs[0]} + {epochs[1]} epochs", epochs, 3, 2)
+    yield from arm.beside("MobileNet of lu, 80 images, 20 + 10 epochs", measured=3, repeats=2)
 
 
 def cnn() -> Iterator[dict]:
     """Measure the CNN of jardim from scratch, and its share of the machine's matrix-product peak."""
-    arm = Arm("jardim", "cnn", 96, 32)
-    epochs = [phase.epochs for phase in arm.phases]
-    found = list(arm.beside(f"CNN of jardim, {epochs[0]} epochs", epochs, 4, 3, ">= 1.3"))
-    yield from found
+    arm = Arm("jardim", "cnn", 128, 64)
+    yield from arm.beside("CNN of jardim, 2400 images, 30 epochs", measured=3, repeats=3, times=12.5, target=">= 1.3")
     peak = matrix_product_peak()
-    seconds = min(arm.ours(4).spans[1] for _ in range(2))
+    seconds = min(arm.ours(3).spans[1] for _ in range(2))
     share = operations(arm) / seconds / peak
     yield row(f"CNN of jardim, share of the matrix-product peak ({peak / 1e9:.0f} GFLOP/s)", 100 * share, "%")
 
@@ -168,8 +165,19 @@ def operations(arm: Arm) -> float:
 
 
 def checkpoints() -> Iterator[dict]:
-    """Measure what keeping a checkpoint adds to a training."""
-    raise NotImplementedError
+    """Measure what checkpoints of the CNN of jardim, of 650 MB, add to a training that is long enough for them."""
+    from brainlib.models.checkpoints import EVERY, Checkpoint
+
+    arm = Arm("jardim", "cnn", 64, 32)
+    with tempfile.TemporaryDirectory() as folder:
+
+        def kept():  # after every epoch
+            return arm.ours(4, checkpoint=Checkpoint(Path(folder) / str(time.time()), "benchmark", every=0)).spans[1]
+
+        spent = fastest(3, without=lambda: arm.ours(4).spans[1], kept=kept)
+    one = max(0.0, spent["kept"] - spent["without"])
+    what = f"checkpoints of the CNN of jardim, one every {EVERY:.0f} s"
+    yield row(what, 100 * one / EVERY, "% of the training", "<= 2", one)
 
 
 ROWS = (frozen_arm, fine_tuning, cnn, checkpoints)
