@@ -18,7 +18,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 
 import cloudpickle
@@ -45,10 +46,50 @@ def run(function: Callable, arguments: tuple, report: Callable) -> object:
     The function is any that cloudpickle can carry, such as one of a notebook; `report` runs in this
     process. Where the process was killed, and so was a second one, a BrainlibError is raised.
     """
-    for _ in range(2):  # a process that was killed may have been the largest one by chance
-        with contextlib.suppress(EOFError):
-            return _attempt(function, arguments, report)
-    raise BrainlibError(KILLED)
+    return run_all(function, [arguments], [{}], lambda number, *values: report(*values))[0]
+
+
+def run_all(
+    function: Callable, jobs: Sequence[tuple], places: Sequence[dict[str, str]], report: Callable
+) -> list[object]:
+    """Do as `run` does for several jobs, and return the results in their order.
+
+    As many run at a time as there are places, each in the environment of its place; `report` receives the
+    job's position first. When one fails, those that run are ended and none is started any more.
+    """
+    waiting, free, running, tries = deque(range(len(jobs))), list(places), {}, Counter()
+    results = [None] * len(jobs)
+    try:
+        while waiting or running:
+            while waiting and free:
+                number, place = waiting.popleft(), free.pop(0)
+                tries[number] += 1
+                running[_Process(function, jobs[number], place)] = number
+            for process in multiprocessing.connection.wait(running):
+                number = running[process]
+                try:
+                    kind, value = process.receiver.recv()
+                except EOFError:
+                    if tries[number] > 1:
+                        raise BrainlibError(KILLED) from None
+                    kind = "killed"
+                if kind == "report":
+                    report(number, *value)
+                    continue
+                if kind == "error":
+                    raise cloudpickle.loads(value)
+                del running[process]
+                process.end()
+                if kind == "result":
+                    results[number] = cloudpickle.loads(value)
+                else:  # it may have been the largest one by chance: once more, beside one fewer
+                    waiting.appendleft(number)
+                if kind == "result" or not running:
+                    free.append(process.place)
+    finally:
+        for process in running:
+            process.end()
+    return results
 
 
 def _context():
@@ -57,26 +98,26 @@ def _context():
     return context
 
 
-def _attempt(function, arguments, report):
-    receiver, sender = _context().Pipe(duplex=False)
-    work = cloudpickle.dumps((function, arguments))
-    process = _context().Process(target=_serve, args=(sender, work), daemon=True)
-    with _starting, _startable():
-        process.start()
-    sender.close()  # so that the end of the process is the end of the file
-    try:
-        while True:
-            kind, value = receiver.recv()
-            if kind == "report":
-                report(*value)
-            elif kind == "result":
-                return cloudpickle.loads(value)
-            else:
-                raise cloudpickle.loads(value)
-    finally:
-        receiver.close()
-        process.kill()  # it has sent all it had to send, or nobody waits for it any more
-        process.join()
+class _Process:
+    """A process that does one job in the environment of its place, and what it sends back."""
+
+    def __init__(self, function, arguments, place):
+        self.place = place
+        self.receiver, sender = _context().Pipe(duplex=False)
+        work = cloudpickle.dumps((function, arguments, place))
+        self.process = _context().Process(target=_serve, args=(sender, work), daemon=True)
+        with _starting, _startable():
+            self.process.start()
+        sender.close()  # so that the end of the process is the end of the file
+
+    def fileno(self):
+        """Return what `multiprocessing.connection.wait` waits for."""
+        return self.receiver.fileno()
+
+    def end(self):
+        self.receiver.close()
+        self.process.kill()  # it has sent all it had to send, or nobody waits for it any more
+        self.process.join()
 
 
 @contextlib.contextmanager
@@ -103,8 +144,9 @@ def _serve(connection: Connection, work: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with the process that started it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
+        function, arguments, place = cloudpickle.loads(work)
+        os.environ.update(place)  # TensorFlow reads it when it first computes
         importlib.import_module(_PRELOADED).start_worker()
-        function, arguments = cloudpickle.loads(work)
         result = function(*arguments, lambda *values: connection.send(("report", values)))
         answer = ("result", cloudpickle.dumps(result))
     except BaseException as error:

@@ -50,7 +50,7 @@ def run_trials(
         The store.
     scheduler : str
         Address of a Dask scheduler whose workers see the store and the data at the same paths;
-        "" trains one model after the other on this machine.
+        "" trains on this machine, several models at a time where `devices.places` allows it.
     fresh : bool
         Train everything again, from the first epoch; a stored result is replaced when the new one is complete.
     on_progress : callable, optional

@@ -1,4 +1,4 @@
-"""Call a function for many jobs, one after the other or on the workers of a Dask cluster.
+"""Call a function for many jobs, on this machine or on the workers of a Dask cluster.
 
 Each job runs in a process of its own, which this process or a worker starts. Workers of the local
 cluster outlive the notebooks of a run.
@@ -10,7 +10,6 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 from brainlib.errors import BrainlibError, UsageError
@@ -25,13 +24,14 @@ _TOPIC = "brainlib-progress"
 def run(function: Callable, jobs: Sequence[tuple], scheduler: str, on_report: Callable | None = None) -> list:
     """Call ``function(*job, report)`` for every job, each in a process of its own; return the results in order.
 
-    `scheduler` is the address of a Dask scheduler, or "" for one job after the other on this machine.
+    `scheduler` is the address of a Dask scheduler, or "" for this machine, with as many jobs at a time as
+    `devices.places` says.
     What a job reports, such as an epoch and its scores, is handed to `on_report` after the job's
     position. An error of a job is raised here; jobs that finished before it stay done.
     """
     if not scheduler:
-        report = on_report or (lambda *values: None)
-        return [processes.run(function, job, partial(report, number)) for number, job in enumerate(jobs)]
+        places = devices.places()[: len(jobs)]
+        return processes.run_all(function, jobs, places, on_report or (lambda *values: None))
     with connected(scheduler) as client:
         return _on_cluster(client, function, jobs, on_report)
 

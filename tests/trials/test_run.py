@@ -25,7 +25,7 @@ from brainlib.data.splits import Split
 from brainlib.errors import BrainlibError, UsageError
 from brainlib.models.build import ModelSpec
 from brainlib.models.training import Phase
-from brainlib.trials import jobs, processes
+from brainlib.trials import devices, jobs, processes
 from brainlib.trials.run import Asked, heat_maps, run_trials
 
 pytestmark = pytest.mark.slow
@@ -54,14 +54,14 @@ def copied(shared, tmp_path):
 @pytest.fixture
 def trained(monkeypatch):
     """Seeds of the trials that are trained."""
-    run, seeds = processes.run, []
+    run_all, seeds = processes.run_all, []
 
-    def counting(function, arguments, report):
+    def counting(function, asked, places, report):
         if function is jobs.train:
-            seeds.append(arguments[0].seed)
-        return run(function, arguments, report)
+            seeds.extend(trial.seed for trial, *_ in asked)
+        return run_all(function, asked, places, report)
 
-    monkeypatch.setattr(processes, "run", counting)
+    monkeypatch.setattr(processes, "run_all", counting)
     return seeds
 
 
@@ -235,10 +235,11 @@ def test_the_store_holds_no_pickle(shared):
             assert path.read_bytes()[:2] not in (b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
-def test_an_error_leaves_the_trials_before_it_in_the_store(shared, store):
+def test_an_error_leaves_the_trials_before_it_in_the_store(shared, store, monkeypatch):
     _, dataset, *_ = shared
     good = small_trial(dataset)
     bad = small_trial(dataset, stage="bad", split=Split(holdout=0.25, folds=40, fold=1, leakage="as_published"))
+    monkeypatch.setattr(devices, "places", lambda: [{}])  # one after the other
     with pytest.raises(BrainlibError) as error:
         run_trials([good, bad], dataset, store, on_progress=progress.ignore)
     assert "\n" not in str(error.value)

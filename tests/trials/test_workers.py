@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import re
 import signal
@@ -54,6 +56,24 @@ def refuse(report):
     raise DataError("expected an image, received a text")
 
 
+def meet(folder, name, report):
+    """Wait until two jobs run at once; return the environment of this one."""
+    (Path(folder) / name).touch()
+    limit = time.monotonic() + 60
+    while len(list(Path(folder).iterdir())) < 2:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    return os.environ["PLACE"]
+
+
+def fail_or_wait(marker, report):
+    """Fail as soon as another job waits; that one never ends by itself."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(marker)
+        time.sleep(600)
+    raise DataError("expected another value")
+
+
 class Odd(Exception):
     def __init__(self):
         super().__init__("odd")
@@ -66,8 +86,8 @@ def fail(report):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """The address of a local cluster with one worker."""
-    with workers.local_cluster(1) as address:
+    """The address of a local cluster."""
+    with workers.local_cluster() as address:
         yield address
 
 
@@ -95,6 +115,29 @@ def test_several_threads_may_start_jobs_at_once():
         found = list(pool.map(lambda n: processes.run(keep, (n,), print), range(4)))
     assert [values for _, values in found] == [[0], [1], [2], [3]]
     assert vars(sys.modules["__main__"]) == main
+
+
+def ignore(*values):
+    """Take no note of a report."""
+
+
+def test_as_many_jobs_run_at_once_as_there_are_places_each_in_its_environment(tmp_path):
+    jobs = [(str(tmp_path), name) for name in "ab"]
+    assert processes.run_all(meet, jobs, [{"PLACE": "0"}, {"PLACE": "1"}], ignore) == ["0", "1"]
+    assert processes.run_all(meet, jobs, [{"PLACE": "0"}], ignore) == ["0", "0"]
+    assert "PLACE" not in os.environ
+
+
+def test_when_one_job_fails_the_others_are_ended(tmp_path):
+    before = multiprocessing.active_children()
+    with pytest.raises(DataError, match="another value"):
+        processes.run_all(fail_or_wait, [(str(tmp_path / "marker"),)] * 2, [{}, {}], ignore)
+    assert set(multiprocessing.active_children()) <= set(before)
+
+
+def test_a_job_that_was_killed_beside_others_is_done_again_and_the_others_stay(tmp_path):
+    jobs = [(str(tmp_path / "marker"),)] * 4
+    assert processes.run_all(die_once, jobs, [{}, {}], ignore) == ["lived"] * 4
 
 
 @pytest.mark.parametrize("where", ["", "cluster"])
@@ -183,7 +226,7 @@ def test_a_worker_gives_the_same_bits_as_this_process(inline, distributed):
 @pytest.mark.parametrize("where", ["inline", "distributed"])
 def test_progress_names_each_trial_and_its_scores(where, request):
     results, lines = request.getfixturevalue(where)
-    ends = [line for line in lines if "done in" in line]
+    ends = sorted(line for line in lines if "done in" in line)
     pattern = r"\[(\d)/2\] (.*): epoch 2/2, loss (.*), accuracy (.*), done in \d+ s"
     for number, (line, result) in enumerate(zip(ends, results, strict=True), start=1):
         found = re.fullmatch(pattern, line).groups()
