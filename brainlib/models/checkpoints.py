@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
@@ -103,6 +104,8 @@ class Checkpoint:
             None without one, and, with a message, for one that does not verify, is of another training or
             versions, or tells of no epoch, of more than `epochs` or of scores that are not `width` numbers.
         """
+        if not self.path.is_file():  # reading a pipe would not end
+            return self.ignored("it is not a file") if os.path.lexists(self.path) else None
         try:
             with open(self.path, "rb") as file:
                 if file.read(32) != hashlib.file_digest(file, "sha256").digest():
@@ -116,8 +119,6 @@ class Checkpoint:
             if not 1 <= len(scores) <= epochs or scores.shape[1:] != (width,):
                 return self.ignored("its scores are not those of this training")
             return Saved(scores.tolist(), content[len(line) + 1 :])
-        except FileNotFoundError:
-            return None
         except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             return self.ignored(f"{type(error).__name__} when it was read")
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -120,6 +121,7 @@ HOSTILE = {
     "null": header(scores=None),
     "huge": header(scores=[[10**400] * 5]),
     "folder": lambda path: path.unlink() or path.mkdir(),
+    "pipe": lambda path: path.unlink() or os.mkfifo(path),
     "loop": lambda path: path.unlink() or path.symlink_to(path.name),
 }
 
@@ -138,6 +140,21 @@ def test_a_change_of_any_byte_is_found(kept, lines):
     for position in range(len(whole)):
         kept.path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
         assert kept.read(5, 5) is None
+
+
+def test_of_two_processes_that_train_the_same_each_finds_one_whole_checkpoint(kept, lines):
+    def train(mark):
+        checkpoint, found = Checkpoint(kept.path, "key", 0), []
+        for _ in range(10):
+            checkpoint.write([[mark] * 5], [np.full(50_000, mark, np.float32)])
+            saved = checkpoint.read(5, 5)
+            (values,) = saved.restore([], [(50_000,)])
+            found.append((values == saved.scores[0][0]).all())
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(sum(pool.map(train, [1.0, 2.0]), []))
+    assert [path.name for path in kept.path.parent.iterdir()] == ["key"] and lines == []
 
 
 @pytest.mark.parametrize("name", ["tensorflow", "keras", "numpy"])
