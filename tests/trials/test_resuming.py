@@ -16,7 +16,7 @@ from brainlib.errors import BrainlibError
 from brainlib.models.backbones import Weights
 from brainlib.models.build import ModelSpec
 from brainlib.models.training import Phase
-from brainlib.trials import jobs, processes, store
+from brainlib.trials import jobs, processes, store, workers
 from brainlib.trials.run import run_trials
 from brainlib.trials.trial import TrialResult
 
@@ -108,7 +108,7 @@ def test_who_asks_for_a_fresh_result_goes_on_from_no_checkpoint(dataset, tmp_pat
         there.append(place.exists())
         raise BrainlibError
 
-    monkeypatch.setattr(processes, "run", stop)
+    monkeypatch.setattr(workers, "run", stop)
     for fresh in (False, True):
         with pytest.raises(BrainlibError):
             run_trials([trial], dataset, tmp_path, fresh=fresh, on_progress=progress.ignore)
