@@ -181,6 +181,11 @@ def audit_scan(scan: Scan, store: Path | None = None, on_progress: OnProgress = 
     return Audit(scan.name, table, scan.unreadable, pd.DataFrame(pairs), tuple(_contradictions(table, scan.thumbnails)))
 
 
+def near_groups(scan: Scan, store: Path | None = None) -> np.ndarray:
+    """Assign scanned images to groups of near-duplicates as `audit_scan` does, and compare no labels."""
+    return _group_ids(scan.table["pixel_hash"], _near_duplicates(scan, store, progress.ignore).pairs)
+
+
 def duplicate_groups(
     dataset: datasets.DataSet, store: Path, rows: np.ndarray | None = None, on_progress: OnProgress = progress.ignore
 ) -> np.ndarray:

@@ -115,8 +115,9 @@ def _overlaps(scans, store):
         return {name: {} for name in scans}
     tables = [scan.table.assign(set=name, path=name + "/" + scan.table["path"]) for name, scan in scans.items()]
     thumbnails = np.concatenate([scan.thumbnails for scan in scans.values()])
-    union = findings.audit_scan(Scan("all sets", pd.concat(tables, ignore_index=True), (), thumbnails), store).table
-    groups = {name: union.loc[union["set"] == name, "near"] for name in scans}
+    table = pd.concat(tables, ignore_index=True)
+    near = findings.near_groups(Scan("all sets", table, (), thumbnails), store)
+    groups = {name: pd.Series(near[table["set"] == name]) for name in scans}
     return {
         name: {other: int(own.isin(groups[other]).sum()) for other in scans if other != name}
         for name, own in groups.items()
