@@ -137,7 +137,10 @@ def _run(arguments):
             with workers.connected(options.scheduler):
                 pass  # answers, or raises the error of one line
     io.sweep(out)
-    cluster = contextlib.nullcontext(options.scheduler) if options.scheduler else workers.local_cluster(arguments.jobs)
+    # Where models are stored already, few runs need TensorFlow.
+    warm = options.fresh or not (options.store / "trials").is_dir()
+    local = workers.local_cluster(arguments.jobs, warm=warm)
+    cluster = contextlib.nullcontext(options.scheduler) if options.scheduler else local
     with cluster as address:
         parameters = {**options.model_dump(), "scheduler": address}
         audited = {name: parameters[name] for name in ("profile", "data", "controls", "out")}

@@ -199,7 +199,7 @@ def notebook(path: Path) -> Path:
 @pytest.mark.slow
 def test_a_notebook_that_fails_does_not_stop_the_others(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "_notebook", lambda name: notebook(tmp_path / f"{name}.ipynb"))
-    monkeypatch.setattr(workers, "local_cluster", lambda jobs: contextlib.nullcontext(""))
+    monkeypatch.setattr(workers, "local_cluster", lambda jobs, warm: contextlib.nullcontext(""))
     out = tmp_path / "reports"
     assert cli.main(["run", "--papers", "hajhashem,jardim", "--out", str(out)]) == 1
     assert (out / "ran").read_text() == "yes"

@@ -97,7 +97,7 @@ def connected(scheduler: str) -> Iterator[Client]:
 
 
 @contextmanager
-def local_cluster(jobs: int | None = None) -> Iterator[str]:
+def local_cluster(jobs: int | None = None, *, warm: bool = True) -> Iterator[str]:
     """Start workers on this machine for the length of a block.
 
     Each trains one model at a time, and imports TensorFlow once, before the first model.
@@ -106,6 +106,8 @@ def local_cluster(jobs: int | None = None) -> Iterator[str]:
     ----------
     jobs : int, optional
         Models trained at the same time; by default what `devices.places` says.
+    warm : bool
+        Whether they import TensorFlow at once, rather than when a model is first trained.
 
     Yields
     ------
@@ -133,9 +135,8 @@ def local_cluster(jobs: int | None = None) -> Iterator[str]:
     os.environ.update(before)
     with cluster, connected(cluster.scheduler_address) as client:
         # Referenced until the end: a future without a reference is cancelled.
-        warming = [
-            client.submit(processes.warm, workers=[worker], pure=False) for worker in client.scheduler_info()["workers"]
-        ]
+        warmed = client.scheduler_info()["workers"] if warm else ()
+        warming = [client.submit(processes.warm, workers=[worker], pure=False) for worker in warmed]
         try:
             yield cluster.scheduler_address
         finally:

@@ -17,19 +17,21 @@ def built():
     return built_layers(224, 2)
 
 
-def compared(monkeypatch, built, rows):
+def compared(monkeypatch, built, rows, store):
     """Compare other printed rows with the network."""
     monkeypatch.setattr(workers, "run", lambda *args: [built])
     tables = PAPER.tables.model_copy(update={"layer_table": tuple(rows)})
-    return layers(PAPER.model_copy(update={"tables": tables})).frame
+    return layers(PAPER.model_copy(update={"tables": tables}), store).frame
 
 
-def test_the_printed_table_differs_in_the_depth_of_its_blocks_only():
+def test_the_printed_table_differs_in_the_depth_of_its_blocks_only(tmp_path, monkeypatch):
     # He et al. 2016, Table 1: 18 layers are 1 + 4 * 4 + 1; the paper prints blocks of 2 layers.
-    table = layers(PAPER)
+    table = layers(PAPER, tmp_path)
     assert table.frame["differs in"].tolist() == ["", "", *["convolutions"] * 4, "", ""]
     assert table.frame["convolutions"].tolist() == ["–", "–", *["2 (built: 4)"] * 4, "–", "–"]
     assert "8 printed layers; 4 differ" in table.caption
+    monkeypatch.setattr(workers, "run", pytest.fail)  # nothing is built twice
+    assert layers(PAPER, tmp_path).frame.equals(table.frame)
     # What is not printed is a dash beside what is built.
     assert table.frame["stride"].tolist() == ["2", "2", "– (built: 1)", "2", "2", "2", "–", "–"]
 
@@ -47,11 +49,11 @@ FALSE = [(0, "kernel", 5), (0, "padding", 0), (1, "stride", 1), (3, "output", "1
 
 
 @pytest.mark.parametrize(("number", "field", "value"), FALSE)
-def test_a_falsified_value_and_a_row_too_many_are_reported(monkeypatch, built, number, field, value):
+def test_a_falsified_value_and_a_row_too_many_are_reported(monkeypatch, built, tmp_path, number, field, value):
     rows = list(PAPER.tables.layer_table)
-    before = compared(monkeypatch, built, rows)["differs in"]
+    before = compared(monkeypatch, built, rows, tmp_path)["differs in"]
     rows[number] = rows[number].model_copy(update={field: value})
-    after = compared(monkeypatch, built, [*rows, rows[0]])["differs in"]
+    after = compared(monkeypatch, built, [*rows, rows[0]], tmp_path)["differs in"]
     assert set(after[number].split(", ")) == {field, *filter(None, before[number].split(", "))}
     assert after[:8].drop(number).equals(before.drop(number))
     assert after[8] == "output, kernel, stride, padding"

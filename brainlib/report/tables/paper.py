@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from brainlib.io import built_folder
 from brainlib.models.backbones import RANDOM, Weights
 from brainlib.models.build import ModelSpec
 from brainlib.papers.consistency import check_paper, confusion, sizes
@@ -20,6 +24,7 @@ from brainlib.trials import workers
 if TYPE_CHECKING:
     from brainlib.study.study import Study
 
+_BUILT = "resnet18-1"  # part of the name of what is stored: count on when `built_layers` returns something else
 _COLUMNS = ("output", "kernel", "stride", "padding", "convolutions")
 
 
@@ -109,14 +114,21 @@ def averaging(study: Study) -> Table:
     return Table(rows, caption)
 
 
-def layers(paper: Paper, *, scheduler: str = "") -> Table:
+def layers(paper: Paper, store: Path, *, scheduler: str = "") -> Table:
     """Compare a printed table of layers, from the first convolution to the classifier, with the ResNet18 built here.
 
     One row a printed row, with what is printed, in brackets what is built where that differs, and the names of what
-    differs. ``scheduler`` is that of `trials.run_trials`.
+    differs. ``scheduler`` is that of `trials.run_trials`; the store keeps the description of what was built.
     """
     size, outputs = paper.protocol.image_size.value, len(paper.data.classes)
-    (built,) = workers.run(built_layers, [(size, outputs)], scheduler, None)
+
+    def write(folder):
+        (built,) = workers.run(built_layers, [(size, outputs)], scheduler, None)
+        (folder / "layers.json").write_text(json.dumps(built), "utf-8")
+
+    of = [_BUILT, str(size), str(outputs), *(version(name) for name in ("tensorflow", "keras", "keras-hub"))]
+    folder = built_folder(Path(store) / "layers" / "-".join(of), write)
+    built = json.loads((folder / "layers.json").read_bytes())
     rows = []
     for number, row in enumerate(paper.tables.layer_table):
         found = built[number] if number < len(built) else {}
