@@ -38,6 +38,12 @@ def trials(tmp_path_factory):
     return found
 
 
+@pytest.fixture(scope="module", params=EVERY_ARM)
+def arm(request):
+    """Every arm of every paper; the tests of one arm run one after another, so that its network is built once."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
 def built(trials):
     """Build the network of an arm, once for arms that share it."""
@@ -72,7 +78,6 @@ def normalises(network, name):
     return isinstance(network.model.get_layer(name), keras.layers.BatchNormalization)
 
 
-@pytest.mark.parametrize("arm", EVERY_ARM)
 def test_pixels_are_scaled_as_the_paper_says_or_as_keras_does_it(arm, built):
     trial, network = built(arm)
     pixels = pixels_of(network)
@@ -88,7 +93,6 @@ def test_pixels_are_scaled_as_the_paper_says_or_as_keras_does_it(arm, built):
     np.testing.assert_allclose(scaled, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("arm", EVERY_ARM)
 def test_one_step_changes_exactly_the_layers_that_a_phase_trains(arm, built):
     trial, network = built(arm)
     head = {name for name in network.head if network.model.get_layer(name).weights}
