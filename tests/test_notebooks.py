@@ -171,9 +171,9 @@ def test_what_differs_from_the_paper_stands_wherever_an_arm_is_named(out):
 def test_the_audit_knows_phantoms_and_finds_their_duplicates(out, results):
     found = results.audit.result
     assert found.phantoms and set(found.sets) >= {"br35h", "sartaj", "nickparvar"}
-    # About a tenth of the phantoms are duplicates, and no patient is in both published parts.
-    assert all(4 <= each.duplicates["near"].images <= 16 for each in found.sets.values())
-    assert set(found.sets["sartaj"].duplicates["near"].leaked_test_images.values()) == {0}
+    # Of 60 phantoms 24 to 26 are duplicates of others, in a published test part of training images.
+    assert all(30 <= each.duplicates["near"].images <= 40 for each in found.sets.values())
+    assert sum(found.sets["sartaj"].duplicates["near"].leaked_test_images.values()) > 0
     assert "Phantoms in place of the published images" in pages(out)[AUDIT]
 
 

@@ -31,7 +31,8 @@ class DataAudit:
     """The audits of several sets as plain numbers and file names; part of ``results.json``.
 
     `phantoms` tells whether phantoms took the place of the published images, `overlaps`, by set, how many of its images
-    have a duplicate in each other set. `planted` and `phantom_pairs` are empty unless duplicates were planted.
+    have a duplicate in each other set. `planted` are the duplicates that phantoms are drawn with and those that were
+    planted if that was asked for; `phantom_pairs` is empty unless it was.
     """
 
     phantoms: bool
@@ -81,6 +82,8 @@ def audit_sets(
         ours = progress.part(on_progress, number / steps, (number + 1) / steps, f"{name}: ")
         scans[name] = scan_folder(root, name, store, progress.part(ours, 0, 0.2))
         audits[name] = findings.audit_scan(scans[name], store=store, on_progress=progress.part(ours, 0.2, 0.8))
+        if source == "phantoms":
+            recall += planted.in_phantoms(audits[name], root)
         if plant:
             ours(0.8, "recovering planted duplicates")
             recall += planted.plant(scans[name], root, seed)
@@ -88,7 +91,9 @@ def audit_sets(
         known, pairs = planted.control_on_phantoms(seed)
         recall += known
     on_progress(len(roots) / steps, "comparing the sets with one another")
-    overlaps, records = _overlaps(scans, store), {name: audit.record() for name, audit in audits.items()}
+    # Phantoms of all sets are of the same patients: their overlap says nothing.
+    overlaps = {name: {} for name in scans} if source == "phantoms" else _overlaps(scans, store)
+    records = {name: audit.record() for name, audit in audits.items()}
     return Overview(DataAudit(source == "phantoms", records, overlaps, recall, pairs), audits, roots)
 
 

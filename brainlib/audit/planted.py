@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from brainlib.audit import near_duplicates
+from brainlib.audit.findings import Audit
 from brainlib.data import images
 from brainlib.data.groups import connected
+from brainlib.data.phantoms.dataset import TRUTH
 from brainlib.data.phantoms.draw import ALTERATIONS, alter, make_phantoms
 from brainlib.data.scan import Scan
 from brainlib.data.thumbnails import thumbnail
@@ -65,6 +68,18 @@ def plant(scan: Scan, root: Path, seed: int = 0) -> tuple[Planted, ...]:
             kinds.append(kind)
     group = _groups(np.concatenate([scan.thumbnails[rows], np.stack(thumbnails)]))
     return _recall(scan.name, np.array(kinds), group[len(rows) :] == group[origin])
+
+
+def in_phantoms(audit: Audit, root: Path) -> tuple[Planted, ...]:
+    """Count the duplicates that a set of phantoms was drawn with, and those that an audit finds."""
+    truth = pd.read_csv(Path(root) / TRUTH, keep_default_na=False).query("duplicate_of != ''")
+    group = audit.table.set_index("path")["near"]
+    recovered = group[truth["path"]].to_numpy() == group[truth["duplicate_of"]].to_numpy()
+    kinds = truth["alteration"].to_numpy()
+    return tuple(
+        Planted(f"{audit.name}, as drawn", kind, int((kinds == kind).sum()), int(recovered[kinds == kind].sum()))
+        for kind in ("exact", *ALTERATIONS)
+    )
 
 
 def control_on_phantoms(seed: int = 0) -> tuple[tuple[Planted, ...], PhantomPairs]:

@@ -171,8 +171,8 @@ def load_dataset(
     phantoms : int
         How many replace the set if `data` is "phantoms". They are written once to ``store/phantoms/`` as PNG, in the
         set's own folders, with ``truth.csv`` and ``masks/`` beside them. Every class gets the same number, published
-        train and test folders share it in the published proportion, no patient is in both, and about a tenth of the
-        images are planted duplicates.
+        train and test folders share it in the published proportion, and nearly half of the images are planted
+        duplicates, those in a test folder of training images. Otherwise each is of a patient of its own.
     """
     data = str(data or os.environ.get("BRAINLIB_DATA") or "kaggle")
     store = Path(store or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "brainlib"))

@@ -56,8 +56,18 @@ def test_duplicates_are_planted_in_each_set_and_among_known_phantoms(tmp_path, m
     monkeypatch.setattr(planted, "_PHANTOMS", 24)
     record = audit_sets("phantoms", tmp_path, ["sartaj"], phantoms=16, plant=True).record
     assert record.phantoms and record.sets["sartaj"].images == 16 and record.sets["sartaj"].test_images > 0
-    assert {each.among for each in record.planted} == {"sartaj", "phantoms with known duplicates"}
+    among = {"sartaj", "sartaj, as drawn", "phantoms with known duplicates"}
+    assert {each.among for each in record.planted} == among
     assert record.phantom_pairs.grouped > 0
+
+
+def test_the_duplicates_that_phantoms_are_drawn_with_are_counted_and_found(tmp_path):
+    record = audit_sets("phantoms", tmp_path, ["br35h"], phantoms=60).record
+    assert record.phantom_pairs is None and {each.among for each in record.planted} == {"br35h, as drawn"}
+    counts = {each.alteration: (each.planted, each.recovered) for each in record.planted}
+    assert counts["exact"] == (14, 14)
+    assert sum(planted for planted, _ in counts.values()) == 26
+    assert sum(recovered for _, recovered in counts.values()) >= 25
 
 
 def test_nothing_is_downloaded_from_kaggle_unasked(folder, tmp_path, monkeypatch):

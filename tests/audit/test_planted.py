@@ -29,7 +29,7 @@ def test_most_planted_duplicates_are_recovered_and_none_is_counted_twice(sartaj)
     recall = planted.plant(*sartaj)
     assert [each.alteration for each in recall] == list(ALTERATIONS)
     assert {(each.among, each.planted) for each in recall} == {("sartaj", 5)}
-    assert sum(each.recovered for each in recall) >= 0.95 * len(ALTERATIONS) * 5
+    assert sum(each.recovered for each in recall) >= 0.9 * len(ALTERATIONS) * 5
     assert recall == planted.plant(*sartaj)
 
 

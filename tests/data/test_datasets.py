@@ -262,19 +262,24 @@ def test_four_class_phantoms_take_the_kind_that_the_class_is_named_after(shared_
     assert found.table["label"].value_counts().to_dict() == dict.fromkeys(found.classes, 4)
 
 
-def test_phantoms_share_train_and_test_as_published_with_patients_whole(shared_store):
+def test_phantoms_share_train_and_test_as_published_and_only_duplicates_are_in_both(shared_store):
     found = load_dataset("sartaj", "phantoms", shared_store, phantoms=64)
     counts = found.table.groupby(["label", "part"]).size().unstack()
     # 16 a class; published test shares are 100/926, 115/937, 105/500 and 74/901.
     assert counts["test"].to_dict() == {"glioma_tumor": 2, "meningioma_tumor": 2, "no_tumor": 3, "pituitary_tumor": 1}
     assert (counts.sum(axis=1) == 16).all()
-    assert found.table.groupby("patient")["part"].nunique().max() == 1
+    truth = truth_of(found).assign(part=found.table["part"])
+    originals, planted = truth[truth["alteration"] == ""], truth[truth["alteration"] != ""]
+    assert originals["patient"].is_unique
+    sources = originals.set_index("path").loc[planted["duplicate_of"]]
+    assert set(sources["part"]) == {"train"} and set(planted["part"]) == {"train", "test"}
+    assert sources["patient"].tolist() == planted["patient"].tolist()
 
 
 def test_phantoms_are_written_once_and_a_copied_folder_of_them_is_still_known_as_one(
     binary, shared_store, store, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(dataset, "make_phantoms", lambda *_, **__: pytest.fail("drawn again"))
+    monkeypatch.setattr(dataset, "Patient", lambda *_, **__: pytest.fail("drawn again"))
     assert load_dataset("br35h", "phantoms", shared_store, phantoms=36).root == binary.root
     shutil.copytree(binary.root, tmp_path / "data" / "br35h")
     copied = load_dataset("br35h", tmp_path / "data", store)

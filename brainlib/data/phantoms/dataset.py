@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
-from brainlib.data.phantoms.draw import KINDS, make_phantoms
+from brainlib.data.phantoms.draw import ALTERATIONS, KINDS, Patient, alter
 from brainlib.data.registry import DataSetInfo, Folder
 from brainlib.errors import UsageError
 from brainlib.io import built_folder
@@ -16,7 +19,12 @@ from brainlib.io import built_folder
 TRUTH = "truth.csv"
 TRUTH_COLUMNS = ["path", "kind", "plane", "patient", "duplicate_of", "alteration"]
 #: Part of the name under which phantoms are kept: raise it when they are drawn differently.
-VERSION = "2"
+VERSION = "3"
+SEED, SIZE = 0, 240  # of the phantoms of every set, and their height and width in pixels
+PLANTED = 0.45  # share of the images of a folder that are planted duplicates; in a published test part
+LEAKED = 0.6  # this share has its originals among the training images
+FAINT = 0.08  # share of the patients whose lesion is faint: these can be remembered, but hardly be recognised
+EACH = 3  # planted duplicates of each image that has some, in a folder
 
 
 def phantom_root(info: DataSetInfo, number: int | None, store: Path) -> Path:
@@ -32,53 +40,61 @@ def phantom_root(info: DataSetInfo, number: int | None, store: Path) -> Path:
 
 
 def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
-    per_class = -(-number // len(info.classes))
-    slices = 3 if per_class >= 6 else 1
-    # Kinds are drawn in one call, which balances their levels. Each has enough originals for a whole class, and for
-    # the slices that a folder leaves of its last patient.
-    originals = len(KINDS) * (per_class + 2 * slices)
-    duplicates = originals // 20
-    drawn = make_phantoms(
-        originals + 2 * duplicates,
-        slices_per_patient=slices,
-        exact_duplicates=duplicates,
-        altered_duplicates=duplicates,
-    )
-    patients = {
-        kind: [list(rows.index) for _, rows in table.groupby("patient", sort=False)]
-        for kind, table in drawn.table.groupby("kind")
-    }
-    names: dict[int, str] = {}
-    turns = {label: itertools.count() for label in info.classes}
-    for folder, quota in _quotas(info, number):
-        kinds, chosen = _kinds(folder.label), []
-        while len(chosen) < quota:
-            turn = next(turns[folder.label])
+    rows = []
+    with threadpool_limits(1, "blas"):  # the products are too small to be worth a second thread
+        for label, quotas in _quotas(info, number).items():
+            rows += _of_class(label, quotas, root)
+    pd.DataFrame(rows, columns=TRUTH_COLUMNS).to_csv(root / TRUTH, index=False, lineterminator="\n")
+
+
+def _of_class(label: str, quotas: list[tuple[Folder, int]], root: Path) -> Iterator[tuple]:
+    """Draw the phantoms of a class into its folders, and give the row of each in the table of the truth."""
+    kinds, turns, originals, altered = _kinds(label), itertools.count(), [], itertools.count()
+    for folder, quota in quotas:
+        paths = [f"{folder.path}/{folder.label}_{place}.png" for place in range(1, quota + 1)]
+        # In a second folder, the published test part, they are duplicates of training images.
+        planted = int(quota * (LEAKED if originals else PLANTED))
+        own = []
+        for path, turn in zip(paths[planted:], turns, strict=False):
             # The planes take turns over the blocks, so kinds must not do so in the same step.
-            chosen += patients[kinds[(turn + turn // len(kinds)) % len(kinds)]][turn]
-        for place, row in enumerate(chosen[:quota], start=1):
-            names[row] = f"{folder.path}/{folder.label}_{place}.png"
-    truth = drawn.table.loc[list(names)].assign(path=list(names.values()))
-    truth["duplicate_of"] = [names.get(row, "") for row in truth["duplicate_of"]]
-    for row, path in names.items():
-        mask = drawn.masks[row].astype(np.uint8) * 255
-        for pixels, file in ((drawn.images[row], root / path), (mask, root / "masks" / path)):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(file)
-    truth[TRUTH_COLUMNS].to_csv(root / TRUTH, index=False, lineterminator="\n")
+            kind = kinds[(turn + turn // len(kinds)) % len(kinds)]
+            # Steps of an irrational number: faint lesions come in every kind and plane.
+            patient = Patient(SEED, KINDS, turn, KINDS.index(kind), faint=(0.5 + 0.5698403 * turn) % 1 < FAINT)
+            image, mask, _ = patient.slice(0, SIZE)
+            own.append((path, patient, image, mask))
+            yield _written(root, path, patient, image, mask)
+        originals = originals or own[: max(1, -(-planted // EACH))]
+        for n, path in enumerate(paths[:planted]):
+            again, which = divmod(n, len(originals))
+            source, patient, image, mask = originals[which]
+            alteration = "exact"
+            if (again + which) % 2:
+                turn = next(altered)
+                alteration = ALTERATIONS[turn % len(ALTERATIONS)]
+                rng = np.random.default_rng([SEED, 4, KINDS.index(kinds[0]), turn])
+                image, mask = alter(alteration, image, mask, rng)
+            yield _written(root, path, patient, image, mask, source, alteration)
 
 
-def _quotas(info: DataSetInfo, number: int) -> list[tuple[Folder, int]]:
-    """Distribute phantoms over the folders: classes equal, train and test as published."""
-    quotas = []
+def _written(root, path, patient, image, mask, source="", alteration=""):
+    """Write a phantom and its mask, and return its row in the table of the truth."""
+    for pixels, file in ((image, root / path), (mask.astype(np.uint8) * 255, root / "masks" / path)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(file, compress_level=1)
+    return path, patient.kind, patient.plane, patient.name, source, alteration
+
+
+def _quotas(info: DataSetInfo, number: int) -> dict[str, list[tuple[Folder, int]]]:
+    """Distribute phantoms over the folders of each class: classes equal, train before test and shared as published."""
+    quotas = {}
     for place, label in enumerate(info.classes):
         share = number // len(info.classes) + (place < number % len(info.classes))
-        folders = [folder for folder in info.folders if folder.label == label]
-        for folder in folders[1:]:
-            part = folder.count / sum(other.count for other in folders)
-            quotas.append((folder, min(max(round(share * part), 1), share - 1)))
-            share -= quotas[-1][1]
-        quotas.append((folders[0], share))
+        first, *others = (folder for folder in info.folders if folder.label == label)
+        parts = []
+        for folder in others:
+            part = folder.count / (first.count + sum(other.count for other in others))
+            parts.append((folder, min(max(round(share * part), 1), share - 1)))
+        quotas[label] = [(first, share - sum(quota for _, quota in parts)), *parts]
     return quotas
 
 

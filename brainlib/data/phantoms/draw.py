@@ -11,7 +11,7 @@ all tumours pooled.
 
 Lesions look as radiology textbooks describe them after contrast: a glioma is irregular, with an enhancing rim, a dark
 core and oedema that spreads in fingers; a meningioma is round, bright and uniform, broad-based on the dura; a pituitary
-tumour widens the sella and grows upwards from it.
+tumour widens the sella and grows upwards from it. Of a faint lesion a trace is left, which hardly shows.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ ALTERATIONS = ("jpeg", "resized", "contrast", "mirrored", "rotated", "cropped")
 SPREAD = 3.5  # mm that a patient's slices may lie from the patient's level
 SELLA_LEVELS = {"axial": (-25, -20), "coronal": (9, 16), "sagittal": (-2.5, 2.5)}  # mm
 LEVELS = {"axial": (-4, 42), "coronal": (-48, 42), "sagittal": (8, 38)}  # mm, much brain
+TRACE = np.float32(0.1)  # of its contrast and of its mass effect is left of a faint lesion
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def make_phantoms(
             block, within = divmod(row, len(kinds) * slices_per_patient)
             number, turn = divmod(within, len(kinds))
             if number == 0:
-                patients[turn] = _Patient(seed, kinds, block, turn)
+                patients[turn] = Patient(seed, kinds, block, turn)
             patient = patients[turn]
             images[row], masks[row], position = patient.slice(number, size)
             rows.append((patient.kind, patient.plane, patient.name, position, -1, ""))
@@ -155,10 +156,14 @@ def alter(name: str, image: np.ndarray, mask: np.ndarray, rng: np.random.Generat
     return np.asarray(altered), np.asarray(truth).astype(bool)
 
 
-class _Patient:
-    """One patient: the anatomy, the lesion, where the slices lie and how the scanner sees them."""
+class Patient:
+    """One patient: the anatomy, the lesion, where the slices lie and how the scanner sees them.
 
-    def __init__(self, seed, kinds, block, turn):
+    The patients of a seed come in blocks of one of each of `kinds`, in their order: this is number `turn` of `block`.
+    Its lesion may be `faint`.
+    """
+
+    def __init__(self, seed: int, kinds: tuple[str, ...], block: int, turn: int, faint: bool = False):
         number, kind = block * len(kinds) + turn, kinds[turn]
         rng = np.random.default_rng([seed, 0, number])
         self.seed, self.number, self.kind = seed, number, kind
@@ -176,7 +181,7 @@ class _Patient:
             self.level *= float(rng.choice([-1, 1]))
         low, high = {"glioma": (13, 22), "pituitary": (10, 16)}.get(kind, (12, 20))
         self.radius, self.tone = rng.uniform(low, high), rng.uniform(0.92, 1.08)
-        self.centre = self._place(rng)
+        self.centre, self.faint = self._place(rng), faint
 
     def _place(self, rng) -> list[float]:
         """Return the lesion's centre (mm): in the patient's level, where its kind grows."""
@@ -198,7 +203,7 @@ class _Patient:
             fits[np.argmin(cerebrum(p))] = True
         return points[np.argmax(fits)].tolist()
 
-    def slice(self, number, size) -> tuple[np.ndarray, np.ndarray, float]:
+    def slice(self, number: int, size: int) -> tuple[np.ndarray, np.ndarray, float]:
         """Return image, lesion mask and position (mm) of the patient's slice `number`."""
         rng = np.random.default_rng([self.seed, 3, self.number, number])
         # steps of the golden ratio fill the patient's range evenly however many slices there are
@@ -213,9 +218,12 @@ class _Patient:
             away = [a - c for a, c in zip(cut.p, self.centre, strict=True)]
             distance = np.sqrt(away[0] ** 2 + away[1] ** 2 + away[2] ** 2)
             # mass effect: tissue around the lesion was pushed outwards
-            push = 0.35 * np.exp(-((distance / (1.7 * self.radius)) ** 2))
+            push = (0.35 * TRACE if self.faint else 0.35) * np.exp(-((distance / (1.7 * self.radius)) ** 2))
             cut.draw_brain([a - push * b for a, b in zip(cut.p, away, strict=True)])
+            healthy = cut.image.copy()
             mask = getattr(self, f"_draw_{self.kind}")(cut, away, distance, texture)
+            if self.faint:
+                cut.image = healthy + TRACE * (cut.image - healthy)
         image = cut.image * (1 + 0.025 * texture)
         image *= np.exp(np.float32(self.bias) * cut.field(anatomy.BIAS)) * self.gain
         image = ndimage.gaussian_filter(image, 0.55 * size / anatomy.FIELD_OF_VIEW, truncate=3)

@@ -78,20 +78,22 @@ def quality_flags(overview: Overview) -> Table:
 def planted(overview: Overview) -> Table:
     """Recall of planted duplicates, by set and alteration."""
     record, rows = overview.record, []
-    if not record.phantom_pairs:
+    if not record.planted:
         return Table([], "Not run: duplicates are planted with --controls (controls = True).")
     for among in dict.fromkeys(each.among for each in record.planted):
         own = [each for each in record.planted if each.among == among]
         total, recovered = (sum(getattr(each, name) for each in own) for name in ("planted", "recovered"))
         by_kind = {each.alteration: each.recovered for each in own}
         rows.append({"among": among, **by_kind, "planted": total, "recall": PERCENT1.share(recovered, total)})
-    pairs = record.phantom_pairs
     caption = (
-        f"{_prefix(overview)}Altered duplicates planted among the images: how many of each alteration the audit "
-        "assigns to the group of their original, and the recall with its 95 % interval. Of "
-        f"{pairs.grouped} pairs of phantoms in one group, {pairs.wrong} are not duplicates of one image, of which "
-        f"{pairs.neighbours} are neighbouring slices of one patient."
+        f"{_prefix(overview)}Duplicates planted among the images: how many of each alteration the audit "
+        "assigns to the group of their original, and the recall with its 95 % interval."
     )
+    if pairs := record.phantom_pairs:
+        caption += (
+            f" Of {pairs.grouped} pairs of phantoms in one group, {pairs.wrong} are not duplicates of one image, of "
+            f"which {pairs.neighbours} are neighbouring slices of one patient."
+        )
     return Table(rows, caption)
 
 
