@@ -1,24 +1,37 @@
 """The backbones and the files of their pretrained weights.
 
 A backbone is named as Keras names its weights (`resnet50v2`, `mobilenet_v2`). Weights are
-`imagenet` (Keras' own download), `random`, or a folder that holds the files under the names that
+`imagenet` (Keras' own download), `random`, `phantoms`, or a folder that holds the files under the names that
 Keras gives them. Nothing here imports TensorFlow, so that missing weights are reported before a run.
+
+The `stand_in` is a small network of our own with weights pretrained on phantoms. It takes the place of every pretrained
+backbone where phantoms are to be learned within seconds.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from brainlib.errors import WeightsError
 from brainlib.io import sha256_of
 
-RANDOM, IMAGENET = "random", "imagenet"
+RANDOM, IMAGENET, PHANTOMS = "random", "imagenet", "phantoms"
+STAND_IN = "stand_in"
+# Written by docs/make_stand_in.py, which says how the weights were trained.
+_STAND_IN_FILE = Path(__file__).with_name("stand_in.npz")
+_STAND_IN_DIGEST = "bd159148b133550d8730c6be53f9285a878c1003d939e5c9525cbbe9359a1d4d"
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A convolutional network without its classifier: a function of `keras.applications`, or "ResNet18" of keras-hub.
+    """A convolutional network without its classifier.
+
+    The `function` is one of `keras.applications`, "ResNet18" of keras-hub or our own "StandIn".
 
     The `preprocess_input` of `module` is the backbone's own. Each of the `files` that hold its ImageNet
     weights is named with the input scaling that they were trained with: "keras" for the module's own.
@@ -67,6 +80,7 @@ BACKBONES = {
     ),
     "nasnet_mobile": _application("NASNetMobile", "nasnet", "nasnet_mobile_no_top.h5", "NASNet-mobile-no-top.h5"),
     "nasnet_large": _application("NASNetLarge", "nasnet", "nasnet_large_no_top.h5", "NASNet-large-no-top.h5"),
+    STAND_IN: Backbone("StandIn", "", ()),
     "resnet18": Backbone("ResNet18", "", (("resnet_18_imagenet.weights.h5", "imagenet_mean_std"),)),
     **_family("resnet{}", "ResNet{}", "resnet", _KERNELS, (50, 101, 152)),
     **_family("resnet{}v2", "ResNet{}V2", "resnet_v2", _KERNELS, (50, 101, 152)),
@@ -85,7 +99,7 @@ class Weights:
 
     Attributes
     ----------
-    source : {"random", "imagenet", "file", "none"}
+    source : {"random", "imagenet", "phantoms", "file", "none"}
         "none" for a model that has no pretrained part by design.
     file, digest : str
         Path and SHA-256 of the file: results depend on its bytes, not on its path.
@@ -104,6 +118,7 @@ class Weights:
         if self.source == "file":
             return f"{Path(self.file).name} (sha256 {self.digest[:12]})"
         labels = {RANDOM: "random weights", IMAGENET: "ImageNet weights of Keras"}
+        labels[PHANTOMS] = f"pretrained on phantoms (sha256 {self.digest[:12]})"
         return labels.get(self.source, "trained from nothing")
 
 
@@ -122,14 +137,22 @@ def find_weights(name: str, source: str) -> Weights:
     name : str
         A name of `BACKBONES`.
     source : str
-        "random", "imagenet", or a folder of files.
+        "random", "imagenet", "phantoms" (of the stand-in alone), or a folder of files.
 
     Raises
     ------
     WeightsError
-        When the folder or the file is missing; the message names both.
+        When the folder or the file is missing, or the stand-in's is not as it was; the message names it.
     """
     backbone = backbone_named(name)
+    if (name == STAND_IN) != (source == PHANTOMS) and source != RANDOM:
+        raise WeightsError(
+            f"weights of {name}: expected --weights phantoms with the backbone {STAND_IN} and no other, "
+            f"received {source}; use --weights random"
+        )
+    if source == PHANTOMS:
+        stand_in_arrays()
+        return Weights(source, scaling="centred_128", digest=_STAND_IN_DIGEST)
     if source in (RANDOM, IMAGENET):
         return Weights(source)
     folder = Path(source).expanduser()
@@ -146,3 +169,19 @@ def find_weights(name: str, source: str) -> Weights:
         f"weights of {name}: expected {expected} in {folder}, which is not there; add the file, "
         f"use --weights random, or substitute the backbone with --backbone {name}=OTHER"
     )
+
+
+def stand_in_arrays() -> dict[str, np.ndarray]:
+    """Read the stand-in's weights, float16 arrays by name; `WeightsError` unless every byte is as it was published."""
+    try:
+        content = _STAND_IN_FILE.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{_STAND_IN_FILE.name}: expected the weights of the stand-in, received {error}") from error
+    received = hashlib.sha256(content).hexdigest()
+    if received != _STAND_IN_DIGEST:
+        raise WeightsError(
+            f"{_STAND_IN_FILE.name}: expected the SHA-256 {_STAND_IN_DIGEST[:12]}, received {received[:12]}; "
+            "check the file out again or install the package again"
+        )
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)

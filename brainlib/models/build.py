@@ -10,7 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from brainlib.errors import ModelError, WeightsError
-from brainlib.models.backbones import Weights, backbone_named
+from brainlib.models.backbones import PHANTOMS, STAND_IN, Weights, backbone_named, stand_in_arrays
+
+#: Filters and stride of each convolution of the stand-in (3 by 3, ReLU), which ends in an eighth of the image's size.
+STAND_IN_LAYERS = ((16, 2), (32, 1), (64, 2), (96, 2), (96, 1))
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,8 @@ def _convolutions(spec, x):
 def _backbone(spec, x, size, weights):
     from brainlib.models._tensorflow import keras
 
+    if spec.backbone == STAND_IN:
+        return _stand_in(x, weights)
     backbone = backbone_named(spec.backbone)
     if not backbone.module:
         return _resnet18(x, size, weights)
@@ -181,6 +186,19 @@ def _unusable(name, weights, error):
         f"weights of {name}: {weights.file or 'the download of Keras'} could not be used "
         f"({first}); check the file or the connection, or use --weights random"
     )
+
+
+def _stand_in(x, weights):
+    from brainlib.models._tensorflow import keras
+
+    arrays = stand_in_arrays() if weights.source == PHANTOMS else {}
+    for number, (filters, stride) in enumerate(STAND_IN_LAYERS, start=1):
+        name = f"{STAND_IN}_conv{number}"
+        layer = keras.layers.Conv2D(filters, 3, stride, "same", activation="relu", name=name)
+        x = layer(x)
+        if arrays:
+            layer.set_weights([arrays[f"{name}_kernel"], arrays[f"{name}_bias"]])
+    return x
 
 
 def _resnet18(x, size, weights):

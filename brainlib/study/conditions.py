@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections import Counter
 
 from brainlib.data.registry import info_of
+from brainlib.models.backbones import PHANTOMS, RANDOM
+
+PHANTOM_WEIGHTS = "weights pretrained on phantoms"
+_WEIGHTS = {RANDOM: "random weights", PHANTOMS: PHANTOM_WEIGHTS}
 
 
 def of_study(study) -> tuple[str, ...]:
@@ -33,15 +37,17 @@ def of_arm(study, arm: str) -> tuple[str, ...]:
     stated, used = study.stated_backbone(arm), study.backbone(arm)
     if stated != used:
         found.append(f"{used} in place of {stated}")
-    if study.weights[arm].source == "random":
-        found.append("random weights")
+    if (source := study.weights[arm].source) in _WEIGHTS:
+        found.append(_WEIGHTS[source])
     pairs = list(zip(study.paper.arms[arm].phases, study.phases(arm), strict=True))
     if any(own.trainable != given.trainable.value for given, own in pairs):
         found.append("all layers trained in place of a block")
     for given, own in pairs:
+        of = f" of {own.name}" if len(pairs) > 1 else ""
         if own.epochs != given.epochs.value:
-            of = f" of {own.name}" if len(pairs) > 1 else ""
             found.append(f"{own.epochs} of {given.epochs.value} epochs{of}")
+        if own.learning_rate != given.learning_rate.value:
+            found.append(f"learning rate {own.learning_rate:g} in place of {given.learning_rate.value:g}{of}")
     return tuple(found)
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from brainlib import progress
 from brainlib.audit.overview import Overview, audit_sets
 from brainlib.io import write_json
-from brainlib.study.options import PROFILES, Options
+from brainlib.study.options import Options
 
 NAME = "00_data_audit"  # of the notebook and of its record
 
 
 def audit_of(options: Options, sets: Sequence[str] = ()) -> Overview:
     """Audit the named sets, by default all: real ones whole, and as many phantoms as the profile uses."""
-    phantoms, plant = PROFILES[options.profile].images, options.controls
+    phantoms, plant = options.limits.images, options.controls
     with progress.shown("auditing the data sets") as on_progress:
         return audit_sets(options.source, options.store, sets, phantoms, plant, options.seed, on_progress)
 

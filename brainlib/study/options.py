@@ -30,6 +30,7 @@ class Profile:
     images: int = 0  # drawn evenly from the classes
     size: int = 0  # height and width of the images, in pixels
     epochs: int = 0  # at most, in each phase
+    learning_rate: float = 0.0  # at least, in each phase
 
 
 PROFILES = {
@@ -38,6 +39,8 @@ PROFILES = {
     "demo": Profile(images=300, size=96, epochs=8),
     "full": Profile(),
 }
+# Small networks learn phantoms in seconds, at a rate that makes the most of few epochs.
+DEMO_ON_PHANTOMS = Profile(images=960, size=96, epochs=20, learning_rate=1e-3)
 
 
 class Options(BaseModel):
@@ -54,8 +57,9 @@ class Options(BaseModel):
     """folder with one folder for each data set (br35h, navoneel, ...), 'kaggle' to download them, or 'phantoms';
     by default the folder that BRAINLIB_DATA names, else phantoms"""
     weights: str = ""
-    """'imagenet' (downloaded by Keras), 'random', or a folder of Keras' weight files; by default random on phantoms,
-    else the folder that BRAINLIB_WEIGHTS names, else imagenet"""
+    """'imagenet' (downloaded by Keras), 'random', 'phantoms' (a small network, pretrained on phantoms, stands in for
+    every pretrained one), or a folder of Keras' weight files; by default, on phantoms, phantoms in a demo and else
+    random; on real images the folder that BRAINLIB_WEIGHTS names, else imagenet"""
     backbone: dict[str, str] = {}
     """backbones to substitute, A=B for B in place of A; tables and figures name the substitution"""
     arms: list[str] = []
@@ -102,12 +106,18 @@ class Options(BaseModel):
 
     @property
     def starting_weights(self) -> str:
-        """Where pretrained weights come from: a folder, "imagenet" or "random"."""
+        """Where pretrained weights come from: a folder, "imagenet", "random" or "phantoms"."""
         if self.weights:
             return self.weights
         if self.source == PHANTOMS:
-            return backbones.RANDOM
+            return backbones.PHANTOMS if self.profile == "demo" else backbones.RANDOM
         return os.environ.get("BRAINLIB_WEIGHTS") or backbones.IMAGENET
+
+    @property
+    def limits(self) -> Profile:
+        """How much of a protocol is run."""
+        demo_on_phantoms = self.profile == "demo" and self.source == PHANTOMS
+        return DEMO_ON_PHANTOMS if demo_on_phantoms else PROFILES[self.profile]
 
     @property
     def store(self) -> Path:

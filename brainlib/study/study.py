@@ -28,7 +28,7 @@ from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.provenance import values
 from brainlib.papers.schema import Paper
 from brainlib.study import conditions, variation
-from brainlib.study.options import PROFILES, Options, select
+from brainlib.study.options import Options, select
 from brainlib.study.results import Results
 from brainlib.trials import run
 from brainlib.trials.trial import Trial
@@ -69,7 +69,7 @@ class Study:
         arms, scenarios = select(self.paper, self.options.profile, self.options.arms, self.options.scenarios)
         # Weights are found now, so that a missing file is reported before anything is trained.
         weights = {arm: self._weights(arm) for arm in arms}
-        vars(self).update(profile=PROFILES[self.options.profile], arms=arms, scenarios=scenarios, weights=weights)
+        vars(self).update(profile=self.options.limits, arms=arms, scenarios=scenarios, weights=weights)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
@@ -126,8 +126,9 @@ class Study:
 
     def backbone(self, arm: str) -> str:
         """Backbone of an arm in this run; "" where it has none."""
-        stated = self.stated_backbone(arm)
-        return self.options.backbone.get(stated, stated)
+        stated, pretrained = self.stated_backbone(arm), self.options.starting_weights
+        usual = backbones.STAND_IN if stated and pretrained == backbones.PHANTOMS else stated
+        return self.options.backbone.get(stated, usual)
 
     def title(self, arm: str, scenario: str = "") -> str:
         """Name of an arm in tables and figures, followed by how it differs from the paper's in brackets."""
@@ -268,6 +269,7 @@ class Study:
             given["augmentation"] = tuple(sorted(given["augmentation"].items()))
             given["batch_norm"] = given["batch_norm"] or "trained"
             given["epochs"] = min(given["epochs"], self.profile.epochs or given["epochs"])
+            given["learning_rate"] = max(given["learning_rate"], self.profile.learning_rate)
             # Another backbone has no block of this name, so all its layers are trained.
             if not isinstance(given["trainable"], str) and self.backbone(arm) != self.stated_backbone(arm):
                 given["trainable"] = "all"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 import pytest
 
 from brainlib.errors import WeightsError
+from brainlib.models import backbones, build
 from brainlib.models.backbones import BACKBONES, find_weights
 
 
@@ -46,3 +48,30 @@ def test_an_unknown_backbone_is_refused_with_the_known_ones():
 @pytest.mark.parametrize(("source", "label"), [("random", "random"), ("imagenet", "ImageNet")])
 def test_a_label_says_what_the_weights_are(source, label):
     assert label in find_weights("vgg16", source).label
+
+
+def test_the_stand_in_has_its_weights_and_no_other_backbone_takes_them():
+    found = find_weights("stand_in", "phantoms")
+    assert (found.source, found.file, found.scaling) == ("phantoms", "", "centred_128")
+    arrays, channels = backbones.stand_in_arrays(), 3
+    for number, (filters, _) in enumerate(build.STAND_IN_LAYERS, start=1):
+        assert arrays[f"stand_in_conv{number}_kernel"].shape == (3, 3, channels, filters)
+        assert arrays[f"stand_in_conv{number}_bias"].shape == (filters,)
+        channels = filters
+    assert all(np.isfinite(each).all() for each in arrays.values())
+    with pytest.raises(WeightsError, match="vgg16: expected --weights phantoms with the backbone stand_in"):
+        find_weights("vgg16", "phantoms")
+    with pytest.raises(WeightsError, match="received imagenet; use --weights random"):
+        find_weights("stand_in", "imagenet")
+
+
+@pytest.mark.parametrize("damage", ["a byte", "missing"])
+def test_a_stand_in_whose_file_is_not_as_published_is_refused_in_one_line(damage, tmp_path, monkeypatch):
+    content = bytearray(backbones._STAND_IN_FILE.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage == "a byte":
+        (tmp_path / "stand_in.npz").write_bytes(content)
+    monkeypatch.setattr(backbones, "_STAND_IN_FILE", tmp_path / "stand_in.npz")
+    with pytest.raises(WeightsError, match=r"stand_in\.npz: expected .*, received") as refused:
+        find_weights("stand_in", "phantoms")
+    assert "\n" not in str(refused.value)

@@ -42,7 +42,7 @@ def result(paper="jardim", **changes):
         "year": None,
         "options": {"profile": "smoke", "data": "phantoms", "weights": {"cnn": "none"}, "backbone": {}, "seed": 0}
         | {"seeds": 1, "retrain": False, "controls": False},
-        "profile": {"images": 60, "size": 64, "epochs": 2},
+        "profile": {"images": 60, "size": 64, "epochs": 2, "learning_rate": 0.0},
         "data": {"set": "br35h", "title": "Br35H", "source": "phantoms", "images": 60, "used": 60}
         | {"fingerprint": "0123456789abcdef", "differences": []},
         "arms": {"cnn": {"title": "CNN", "weights": "none", "conditions": [TRAINED]}},

@@ -49,6 +49,24 @@ def test_every_departure_is_a_condition_and_stands_in_the_title(full):
     )
 
 
+def test_a_demo_on_phantoms_names_the_stand_in_its_weights_and_its_learning_rate(full, tmp_path):
+    phantoms = dataclasses.replace(full.dataset, phantom=True)
+    study = Study("jardim", dataset=phantoms, data="phantoms", out=str(tmp_path))
+    assert study.conditions("cnn")[-2:] == (
+        "cnn: 20 of 30 epochs",
+        "cnn: learning rate 0.001 in place of 0.0001",
+    )
+    assert study.conditions("transfer")[2:4] == (
+        "transfer: stand_in in place of resnet50v2",
+        "transfer: weights pretrained on phantoms",
+    )
+    trial = study.trials()[-1]
+    assert (trial.model.backbone, trial.model.scaling, trial.weights.scaling) == ("stand_in", "backbone", "centred_128")
+    # A smoke run builds the papers' own networks.
+    smoke = Study("jardim", dataset=phantoms, data="phantoms", profile="smoke", out=str(tmp_path))
+    assert (smoke.backbone("transfer"), smoke.weights["transfer"].source) == ("resnet50v2", "random")
+
+
 def test_each_trial_knows_the_conditions_of_its_arm(full):
     study = with_options(full, weights="random").varied("protocol.batch_size", 16)
     assert {trial.arm: trial.conditions for trial in study.trials()} == {
