@@ -23,11 +23,16 @@ from brainlib.report import consistency, pages
 from brainlib.report.figures.accuracies import forest, headlines
 from brainlib.report.notebook import SECTIONS, Outcome, sections
 from brainlib.report.table import Format
+from brainlib.stats.estimates import Estimate
 from brainlib.study import records
+from brainlib.study.conditions import PHANTOM_WEIGHTS
+from brainlib.study.options import PHANTOMS
 from brainlib.study.records import NotebookResult, PaperResult, Run
+from brainlib.study.saliency import POINTING
 from brainlib.study.verdicts import NOT_COMPUTED, NOT_RUN, VERDICTS
 
 LEFT = (NOT_RUN, NOT_COMPUTED)  # verdicts without a reproduced number
+LEARNED = 0.9  # accuracy above which a demo says that a model has learned: a choice
 
 
 def write_results(out: Path, outcomes: Sequence[Outcome], audit: Outcome) -> Run:
@@ -95,6 +100,7 @@ def write_index(out: Path, run: Run) -> Path:
         verdicts=VERDICTS,
         left=LEFT,
         environments={name: list(_environment(r)) for name, r in ran.items()},
+        seen=_seen(run, ran),
         total=Counter(c.verdict for r in ran.values() for c in r.claims),
         facts=_facts(ran.values()),
         conditions=_conditions(ran),
@@ -110,6 +116,47 @@ def write_index(out: Path, run: Run) -> Path:
     return path
 
 
+def _seen(run, ran):
+    """Say what a run on phantoms shows of each model; None where no paper ran or any was on real images.
+
+    Returned are sentences, and of each model its paper, the effect of duplicates on its accuracy, the difference that
+    they make, and how often the hottest pixel of its heat maps lies in the lesion (None without maps).
+    """
+    results = ran.values()
+    effects = [(r.paper, each) for r in results for each in r.duplicates if each.score == "accuracy"]
+    if not effects or any(r.data.source != PHANTOMS for r in results):
+        return None
+    maps = {(r.paper, h.arm, h.scenario): h for r in results for h in r.heat_maps if h.score == POINTING and h.n}
+    models = []
+    for name, each in effects:
+        change = Estimate(each.difference, each.low, each.high, each.published.n, "bootstrap")
+        models.append((name, each, change, maps.get((name, each.arm, each.scenario))))
+    scores, falls = [each.published.value for _, each in effects], [-each.difference for _, each in effects]
+    learned, by_memory = sum(score > LEARNED for score in scores), sum(each.high < 0 for _, each in effects)
+    sentences = [
+        f"{learned} of {len(models)} models classify more than {100 * LEARNED:.0f} % of their test images correctly "
+        f"(all: {_range(scores, ' %')}).",
+        f"Part of that is memory. Without the test images that have a duplicate in training, accuracy falls by "
+        f"{_range(falls, ' points')}; for {by_memory} of {len(models)} models the whole 95 % interval lies below zero.",
+    ]
+    if maps:
+        hits = _range([found.value for found in maps.values()], " %")
+        sentences.insert(1, f"In heat maps the hottest pixel lies in the lesion in {hits} of the test images with one.")
+    if planted := run.audit.result.planted if run.audit.result else ():
+        found, total = (sum(getattr(each, name) for each in planted) for name in ("recovered", "planted"))
+        sentences.append(f"The audit, which is not told of them, found {found} of {total} planted duplicates.")
+    if any(PHANTOM_WEIGHTS in arm.conditions for r in results for arm in r.arms.values()):
+        sentences.append(
+            "A small network, pretrained on phantoms of other patients, stands in for the papers' pretrained networks."
+        )
+    return sentences, models
+
+
+def _range(shares, unit):
+    low, high = (round(100 * end) for end in (min(shares), max(shares)))
+    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
+
+
 def _facts(results):
     """Collect the settings of the run, each once: {name: distinct values}."""
     facts = defaultdict(dict)
@@ -117,6 +164,7 @@ def _facts(results):
         limits = {"images": r.profile.images, "epochs a phase": r.profile.epochs}
         size = [f"at most {n} {what}" for what, n in limits.items() if n]
         size += [f"{r.profile.size} pixels"] if r.profile.size else []
+        size += [f"a learning rate of at least {r.profile.learning_rate:g}"] if r.profile.learning_rate else []
         facts["Profile"][f"{r.options.profile} ({', '.join(size) or 'the whole protocol'})"] = 1
         for weights in r.options.weights.values():
             facts["Weights"][weights] = 1

@@ -58,6 +58,31 @@ def run(tmp_path):
     return made
 
 
+def test_of_phantoms_the_index_says_first_what_the_reader_has_seen(run):
+    def score(value, low, high, n):
+        return {"value": value, "low": low, "high": high, "n": n, "method": "Wilson"}
+
+    place = {"arm": "cnn", "scenario": "", "score": "accuracy", "retrained": None}
+    effect = place | {"published": score(0.94, 0.9, 0.97, 100), "without_duplicates": score(0.85, 0.7, 0.9, 40)}
+    effect |= {"leaked": score(1.0, 0.94, 1.0, 60), "difference": -0.09, "low": -0.15, "high": -0.03}
+    at_chance = effect | {"arm": "transfer", "published": score(0.5, 0.4, 0.6, 100), "difference": 0.0, "high": 0.1}
+    pointing = {"arm": "cnn", "scenario": "", "score": "hottest pixel in the lesion", "reference": 0.02}
+    found = result(
+        duplicates=[effect, at_chance], heat_maps=[pointing | {"value": 0.8, "low": 0.6, "high": 0.9, "n": 40}]
+    )
+    _, html = run(found)
+    text = text_of(html)
+    first = text.index("Nothing here judges a paper.")
+    assert first < text.index("1 of 2 models classify more than 90 % of their test images correctly (all: 50 to 94 %).")
+    assert "In heat maps the hottest pixel lies in the lesion in 80 % of the test images with one." in text
+    assert "accuracy falls by 0 to 9 points; for 1 of 2 models the whole 95 % interval lies below zero." in text
+    assert "neither confirms nor refutes" not in text and "stands in" not in text
+    assert "94.00 90.00 to 97.00 85.00 70.00 to 90.00 -9.00 -15.00 to -3.00 80.00 60.00 to 90.00" in text
+    # Of real images no such thing is said, whatever the scores.
+    _, html = run(found | {"data": found["data"] | {"source": "folder"}})
+    assert "A demonstration on phantoms" not in text_of(html)
+
+
 def refuse(constant):
     raise AssertionError(f"{constant} is no JSON")
 
