@@ -59,7 +59,7 @@ def measure(names: list[str], result: Path) -> None:
         before = time.perf_counter()
         for row in rows_of(name):
             rows.append(row)
-            print(f"{row['what']}: {row.get('error') or ' | '.join([*page.cells(row), page.judged(row)])}", flush=True)
+            print(f"{row['what']}: {row.get('error') or f'{page.shown(row)} | {page.judged(row)}'}", flush=True)
         print(f"    ({name}: {time.perf_counter() - before:.0f} s)", flush=True)
     written = {"machine": described, "seconds": time.perf_counter() - started, "rows": rows}
     result.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")

@@ -41,32 +41,28 @@ def judged(row: dict) -> str:
     return {True: "met", False: "not met", None: NONE}[row["met"]]
 
 
-def cells(row: dict | None) -> list[str]:
-    """Return what a row measured: ours, the other, and the value that is compared with the target."""
-    if row is None:
-        return [NONE, NONE]
-    if "error" in row:
-        return ["failed", NONE]
-    both = " / ".join(f"{number(value)} s" for value in (row["ours"], row["other"]) if value is not None)
-    return [both or NONE, f"{number(row['value'])} {row['unit']}".strip()]
+def shown(row: dict | None) -> str:
+    """Write what a row measured, with the seconds of ours and of the other."""
+    if row is None or "error" in row:
+        return NONE if row is None else "failed"
+    seconds = [f"{number(value)} s" for value in (row["ours"], row["other"]) if value is not None]
+    return " ".join([f"{number(row['value'])} {row['unit']}", *([f"({' / '.join(seconds)})"] if seconds else [])])
 
 
 def measured(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
     """List one run's rows."""
-    head = ["", "seconds, ours / other", "ratio or value", "target", ""]
-    return head, [[row["what"], *cells(row), row["target"] or NONE, judged(row)] for row in rows]
+    head = ["", "value (seconds, ours / other)", "target", ""]
+    return head, [[row["what"], shown(row), row["target"] or NONE, judged(row)] for row in rows]
 
 
 def performance() -> tuple[list[str], list[list[str]]]:
     """Compare the rows of the runs before and after."""
-    before = {row["what"]: row for row in read("before")["rows"]}
-    after = {row["what"]: row for row in read("after")["rows"]}
+    before, after = ({row["what"]: row for row in read(name)["rows"]} for name in ("before", "after"))
     rows = []
     for what in {**after, **before}:
         row = after.get(what)
         target = (row or before[what])["target"] or NONE
-        old, new = cells(before.get(what)), cells(row)
-        rows.append([what, target, f"{old[1]} ({old[0]})", f"**{new[1]}** ({new[0]})", judged(row) if row else NONE])
+        rows.append([what, target, shown(before.get(what)), shown(row), judged(row) if row else NONE])
     return ["", "target", "before (seconds, ours / other)", "after", ""], rows
 
 
