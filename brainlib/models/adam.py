@@ -22,13 +22,15 @@ class FusedAdam(keras.optimizers.Adam):
         dtype = variable.dtype
         step = tf.cast(self.iterations + 1, dtype)
         beta_1, beta_2, epsilon = (tf.cast(value, dtype) for value in (self.beta_1, self.beta_2, self.epsilon))
+        # Keras rounds 1 - beta, TensorFlow beta: its moments are larger by factors, 1.0000002 and 1.00005 in float32.
+        larger_m, larger_v = (1 - beta_1) / (1 - self.beta_1), (1 - beta_2) / (1 - self.beta_2)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
             beta1_power=beta_1**step,
             beta2_power=beta_2**step,
-            lr=tf.cast(learning_rate, dtype),
+            lr=tf.cast(learning_rate, dtype) * tf.sqrt(larger_v) / larger_m,
             beta1=beta_1,
             beta2=beta_2,
             epsilon=epsilon,

@@ -1,4 +1,4 @@
-"""Keras layers of this package: input scaling as a part of the model, and a part that never trains.
+"""Keras layers of this package: input scaling as a part of the model, a part that never trains, a faster order.
 
 Importing this module imports Keras and registers `InputScaling` with it.
 """
@@ -58,3 +58,41 @@ class InferenceOnly(keras.layers.Layer):
     def call(self, inputs):
         """Return the model's output in inference mode."""
         return self.model(inputs, training=False)
+
+
+class PooledConvolution(keras.layers.Layer):
+    """Convolution, max pooling, bias, ReLU: what convolution with bias and ReLU, then max pooling compute, but faster.
+
+    The maximum of shifted and clipped values is the shifted and clipped maximum, and the gradient takes the same
+    way. Bias and ReLU, and above all their gradients, then touch only the maxima.
+    """
+
+    def __init__(self, convolution, pooling):
+        super().__init__(dtype=convolution.dtype_policy)
+        self.convolution, self.pooling = convolution, pooling
+
+    def call(self, x):
+        """Return the pooled feature maps."""
+        x = self.convolution.convolution_op(x, self.convolution.kernel)
+        return keras.ops.relu(keras.ops.add(self.pooling(x), self.convolution.bias))
+
+
+def pooled_first(model):
+    """Return a model of the same layers in which `PooledConvolution` stands wherever it can, for training."""
+
+    def convolution(pooling, x):
+        if type(pooling) is keras.layers.MaxPooling2D and type(x._keras_history.operation) is keras.layers.Conv2D:
+            layer, node, _ = x._keras_history
+            if layer.activation is keras.activations.relu and layer.use_bias:
+                return layer, layer._inbound_nodes[node].input_tensors[0]
+        return None
+
+    def call(layer, x, **options):
+        if found := convolution(layer, x):
+            return PooledConvolution(found[0], layer)(found[1])
+        return layer(x, **options)
+
+    inputs = ((layer, node.input_tensors) for layer in model.layers for node in layer._inbound_nodes)
+    if not any(len(given) == 1 and convolution(layer, *given) for layer, given in inputs):
+        return model
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)

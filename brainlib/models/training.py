@@ -196,12 +196,13 @@ def fit(
 def _set_up(network, phase, order):
     """Return the prefix whose activations are stored, or None; the models that predict and that train; Adam."""
     from brainlib.models.adam import FusedAdam
+    from brainlib.models.layers import pooled_first
 
     set_trainable(network, phase.trainable, phase.batch_norm)
     prefix, body = cut_frozen_prefix(network)
-    trained = body
+    trained = pooled_first(body)
     if phase.augmentation:
-        trained = _augmented(prefix, body, phase.augmentation, order)
+        trained = _augmented(prefix, trained, phase.augmentation, order)
         prefix, body = None, network.model
     optimizer = FusedAdam(phase.learning_rate)
     optimizer.build(trained.trainable_variables)

@@ -18,11 +18,11 @@ def test_two_steps_are_those_computed_by_hand():
     weight, optimizer = keras.Variable([1.0, -2.0]), FusedAdam(0.1)
     optimizer.apply([tf.constant([0.5, 0.0])], [weight])
     # m = 0.1 g and v = 0.001 g^2, both corrected to g and g^2: a step of the learning rate, whatever the gradient.
-    np.testing.assert_allclose(weight.numpy(), [0.9, -2.0], rtol=1e-6)
+    np.testing.assert_allclose(weight.numpy(), [0.9, -2.0], atol=5e-6)  # Keras rounds 1 - 0.999 to 2e-5
     optimizer.apply([tf.constant([-1.0, 0.0])], [weight])
     m, v = 0.9 * 0.05 + 0.1 * -1, 0.999 * 0.00025 + 0.001 * 1
     moved = 0.1 * (m / (1 - 0.9**2)) / math.sqrt(v / (1 - 0.999**2))
-    np.testing.assert_allclose(weight.numpy(), [0.9 - moved, -2.0], rtol=1e-5)
+    np.testing.assert_allclose(weight.numpy(), [0.9 - moved, -2.0], atol=5e-6)
     assert optimizer.iterations.numpy() == 2
 
 
@@ -49,7 +49,7 @@ def trained(optimizer, steps=30):
 def test_losses_and_variables_are_those_of_keras_adam():
     losses, weights, state = trained(FusedAdam(1e-2, name="adam"))
     expected_losses, expected_weights, expected = trained(keras.optimizers.Adam(1e-2, name="adam"))
-    np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-6)
     assert np.ptp(expected_losses) > 0.05
     for ours, theirs in zip(weights, expected_weights, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
@@ -69,6 +69,6 @@ def test_a_scaled_loss_takes_the_same_step_and_an_overflow_none():
     weight = keras.Variable([1.0])
     optimizer = keras.optimizers.LossScaleOptimizer(FusedAdam(0.1), initial_scale=8.0)
     optimizer.apply([tf.constant([4.0])], [weight])
-    np.testing.assert_allclose(weight.numpy(), [0.9], rtol=1e-6)
+    np.testing.assert_allclose(weight.numpy(), [0.9], atol=5e-6)
     optimizer.apply([tf.constant([math.inf])], [weight])
-    np.testing.assert_allclose(weight.numpy(), [0.9], rtol=1e-6)
+    np.testing.assert_allclose(weight.numpy(), [0.9], atol=5e-6)

@@ -113,6 +113,20 @@ def test_cached_activations_train_to_the_network_and_the_predictions_of_plain_ke
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=2e-4, err_msg=ours.path)
 
 
+def test_a_cnn_that_pools_before_bias_and_relu_trains_as_in_plain_keras(tmp_path):
+    spec = dataclasses.replace(CNN, convolutions=(4, 4), padding="valid")  # 30 pixels to 15, then 13 to 6
+    phases, data = (Phase("a", "all", 5, 1e-2),), task()
+    plain = built(spec)
+    start = weights_of(plain)
+    expected = plainly_fitted(plain, data, phases)
+    assert changed(start, weights_of(plain)) == set(start)
+    ours = built(spec)
+    _, (predicted,) = fitted(ours, data, phases, tmp_path)
+    np.testing.assert_allclose(predicted, expected, atol=1e-5)
+    for one, other in zip(ours.model.weights, plain.model.weights, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-4, err_msg=one.path)
+
+
 def test_phases_train_their_layers_and_leave_the_others_alone(both_ways):
     _, _, cached, _, start, *_ = both_ways
     moved = changed(start, weights_of(cached))
