@@ -120,22 +120,23 @@ def built_folder(target: Path, write: Callable[[Path], None]) -> Path:
 
     The folder's name must change with whatever determines its content. StoreError if it cannot be written.
     """
-    if _is_whole(target):
+    if is_whole(target):
         return target
     with alone(target):
-        if _is_whole(target):  # by now
+        if is_whole(target):  # by now
             return target
         try:
             with writing_folder(target, shutil.rmtree if target.exists() else None) as folder:
                 write(folder)
                 (folder / _MANIFEST).write_text(json.dumps(_manifest(folder)), "utf-8")
         except OSError as error:
-            if not _is_whole(target):  # else another process has written the same content meanwhile
+            if not is_whole(target):  # else another process has written the same content meanwhile
                 raise _unwritten(target, "folder", error) from error
     return target
 
 
-def _is_whole(folder: Path) -> bool:
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds exactly the files that `built_folder` wrote to it."""
     with suppress(OSError, ValueError):
         manifest = json.loads((folder / _MANIFEST).read_bytes())
         return bool(manifest) and manifest == _manifest(folder)

@@ -8,6 +8,7 @@ a copy, which goes to ``out/notebooks``.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -35,6 +36,7 @@ from traitlets import default
 import brainlib
 from brainlib import errors, io, progress
 
+logging.getLogger("papermill").setLevel(logging.CRITICAL)  # how a notebook ended is said here
 _TEMPLATES = Path(__file__).parent / "templates"
 _IN_FRAGMENTS = "?/:@!$&'()*+,;="  # what a fragment of an address may hold besides letters and digits
 
@@ -72,10 +74,10 @@ class _Kernels:
     ended: bool = False
 
     def end(self) -> None:
-        """Kill those that run and refuse others: none is left behind, and no notebook waits for one."""
+        """Kill those that run, and start no others."""
         self.ended = True
         for manager in list(self.managers):
-            with contextlib.suppress(AttributeError, ProcessLookupError):  # one that has ended has no process
+            with contextlib.suppress(AttributeError):  # one that has ended has no process
                 manager.provisioner.process.kill()
 
 
@@ -109,7 +111,6 @@ def run_notebooks(notebooks: Mapping[Path, Mapping[str, Any]], out: Path) -> lis
         try:
             return list(pool.map(run, notebooks))
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
             kernels.end()
             raise
 
@@ -162,10 +163,10 @@ def _execute(notebook, parameters, kernels):
         # Progress as lines for the terminal, no start-up messages of TensorFlow, and no more of a GPU's memory
         # than is used.
         async def start_kernel(self, **options):
-            kernels.managers.append(self)
             defaults = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
             environment = defaults | os.environ | {progress.VARIABLE: "lines"}
             await super().start_kernel(**options | {"env": environment | options.get("env", {})})
+            kernels.managers.append(self)
             if kernels.ended:
                 kernels.end()
 
@@ -190,9 +191,9 @@ def _execute(notebook, parameters, kernels):
         except PapermillExecutionError as failure:
             error = _reason(failure.ename, failure.evalue)
         except DeadKernelError:
-            if kernels.ended:
-                raise
             error = "the notebook's process was killed, most often because memory ran out"
+        if kernels.ended:
+            raise InterruptedError
         executed = nbformat.read(target, as_version=4)
     executed.cells = [c for c in executed.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])]
     executed.metadata.papermill.pop("output_path", None)

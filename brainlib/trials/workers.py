@@ -7,6 +7,7 @@ cluster outlive the notebooks of a run.
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -74,6 +75,11 @@ def _on_worker(function, number, job, run_id):
     return processes.run(function, job, report)
 
 
+def dask_setup(worker: object) -> None:
+    """Have a worker of the local cluster ignore Ctrl-C, which reaches it too: its run ends it (Dask's "preload")."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
 def connected(scheduler: str) -> Iterator[Client]:
     """Connect to a Dask scheduler for the length of a block.
@@ -119,7 +125,7 @@ def local_cluster(jobs: int | None = None, *, warm: bool = True) -> Iterator[str
 
     local = {"host": "127.0.0.1"}
     # Memory maps count as memory: with a limit, a worker would be restarted for them.
-    worker = {**local, "nthreads": 1, "memory_limit": 0, "dashboard": False, "silence_logs": 50}
+    worker = {**local, "nthreads": 1, "memory_limit": 0, "dashboard": False, "silence_logs": 50, "preload": [__name__]}
     nannies = [{"cls": Nanny, "options": {**worker, "env": place}} for place in devices.places(jobs)]
     # Dask moves no task to an idle worker before it knows how long such a task takes.
     settings = {"distributed.scheduler.unknown-task-durations": {"_on_worker": "10 minutes"}}

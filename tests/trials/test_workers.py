@@ -91,6 +91,14 @@ def cluster():
         yield address
 
 
+def test_a_worker_heeds_no_interrupt_which_is_for_its_run(cluster):
+    with workers.connected(cluster) as client:
+        pids = set(client.run(os.getpid).values())
+        for pid in pids:
+            os.kill(pid, signal.SIGINT)
+        assert set(client.run(os.getpid).values()) == pids
+
+
 def test_a_job_starts_clean_and_leaves_nothing_behind():
     first, second = (processes.run(keep, (n,), print) for n in (1, 2))
     assert (first[1], second[1], kept) == ([1], [2], [])

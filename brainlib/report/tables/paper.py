@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brainlib.io import built_folder
+from brainlib.io import built_folder, is_whole
 from brainlib.models.backbones import RANDOM, Weights
 from brainlib.models.build import ModelSpec
 from brainlib.papers.consistency import check_paper, confusion, sizes
@@ -121,13 +121,11 @@ def layers(paper: Paper, store: Path, *, scheduler: str = "") -> Table:
     differs. ``scheduler`` is that of `trials.run_trials`; the store keeps the description of what was built.
     """
     size, outputs = paper.protocol.image_size.value, len(paper.data.classes)
-
-    def write(folder):
-        (built,) = workers.run(built_layers, [(size, outputs)], scheduler, None)
-        (folder / "layers.json").write_text(json.dumps(built), "utf-8")
-
     of = [_BUILT, str(size), str(outputs), *(version(name) for name in ("tensorflow", "keras", "keras-hub"))]
-    folder = built_folder(Path(store) / "layers" / "-".join(of), write)
+    folder = Path(store) / "layers" / "-".join(of)
+    if not is_whole(folder):
+        (built,) = workers.run(built_layers, [(size, outputs)], scheduler, None)
+        built_folder(folder, lambda new: (new / "layers.json").write_text(json.dumps(built), "utf-8"))
     built = json.loads((folder / "layers.json").read_bytes())
     rows = []
     for number, row in enumerate(paper.tables.layer_table):
