@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from brainlib.errors import DataError
 from brainlib.io import stored_array, threads
@@ -125,6 +125,8 @@ def read(path: Path) -> bytes:
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image  # `exif_transpose` would copy it
         return ImageOps.exif_transpose(image)
     except Exception:  # damaged EXIF bytes say nothing about the rotation nor about the pixels
         return image

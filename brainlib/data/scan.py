@@ -176,7 +176,8 @@ def scan_files(
 
 def _entry(data: bytes, byte_hash: str, path: Path) -> np.void:
     image, stored = images.decode_bytes(data, path)
-    found = images.pixel_hash(image), thumbnails.quality_flag(image), thumbnails.thumbnail(image)
+    grey = image.convert("L")
+    found = images.pixel_hash(grey), thumbnails.quality_flag(image), thumbnails.thumbnail(grey)
     entry = np.array((len(data), *stored, byte_hash, *found, ""), _ENTRY)[()]
     entry["sum"] = _sum(entry)
     return entry

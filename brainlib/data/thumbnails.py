@@ -66,7 +66,9 @@ def quality_flag(image: Image.Image) -> str:
         return f"only {image.width} by {image.height} pixels"
     if grey.std() < 8:
         return "hardly any contrast"
-    if image.mode == "RGB" and np.ptp(np.asarray(small, dtype=float), axis=2).mean() > 20:
-        return "coloured"
+    if image.mode == "RGB":
+        channels = np.asarray(small, dtype=float).transpose(2, 0, 1)
+        if (np.maximum.reduce(channels) - np.minimum.reduce(channels)).mean() > 20:
+            return "coloured"
     corners = np.concatenate([grey[:6, :6], grey[:6, -6:], grey[-6:, :6], grey[-6:, -6:]])
     return "a bright background" if np.median(corners) > 128 else ""
