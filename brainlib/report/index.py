@@ -131,17 +131,20 @@ def _seen(run, ran):
     for name, each in effects:
         change = Estimate(each.difference, each.low, each.high, each.published.n, "bootstrap")
         models.append((name, each, change, maps.get((name, each.arm, each.scenario))))
-    scores, falls = [each.published.value for _, each in effects], [-each.difference for _, each in effects]
+    scores, changes = [each.published.value for _, each in effects], [each.difference for _, each in effects]
     learned, by_memory = sum(score > LEARNED for score in scores), sum(each.high < 0 for _, each in effects)
     sentences = [
         f"{learned} of {len(models)} models classify more than {100 * LEARNED:.0f} % of their test images correctly "
         f"(all: {_range(scores, ' %')}).",
-        f"Part of that is memory. Without the test images that have a duplicate in training, accuracy falls by "
-        f"{_range(falls, ' points')}; for {by_memory} of {len(models)} models the whole 95 % interval lies below zero.",
+        "Without the test images that have a duplicate in training the accuracy changes by "
+        f"{_range(changes, ' points')}; for {by_memory} of {len(models)} models the whole 95 % interval lies below zero"
+        f"{': part of their accuracy is memory' * (by_memory > 0)}.",
     ]
     if maps:
         hits = _range([found.value for found in maps.values()], " %")
-        sentences.insert(1, f"In heat maps the hottest pixel lies in the lesion in {hits} of the test images with one.")
+        sentences.append(
+            f"The hottest pixel of heat maps lies in the lesion in {hits} of the test images that have one."
+        )
     if planted := run.audit.result.planted if run.audit.result else ():
         found, total = (sum(getattr(each, name) for each in planted) for name in ("recovered", "planted"))
         sentences.append(f"The audit, which is not told of them, found {found} of {total} planted duplicates.")
