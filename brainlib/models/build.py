@@ -238,7 +238,8 @@ def _head(spec, x, outputs):
         if any(spec.head_dropout[number : number + 1]):
             x = layers.Dropout(spec.head_dropout[number], name=f"head_dropout{number + 1}")(x)
     activation = "sigmoid" if outputs == 1 else "softmax"
-    return layers.Dense(outputs, activation=activation, name="output")(x)
+    # In float32 whatever the precision of the rest: float16 has no probability between 0.9995 and 1.
+    return layers.Dense(outputs, activation=activation, dtype="float32", name="output")(x)
 
 
 def _steps(model):

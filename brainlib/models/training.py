@@ -13,12 +13,14 @@ import json
 import time
 from bisect import bisect_left
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from brainlib.errors import ModelError
 from brainlib.io import stored_array
 from brainlib.models import feeding
 from brainlib.models.build import Network
@@ -100,19 +102,48 @@ class Task:
     content: str
 
 
-def prepare(seed: int) -> None:
+def prepare(seed: int, precision: str = "float32") -> None:
     """Reset Keras in this process, so that the same seed gives the same numbers on the same machine.
 
-    It seeds every global generator and turns on deterministic kernels. Call it only in a process of
+    It seeds every global generator, turns on deterministic kernels and turns TF32 off, in which newer GPUs
+    would otherwise multiply with 10 bits after the point where float32 has 23. Call it only in a process of
     one's own, just before the network is built, whose initial weights Keras draws from Python's generator.
+
+    Parameters
+    ----------
+    precision : {"float32", "mixed"}
+        "mixed" computes layers in float16 and keeps weights in float32, which only a GPU does fast.
+
+    Raises
+    ------
+    ModelError
+        For "mixed" without a GPU.
     """
     from brainlib.models._tensorflow import keras, tf
 
+    if precision == "mixed" and not tf.config.list_physical_devices("GPU"):
+        raise ModelError("--precision mixed: expected a GPU that TensorFlow uses, found none; use float32")
     keras.backend.clear_session()
+    keras.config.set_dtype_policy("mixed_float16" if precision == "mixed" else "float32")
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
 
+@contextmanager
+def _naming_what_is_not_deterministic():
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ != "UnimplementedError" or "determinis" not in str(error).lower():
+            raise
+        raise ModelError(
+            "expected operations that give the same bits twice, received one that does not on this GPU "
+            f"({' '.join(str(error).split())[:200]}); CUDA_VISIBLE_DEVICES=-1 trains without the GPU"
+        ) from error
+
+
+@_naming_what_is_not_deterministic()
 def fit(
     network: Network,
     task: Task,
@@ -195,6 +226,7 @@ def fit(
 
 def _set_up(network, phase, order):
     """Return the prefix whose activations are stored, or None; the models that predict and that train; Adam."""
+    from brainlib.models._tensorflow import keras
     from brainlib.models.adam import FusedAdam
     from brainlib.models.layers import pooled_first
 
@@ -205,6 +237,8 @@ def _set_up(network, phase, order):
         trained = _augmented(prefix, trained, phase.augmentation, order)
         prefix, body = None, network.model
     optimizer = FusedAdam(phase.learning_rate)
+    if keras.config.dtype_policy().name == "mixed_float16":  # whose smallest gradients would be zero
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(trained.trainable_variables)
     return prefix, body, trained, optimizer
 

@@ -161,10 +161,10 @@ def _execute(notebook, parameters, kernels):
             return KernelSpecManager(kernel_dirs=[])
 
         # Progress as lines for the terminal, no start-up messages of TensorFlow, and no more of a GPU's memory
-        # than is used.
+        # than is used. The kernel itself uses none: the workers do, each bound to one of its own.
         async def start_kernel(self, **options):
             defaults = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-            environment = defaults | os.environ | {progress.VARIABLE: "lines"}
+            environment = defaults | os.environ | {progress.VARIABLE: "lines", "CUDA_VISIBLE_DEVICES": "-1"}
             await super().start_kernel(**options | {"env": environment | options.get("env", {})})
             kernels.managers.append(self)
             if kernels.ended:

@@ -28,6 +28,8 @@ def of_study(study) -> tuple[str, ...]:
             found.append(f"{used} of {len(data.table)} images")
     if study.split_by == "group" != study.paper.protocol.split_by.value:
         found.append("duplicates kept apart")
+    if study.options.precision != "float32":
+        found.append(f"{study.options.precision} precision")
     return tuple(found)
 
 

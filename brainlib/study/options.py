@@ -70,6 +70,8 @@ class Options(BaseModel):
     """seed of splits, initial weights, dropout and the order of the images"""
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     """number of seeds; the whole study is repeated for each, counting up from the seed"""
+    precision: Literal["float32", "mixed"] = "float32"
+    """arithmetic of training: float32, or mixed (layers in float16 and weights in float32; needs a GPU)"""
     retrain: bool = False
     """also train everything again with duplicates kept apart from the test images"""
     controls: bool = False

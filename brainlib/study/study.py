@@ -250,6 +250,7 @@ class Study:
             scenario=scenario,
             oversampled=protocol.oversample.value if protocol.oversample else "",
             groups=groups,
+            precision=self.options.precision,
             keep_model=not fold,
             conditions=self.conditions(arm),
         )

@@ -7,9 +7,23 @@ which the last digits of a prediction depend.
 
 from __future__ import annotations
 
+import itertools
+import os
+import re
+import subprocess
+from functools import cache
+
+from brainlib import progress
+from brainlib.trials import processes
+
 #: What decides the number of places, as an option's help.
-RULE = "number of models trained at a time; by default one a core, as far as memory allows (4 GiB each), at most 8"
-#: Memory that one model may take, in bytes, and the most models that are trained at a time.
+RULE = (
+    "number of models trained at a time; by default one a GPU, else one a core, as far as memory allows (4 GiB each), "
+    "at most 8"
+)
+#: In the environment of a place, the number of places.
+AT_A_TIME = "BRAINLIB_MODELS_AT_A_TIME"
+#: Memory that one model may take, in bytes, and the most models that are trained at a time on processors.
 _PER_MODEL, _MOST = 4 * 2**30, 8
 
 
@@ -19,12 +33,55 @@ def places(jobs: int | None = None) -> list[dict[str, str]]:
     Parameters
     ----------
     jobs : int, optional
-        Number of places. By default one for each processor that this process may use, as far as memory allows
-        (4 GiB a model), and at most eight. The processors are divided among them.
+        Number of places. By default one for each GPU that `gpus` lists; without one, one for each processor that
+        this process may use, as far as memory allows (4 GiB a model), and at most eight. Processors and GPUs are
+        divided among the places.
     """
     from dask.system import CPU_COUNT  # both heed the limits of a container
     from distributed.system import MEMORY_LIMIT
 
-    count = jobs or max(1, min(CPU_COUNT, MEMORY_LIMIT // _PER_MODEL, _MOST))
+    found = gpus()
+    count = jobs or len(found) or max(1, min(CPU_COUNT, MEMORY_LIMIT // _PER_MODEL, _MOST))
     threads = str(max(1, CPU_COUNT // count))
-    return [{"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads} for _ in range(count)]
+    shared = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads, AT_A_TIME: str(count)}
+    bound = [{"CUDA_VISIBLE_DEVICES": name} for name in found] or [{}]
+    return [shared | bound[number % len(bound)] for number in range(count)]
+
+
+def gpus() -> list[str]:
+    """Return the NVIDIA GPUs that TensorFlow can use here, by the names that CUDA_VISIBLE_DEVICES takes.
+
+    Where that variable is set, only what it lists counts; as CUDA does, what follows an empty name or -1 is ignored.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        names = _listed()
+    else:
+        names = list(itertools.takewhile(lambda name: name not in ("", "-1"), map(str.strip, visible.split(","))))
+    return _usable(tuple(names))
+
+
+def _listed():
+    try:
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    # A GPU that is divided is used by its parts. Numbers would not do: CUDA counts in another order.
+    return re.findall(r"UUID: (MIG-[^)]+)", done.stdout) or re.findall(r"UUID: (GPU-[^)]+)", done.stdout)
+
+
+@cache
+def _usable(names: tuple[str, ...]) -> list[str]:
+    """Ask TensorFlow for each GPU in a process of its own, which alone it is visible to."""
+    alone = [{"CUDA_VISIBLE_DEVICES": name} for name in names]
+    seen = [processes.run_all(_count, [()], [place], lambda *values: None)[0] for place in alone]
+    found = [name for name, count in zip(names, seen, strict=True) if count]
+    if len(found) < len(names):
+        progress.log(f"{len(names)} GPUs are listed and TensorFlow uses {len(found)}: docs/gpu.md says what it needs")
+    return found
+
+
+def _count(report):
+    from brainlib.models._tensorflow import tf
+
+    return len(tf.config.list_physical_devices("GPU"))

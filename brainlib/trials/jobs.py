@@ -20,7 +20,7 @@ import brainlib
 from brainlib.data import images, splits
 from brainlib.data.datasets import DataSet
 from brainlib.models.checkpoints import EVERY, Checkpoint
-from brainlib.trials import store
+from brainlib.trials import devices, store
 from brainlib.trials.trial import Trial
 
 
@@ -55,7 +55,7 @@ def train(
         np.flatnonzero(parts == trial.monitored),
         hashlib.sha256(content.encode()).hexdigest(),
     )
-    training.prepare(trial.seed)
+    training.prepare(trial.seed, trial.precision)
     network = build.build_network(trial.model, trial.size, outputs, trial.weights)
     checkpoint = Checkpoint(store.unfinished(folder, trial.key), trial.key, every)
     epochs, predicted = training.fit(
@@ -132,7 +132,13 @@ def inputs(trial: Trial, dataset: DataSet, paths: Sequence[str], folder: Path) -
 
 def environment() -> dict:
     """Describe the machine and the versions that a result depends on, without the machine's name."""
-    tensorflow = sys.modules.get("tensorflow")
+    tensorflow, gpus, names = sys.modules.get("tensorflow"), [], []
+    if tensorflow:
+        gpus, details = (
+            tensorflow.config.list_physical_devices("GPU"),
+            tensorflow.config.experimental.get_device_details,
+        )
+        names = [details(gpu).get("device_name", gpu.name) for gpu in gpus]
     return {
         "brainlib": brainlib.__version__,
         "python": platform.python_version(),
@@ -141,7 +147,10 @@ def environment() -> dict:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", "all"),
-        "accelerators": len(tensorflow.config.list_physical_devices("GPU")) if tensorflow else 0,
+        "models_at_a_time": int(os.environ.get(devices.AT_A_TIME, 1)),
+        "accelerators": len(gpus),
+        "accelerator": ", ".join(names),
+        "tensor_float_32": False,  # see `training.prepare`
         **{name: version(name) for name in ("tensorflow", "keras", "numpy", "scikit-learn")},
     }
 

@@ -51,6 +51,8 @@ class Trial:
         The class whose training images are repeated until it is as large as the largest; "" for none.
     groups : str
         Fingerprint of the groups of a split by group; "" for a split by image.
+    precision : {"float32", "mixed"}
+        See `training.prepare`.
     keep_model : bool
         Whether the trained model is stored as well. Not a part of the key.
     conditions : tuple of str
@@ -74,6 +76,7 @@ class Trial:
     scenario: str = ""
     oversampled: str = ""
     groups: str = ""
+    precision: str = "float32"
     keep_model: bool = False
     conditions: tuple[str, ...] = ()
 
@@ -95,6 +98,8 @@ class Trial:
             del spec[name]
         # Not a file's path but its bytes determine a result; and a split that is refused has none.
         del spec["weights"]["file"], spec["split"]["leakage"]
+        if self.precision == "float32":
+            del spec["precision"]  # so that results of before it could be chosen keep their keys
         spec["recipe"] = [RECIPE, images.VERSION, version("tensorflow"), version("keras")]
         return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:24]
 

@@ -44,6 +44,7 @@ OTHER = {
     "scenario": "glioma",
     "oversampled": "yes",
     "groups": "00112233",
+    "precision": "mixed",
     "keep_model": True,
     "conditions": ("other images",),
 }

@@ -189,7 +189,9 @@ def times(results: Results) -> Table:
         for (scenario, arm, stage), result in results.trials.items()
     ]
     place = next(iter(results.trials.values())).facts["environment"]
-    return Table(rows, f"Times on {place['processor']}, {place['cores']} cores, {place['accelerators'] or 'no'} GPU.")
+    gpu = place.get("accelerator") or f"{place['accelerators'] or 'no'} GPU"
+    several = f"; {count} models at a time" if (count := place.get("models_at_a_time", 1)) > 1 else ""
+    return Table(rows, f"Times on {place['processor']}, {place['cores']} cores, {gpu}{several}.")
 
 
 def other_work(results: Results, arm: str, scenario: str = "") -> Table:
