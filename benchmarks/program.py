@@ -91,6 +91,7 @@ def within(out: Path, files: list[Path]) -> None:
     """Time probabilities with heat map, and all of an answer, within the program."""
     os.environ.pop("BRAINLIB_DATA", None)
     shown, spent = widgets.Program(str(out), "phantoms"), []
+    shown._shown()  # as a page does
     shown._loading.join()
     for file in files:
         content, started = file.read_bytes(), time.perf_counter()

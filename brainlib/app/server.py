@@ -2,11 +2,13 @@
 
 Voilà's defaults open the page to every user of the machine, load style sheets from another host, and start
 whatever kernel is registered. Here the page needs a token, as in Jupyter, the browser may contact no other
-host, and the kernel is this interpreter.
+host, and the kernel is this interpreter. The first page's kernel starts with the server, so that the page
+waits for little; those of other pages start with them. TensorFlow loads once a page is shown.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -18,6 +20,7 @@ import traitlets
 import zmq
 from jupyter_client.kernelspec import KernelSpecManager
 from voila.app import Voila
+from voila.request_info_handler import RequestInfoSocketHandler
 
 from brainlib.errors import UsageError
 
@@ -40,6 +43,22 @@ class Server(Voila):
     """Voilà that prints the address of the page, with its token."""
 
     opens = traitlets.Bool(True, help="Whether a browser is opened.")
+
+    def init_settings(self):
+        """Start one kernel ahead; more would take memory for pages that nobody may open."""
+        settings = super().init_settings()
+        self.kernel_manager.kernel_pools_config = {"default": {"pool_size": 0}}
+        return settings
+
+    def init_handlers(self):
+        """Leave out what tells a kernel the request of its page: it tells the token, and asks for none."""
+        return [each for each in super().init_handlers() if RequestInfoSocketHandler not in each]
+
+    def stop(self):
+        """Wait until the kernel that is started ahead is known, since only then can it be ended."""
+        if starting := [task for pool in self.kernel_manager._pools.values() for task in pool]:
+            self.ioloop.run_sync(lambda: asyncio.wait(starting))
+        super().stop()
 
     def launch_browser(self):
         """Print the address and open it; Voilà's own method leaves out the token."""
@@ -78,6 +97,7 @@ def serve(out: Path, data: str = "", *, port: int = 8866, browser: bool = True) 
         tornado_settings={"headers": {"Content-Security-Policy": _POLICY}},
     )
     server.config.VoilaConfiguration.kernel_spec_manager_class = OwnKernel
+    server.config.VoilaConfiguration.preheat_kernel = True
     # Other users of the machine can reach the kernel's ports; older versions have no choice.
     server.config.KernelManager.transport_encryption = "auto" if zmq.has("curve") else "disabled"
     # Kernels of pages that were closed without notice, such as by a crash, end after an hour.

@@ -74,11 +74,11 @@ class Program:
         self._quiet = False  # while the program itself changes what is chosen
         self._build()
         self._list_models()
-        # TensorFlow takes a while to load: it does so while a person reads and chooses.
+        # TensorFlow takes a while to load: it does so while a person reads and chooses, not before the page is shown.
         self._loading = threading.Thread(
             target=importlib.import_module, args=["brainlib.models._tensorflow"], daemon=True
         )
-        self._loading.start()
+        self.chooser.on_msg(self._shown)
 
     def _build(self):
         """Make the widgets, and connect each to what a change of it does."""
@@ -154,6 +154,13 @@ class Program:
 
     def _say(self, sentence: str) -> None:
         self.status.value = html.status(sentence)
+
+    def _shown(self, *_):
+        """Begin what a page needs; since its kernel was started ahead of it, models may have been stored."""
+        if self._loading.ident is None:
+            self._loading.start()
+            if list(self.models) != [each.key for each in stored_models(self.store)]:
+                self._list_models()
 
     def _list_models(self, wanted: str = "") -> None:
         """List the models of the store, by their facts alone: nothing is verified until one is chosen."""

@@ -161,6 +161,19 @@ def test_damaged_models_are_listed_and_are_an_error_when_chosen(out, tmp_path):
     assert "expected a trained model that verifies" in shown.alarm.value
 
 
+def test_a_page_whose_kernel_was_started_ahead_of_it_offers_what_was_stored_since(out, tmp_path):
+    (tmp_path / "store").mkdir()
+    shown = program(tmp_path)
+    assert shown.first.children and not shown.model.options
+    shutil.copytree(out / "store", tmp_path / "store", dirs_exist_ok=True)
+    shown.chooser._handle_custom_msg("shown", [])
+    assert len(shown.model.options) == 2 and not shown.first.children
+    upload(shown, "disc.png", saved(GREY))
+    before = shown.result.value
+    shown.chooser._handle_custom_msg("shown", [])  # a second view in JupyterLab, say
+    assert shown.result.value == before and shown.answer.layout.display is None
+
+
 def test_listing_the_models_opens_no_table_and_hashes_nothing(out, monkeypatch):
     refused = raising(AssertionError("read while listing"))
     monkeypatch.setattr("pandas.read_parquet", refused)
@@ -226,6 +239,9 @@ def test_the_page_is_for_this_machine_and_whoever_has_the_token(served):
         assert "/login" in answer.url and "What a trained model" not in answer.read().decode()
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(f"{page}api/kernels/00000000-0000-0000-0000-000000000000/channels")
+    # What Voilà adds to tell a kernel that was started ahead its page's address asks for no token.
+    with urllib.request.urlopen(f"{page}voila/query/00000000-0000-0000-0000-000000000000") as answer:
+        assert "/login" in answer.url
 
 
 def options_of(page, label):

@@ -11,6 +11,7 @@ export default {
     input.accept = model.get("accept");
     label.append(input);
     el.append(label);
+    model.send("shown");
     input.addEventListener("change", async () => {
       const file = input.files[0];
       if (!file) return;
