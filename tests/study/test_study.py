@@ -67,6 +67,12 @@ def test_a_demo_on_phantoms_names_the_stand_in_its_weights_and_its_learning_rate
     assert (smoke.backbone("transfer"), smoke.weights["transfer"].source) == ("resnet50v2", "random")
 
 
+def test_mixed_precision_is_a_condition_of_every_trial(full):
+    study = with_options(full, precision="mixed")
+    assert study.conditions() == ("mixed precision",)
+    assert {(trial.precision, trial.conditions) for trial in study.trials()} == {("mixed", ("mixed precision",))}
+
+
 def test_each_trial_knows_the_conditions_of_its_arm(full):
     study = with_options(full, weights="random").varied("protocol.batch_size", 16)
     assert {trial.arm: trial.conditions for trial in study.trials()} == {
