@@ -27,7 +27,7 @@ from measuring import machine
 
 PARTS = {part.__name__: part for part in (*training_rows.ROWS, *other_rows.ROWS, *other_rows.ASKED_FOR)}
 USUAL = [name for name, part in PARTS.items() if part not in other_rows.ASKED_FOR]
-LONGEST = 600  # seconds that a part may take
+LONGEST = 900  # seconds that a part may take
 BUSY = 0.5  # load from which ratios mean little
 
 
