@@ -13,7 +13,7 @@ from brainlib.errors import ModelError, WeightsError
 from brainlib.models.backbones import PHANTOMS, STAND_IN, Weights, backbone_named, stand_in_arrays
 
 #: Filters and stride of each convolution of the stand-in (3 by 3, ReLU), which ends in an eighth of the image's size.
-STAND_IN_LAYERS = ((16, 2), (32, 1), (64, 2), (96, 2), (96, 1))
+STAND_IN_LAYERS = ((16, 2), (32, 1), (64, 2), (96, 2), (24, 1))
 
 
 @dataclass(frozen=True)

@@ -270,8 +270,10 @@ class Study:
             given["augmentation"] = tuple(sorted(given["augmentation"].items()))
             given["batch_norm"] = given["batch_norm"] or "trained"
             given["epochs"] = min(given["epochs"], self.profile.epochs or given["epochs"])
-            if not phases:  # at such a rate fine-tuning would undo what the phase before it learned
-                given["learning_rate"] = max(given["learning_rate"], self.profile.learning_rate)
+            if not phases:  # a later phase would undo at such a rate what the first one learned
+                tuned = given["trainable"] != "head" and self.stated_backbone(arm)
+                least = self.profile.learning_rate / (4 if tuned else 1)
+                given["learning_rate"] = max(given["learning_rate"], least)
             # Another backbone has no block of this name, so all its layers are trained.
             if not isinstance(given["trainable"], str) and self.backbone(arm) != self.stated_backbone(arm):
                 given["trainable"] = "all"

@@ -54,7 +54,7 @@ def test_a_demo_on_phantoms_names_the_stand_in_its_weights_and_its_learning_rate
     study = Study("jardim", dataset=phantoms, data="phantoms", out=str(tmp_path))
     assert study.conditions("cnn")[-2:] == (
         "cnn: 20 of 30 epochs",
-        "cnn: learning rate 0.001 in place of 0.0001",
+        "cnn: learning rate 0.002 in place of 0.0001",
     )
     assert study.conditions("transfer")[2:4] == (
         "transfer: stand_in in place of resnet50v2",
