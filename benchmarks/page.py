@@ -58,6 +58,8 @@ def measured(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
 def performance() -> tuple[list[str], list[list[str]]]:
     """Compare the rows of the runs before and after."""
     before, after = ({row["what"]: row for row in read(name)["rows"]} for name in ("before", "after"))
+    if not before:
+        return measured(list(after.values()))
     rows = []
     for what in {**after, **before}:
         row = after.get(what)
@@ -79,6 +81,9 @@ def machine() -> tuple[list[str], list[list[str]]]:
 def growth() -> tuple[list[str], list[list[str]]]:
     """List the seconds of runs as they grow, with the fitted exponents."""
     before = {row["what"]: row for row in read("growth_before")["rows"]}
+    if not before:
+        rows = [[row["what"], row["of"], _course(row)] for row in read("growth")["rows"]]
+        return ["what grows", "the run", "seconds, exponent"], rows
     rows = []
     for row in read("growth")["rows"]:
         old = before.get(row["what"])
@@ -105,7 +110,7 @@ def figure():
     for axes, row in zip(drawn.subplots(1, max(1, len(rows)), squeeze=False)[0], rows, strict=False):
         for name, each, style in (("before", before.get(row["what"]), "o--"), ("after", row, "o-")):
             if each:
-                label = f"{name}, exponent {each['exponent']:.2f}"
+                label = f"{name}, " * bool(before) + f"exponent {each['exponent']:.2f}"
                 colour = "#888888" if name == "before" else "#1f5fa8"
                 axes.loglog(each["sizes"], each["seconds"], style, markersize=4, label=label, color=colour)
         axes.set_xticks(row["sizes"], [str(n) for n in row["sizes"]], minor=False)
