@@ -126,7 +126,7 @@ def _run(arguments):
         raise UsageError(f"--jobs: expected 1 or more, received {arguments.jobs}")
     given = {name: getattr(arguments, name) for name in Options.model_fields}
     # Workers and a reader of the executed notebook may be in another folder.
-    for name, words in {"data": (KAGGLE, PHANTOMS), "weights": (IMAGENET, RANDOM), "out": ()}.items():
+    for name, words in {"data": (KAGGLE, PHANTOMS), "weights": (IMAGENET, RANDOM, PHANTOMS), "out": ()}.items():
         given[name] = _absolute(given[name], *words)
     options = Options.of({**given, "backbone": dict(arguments.backbone)})
     notebooks = {name: _notebook(name) for name in (data_audit.NAME, *papers)}
