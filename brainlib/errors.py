@@ -31,3 +31,9 @@ class ModelError(BrainlibError):
 
 class StoreError(BrainlibError):
     """A stored result that cannot be written."""
+
+
+def shorten(value: object) -> str:
+    """Return a value as one short line, for a message."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

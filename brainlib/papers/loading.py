@@ -11,14 +11,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import ValidationError
 
-from brainlib.errors import PaperError
-from brainlib.papers.provenance import shorten
+from brainlib.data.yaml_files import first_problem, read_yaml
+from brainlib.errors import PaperError, shorten
 from brainlib.papers.schema import Claim, Metric, OfOneClass, OfTwoArms, Paper, order_problems
 
-MAX_BYTES = 1_000_000
 _FOLDER = resources.files("brainlib") / "papers"
 _COMPARES = re.compile(r"[<>≤≥]|\b(above|over|below|under|more than|less than)\b", re.IGNORECASE)
 
@@ -44,72 +42,16 @@ def load_paper(id_or_path: str | Path) -> Paper:
         known = ", ".join(paper_ids())
         raise PaperError(f"unknown paper {shorten(name)}: expected one of {known}, or the path of a .yaml file")
     try:
-        content = _spelled_out(_read(path))
+        content = _spelled_out(read_yaml(path))
         paper = Paper.model_validate(content)
         problem = next(_problems(paper, path.stem), None)
     except ValidationError as error:
-        problem = _first(error, content)
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-    except UnicodeDecodeError:
-        problem = "expected text in UTF-8, received other bytes"
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = " ".join((getattr(error, "problem", None) or str(error)).split())
-        problem = f"line {mark.line + 1}: {problem}" if mark else problem
-    except RecursionError:
-        problem = "expected a few levels of keys, received too many"
-    except ValueError as error:  # such as a number with 5000 digits, or a date in month 13
+        problem = first_problem(error, content)
+    except ValueError as error:
         problem = str(error)
     if problem:
         raise PaperError(f"{path.name}: {problem}")
     return paper
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """YAML's safe loader without anchors, aliases (which can grow without limit) and duplicate keys."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()
-        if getattr(event, "anchor", None) is not None:
-            self._refuse(f"expected no anchors or aliases, received {event.anchor!r}", event)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
-        keys: set[str] = set()
-        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():  # super refuses others
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                self._refuse(f"expected text as a key, received {shorten(key)}", key_node)
-            if key in keys:
-                self._refuse(f"expected each key once, received {shorten(key)}", key_node)
-            keys.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-    def _refuse(self, problem: str, place: Any) -> None:
-        raise yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
-
-
-_PlainLoader.add_constructor(
-    "tag:yaml.org,2002:seq", lambda loader, node: tuple(loader.construct_sequence(node, deep=True))
-)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return the mapping that a YAML file holds, with a tuple for every list.
-
-    In YAML 1.1 a bare `no` or `yes` is a truth value and `1e-4` is text, so write `"no"` and `0.0001`.
-    """
-    if not path.is_file():
-        raise PaperError(f"{shorten(str(path))}: expected a YAML file, found none")
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"expected at most {MAX_BYTES} bytes, received more")
-    data = yaml.load(content.decode("utf-8"), Loader=_PlainLoader)
-    if not isinstance(data, dict):
-        raise ValueError(f"expected a mapping of keys, received {shorten(data)}")
-    return data
 
 
 def _spelled_out(content: dict[str, Any]) -> dict[str, Any]:
@@ -134,29 +76,6 @@ def _spelled_out(content: dict[str, Any]) -> dict[str, Any]:
             model = {**model, "backbone": arm["backbone"]}
         spelled[name] = {**other, "title": arm["title"], "like": like, "model": model}
     return {**content, "arms": spelled}
-
-
-def _first(error: ValidationError, content: dict[str, Any]) -> str:
-    """Return the first of pydantic's complaints as a key path of the file and what is wrong."""
-    errors = error.errors(include_url=False)
-    kind, location, message = (errors[0][key] for key in ("type", "loc", "msg"))
-    path, here = "", content
-    for i, key in enumerate(location):
-        held = key in here if isinstance(here, dict) else isinstance(here, tuple) and key in range(len(here))
-        if held or (kind == "missing" and i == len(location) - 1):
-            path += f"[{key}]" if isinstance(key, int) else f".{key}"
-            here = here[key] if held else None
-        # else pydantic's name for a branch of a union, which is no key of the file
-    if kind == "missing":
-        message = "expected this key, received none"
-    elif kind == "extra_forbidden":
-        message = "expected no key of this name here; check its spelling and its place"
-    elif kind == "value_error":
-        message = str(errors[0]["ctx"]["error"])
-    else:
-        message += f", received {shorten(errors[0]['input'])}"
-    others = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{path.lstrip('.')}: {message}{others}"
 
 
 def _unknown(key: str, names: Iterable[str | None], known: Collection[str]) -> Iterator[str]:
