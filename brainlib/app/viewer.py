@@ -158,7 +158,8 @@ class Viewer:
     -----
     Attributes are its `classes` in the order of the probabilities; the `predictions` of its own images
     (`final_predictions`); its `accuracy` on all test images and without duplicates, where there are any
-    (`model_cards.scores`); and `missing`, why `dataset` is None, "" where it is not or has not been asked for.
+    (`model_cards.scores`); `collapsed`, the class that it predicts for every test image, None if it predicts several;
+    and `missing`, why `dataset` is None, "" where it is not or has not been asked for.
     """
 
     def __init__(self, folder: Path, stored: Stored, source: str):
@@ -171,6 +172,7 @@ class Viewer:
             self.predictions = final_predictions(self.trial, tables["predictions"])
             scores = model_cards.scores(self.trial, self.predictions, ["accuracy"])
             self.accuracy = {which: found["accuracy"] for which, found in scores.items() if found}
+            self.collapsed = model_cards.collapsed(self.trial, self.predictions)
             self.arm, self.weights = self.paper.arms[self.trial["arm"]].title, self.trial["weights"]
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(

@@ -87,6 +87,7 @@ def model_card(stored: Stored, predictions: pd.DataFrame) -> dict:
         "trial": trial,
         "conditions": stored.conditions,
         "scores": scores(trial, predictions),
+        "collapsed": collapsed(trial, predictions),
         "environment": facts["environment"],
         "seconds": facts["seconds"],
     }
@@ -97,22 +98,33 @@ def scores(trial: dict, predictions: pd.DataFrame, metrics: Sequence[str] = _SCO
 
     The estimates are by `ALL` and `WITHOUT`, then by score; none where no image is left.
     """
-    paper = load_paper(trial["paper"])
-    scenario = paper.scenario(trial["scenario"])
-    threshold = paper.protocol.threshold.value if paper.protocol.threshold else None
-    last = final_predictions(trial, predictions)
-    test = last[last["part"] == "test"]
-    averages = {metric: None if scenario.positive or metric == "accuracy" else "macro" for metric in metrics}
+    rule, test = _rule(trial), _test(trial, predictions)
+    averages = {metric: None if rule[1] or metric == "accuracy" else "macro" for metric in metrics}
     return {
         which: {
-            f"{metric} (macro)" if average else metric: estimate(
-                metric, decide(table, scenario.classes, scenario.positive, threshold, average)
-            )
+            f"{metric} (macro)" if average else metric: estimate(metric, decide(table, *rule, average))
             for metric, average in averages.items()
             if len(table)
         }
         for which, table in ((ALL, test), (WITHOUT, test[~test["leaked"]]))
     }
+
+
+def collapsed(trial: dict, predictions: pd.DataFrame) -> str | None:
+    """Name the one class that a model predicts for all its test images; None if it predicts several."""
+    test = _test(trial, predictions)
+    return decide(test, *_rule(trial)).collapsed if len(test) else None
+
+
+def _test(trial, predictions):
+    return final_predictions(trial, predictions).query("part == 'test'")
+
+
+def _rule(trial):
+    """Classes, positive class and threshold, as `decide` takes them."""
+    paper = load_paper(trial["paper"])
+    scenario, threshold = paper.scenario(trial["scenario"]), paper.protocol.threshold
+    return scenario.classes, scenario.positive, threshold and threshold.value
 
 
 def card_text(card: dict) -> str:

@@ -1,6 +1,6 @@
 """What keeps the numbers of a study from being comparable with the printed ones.
 
-Each condition is a short phrase, such as "60 of 3000 images". Titles, verdicts, stored trials, model cards and the
+Each condition is a short phrase, such as "60 of 3000 images". Tables, verdicts, stored trials, model cards and the
 program all show the same ones. `Study.conditions` puts them together.
 """
 

@@ -65,11 +65,15 @@ class Images(Frozen):
 
 
 class TrainedArm(Frozen):
-    """One model of the paper; under its own `conditions` its numbers are not comparable with the printed ones."""
+    """One model of the paper; under its own `conditions` its numbers are not comparable with the printed ones.
+
+    `collapsed` are the scenarios in which the final model predicts one class, the value, for every test image.
+    """
 
     title: str
     weights: Source
     conditions: tuple[str, ...]
+    collapsed: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,12 @@ def save(results: Results) -> PaperResult:
             differences=tuple(data.differences),
         ),
         arms={
-            arm: TrainedArm(title=study.title(arm), weights=weights[arm], conditions=conditions.of_arm(study, arm))
+            arm: TrainedArm(
+                title=study.title(arm),
+                weights=weights[arm],
+                conditions=conditions.of_arm(study, arm),
+                collapsed={s: label for s in study.scenarios if (label := results.collapsed(arm, "test", s))},
+            )
             for arm in study.arms
         },
         not_run=study.not_run(),

@@ -150,6 +150,21 @@ class Results:
         """Return truth, predicted classes and probabilities of an arm as arrays."""
         return self.decided(self.predictions(arm, stage, scenario, phase), scenario)
 
+    def collapsed(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> str | None:
+        """Name the one class that an arm predicts for every image of a stage; None if it predicts several.
+
+        Of "folds", if the models of all folds predict this class.
+        """
+        stages = self.folds if stage == "folds" else [stage]
+        found = {self.decisions(arm, each, scenario, phase).collapsed for each in stages}
+        return found.pop() if len(found) == 1 else None
+
+    def title(self, arm: str, scenario: str = "", stage: str = "test", phase: str = "") -> str:
+        """Name an arm as `Study.title` does, and say if it has collapsed: if it gives every image the same class."""
+        title = self.study.title(arm, scenario)
+        ran = not self.study.why_not_run([arm], scenario)
+        return f"{title} (collapsed)" if ran and self.collapsed(arm, stage, scenario, phase) else title
+
     def confusion(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> pd.DataFrame:
         """Count images by true class (rows) and predicted class (columns)."""
         return self.decisions(arm, stage, scenario, phase).confusion()

@@ -171,7 +171,7 @@ def grad_cam_rows(results: Results, scenario: str = "") -> list[tuple[str, np.nd
     for arm, heat in zip(study.arms, maps, strict=False):
         trial = results.trial(arm, "test", scenario).trial
         mapped[arm] = inputs(trial, study.dataset, images["path"], study.options.store), heat
-    overlays = {study.title(arm): overlay(*each) for arm, each in mapped.items()}
+    overlays = {results.title(arm, scenario): overlay(*each) for arm, each in mapped.items()}
     rows = []
     for n, (kind, shown, path) in enumerate(chosen):
         lines = [f"{arm}: p({shown}) = {table.loc[path, f'p_{shown}']:.3f}" for arm, table in tables.items()]

@@ -131,12 +131,9 @@ class Study:
         return self.options.backbone.get(stated, usual)
 
     def title(self, arm: str, scenario: str = "") -> str:
-        """Name of an arm in tables and figures, followed by how it differs from the paper's in brackets."""
+        """Name of an arm in tables and figures; how it differs from the paper's is in `conditions`."""
         title = self.paper.arms[arm].title
-        if scenario:
-            title = f"{title}, {self.paper.scenario(scenario).title}"
-        notes = (*conditions.of_study(self), *conditions.of_arm(self, arm)) if arm in self.arms else ()
-        return f"{title} [{', '.join(notes)}]" if notes else title
+        return f"{title}, {self.paper.scenario(scenario).title}" if scenario else title
 
     def conditions(self, *arms: str) -> tuple[str, ...]:
         """Why numbers of these arms, by default of all, are not comparable with the printed ones; () if they are."""

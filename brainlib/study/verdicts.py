@@ -125,7 +125,8 @@ class JudgedClaim(Claim):
     of, None where the paper does not give their number. `reproduced` is None where it was not run or not computed, and
     may lie `margin` from the printed number, in natural units. `by_seed` has the reproduced number for each seed, this
     one first, and `mean_over_seeds` their mean with its t interval. `without_duplicates` is the same number without
-    the test images that have a duplicate in training; None where duplicates do not matter.
+    the test images that have a duplicate in training; None where duplicates do not matter. `collapsed` is the class
+    that the model predicts for every image, None if it predicts several.
     """
 
     printed_interval: Interval | None
@@ -137,6 +138,7 @@ class JudgedClaim(Claim):
     mean_over_seeds: Estimate | None = None
     without_duplicates: Estimate | None = None
     verdict_without_duplicates: Literal[VERDICTS] | None = None
+    collapsed: str | None = None
 
     @model_validator(mode="after")
     def _is_a_number(self) -> JudgedClaim:
@@ -168,6 +170,9 @@ def _judged(claim, results, checks):
         estimate, judged = _compare(claim, results, impossible)
         seeds = tuple(_reproduce(claim, each)[0].value for each in (results, *results.repeats))
         known |= {"reproduced": estimate, "margin": _margin(claim, estimate), "by_seed": seeds}
+        if claim.arm and claim.stage:
+            place = claim.arm, claim.stage, claim.scenario or "", claim.phase or ""
+            known["collapsed"] = results.collapsed(*place)
         if len(seeds) > 1:
             mean, limits = sum(seeds) / len(seeds), intervals.mean_interval(seeds)
             known["mean_over_seeds"] = Estimate(mean, limits.low, limits.high, len(seeds), limits.method)

@@ -49,6 +49,16 @@ def test_a_collapsed_model_is_named_beside_its_scores(lu):
     assert rows.loc[1, "arm"] == "collapsed: predicts no_tumor for every image"
     # The row that lu prints of VGG16: 50 of 327, by averages weighted with the support.
     assert list((100 * rows.loc[1, list(COLUMNS)[1:]].astype(float)).round(2)) == [15.29, 2.34, 15.29, 4.06]
+    assert lu.title("mobilenet", "four", phase="transfer learning") == 'MobileNet ("Ours"), all four classes (collapsed)'
+    assert lu.title("mobilenet", "four") == 'MobileNet ("Ours"), all four classes'
+
+
+@pytest.mark.parametrize(
+    ("numbers", "shown"),
+    [([4], "condition 4"), ([1, 2], "conditions 1, 2"), ([1, 2, 3], "conditions 1 to 3"), ([1, 3], "conditions 1, 3")],
+)
+def test_conditions_are_referred_to_by_their_numbers(numbers, shown):
+    assert scores.numbered(numbers) == shown
 
 
 def test_an_arm_of_which_nothing_is_printed_has_the_row_of_what_was_run(tmp_path):

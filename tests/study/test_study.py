@@ -10,6 +10,7 @@ import pytest
 from made_up import dataset_of, study_of
 
 from brainlib.errors import UsageError
+from brainlib.report import tables
 from brainlib.study.study import Study
 
 
@@ -33,7 +34,7 @@ def test_the_papers_own_protocol_on_its_own_images_has_no_condition(full):
     assert full.title("transfer") == "ResNet50V2 with transfer learning"
 
 
-def test_every_departure_is_a_condition_and_stands_in_the_title(full):
+def test_every_departure_is_a_condition_and_stands_beside_the_short_name_of_the_arm(full):
     study = with_options(full, profile="smoke", weights="random", backbone={"resnet50v2": "vgg16"})
     assert study.conditions("cnn") == ("60 of 3000 images", "images of 80 instead of 240 pixels", "cnn: 2 of 30 epochs")
     trial = study.trials()[0]
@@ -43,10 +44,11 @@ def test_every_departure_is_a_condition_and_stands_in_the_title(full):
         "transfer: random weights",
         "transfer: 2 of 30 epochs",
     )
-    assert study.title("transfer") == (
-        "ResNet50V2 with transfer learning "
-        "[60 of 3000 images, vgg16 in place of resnet50v2, random weights, 2 of 30 epochs]"
-    )
+    assert study.title("transfer") == "ResNet50V2 with transfer learning"
+    shown = tables.summary(study).frame.set_index("what")["this run"]
+    assert shown["not comparable"] == "60 of 3000 images; images of 80 instead of 240 pixels"
+    transfer = "ResNet50V2 with transfer learning; vgg16 in place of resnet50v2; random weights; 2 of 30 epochs"
+    assert shown["arm transfer"] == transfer
 
 
 def test_a_demo_on_phantoms_names_the_stand_in_its_weights_and_its_learning_rate(full, tmp_path):
@@ -96,7 +98,7 @@ def test_phantoms_and_differing_counts_are_conditions(full, tmp_path):
 def test_images_that_are_not_the_papers_are_a_condition(full, tmp_path, changes):
     data = dataclasses.replace(full.dataset, **changes)
     other = full.on(data, "image")
-    assert other.conditions() == ("other images than the paper's",) and "other images" in other.title("cnn")
+    assert other.conditions() == ("other images than the paper's",)
     assert full.on(full.dataset, "image").conditions() == ()
     if "fingerprint" not in changes:  # other bytes are no condition of the study that they were given to
         assert study_of("jardim", tmp_path, data).conditions() == other.conditions()

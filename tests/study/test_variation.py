@@ -72,7 +72,7 @@ def test_a_changed_study_trains_another_model_and_names_the_change(tmp_path):
     assert same == ours and theirs.key != ours.key
     notes = ("cnn, phase 1: learning rate 0.01 in place of 0.0001", "batch size 16 in place of 32")
     assert changed.changed == notes and plain.changed == ()
-    assert changed.conditions()[:2] == notes and notes[1] in changed.title("cnn")
+    assert changed.conditions()[:2] == notes
 
 
 @pytest.mark.parametrize("paper", paper_ids())

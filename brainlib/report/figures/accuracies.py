@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -68,9 +67,7 @@ def forest(rows: Sequence[Row]) -> Plot:
         "this run": {"color": "0.1", "marker": "o", "ms": 6},
         "without duplicates": {"color": style.colour(0), "marker": "o", "mfc": "white", "ms": 6},
     }
-    # In place of the conditions in brackets there is an asterisk.
-    short = [re.sub(r" \[[^]]*\]", "", row.name) for row in rows]
-    labels = [f"{row.paper}: {name}{'' if row.comparable else '*'}" for row, name in zip(rows, short, strict=True)]
+    labels = [f"{row.paper}: {row.name}{'' if row.comparable else '*'}" for row in rows]
     figure, axes = _rows(labels, 0.42)
     described, lowest = [], 1.0
     for y, row in enumerate(rows):
@@ -134,4 +131,5 @@ def _limits(score: Estimate | None) -> tuple[float, float, float]:
 def _name(result: PaperResult, claim: JudgedClaim) -> str:
     title = result.arms[claim.arm].title if claim.arm in result.arms else claim.arm or "all arms"
     stage = {"folds": "mean of the folds"}.get(claim.stage, claim.stage)
-    return ", ".join(filter(None, [title, claim.scenario, claim.phase, stage]))
+    collapsed = "collapsed" if claim.collapsed else ""
+    return ", ".join(filter(None, [title, claim.scenario, claim.phase, stage, collapsed]))

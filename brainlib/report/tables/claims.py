@@ -8,7 +8,7 @@ import numpy as np
 
 from brainlib.papers.schema import Claim
 from brainlib.report.table import COUNT, Format, Table
-from brainlib.report.tables.scores import NOT_RUN, OURS
+from brainlib.report.tables.scores import NOT_RUN, OURS, numbered
 from brainlib.study.results import Results, metric_name
 from brainlib.study.verdicts import INCONSISTENT, NOT_COMPUTED, JudgedClaim, judge
 from brainlib.study.verdicts import NOT_RUN as LEFT_OUT
@@ -73,10 +73,10 @@ def _score(found, unit, missing="–"):
 
 
 def _reasons(claim, numbers):
-    known = [str(numbers[reason]) for reason in claim.reasons if reason in numbers]
+    known = sorted(numbers[reason] for reason in claim.reasons if reason in numbers)
     other = [reason for reason in claim.reasons if reason not in numbers]
-    word = "conditions" if len(known) > 1 else "condition"
-    return "; ".join(([f"{word} {', '.join(known)}"] if known else []) + other)
+    collapsed = [f"collapsed: predicts {claim.collapsed} for every image"] if claim.collapsed else []
+    return "; ".join(([numbered(known)] if known else []) + other + collapsed)
 
 
 def seeds(results: Results) -> Table:

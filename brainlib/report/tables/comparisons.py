@@ -11,7 +11,7 @@ import pandas as pd
 
 from brainlib.papers.schema import Metric
 from brainlib.report.table import COUNT, P_VALUE, PERCENT, PERCENT0, PERCENT1, POINTS, Format, Table
-from brainlib.report.tables.scores import as_printed
+from brainlib.report.tables.scores import as_printed, not_comparable
 from brainlib.stats import intervals
 from brainlib.stats.calibration import Calibration
 from brainlib.stats.comparisons import ALPHA
@@ -63,8 +63,9 @@ def t_tests(results: Results, first: str, second: str) -> Table:
         }
         for each in comparisons.on_folds(results, first, second)
     ]
-    one, other = map(results.study.title, (first, second))
-    return Table(rows, f"Accuracy of {one} minus that of {other}, fold by fold, with 95 % intervals.")
+    one, other = (results.title(arm, stage="folds") for arm in (first, second))
+    caption = f"Accuracy of {one} minus that of {other}, fold by fold, with 95 % intervals."
+    return Table(rows, caption + not_comparable(results, first, second))
 
 
 def equivalence(results: Results, first: str, second: str) -> Table:
@@ -122,7 +123,7 @@ def t_by_seed(results: Results, first: str, second: str) -> Table:
 
 def calibrations(results: Results, scenario: str = "") -> dict[str, Calibration]:
     """Return the calibration of every arm on the test images, by the title of the arm."""
-    return {results.study.title(arm, scenario): results.calibration(arm, scenario) for arm in results.study.arms}
+    return {results.title(arm, scenario): results.calibration(arm, scenario) for arm in results.study.arms}
 
 
 def calibration(results: Results, scenario: str = "") -> Table:
@@ -160,7 +161,7 @@ def duplicates(results: Results) -> Table:
                 removed.add(f"{each.leaked.n} of {each.published.n}")
             place = ("folds", Metric(name="accuracy", over="mean")) if each.score == FOLDS else ("test", each.score)
             row = {
-                "arm": study.title(each.arm, scenario),
+                "arm": results.title(each.arm, scenario, place[0]),
                 "score": each.score,
                 "printed": as_printed(results.printed(each.arm, *place, scenario), PERCENT),
                 "as published": PERCENT.score(each.published),
@@ -182,7 +183,7 @@ def duplicates(results: Results) -> Table:
     asked = "With --retrain the models are also trained again with duplicates kept apart."
     how = "Retrained: the same protocol with duplicates kept apart, on its own test images; intervals by a bootstrap"
     caption += f"{how} over duplicate groups." if results.retrained else asked
-    return Table(rows, caption)
+    return Table(rows, caption + not_comparable(results))
 
 
 def controls(results: Results) -> Table:
@@ -241,7 +242,7 @@ def sanity(results: Results, scenario: str = "") -> Table:
 def _by_arm(results, found, how, counts=False):
     rows = {}
     for each in found:
-        row = rows.setdefault(each.arm, {"arm": results.study.title(each.arm, each.scenario)})
+        row = rows.setdefault(each.arm, {"arm": results.title(each.arm, each.scenario)})
         row |= {each.score: how.score(each)} | ({f"n of {each.score}": each.n} if counts else {})
     return list(rows.values())
 

@@ -36,8 +36,9 @@ def folds(results: Results, arm: str, metrics: Sequence[str] = _FOLD_METRICS) ->
     title = results.study.title(arm)
     if arm not in results.study.arms:
         return Table([], f"{title}: {NOT_RUN}.")
-    rows = []
-    steps = [(stage, stage, "value") for stage in results.folds]
+    rows, steps = [], []
+    for stage in results.folds:
+        steps.append((f"{stage} (collapsed)" if results.collapsed(arm, stage) else stage, stage, "value"))
     steps += [("mean", "folds", "mean"), ("variance", "folds", "variance")]
     for name, stage, over in steps:
         row, how = {"fold": name}, _VARIANCE if over == "variance" else PERCENT
@@ -46,7 +47,8 @@ def folds(results: Results, arm: str, metrics: Sequence[str] = _FOLD_METRICS) ->
             row[f"{metric.name}, printed"] = as_printed(results.printed(arm, stage, metric), how)
         rows.append(row)
     images = sum(len(results.predictions(arm, fold)) for fold in results.folds)
-    return Table(rows, f"{title}: {len(results.folds)} folds, {images} validation images.")
+    caption = f"{title}: {len(results.folds)} folds, {images} validation images."
+    return Table(rows, caption + not_comparable(results, arm))
 
 
 def test_scores(results: Results, metrics: Sequence[Metric | str], scenario: str = "") -> Table:
@@ -55,14 +57,15 @@ def test_scores(results: Results, metrics: Sequence[Metric | str], scenario: str
     for arm in results.study.paper.arms:
         for metric in metrics:
             printed, how = results.printed(arm, "test", metric, scenario), _format(metric)
-            row = {"arm": results.study.title(arm), "metric": metric_name(metric), "printed": as_printed(printed, how)}
+            title = results.title(arm, scenario)
+            row = {"arm": title, "metric": metric_name(metric), "printed": as_printed(printed, how)}
             row[OURS] = how.score(None, NOT_RUN)
             if arm in results.study.arms:
                 estimate = results.estimate(arm, "test", metric, scenario)
                 row |= {OURS: how.score(estimate), "n": COUNT(estimate.n), "interval by": estimate.method}
             rows.append(row)
     images = len(results.predictions(results.study.arms[0], "test", scenario))
-    return Table(rows, f"Scores on {images} test images, with 95 % intervals.")
+    return Table(rows, f"Scores on {images} test images, with 95 % intervals.{not_comparable(results)}")
 
 
 def comparison(
@@ -71,7 +74,7 @@ def comparison(
     """Show one row an arm as papers print it, and below it what this run gives; columns are {heading: stage, metric}.
 
     Arms without a phase of this name have no row, and there is no printed row where nothing is printed. A model that
-    gives every image the same class is marked as collapsed.
+    gives every image the same class is marked as collapsed, with this class.
     """
     study, rows, scored = results.study, [], None
     for arm, given in study.paper.arms.items():
@@ -95,14 +98,14 @@ def comparison(
     where = [study.paper.scenario(scenario).title if scenario else "", phase]
     if scored:
         images = len(results.predictions(scored, "test", scenario, phase))
-        where += [f"{images} test images", *study.conditions()]
+        where.append(f"{images} test images")
     caption = "; ".join(filter(None, where))
-    return Table(rows, f"{caption[:1].upper()}{caption[1:]}.")
+    return Table(rows, f"{caption[:1].upper()}{caption[1:]}.{not_comparable(results) if scored else ''}")
 
 
 def per_class(results: Results, arm: str, scenario: str = "") -> Table:
     """Show precision, sensitivity, F1 and support of each class and their averages, beside the printed ones."""
-    title = results.study.title(arm, scenario)
+    title = results.title(arm, scenario)
     if results.study.why_not_run([arm], scenario):
         return Table([], f"{title}: {NOT_RUN}.")
     rows = []
@@ -114,7 +117,8 @@ def per_class(results: Results, arm: str, scenario: str = "") -> Table:
             printed = results.printed(arm, "test", Metric(name=name, **of), scenario)
             row |= {f"{name}, printed": as_printed(printed, PERCENT)} if printed else {}
         rows.append(row | {"support": int(scored["support"])})
-    return Table(rows, f"{title}: each class against the rest, and their averages.")
+    caption = f"{title}: each class against the rest, and their averages."
+    return Table(rows, caption + not_comparable(results, arm))
 
 
 def missed_tumours(results: Results, scenario: str = "") -> Table:
@@ -123,7 +127,7 @@ def missed_tumours(results: Results, scenario: str = "") -> Table:
     for arm in results.study.arms:
         for phase in results.study.paper.arms[arm].phases:
             table = results.predicted(arm, "test", scenario, phase.name)
-            row = {"arm": results.study.title(arm), "after": phase.name}
+            row = {"arm": results.title(arm, scenario, phase=phase.name), "after": phase.name}
             for images, wrong, share, own in (
                 ("tumours", "missed", "share missed", table[table["label"] != normal]),
                 ("normal images", "false alarms", "share of false alarms", table[table["label"] == normal]),
@@ -144,14 +148,15 @@ def counts(results: Results) -> Table:
     for claim in study.paper.claims:
         if not claim.metric or claim.metric.name not in ("count", "errors"):
             continue
-        row = {"arm": study.paper.arms[claim.arm].title, "images": metric_name(claim.metric)}
+        place = claim.arm, claim.scenario or "", claim.stage, claim.phase or ""
+        row = {"arm": results.title(*place), "images": metric_name(claim.metric)}
         row |= {"printed": as_printed(claim.number, COUNT), OURS: COUNT.score(None, NOT_RUN)}
         if not study.why_not_run([claim.arm], claim.scenario):
             estimate = results.estimate(claim.arm, claim.stage, claim.metric, claim.scenario or "", claim.phase or "")
             row |= {OURS: COUNT(estimate.value), "of images": COUNT(estimate.n)}
         rows.append(row)
     caption = "Cells of the confusion matrices that the text gives, and how many images of the class this run tested."
-    return Table(rows, caption)
+    return Table(rows, caption + not_comparable(results))
 
 
 def best_epochs(results: Results) -> Table:
@@ -163,7 +168,7 @@ def best_epochs(results: Results) -> Table:
             last, highest = curve["val_accuracy"].iloc[-1], curve.set_index("epoch").loc[best, "val_accuracy"]
             rows.append(
                 {
-                    "arm": results.study.title(arm, scenario),
+                    "arm": results.title(arm, scenario),
                     "trained": f"{stage}, {phase.name}" if len(result.trial.phases) > 1 else stage,
                     "monitored": result.trial.monitored,
                     "last epoch": PERCENT(last),
@@ -205,7 +210,7 @@ def other_work(results: Results, arm: str, scenario: str = "") -> Table:
     ]
     left_out = results.study.why_not_run([arm], scenario)
     ours = None if left_out else results.estimate(arm, "test", "accuracy", scenario)
-    rows.append({"reference": OURS, "method": results.study.title(arm), "accuracy": PERCENT.score(ours, NOT_RUN)})
+    rows.append({"reference": OURS, "method": results.title(arm, scenario), "accuracy": PERCENT.score(ours, NOT_RUN)})
     return Table(rows, "Accuracies of other papers, on other images and splits: none of them is comparable.")
 
 
@@ -215,6 +220,21 @@ def as_printed(printed: Printed | None, ours: Format) -> Cell:
         return ours(math.nan)
     unit = {"points²": "percent^2", "": "1"}.get(ours.unit, ours.unit)
     return Format.of(printed, unit)(printed.value)
+
+
+def not_comparable(results: Results, *arms: str) -> str:
+    """Say by their numbers in `tables.conditions` which conditions hold for these arms, by default for all."""
+    every, own = results.study.conditions(), set(results.study.conditions(*arms))
+    numbers = [n for n, condition in enumerate(every, start=1) if condition in own]
+    return f" Not comparable with the printed numbers: {numbered(numbers)}." if numbers else ""
+
+
+def numbered(numbers: Sequence[int]) -> str:
+    """Refer to conditions by their numbers: "conditions 1, 2, 5", or "conditions 1 to 3" without a gap."""
+    first, last = numbers[0], numbers[-1]
+    whole = len(numbers) > 2 and last - first == len(numbers) - 1
+    shown = f"{first} to {last}" if whole else ", ".join(map(str, numbers))
+    return f"condition{'s' * (len(numbers) > 1)} {shown}"
 
 
 def _format(metric):

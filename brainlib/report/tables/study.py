@@ -6,6 +6,7 @@ import dataclasses
 
 from brainlib.data.registry import info_of
 from brainlib.report.table import PERCENT, Table
+from brainlib.study import conditions
 from brainlib.study.options import KAGGLE, PHANTOMS
 from brainlib.study.results import Results
 from brainlib.study.study import Study
@@ -19,15 +20,15 @@ def summary(study: Study) -> Table:
     source = options.source if options.source in (KAGGLE, PHANTOMS) else "a folder of this machine"
     if source == PHANTOMS and not data.phantom:
         source = "what the study was given"
-    last = options.seed + options.seeds - 1
+    last, common = options.seed + options.seeds - 1, study.common_conditions()
     rows = {
         "profile": options.profile,
         "data set": f"{info_of(data.name).title}, from {source}",
         "images": f"{used} of {len(data.table)}, at {study.size} x {study.size} pixels",
         "fingerprint": data.fingerprint,
-        **{f"arm {arm}": study.title(arm) for arm in study.arms},
+        **({"not comparable": "; ".join(common)} if common else {}),
+        **{f"arm {arm}": "; ".join([study.title(arm), *conditions.of_arm(study, arm)]) for arm in study.arms},
         **{f"weights of {arm}": study.weights[arm].label for arm in study.arms},
-        **({"changed": "; ".join(study.changed)} if study.changed else {}),
         "not run": ", ".join(study.not_run()) or "nothing: every arm of the paper is run",
         "seed": options.seed if options.seeds == 1 else f"{options.seed} to {last}, each with every arm",
     }
@@ -65,7 +66,7 @@ def overview(results: Results) -> Table:
     for scenario in study.scenarios:
         for arm in study.arms:
             found = results.estimate(arm, "test", "accuracy", scenario)
-            rows.append({"arm": study.title(arm, scenario), "accuracy": PERCENT.score(found), "n": found.n})
+            rows.append({"arm": results.title(arm, scenario), "accuracy": PERCENT.score(found), "n": found.n})
     trained = f"{study.paper.id}, models trained: {len(results.trials)}."
     return Table(rows, f"{trained} Accuracy on the test images, with 95 % intervals.")
 
