@@ -4,7 +4,7 @@
 ``brainlib run``                   run the papers' notebooks and write the report
 ``brainlib claims [PAPER]``        list every printed number
 ``brainlib check [PAPER]``         check, without training, whether the printed numbers are possible
-``brainlib audit SET|DIR``         find duplicates, leaks and contradictory labels in images
+``brainlib audit SET|DIR|YAML``    find duplicates, leaks and contradictory labels in images
 ``brainlib export TRIAL DIR``      write a trained model and its card to a folder
 ``brainlib app``                   show images to trained models, in a browser
 =================================  ================================================================
@@ -70,7 +70,8 @@ def _parser():
     export = command("export", _export, "write a trained model and its card to a folder")
     app = command("app", _app, "show images to trained models, in a browser")
 
-    audit.add_argument("target", metavar="SET|DIR", help="a registered set, or a folder with one folder for each class")
+    target = "a registered set, a folder with one folder for each class, or a YAML file that describes one"
+    audit.add_argument("target", metavar="SET|DIR|YAML", help=target)
     export.add_argument("trial", metavar="TRIAL", help="key of a stored model, its first digits, or its name")
     export.add_argument("folder", metavar="DIR", help="a new or empty folder")
     for each in (claims, check):
@@ -165,13 +166,14 @@ def _notebook(paper):
 def _check(papers, options):
     """Find now what would fail later (data, images, weights, output folder); return the studies."""
     from brainlib.data import datasets
+    from brainlib.data.own import is_own
     from brainlib.study.study import Study
 
     studies = [Study(paper, **options.model_dump()) for paper in papers]
     with io.writing(Path(options.out) / ".writable"):
         pass
     (Path(options.out) / ".writable").unlink(missing_ok=True)  # another run may have been faster
-    for study in studies if options.source not in (PHANTOMS, KAGGLE) else ():
+    for study in studies if options.source not in (PHANTOMS, KAGGLE) and not is_own(options.source) else ():
         datasets.locate(study.paper.data.set.value, Path(options.source))
     for study in studies if options.source != PHANTOMS else ():
         _ = study.indexed  # scans every image that was not scanned before
@@ -226,6 +228,8 @@ def _export(arguments):
 
 
 def _app(arguments):
+    from brainlib.data.own import is_own
+
     try:
         from brainlib.app.server import serve
     except ModuleNotFoundError as error:  # the extra that has it was not installed
@@ -233,8 +237,8 @@ def _app(arguments):
         raise UsageError(message) from None
     if not 0 < arguments.port < 65536:
         raise UsageError(f"--port: expected 1 to 65535, received {arguments.port}")
-    if (data := _absolute(arguments.data)) and not Path(data).is_dir():
-        raise UsageError(f"--data: expected a folder with one folder a data set, received {arguments.data}")
+    if (data := _absolute(arguments.data)) and not (Path(data).is_dir() or is_own(data)):
+        raise UsageError(f"--data: expected a folder of images or a YAML file, received {arguments.data}")
     serve(Path(_absolute(arguments.out)), data, port=arguments.port, browser=not arguments.no_browser)
     return 0
 

@@ -103,7 +103,7 @@ def dataset_of(name: str, duplicates: Sequence[int] | None = None) -> DataSet:
     table = table.assign(path=[f"{n}.png" for n in range(len(table))], mode="L", patient=None)
     groups = np.arange(len(table)) if duplicates is None else np.asarray(duplicates)
     classes = tuple(sorted(set(table["label"])))
-    return DataSet(name, Path("nowhere"), table, classes, "0123456789abcdef", (), False, groups)
+    return DataSet(info, Path("nowhere"), table, classes, "0123456789abcdef", (), False, groups)
 
 
 def study_of(paper: str, out: Path, dataset: DataSet | None = None, **options) -> Study:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from brainlib.audit.novelty import Neighbour, NoveltyDetector
 from brainlib.data import datasets, images
+from brainlib.data.own import asked
 from brainlib.data.registry import REGISTRY
 from brainlib.data.scan import File, files_of, scan_files
 from brainlib.data.thumbnails import quality_flag, thumbnail
@@ -188,14 +189,15 @@ class Viewer:
     @cached_property
     def dataset(self) -> datasets.DataSet | None:
         """The data set that it was trained and tested on; None where it is not available, see `missing`."""
-        name, why, places = self.stored.set, [], []
+        name, why, places = self.stored.info.name, [], []
         if not self.stored.phantom and self.source not in (PHANTOMS, KAGGLE):
-            places.append(lambda: datasets.locate(name, Path(self.source)))
+            places.append(lambda: datasets.load_dataset(asked(name, self.source), self.source, self.folder))
         if self.stored.phantom is not False:
-            places += [lambda root=root: root for root in sorted((self.folder / "phantoms").glob(f"{name}-*"))]
-        for locate in places:
+            roots = sorted((self.folder / "phantoms").glob(f"{name}-*"))
+            places += [lambda root=root: datasets.index(name, root, self.folder) for root in roots]
+        for load in places:
             try:
-                found = datasets.index(name, locate(), self.folder)
+                found = load()
                 if found.fingerprint == self.trial["data"]:
                     return found
                 why.append(f"{found.root.name}: expected the images of the training, received others")
@@ -225,7 +227,7 @@ class Viewer:
         """Its images: a table with the groups that a split must not divide, thumbnails, and which were trained on."""
         last = self.predictions
         files = [File(path, label, "") for path, label in zip(last["path"], last["label"], strict=True)]
-        scan = scan_files(self.stored.set, self.dataset.root, files, store=self.folder)
+        scan = scan_files(self.dataset.name, self.dataset.root, files, store=self.folder)
         table = scan.table[["path", "label"]].merge(last[["path", "part", "group"]], on="path")
         # Where patients are known, as of phantoms, their slices belong together.
         table["together"] = self.dataset.together(table["path"], table["group"].to_numpy())

@@ -20,6 +20,7 @@ from brainlib.audit import near_duplicates
 from brainlib.audit.near_duplicates import NearDuplicates
 from brainlib.data import datasets, images
 from brainlib.data.groups import connected
+from brainlib.data.own import own_set
 from brainlib.data.registry import REGISTRY
 from brainlib.data.scan import VERSION, Scan, scan_folder
 from brainlib.errors import DataError, UsageError
@@ -145,7 +146,8 @@ def audit_folder(
     Parameters
     ----------
     target, data : str
-        Name of a registered set, which is looked for in the folder `data`; otherwise a folder.
+        Name of a registered set, which is looked for in the folder `data`; otherwise a folder, or a YAML file that
+        describes one (see `brainlib.data.own`).
     store : Path, optional
         Folder that keeps the scan and the pairs of near-duplicates for the next call.
     """
@@ -155,15 +157,11 @@ def audit_folder(
                 f"{target}: expected a folder of data sets for it, received none; give --data DIR or "
                 "set BRAINLIB_DATA, or give the folder of the set itself"
             )
-        root, name = datasets.locate(target, Path(data)), target
-    elif os.path.isdir(target):
-        root, name = Path(target), ""
+        root, name, classes = datasets.locate(target, Path(data)), target, None
     else:
-        raise UsageError(
-            f"{target}: expected a folder or one of {', '.join(REGISTRY)}, received "
-            f"{'a file' if os.path.exists(target) else 'nothing of that name'}"
-        )
-    scan = scan_folder(root, name, store, progress.part(on_progress, 0, 0.3))
+        own = own_set(target)
+        root, name, classes = Path(own.root), "", own.classes
+    scan = scan_folder(root, name, store, progress.part(on_progress, 0, 0.3), classes)
     if scan.table.empty and not scan.unreadable:
         raise DataError(
             f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "

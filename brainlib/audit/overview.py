@@ -19,6 +19,7 @@ from brainlib.audit import findings, planted
 from brainlib.audit.findings import Audit, SetAudit
 from brainlib.audit.planted import PhantomPairs, Planted
 from brainlib.data import datasets
+from brainlib.data.own import OWN, is_own, own_set
 from brainlib.data.phantoms.dataset import phantom_root
 from brainlib.data.registry import REGISTRY, info_of
 from brainlib.data.scan import Scan, scan_folder
@@ -65,7 +66,7 @@ def audit_sets(
     Parameters
     ----------
     source : str
-        A folder with one folder for each set, "kaggle" or "phantoms".
+        A folder with one folder for each set, "kaggle", "phantoms", or own images, which are then the only set.
     store : Path
         Folder that keeps scans and pairs of near-duplicates for the next call.
     sets : sequence of str
@@ -76,11 +77,12 @@ def audit_sets(
     plant, seed : bool, int
         Whether to plant duplicates, drawn with the seed, and measure the recall of the audit.
     """
-    roots = _roots(source, store, sets, phantoms)
+    own = own_set(source) if is_own(source) else None
+    roots = {OWN: Path(own.root)} if own else _roots(source, store, sets, phantoms)
     steps, scans, audits, recall, pairs = len(roots) + 1, {}, {}, (), None
     for number, (name, root) in enumerate(roots.items()):
         ours = progress.part(on_progress, number / steps, (number + 1) / steps, f"{name}: ")
-        scans[name] = scan_folder(root, name, store, progress.part(ours, 0, 0.2))
+        scans[name] = scan_folder(root, name, store, progress.part(ours, 0, 0.2), own and own.classes)
         audits[name] = findings.audit_scan(scans[name], store=store, on_progress=progress.part(ours, 0.2, 0.8))
         if source == "phantoms":
             recall += planted.in_phantoms(audits[name], root)

@@ -1,4 +1,4 @@
-"""Registered data sets: found on disk, downloaded from Kaggle or replaced by phantoms, and indexed."""
+"""Data sets, indexed: registered ones, found on disk, downloaded or replaced by phantoms, and a user's own images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,9 @@ import pandas as pd
 from brainlib import progress
 from brainlib.data import images
 from brainlib.data.groups import joined
-from brainlib.data.phantoms.dataset import TRUTH, TRUTH_COLUMNS, phantom_root
-from brainlib.data.registry import DataSetInfo, info_of
+from brainlib.data.own import OWN, OwnSet, own_set, read_patients
+from brainlib.data.phantoms.dataset import TRUTH, phantom_root
+from brainlib.data.registry import REGISTRY, DataSetInfo, info_of
 from brainlib.data.scan import File, Scan, files_of, scan_files, scan_folder
 from brainlib.errors import DataError
 
@@ -27,14 +28,14 @@ class DataSet:
     """An indexed data set.
 
     The `table` is that of `Scan` without ``quality_flag`` and with ``patient`` (str, or None where unknown), sorted by
-    part, label and natural path, indexed 0 to n - 1; its paths start from `root`. The `name` is that in `REGISTRY`, and
-    `classes` are the labels in the order of class numbers. Two sets with one `fingerprint`, 16 hexadecimal digits of
-    every path, label and byte, are one. `differences` has a sentence for each folder whose number of images is not the
-    published one, and `phantom` tells whether the images are synthetic. `duplicates`, int (n,), are the duplicate
-    groups of the images, near-duplicates included, as an audit finds them.
+    part, label and natural path, indexed 0 to n - 1; its paths start from `root`. `info` is what was published of the
+    set or, of own images, what is known. `classes` are the labels in the order of class numbers. Two sets with one
+    `fingerprint`, 16 hexadecimal digits of every path, label and byte, are one. `differences` has a sentence for each
+    folder whose number of images is not the published one, and `phantom` tells whether the images are synthetic.
+    `duplicates`, int (n,), are the duplicate groups of the images, near-duplicates included, as an audit finds them.
     """
 
-    name: str
+    info: DataSetInfo
     root: Path
     table: pd.DataFrame
     classes: tuple[str, ...]
@@ -42,6 +43,11 @@ class DataSet:
     differences: tuple[str, ...]
     phantom: bool
     duplicates: np.ndarray | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in `REGISTRY`, `own.OWN` for own images."""
+        return self.info.name
 
     def group_ids(self, patients: bool = False) -> np.ndarray:
         """Return the duplicate group of each image: int array, shape (n,), from 0.
@@ -127,19 +133,40 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
     know are decoded (see `scan.scan_files`). A file ``truth.csv`` marks phantoms and gives their patients. DataError
     if an image cannot be decoded.
     """
-    info, root, patients = info_of(name), Path(root), _patients(root)
-    scan = _readable(scan_folder(root, name, store, on_progress), root)
-    rows = sorted(scan.table.to_dict("records"), key=lambda row: (row["part"], row["label"], _natural(row["path"])))
-    table = pd.DataFrame(rows).drop(columns="quality_flag")
-    table["patient"] = pd.Series([(patients or {}).get(path) for path in table["path"]], dtype=object)
-    phantom = patients is not None or name == "phantom"
+    info, root = info_of(name), Path(root)
+    drawn = (root / TRUTH).exists()
+    patients = read_patients(root / TRUTH) if drawn else {}
+    table = _tabulated(scan_folder(root, name, store, on_progress), root)
+    table["patient"] = pd.Series([patients.get(path) for path in table["path"]], dtype=object)
+    phantom = drawn or name == "phantom"
     here = Counter(path.rpartition("/")[0] for path in table["path"])
     differences = tuple(
         f"{folder.path}: {folder.count} images were published, {here[folder.path]} are here."
         for folder in info.folders
         if here[folder.path] != folder.count and not phantom
     )
-    return DataSet(name, root, table, info.classes, fingerprint(table), differences, phantom)
+    return DataSet(info, root, table, info.classes, fingerprint(table), differences, phantom)
+
+
+def index_own(own: OwnSet, store: Path, on_progress: progress.OnProgress = progress.ignore) -> DataSet:
+    """Scan and tabulate own images as `index` does; DataError if they are not of two classes or more."""
+    root = Path(own.root)
+    table = _tabulated(scan_folder(root, OWN, store, on_progress, own.classes), root)
+    classes = tuple(sorted(set(table["label"])))
+    folders = {name for path in table["path"] for name in path.split("/")[:-1]}
+    empty = [name for name, label in own.classes.items() if label and name not in folders]
+    if len(classes) < 2 or "" in classes or empty:
+        expected = f"expected images ({', '.join(sorted(images.SUFFIXES))}) of two classes or more, each in its folder"
+        if empty:
+            received = f"no image in a folder called {empty[0]!r}"
+        elif "" in classes:
+            received = f"{table['path'][table['label'] == ''].iloc[0]} in no folder"
+        else:
+            received = f"images of {', '.join(classes) or 'none'}"
+        raise DataError(f"{root}: {expected}; received {received}")
+    table["patient"] = pd.Series(own.patients_of(table["path"].tolist()), dtype=object)
+    info = DataSetInfo(OWN, own.title or root.resolve().name, "", own.licence, ())
+    return DataSet(info, root, table, classes, fingerprint(table), (), False)
 
 
 def fingerprint(table: pd.DataFrame) -> str:
@@ -149,22 +176,25 @@ def fingerprint(table: pd.DataFrame) -> str:
 
 
 def load_dataset(
-    name: str,
+    name: str | Path,
     data: str | Path = "",
     store: str | Path = "",
     *,
     phantoms: int | None = 240,
+    classes: Mapping[str, str] | None = None,
+    patients: str | Path = "",
     on_progress: progress.OnProgress = progress.ignore,
 ) -> DataSet:
-    """Find or make a registered data set, check its layout and index it.
+    """Find or make a data set, check its layout and index it.
 
-    DataError as of `locate`, `download` and `index`; UsageError if the phantoms are too few to fill every folder;
-    StoreError if the store cannot be written.
+    DataError, in one line, as of `locate`, `download` and `index`, and for own images that are not as described;
+    UsageError if the phantoms are too few to fill every folder; StoreError if the store cannot be written.
 
     Parameters
     ----------
-    name : str
-        Name in `REGISTRY`, such as "br35h".
+    name : str or Path
+        Name in `REGISTRY`, such as "br35h". Otherwise own images: a folder with one folder for each class, which may
+        lie in published train and test folders, or a YAML file that describes one (see `brainlib.data.own`).
     data, store : str or Path
         A folder with one folder a set, "kaggle" or "phantoms", by default that of the environment variable
         BRAINLIB_DATA, else "kaggle"; and the folder of all that is kept, by default ``brainlib`` in the user's caches.
@@ -173,9 +203,14 @@ def load_dataset(
         set's own folders, with ``truth.csv`` and ``masks/`` beside them. Every class gets the same number, published
         train and test folders share it in the published proportion, and nearly half of the images are planted
         duplicates, those in a test folder of training images. Otherwise each is of a patient of its own.
+    classes, patients
+        Of own images, see `own.OwnSet`: ``classes={"healthy": "no", "sick": "yes"}`` gives the images in folders of
+        these names the classes of a paper; patients are in a CSV, or in the paths, as in ``r"(p[0-9]+)_"``.
     """
     data = str(data or os.environ.get("BRAINLIB_DATA") or "kaggle")
     store = Path(store or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "brainlib"))
+    if name not in REGISTRY or classes or patients:
+        return index_own(own_set(name, classes, patients), store, on_progress)
     if data == "phantoms":
         root = phantom_root(info_of(name), phantoms, store)
     else:
@@ -218,24 +253,13 @@ def _readable(scan: Scan, root: Path) -> Scan:
     return scan
 
 
+def _tabulated(scan: Scan, root: Path) -> pd.DataFrame:
+    rows = _readable(scan, root).table.drop(columns="quality_flag").to_dict("records")
+    rows.sort(key=lambda row: (row["part"], row["label"], _natural(row["path"])))
+    return pd.DataFrame(rows, columns=[name for name in scan.table.columns if name != "quality_flag"])
+
+
 def _natural(path: str) -> tuple[list[str | int], str]:
     """Return a sort key that puts y2 before y10, whatever the case of the letters."""
     parts = re.split("([0-9]+)", path.casefold())
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], path
-
-
-def _patients(root: Path) -> dict[str, str] | None:
-    """Return path -> patient of a folder of phantoms, None for real images."""
-    path = root / TRUTH
-    if not path.exists():
-        return None
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        if not {"path", "patient"} <= set(table.columns):
-            raise ValueError(f"columns {', '.join(map(str, table.columns))}")
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: expected the truth of phantoms as columns {', '.join(TRUTH_COLUMNS)}, "
-            f"received {' '.join(str(error).split())[:200]}; remove the file or its folder"
-        ) from error
-    return dict(zip(table["path"], table["patient"], strict=True))

@@ -72,19 +72,26 @@ def files_of(name: str, root: Path) -> tuple[list[File], list[tuple[str, str]]]:
     return files, failed
 
 
-def files_in(root: Path) -> tuple[list[File], list[tuple[str, str]]]:
+def files_in(root: Path, classes: Mapping[str, str] | None = None) -> tuple[list[File], list[tuple[str, str]]]:
     """List the images below any folder, as `files_of` does: the folder around an image is its class.
 
-    A folder called train, training, test or testing, in any case, makes what is below it that part. Links to folders
-    are not followed, so that no loop is walked.
+    A folder called train, training, test or testing, in any case, makes what is below it that part. With `classes`, the
+    class is that of the nearest folder that they name, and those of which it is "" are left out. Links to folders are
+    not followed, so that no loop is walked.
     """
     paths, failed = _walk(Path(root), deep=True)
     files = []
     for path in paths:
         folders = path.split("/")[:-1]
         parts = ["", *(_PARTS[name.lower()] for name in folders if name.lower() in _PARTS)]
-        classes = ["", *(name for name in folders if name.lower() not in _PARTS)]
-        files.append(File(path, classes[-1], parts[-1]))
+        named = [name for name in folders if (name in classes if classes else name.lower() not in _PARTS)]
+        if not classes:
+            files.append(File(path, (named or [""])[-1], parts[-1]))
+        elif not named:
+            expected = f"expected an image in a folder called {' or '.join(classes)}, received one elsewhere"
+            failed.append((path, f"{expected}; add its folder to the classes, with the class '' to leave it out"))
+        elif label := classes[named[-1]]:
+            files.append(File(path, label, parts[-1]))
     return files, failed
 
 
@@ -116,14 +123,18 @@ def _walk(root: Path, deep: bool) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def scan_folder(
-    root: Path, name: str = "", store: Path | None = None, on_progress: progress.OnProgress = progress.ignore
+    root: Path,
+    name: str = "",
+    store: Path | None = None,
+    on_progress: progress.OnProgress = progress.ignore,
+    classes: Mapping[str, str] | None = None,
 ) -> Scan:
     """Scan a folder: the published folders of a registered set, or all class folders of any other.
 
     With the name of a registered set, the files are those of `files_of`. Any other name, by default the folder's own,
     is that of the result, and the files are those of `files_in`. For the store, see `scan_files`.
     """
-    files, failed = files_of(name, root) if name in REGISTRY else files_in(root)
+    files, failed = files_of(name, root) if name in REGISTRY else files_in(root, classes)
     return scan_files(name or Path(root).resolve().name, root, files, failed, store, on_progress)
 
 

@@ -16,7 +16,6 @@ import pandas as pd
 from pydantic_core import to_json
 
 import brainlib
-from brainlib.data.registry import info_of
 from brainlib.errors import StoreError, UsageError
 from brainlib.io import writing_folder
 from brainlib.papers.loading import load_paper
@@ -68,7 +67,7 @@ def model_card(stored: Stored, predictions: pd.DataFrame) -> dict:
     trial, facts = stored.trial, stored.facts
     paper = load_paper(trial["paper"])
     parts = final_predictions(trial, predictions).groupby("part")["label"]
-    info = info_of(stored.set)
+    info = stored.info
     return {
         "key": stored.key,
         "name": stored.name,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from brainlib.data.registry import info_of
 from brainlib.models.backbones import PHANTOMS, RANDOM
 
 PHANTOM_WEIGHTS = "weights pretrained on phantoms"
@@ -55,5 +54,5 @@ def of_arm(study, arm: str) -> tuple[str, ...]:
 
 def _are_the_papers(data, name):
     """Tell whether images have the set's name and, unless it is stated how they differ, its published counts."""
-    labels = [folder.label for folder in info_of(name).folders for _ in range(folder.count)]
+    labels = [folder.label for folder in data.info.folders for _ in range(folder.count)]
     return data.name == name and (data.differences or Counter(data.table["label"]) == Counter(labels))

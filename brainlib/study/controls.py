@@ -71,7 +71,7 @@ def _run(study):
         *((kind, altered.masked(given, kind, store), "group", "") for kind in (altered.BACKGROUND, altered.NO_BRAIN)),
     ]
     if not given.phantom:
-        phantoms = datasets.load_dataset(given.name, PHANTOMS, store, phantoms=len(rows))
+        phantoms = datasets.load_dataset(study.paper.data.set.value, PHANTOMS, store, phantoms=len(rows))
         # Kept apart are those with the same pixels.
         phantoms = dataclasses.replace(phantoms, duplicates=phantoms.group_ids())
         planned.append((DRAWN, phantoms, "group", ABOVE))

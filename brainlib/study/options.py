@@ -54,8 +54,9 @@ class Options(BaseModel):
     profile: Literal["smoke", "demo", "full"] = "demo"
     """how much of a protocol is run: smoke (seconds a notebook), demo (minutes) or full (the paper's full protocol)"""
     data: str = ""
-    """folder with one folder for each data set (br35h, navoneel, ...), 'kaggle' to download them, or 'phantoms';
-    by default the folder that BRAINLIB_DATA names, else phantoms"""
+    """folder with one folder for each data set (br35h, navoneel, ...), 'kaggle' to download them, 'phantoms', or own
+    images: a folder with one folder for each class, or a YAML file that describes one; by default what BRAINLIB_DATA
+    names, else phantoms"""
     weights: str = ""
     """'imagenet' (downloaded by Keras), 'random', 'phantoms' (a small network, pretrained on phantoms, stands in for
     every pretrained one), or a folder of Keras' weight files; by default, on phantoms, phantoms in a demo and else
@@ -103,7 +104,7 @@ class Options(BaseModel):
 
     @property
     def source(self) -> str:
-        """Where the images come from: a folder, "kaggle" or "phantoms"."""
+        """Where the images come from: a folder, "kaggle", "phantoms" or a YAML file."""
         return self.data or os.environ.get("BRAINLIB_DATA") or PHANTOMS
 
     @property

@@ -14,7 +14,6 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import AfterValidator, JsonValue, StringConstraints, TypeAdapter, ValidationError
 
 from brainlib.audit.overview import DataAudit
-from brainlib.data.registry import info_of
 from brainlib.errors import DataError
 from brainlib.io import writing
 from brainlib.papers.consistency import check_paper
@@ -178,7 +177,7 @@ def save(results: Results) -> PaperResult:
         profile=study.profile,
         data=Images(
             set=data.name,
-            title=info_of(data.name).title,
+            title=data.info.title,
             source=source,
             images=len(data.table),
             used=len({path for trained in results.trials.values() for path in trained.predictions["path"]}),

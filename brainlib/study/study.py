@@ -19,6 +19,7 @@ from brainlib import progress
 from brainlib.audit import findings
 from brainlib.data import datasets, splits
 from brainlib.data.datasets import DataSet
+from brainlib.data.own import OWN, asked
 from brainlib.data.registry import info_of
 from brainlib.errors import UsageError
 from brainlib.models import backbones
@@ -28,7 +29,7 @@ from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.provenance import values
 from brainlib.papers.schema import Paper
 from brainlib.study import conditions, variation
-from brainlib.study.options import Options, select
+from brainlib.study.options import PHANTOMS, Options, select
 from brainlib.study.results import Results
 from brainlib.trials import run
 from brainlib.trials.trial import Trial
@@ -57,6 +58,9 @@ class Study:
     def __init__(self, paper: str | Paper, dataset: DataSet | None = None, **options: Any):
         paper = paper if isinstance(paper, Paper) else load_paper(paper)
         by, given = paper.protocol.split_by.value, Options.of(options)
+        if dataset is not None and not given.data:
+            # The weights and the extent that are usual for phantoms, or for real images.
+            given = given.model_copy(update={"data": PHANTOMS if dataset.phantom else str(dataset.root)})
         self._fill(paper=paper, options=given, split_by=by, changed=(), other_images=False, _given=dataset)
 
     def _fill(self, **state):
@@ -82,12 +86,26 @@ class Study:
         name, options, data = self.paper.data.set.value, self.options, self._given
         if data is None:
             count = self.profile.images or info_of(name).total
-            data = datasets.load_dataset(name, options.source, options.store, phantoms=count)
-        needed = self.paper.data.classes
-        if set(needed) != set(data.classes):
-            classes = ", ".join(data.classes)
-            raise UsageError(f"{self.paper.id} needs classes {', '.join(needed)}; {data.name} has {classes}")
+            data = datasets.load_dataset(asked(name, options.source), options.source, options.store, phantoms=count)
+        self._check(data)
         return data
+
+    def _check(self, data):
+        """Refuse images that have not the classes or the test folder that the protocol needs."""
+        of, needed = self.paper.data, f"{self.paper.id} needs"
+        if set(of.classes) != set(data.classes):
+            names = (f"{name} (no tumour)" if name == of.normal else name for name in of.classes)
+            fault = f"{needed} classes {', '.join(names)}; {data.info.title} has {', '.join(data.classes)}"
+            if data.name == OWN:
+                fitting = [p for p in paper_ids() if set(load_paper(p).data.classes) == set(data.classes)]
+                fault += f"; those are classes of {', '.join(fitting)}" if fitting else ""
+                classes = dict.fromkeys(data.classes, "...")
+                fault += f"; map them by load_dataset(FOLDER, classes={classes}), or by a YAML file for --data that"
+                fault += f" says root: FOLDER and classes: {classes}"
+            raise UsageError(fault)
+        if self.paper.protocol.holdout.value == "published" and splits.TEST not in set(data.table["part"]):
+            advice = "add train and test folders, or vary protocol.holdout, as to 0.2"
+            raise UsageError(f"{needed} a published test part; {data.info.title} has none: {advice}")
 
     @cached_property
     def dataset(self) -> DataSet:

@@ -75,13 +75,14 @@ def train(
     monitored = base.iloc[task.monitored][["path", "label"]].reset_index(drop=True)
     training_seconds = sum(epoch.seconds for epoch in epochs)
     other_seconds = time.perf_counter() - started - sum(epoch.seconds for epoch in epochs[checkpoint.finished :])
+    info = dataset.info
     weights = dataclasses.replace(trial.weights, file=Path(trial.weights.file).name)  # no path of this machine
     store.save(
         folder,
         trial.key,
         {
             "trial": dataclasses.asdict(dataclasses.replace(trial, weights=weights)),
-            "data": {"set": dataset.name, "phantom": dataset.phantom},
+            "data": {"set": info.name, "title": info.title, "licence": info.licence, "phantom": dataset.phantom},
             "seconds": {"training": training_seconds, "other": other_seconds},
             "peak_memory_mib": peak_memory_mib(),
             "environment": environment(),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from brainlib.data.registry import info_of
+from brainlib.data.registry import REGISTRY, DataSetInfo
 from brainlib.errors import UsageError
 from brainlib.papers.loading import load_paper
 from brainlib.trials.store import FACTS, MODEL, UNREADABLE, with_current_names
@@ -43,15 +43,16 @@ class Stored(NamedTuple):
         return None if found is None else tuple(found)
 
     @property
-    def set(self) -> str:
-        """The name of the data set that it was trained on."""
-        return (self.facts.get("data") or {}).get("set") or load_paper(self.trial["paper"]).data.set.value
+    def info(self) -> DataSetInfo:
+        """The data set that it was trained on; of own images, what was recorded."""
+        data = self.facts.get("data") or {}
+        name = data.get("set") or load_paper(self.trial["paper"]).data.set.value
+        return REGISTRY.get(name) or DataSetInfo(name, data.get("title", name), "", data.get("licence", ""), ())
 
     @property
     def trained_on(self) -> str:
         """What it was trained on, in a few words."""
-        title = info_of(self.set).title
-        return f"phantoms in the layout of {title}" if self.phantom else title
+        return f"phantoms in the layout of {self.info.title}" if self.phantom else self.info.title
 
     @property
     def phantom(self) -> bool | None:

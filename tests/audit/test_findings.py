@@ -104,7 +104,7 @@ def test_a_damaged_folder_is_audited_to_its_end(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("target", "error", "words"),
     [
-        ("nowhere", UsageError, "nothing of that name"),
+        ("nowhere", DataError, "nothing of that name"),
         ("br35h", UsageError, "give --data DIR"),
         ("empty", DataError, "received none"),
     ],

@@ -35,11 +35,11 @@ def test_the_protocol_is_shown_in_words_with_its_provenance_and_keys(full):
         ([0] * 1500 + list(range(1, 1501)), "smoke", 30, 29),
     ],
 )
-def test_duplicates_are_counted_in_each_folder_among_the_images_that_are_used(
+def test_duplicates_are_counted_in_each_class_among_the_images_that_are_used(
     tmp_path, groups, profile, used, duplicates
 ):
     study = study_of("jardim", tmp_path, dataset_of("br35h", groups), profile=profile)
-    rows = tables.data(study).frame.set_index("folder")
+    rows = tables.data(study).frame.set_index("class")
     columns = ["images", "published", "used", "duplicates among those used"]
     assert rows.loc["no", columns].tolist() == [1500, 1500, used, duplicates]
     assert rows.loc["yes", columns].tolist() == [1500, 1500, used, 0]

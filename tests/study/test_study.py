@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from made_up import dataset_of, study_of
 
+from brainlib.data.registry import DataSetInfo, info_of
 from brainlib.errors import UsageError
 from brainlib.report import tables
 from brainlib.study.study import Study
+
+OWN_INFO = DataSetInfo("own", "br35h", "", "", info_of("br35h").folders)
 
 
 @pytest.fixture
@@ -93,7 +96,13 @@ def test_phantoms_and_differing_counts_are_conditions(full, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"name": "navoneel"}, {"table": dataset_of("br35h").table.iloc[:1000]}, {"fingerprint": "fedcba"}]
+    "changes",
+    [
+        {"info": info_of("navoneel")},
+        {"info": OWN_INFO},
+        {"table": dataset_of("br35h").table.iloc[:1000]},
+        {"fingerprint": "fedcba"},
+    ],
 )
 def test_images_that_are_not_the_papers_are_a_condition(full, tmp_path, changes):
     data = dataclasses.replace(full.dataset, **changes)
@@ -177,11 +186,11 @@ def test_another_seed_is_another_split_and_another_training(full):
 
 
 def test_classes_that_are_not_the_papers_are_refused(monkeypatch, tmp_path):
-    four = SimpleNamespace(name="br35h", classes=("a", "b", "c", "d"))
+    four = SimpleNamespace(name="br35h", info=info_of("br35h"), classes=("a", "b", "c", "d"))
     monkeypatch.setattr("brainlib.study.study.datasets.load_dataset", lambda *_, **__: four)
-    with pytest.raises(UsageError, match="needs classes no, yes; br35h has a, b, c, d"):
+    with pytest.raises(UsageError, match=r"needs classes no \(no tumour\), yes; Br35H .* has a, b, c, d"):
         _ = Study("jardim", out=str(tmp_path), data="phantoms").dataset
-    with pytest.raises(UsageError, match="needs classes no, yes; sartaj has glioma_tumor"):
+    with pytest.raises(UsageError, match=r"needs classes no \(no tumour\), yes; Brain Tumor .* has glioma_tumor"):
         study_of("jardim", tmp_path, dataset_of("sartaj")).trials()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from brainlib.data.registry import info_of
 from brainlib.report.table import PERCENT, Table
 from brainlib.study import conditions
 from brainlib.study.options import KAGGLE, PHANTOMS
@@ -23,7 +22,7 @@ def summary(study: Study) -> Table:
     last, common = options.seed + options.seeds - 1, study.common_conditions()
     rows = {
         "profile": options.profile,
-        "data set": f"{info_of(data.name).title}, from {source}",
+        "data set": f"{data.info.title}, from {source}",
         "images": f"{used} of {len(data.table)}, at {study.size} x {study.size} pixels",
         "fingerprint": data.fingerprint,
         **({"not comparable": "; ".join(common)} if common else {}),
@@ -37,26 +36,24 @@ def summary(study: Study) -> Table:
 
 
 def data(study: Study) -> Table:
-    """Show the images of each published folder, their published number, and the duplicates among those used."""
-    table = study.dataset.table.assign(group=study.dataset.group_ids())
-    used = table.iloc[study.used_rows()]
-    rows = []
-    for folder in info_of(study.dataset.name).folders:
-        here = "label == @folder.label and part == @folder.part"
-        own, own_used = table.query(here), used.query(here)
-        rows.append(
-            {
-                "folder": folder.path,
-                "class": folder.label,
-                "images": len(own),
-                "published": folder.count,
-                "used": len(own_used),
-                "duplicates among those used": len(own_used) - own_used["group"].nunique(),
-                "modes": ", ".join(sorted(own["mode"].unique())),
-            }
-        )
-    kind = "phantoms in the layout of " if study.dataset.phantom else ""
-    sentences = [f"Images: {kind}{info_of(study.dataset.name).title}.", *study.dataset.differences]
+    """Show the images of each class and published part, their published number, and the duplicates among those used."""
+    data = study.dataset
+    table = data.table.assign(group=data.group_ids(), used=False)
+    table.loc[study.used_rows(), "used"] = True
+    published = {(folder.part, folder.label): folder.count for folder in data.info.folders}
+    parted, rows = table["part"].any(), []
+    for (part, label), own in table.groupby(["part", "label"]):
+        used = own[own["used"]]
+        row = {"part": part} if parted else {}
+        row |= {"class": label, "images": len(own)}
+        row |= {"published": published[part, label]} if published else {}
+        row |= {"used": len(used), "duplicates among those used": len(used) - used["group"].nunique()}
+        row |= {"patients": own["patient"].nunique()} if own["patient"].notna().any() else {}
+        rows.append(row | {"modes": ", ".join(sorted(own["mode"].unique()))})
+    kind = "phantoms in the layout of " if data.phantom else ""
+    sentences = [f"Images: {kind}{data.info.title}.", *data.differences]
+    if parted and study.paper.protocol.holdout.value != "published":
+        sentences.append("The protocol draws its test images from all parts of the set.")
     return Table(rows, " ".join(sentences))
 
 

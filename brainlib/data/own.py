@@ -1,0 +1,132 @@
+"""Own images: a folder with one folder for each class, described by arguments or by a YAML file.
+
+A YAML file registers own images for good. It has any of the keys of `OwnSet`::
+
+    title: Ward 7, 2025
+    root: images                       # from where this file lies, which is also the default
+    classes: {healthy: no, sick: yes}  # all values are text, so no word needs quotes
+    patients: patients.csv
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from brainlib.data.registry import REGISTRY
+from brainlib.data.yaml_files import SUFFIXES, first_problem, read_yaml
+from brainlib.errors import DataError, shorten
+
+#: Name of every set that is not registered, so that none is taken for a paper's.
+OWN = "own"
+
+
+class OwnSet(BaseModel):
+    """What its owner says of a folder of images.
+
+    `root` holds the images in folders of their classes, at any depth. `classes` gives the class for the name of a
+    folder, "" to leave its images out; without it the folder around an image is its class. `patients` is a CSV with the
+    columns path and patient, or a regular expression that every path matches and whose one group is the patient.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    root: str = ""
+    classes: dict[str, str] = {}
+    patients: str = ""
+    title: str = ""
+    licence: str = "not stated"
+
+    def patients_of(self, paths: Sequence[str]) -> list[str | None]:
+        """Return the patient of each image, None where it is not known; DataError if some cannot be told."""
+        if not _is_csv(self.patients):
+            return _matched(self.patients, paths)
+        known = read_patients(Path(self.patients))
+        for path in known.keys() - set(paths):
+            if not Path(self.root, path).is_file():  # else it was left out
+                expected = f"expected paths of images below {self.root}, such as {paths[0]}"
+                raise DataError(f"{self.patients}: {expected}; received {shorten(path)}")
+        return [known.get(path) or None for path in paths]
+
+
+def is_own(source: str) -> bool:
+    """Whether a source of images is an own set: a YAML file, or a folder that neither is nor holds a registered set."""
+    path = Path(source)
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    registered = path.name in REGISTRY or any((path / name).is_dir() for name in REGISTRY)
+    return source not in ("phantoms", "kaggle") and path.is_dir() and not registered
+
+
+def asked(name: str, source: str) -> str:
+    """Return what `load_dataset` is asked for: a registered set, or own images, which take the place of any other."""
+    return source if is_own(source) else name
+
+
+def own_set(source: str | Path, classes: Mapping[str, str] | None = None, patients: str | Path = "") -> OwnSet:
+    """Read what a YAML file says of own images, or take a folder as it is; the other arguments replace what it says.
+
+    DataError, in a line, if there is no such file or folder, or it says something else.
+    """
+    path, content = Path(source).expanduser(), {}
+    described = path.suffix.lower() in SUFFIXES
+    try:
+        if described:
+            content = read_yaml(path, text=True)
+            content["root"] = str(path.parent / OwnSet.model_validate(content).root)
+            if _is_csv(content.get("patients", "")):
+                content["patients"] = str(path.parent / content["patients"])
+        else:
+            content["root"] = str(path)
+        content |= {"classes": dict(classes)} if classes else {}
+        content |= {"patients": str(patients)} if patients else {}
+        found = OwnSet.model_validate(content)
+    except ValidationError as error:
+        raise DataError(f"{path.name}: {first_problem(error, content)}") from None
+    except ValueError as error:
+        raise DataError(f"{path.name}: {error}") from None
+    if not Path(found.root).is_dir():
+        received = "a file" if Path(found.root).exists() else "nothing of that name"
+        known = f"{', '.join(REGISTRY)}, a folder with one folder for each class, or a YAML file that describes one"
+        raise DataError(f"{found.root}: expected one of {known}; received {received}")
+    return found
+
+
+def read_patients(path: Path) -> dict[str, str]:
+    """Return the patient of each path in a CSV; DataError if it has other columns or a path twice."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
+        if not {"path", "patient"} <= set(table.columns):
+            raise ValueError(f"columns {', '.join(map(str, table.columns))}")
+        if (again := table["path"].duplicated()).any():
+            raise ValueError(f"{shorten(table['path'][again].iloc[0])} a second time")
+    except (OSError, ValueError) as error:
+        received = " ".join(str(error).split())[:200]
+        expected = "expected a CSV with the columns path and patient and each path once"
+        raise DataError(f"{path}: {expected}; received {received}") from error
+    return dict(zip(table["path"], table["patient"], strict=True))
+
+
+def _is_csv(patients: object) -> bool:
+    return str(patients).lower().endswith(".csv")
+
+
+def _matched(pattern: str, paths: Sequence[str]) -> list[str | None]:
+    if not pattern:
+        return [None] * len(paths)
+    expected = "patients: expected a .csv file or a regular expression with one group"
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise DataError(f"{expected}; received {shorten(pattern)} ({error})") from None
+    if compiled.groups != 1:
+        raise DataError(f"{expected}; received {shorten(pattern)}, which has {compiled.groups}")
+    found = [compiled.search(path) for path in paths]
+    if None in found:
+        path = paths[found.index(None)]
+        raise DataError(f"{expected} that every path matches; {shorten(pattern)} does not match {shorten(path)}")
+    return [match[1] for match in found]
