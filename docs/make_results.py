@@ -1,31 +1,35 @@
-"""Write the tables of README.md, docs/results.md and docs/options.md, and docs/img/forest.svg.
+"""Write the tables of README.md, docs/results.md and docs/options.md, docs/img/forest.svg, and the index's summary.
 
 Run ``python docs/make_results.py`` after a reference run (reports/reference/*.json) was added or changed. A table
-stands between the comments ``<!-- table: NAME -->`` and ``<!-- end -->``; NAME is a function of this file. A test
-compares the committed tables with what this command writes.
+stands between the comments ``<!-- table: NAME -->`` and ``<!-- end -->``; NAME is a function of this file. The summary,
+brainlib/report/reference.json, is what the index of every run shows of the reference runs. Tests compare what is
+committed with what this command writes.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
 import matplotlib
 
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
-from brainlib.papers.printed import printed_number
-from brainlib.report.figures import accuracies
+from brainlib.report.figures import forest
+from brainlib.report.headlines import Finding, Headline, Reference, headline_of
 from brainlib.report.table import NONE, PERCENT, PERCENT0, POINTS, Format
+from brainlib.study import records
 from brainlib.study.options import Options
+from brainlib.study.verdicts import NOT_COMPARABLE
 from brainlib.trials import devices
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "options.md")
 FIGURE = ROOT / "docs" / "img" / "forest.svg"
+SUMMARY = ROOT / "brainlib" / "report" / "reference.json"
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SETS = {"br35h": "Br35H", "navoneel": "Navoneel", "sartaj": "Sartaj", "dubail": "Dubail"}
 JARDIM, HAJHASHEM, KRUSZYK = "jardim-mobilenet_025-5_seeds", "hajhashem-mobilenet_v2", "kruszyk-mobilenet_025"
@@ -56,6 +60,64 @@ def run(name: str) -> dict:
     return json.loads((ROOT / "reports" / "reference" / f"{name}.json").read_text(encoding="utf-8"))
 
 
+@cache
+def stored(name: str, paper: str) -> records.PaperResult:
+    """Read what a reference run found for a paper, as the records that the index shows."""
+    return records.read(ROOT / "reports" / "reference" / f"{name}.json", records.Run).papers[paper].result
+
+
+@cache
+def reference() -> Reference:
+    """Sum up the reference runs: their headlines and findings."""
+    rows = []
+    for paper, images, model, name, wanted in HEADLINES:
+        found = stored(name, paper)
+        claim = next(each for each in found.claims if each.id == wanted)
+        rows.append(headline_of(found, claim, model, images))
+    dates = sorted({run(name)["created"][:10] for *_, name, _ in HEADLINES})
+    source = f"{' to '.join(dict.fromkeys((dates[0], dates[-1])))}, published images, full protocols, seed 0"
+    return Reference(source=source, headlines=tuple(rows), findings=tuple(_findings(rows)))
+
+
+def _findings(rows: list[Headline]):
+    """Say what was found, from the stored numbers."""
+    verdicts = Counter(row.claim.verdict for row in rows)
+    compared = len(rows) - verdicts[NOT_COMPARABLE]
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items() if verdict != NOT_COMPARABLE)
+    other = f"the other {verdicts[NOT_COMPARABLE]} models have another backbone than the paper's"
+    yield Finding(
+        sentence=f"Of {compared} test accuracies that can be compared with the printed ones, "
+        f"{verdicts['reproduced'] or 'none'} {'is' if verdicts['reproduced'] < 2 else 'are'} reproduced: {counts}.",
+        source=f"{_source(LU, 'lu')}, and the CNN of jardim on Br35H; {other}",
+    )
+    jardim = stored(JARDIM, "jardim")
+    effect = next(each for each in jardim.duplicates if each.score == "accuracy")
+    yield Finding(
+        sentence=f"In the split that jardim describes, {effect.leaked.n} of {effect.published.n} test images of Br35H "
+        f"have a duplicate in training. Without them the accuracy is {score(effect.without_duplicates)} in place of "
+        f"{PERCENT.text(effect.published.value)}.",
+        source=_source(JARDIM, "jardim"),
+    )
+    drawn, apart = (
+        next(each for each in jardim.controls if each.control == "shuffled labels" and each.split == split)
+        for split in ("as published", "duplicates kept apart")
+    )
+    yield Finding(
+        sentence=f"On labels drawn at random the same protocol still scores {score(drawn)}, where chance is "
+        f"{PERCENT0.text(drawn.chance)}: its test set measures whether an image is remembered. With duplicates kept "
+        f"apart it scores {score(apart)}.",
+        source=f"{_source(JARDIM, 'jardim')}; balanced accuracy",
+    )
+
+
+def _source(name: str, paper: str) -> str:
+    """State the date, the images and the conditions of a run."""
+    found, images = stored(name, paper), {row[0]: row[1] for row in HEADLINES}[paper]
+    conditions = [*found.conditions, *dict.fromkeys(each for arm in found.arms.values() for each in arm.conditions)]
+    date = run(name)["created"][:10]
+    return "; ".join([f"{date}, {found.data.used} published images of {images}, seed 0", *conditions])
+
+
 def result(name: str, paper: str) -> dict:
     """Return what a run found for a paper."""
     return run(name)["papers"][paper]["result"]
@@ -67,8 +129,9 @@ def claim(name: str, paper: str, wanted: str) -> dict:
     return next(each for each in result(name, paper)["claims"] if each["id"] == wanted)
 
 
-def score(found: dict | None, form: Format = PERCENT) -> str:
-    """Write a score with its interval."""
+def score(found: object, form: Format = PERCENT) -> str:
+    """Write a score, a record or a dict of one, with its interval."""
+    found = found if isinstance(found, dict | None) else vars(found)
     return form.text(found["value"], found["low"], found["high"]) if found else NONE
 
 
@@ -78,19 +141,24 @@ def compared(name: str, paper: str, wanted: str) -> list[str]:
     return [found["printed"], score(found["reproduced"]), str(found["reproduced"]["n"]), found["verdict"]]
 
 
-VALUES = ["printed", "reproduced (95 % interval)", "images", "verdict"]
+VALUES = ["printed", "this project (95 % interval)", "images", "verdict"]
 
 
 def headlines():
     """Test accuracies of every reference run."""
     rows = []
-    for paper, images, model, name, wanted in HEADLINES:
-        printed, reproduced, n, verdict = compared(name, paper, wanted)
-        without = claim(name, paper, wanted)["without_duplicates"]
-        left = f"{score(without)} of {without['n']}" if without else NONE
-        rows.append([f"`{paper}`: {model}", f"{images}, {n}", printed, reproduced, left, verdict])
-    head = ["paper and model", "data set, test images", "printed", "reproduced (95 % interval)", "without duplicates"]
+    for row in reference().headlines:
+        claim, without = row.claim, row.claim.without_duplicates
+        left = f"{score(without)} of {without.n}" if without else NONE
+        model, images = f"`{row.paper}`: {row.name}", f"{row.images}, {claim.reproduced.n}"
+        rows.append([model, images, claim.printed, score(claim.reproduced), left, claim.verdict])
+    head = ["paper and model", "data set, test images", "printed", "this project (95 % interval)", "without duplicates"]
     return [*head, "verdict"], rows
+
+
+def findings():
+    """List what the reference runs found."""
+    return "".join(f"- {found.sentence}\n" for found in reference().findings)
 
 
 def jardim():
@@ -260,30 +328,27 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 def filled(page: str) -> str:
-    """Return a page with its tables computed anew."""
-    return TABLE.sub(lambda found: found[1] + markdown(*globals()[found[2]]()) + found[3], page)
+    """Return a page with its tables and lists computed anew."""
+
+    def written(found):
+        content = globals()[found[2]]()
+        return found[1] + (content if isinstance(content, str) else markdown(*content)) + found[3]
+
+    return TABLE.sub(written, page)
 
 
-def forest():
-    """Draw printed accuracies, reproduced ones, and those without duplicates."""
-    matplotlib.rcParams["svg.hashsalt"] = "brainlib"  # the same bytes from the same numbers
-    rows = []
-    for paper, _, model, name, wanted in HEADLINES:
-        found = claim(name, paper, wanted)
-        scores = {
-            key: SimpleNamespace(**found[kind]) if found[kind] else None
-            for key, kind in (("this_run", "reproduced"), ("without_duplicates", "without_duplicates"))
-        }
-        value = printed_number(found["printed"], found["unit"]).value
-        rows.append(accuracies.Row(paper, model, value, **scores))
-    return accuracies.forest(rows)
+def figure():
+    """Draw the headlines: printed accuracies, those of this project, without duplicates, and of shortcuts."""
+    return forest(reference().headlines, "this project")
 
 
 def main():
-    """Write the tables and the figure."""
+    """Write the tables, the figure and the summary."""
     for path in PAGES:
         path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
-    plot = forest()
+    records.write(SUMMARY, reference())
+    matplotlib.rcParams["svg.hashsalt"] = "brainlib"  # the same bytes from the same numbers
+    plot = figure()
     plot.figure.savefig(FIGURE, facecolor="white", metadata={"Date": None, "Description": plot.alt})
 
 

@@ -20,7 +20,8 @@ from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.progress import duration
 from brainlib.report import consistency, pages
-from brainlib.report.figures.accuracies import forest, headlines
+from brainlib.report.figures.accuracies import forest
+from brainlib.report.headlines import headlines
 from brainlib.report.notebook import SECTIONS, Outcome, sections
 from brainlib.report.table import Format
 from brainlib.stats.estimates import Estimate

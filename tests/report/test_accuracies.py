@@ -7,7 +7,8 @@ import json
 import pytest
 from stored import claim, result
 
-from brainlib.report.figures import forest, headlines
+from brainlib.report.figures import forest
+from brainlib.report.headlines import headlines
 from brainlib.study.records import PaperResult
 
 FOUND = {"value": 0.9, "low": 0.8, "high": 0.95, "n": 60, "method": "Wilson"}

@@ -11,7 +11,7 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "accuracies": ["forest", "headlines", "ranking"],
+        "accuracies": ["forest", "ranking"],
         "curves": ["history", "learning_curves"],
         "images": ["duplicate_montage", "grad_cam_panel"],
         "scores": ["confusion", "metric_bars", "reliability", "roc"],

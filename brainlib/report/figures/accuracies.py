@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,77 +13,46 @@ from matplotlib.ticker import PercentFormatter
 
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
+from brainlib.report.headlines import SHORTCUTS, Headline
 from brainlib.report.table import PERCENT
 from brainlib.stats.estimates import Estimate
-from brainlib.study.records import PaperResult
-from brainlib.study.verdicts import JudgedClaim
 
 
-class Row(NamedTuple):
-    """One accuracy as a printed fraction, and as computed on all test images and those without duplicates in training.
+def forest(rows: Sequence[Headline], ours: str = "this run") -> Plot:
+    """Draw accuracies as printed, in a run, without duplicates, and what the model's shortcuts score.
 
-    ``paper`` is the id of the paper, ``name`` says what the accuracy is of (arm, scenario, phase and stage), and
-    ``comparable`` whether the run can be compared with the paper.
-    """
-
-    paper: str
-    name: str
-    printed: float
-    this_run: Estimate
-    without_duplicates: Estimate | None
-    comparable: bool = True
-    claim: JudgedClaim | None = None
-
-
-def headlines(results: Mapping[str, PaperResult]) -> list[Row]:
-    """Choose each printed accuracy that was computed in a run, once; the results are by the id of the paper.
-
-    Of an accuracy that is printed in several places, the first counts. Accuracies of single folds are left out, and
-    those of validation images where the paper prints one of test images as well.
-    """
-    chosen = {}
-    for paper, result in results.items():
-        for claim in result.claims:
-            headline = claim.metric and claim.metric.name == "accuracy" and claim.metric.over in ("value", "mean")
-            whole = claim.stage in ("test", "validation", "folds")
-            if headline and whole and claim.reproduced and not math.isnan(claim.reproduced.value):
-                place = (paper, claim.arm, claim.scenario, claim.phase, claim.stage, claim.metric.label)
-                scores = claim.value, claim.reproduced, claim.without_duplicates
-                comparable = claim.verdict != "not comparable"
-                chosen.setdefault(place, Row(paper, _name(result, claim), *scores, comparable, claim))
-    tested = {place[:4] for place in chosen if place[4] == "test"}
-    return [row for place, row in chosen.items() if place[4] != "validation" or place[:4] not in tested]
-
-
-def forest(rows: Sequence[Row]) -> Plot:
-    """Draw accuracies as printed, in the run, and in the run without duplicates.
-
-    The rows, see `headlines`, are drawn from top to bottom. A score without an interval is a marker alone.
+    The rows, see `report.headlines`, are drawn from top to bottom. A score without an interval is a marker alone.
+    `ours` is the name of the run.
     """
     style.expect(rows, "an accuracy")
     marks = {
         "printed": {"color": style.colour(3), "marker": "D", "mfc": "none", "mew": 1.6, "ms": 8, "ls": ""},
-        "this run": {"color": "0.1", "marker": "o", "ms": 6},
+        ours: {"color": "0.1", "marker": "o", "ms": 6},
         "without duplicates": {"color": style.colour(0), "marker": "o", "mfc": "white", "ms": 6},
+        "labels drawn at random": {"color": style.colour(1), "marker": "X", "ms": 7},
+        "brain masked out": {"color": style.colour(4), "marker": "s", "mfc": "white", "ms": 6},
     }
+    shifts = dict(zip(marks, (-0.2, -0.2, 0.0, 0.2, 0.36), strict=True))
     labels = [f"{row.paper}: {row.name}{'' if row.comparable else '*'}" for row in rows]
-    figure, axes = _rows(labels, 0.42)
-    described, lowest = [], 1.0
+    figure, axes = _rows(labels, 0.46)
+    described, lowest, drawn = [], 1.0, set()
     for y, row in enumerate(rows):
         texts = []
-        scores = (row.printed, math.nan, math.nan), _limits(row.this_run), _limits(row.without_duplicates)
-        for (name, mark), score, shift in zip(marks.items(), scores, (-0.14, -0.14, 0.22), strict=True):
+        scores = {"printed": (row.claim.value, math.nan, math.nan), ours: _limits(row.claim.reproduced)}
+        scores |= {"without duplicates": _limits(row.claim.without_duplicates)}
+        scores |= {name: _limits(row.shortcut(name)) for name in SHORTCUTS}
+        for name, score in scores.items():
             if not math.isnan(score[0]):
-                _mark(axes, y + shift, *score, **mark)
+                _mark(axes, y + shifts[name], *score, **marks[name])
                 texts.append(f"{name} {PERCENT.text(*score)}")
                 lowest = float(np.nanmin([lowest, *score]))
+                drawn.add(name)
         described.append(f"{row.paper}, {row.name}: {', '.join(texts)}{'' if row.comparable else ' (not comparable)'}")
     note = "" if all(row.comparable for row in rows) else "\n* not comparable with the paper"
     axes.set(xlim=(math.floor(20 * lowest) / 20, 1), xlabel=f"Accuracy (%), with 95 % intervals{note}")
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
-    figure.legend(
-        [Line2D([], [], **mark) for mark in marks.values()], marks, loc="outside upper right", ncols=3, frameon=False
-    )
+    shown = {name: Line2D([], [], **mark) for name, mark in marks.items() if name in drawn}
+    figure.legend(shown.values(), shown, loc="outside upper right", ncols=len(shown), frameon=False)
     return Plot(figure, f"Accuracies. {'; '.join(described)}.")
 
 
@@ -126,10 +94,3 @@ def _mark(axes: Axes, y: float, value: float, low: float, high: float, **mark) -
 
 def _limits(score: Estimate | None) -> tuple[float, float, float]:
     return (score.value, score.low, score.high) if score else (math.nan,) * 3
-
-
-def _name(result: PaperResult, claim: JudgedClaim) -> str:
-    title = result.arms[claim.arm].title if claim.arm in result.arms else claim.arm or "all arms"
-    stage = {"folds": "mean of the folds"}.get(claim.stage, claim.stage)
-    collapsed = "collapsed" if claim.collapsed else ""
-    return ", ".join(filter(None, [title, claim.scenario, claim.phase, stage, collapsed]))
