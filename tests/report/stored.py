@@ -30,6 +30,7 @@ def claim(name="test.cnn.accuracy", verdict="not comparable", *, metric="accurac
         "mean_over_seeds": None,
         "without_duplicates": {"value": 0.88, "low": 0.745, "high": 0.947, "n": 41, "method": "Wilson 95 %"},
         "verdict_without_duplicates": "not reproduced",
+        "collapsed": None,
     } | changes
 
 
@@ -45,7 +46,7 @@ def result(paper="jardim", **changes):
         "profile": {"images": 60, "size": 64, "epochs": 2, "learning_rate": 0.0},
         "data": {"set": "br35h", "title": "Br35H", "source": "phantoms", "images": 60, "used": 60}
         | {"fingerprint": "0123456789abcdef", "differences": []},
-        "arms": {"cnn": {"title": "CNN", "weights": "none", "conditions": [TRAINED]}},
+        "arms": {"cnn": {"title": "CNN", "weights": "none", "conditions": [TRAINED], "collapsed": {}}},
         "not_run": [],
         "conditions": [CONDITION],
         "environment": {"python": "3.11.2", "tensorflow": "2.21.0"},
