@@ -41,10 +41,11 @@ def of_arm(study, arm: str) -> tuple[str, ...]:
     if (source := study.weights[arm].source) in _WEIGHTS:
         found.append(_WEIGHTS[source])
     pairs = list(zip(study.paper.arms[arm].phases, study.phases(arm), strict=True))
-    if any(own.trainable != given.trainable.value for given, own in pairs):
-        found.append("all layers trained in place of a block")
     for given, own in pairs:
         of = f" of {own.name}" if len(pairs) > 1 else ""
+        if own.trainable != given.trainable.value:
+            stated = "all layers" if given.trainable.value == "all" else "a block"
+            found.append(f"{'all layers' if own.trainable == 'all' else 'head'} trained in place of {stated}{of}")
         if own.epochs != given.epochs.value:
             found.append(f"{own.epochs} of {given.epochs.value} epochs{of}")
         if own.learning_rate != given.learning_rate.value:

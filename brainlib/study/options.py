@@ -30,7 +30,7 @@ class Profile:
     images: int = 0  # drawn evenly from the classes
     size: int = 0  # height and width of the images, in pixels
     epochs: int = 0  # at most, in each phase
-    learning_rate: float = 0.0  # at least, in the first phase; a quarter where that also trains a backbone
+    learning_rate: float = 0.0  # at least, in the first phase
 
 
 PROFILES = {

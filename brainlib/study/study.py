@@ -286,9 +286,9 @@ class Study:
             given["batch_norm"] = given["batch_norm"] or "trained"
             given["epochs"] = min(given["epochs"], self.profile.epochs or given["epochs"])
             if not phases:  # a later phase would undo at such a rate what the first one learned
-                tuned = given["trainable"] != "head" and self.stated_backbone(arm)
-                least = self.profile.learning_rate / (4 if tuned else 1)
-                given["learning_rate"] = max(given["learning_rate"], least)
+                given["learning_rate"] = max(given["learning_rate"], self.profile.learning_rate)
+                if self.backbone(arm) == backbones.STAND_IN:  # and this one what the stand-in has learned
+                    given["trainable"] = "head"
             # Another backbone has no block of this name, so all its layers are trained.
             if not isinstance(given["trainable"], str) and self.backbone(arm) != self.stated_backbone(arm):
                 given["trainable"] = "all"

@@ -12,6 +12,7 @@ from made_up import dataset_of, study_of
 from brainlib.data.registry import DataSetInfo, info_of
 from brainlib.errors import UsageError
 from brainlib.report import tables
+from brainlib.study import conditions
 from brainlib.study.study import Study
 
 OWN_INFO = DataSetInfo("own", "br35h", "", "", info_of("br35h").folders)
@@ -67,6 +68,10 @@ def test_a_demo_on_phantoms_names_the_stand_in_its_weights_and_its_learning_rate
     )
     trial = study.trials()[-1]
     assert (trial.model.backbone, trial.model.scaling, trial.weights.scaling) == ("stand_in", "backbone", "centred_128")
+    # kruszyk trains all layers, which at this rate would undo what the stand-in has learned.
+    kruszyk = Study("kruszyk", data="phantoms", out=str(tmp_path))
+    assert [phase.trainable for phase in kruszyk.phases("resnet50")] == ["head"]
+    assert "head trained in place of all layers" in conditions.of_arm(kruszyk, "resnet50")
     # A smoke run builds the papers' own networks.
     smoke = Study("jardim", dataset=phantoms, data="phantoms", profile="smoke", out=str(tmp_path))
     assert (smoke.backbone("transfer"), smoke.weights["transfer"].source) == ("resnet50v2", "random")

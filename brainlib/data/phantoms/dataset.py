@@ -24,7 +24,7 @@ VERSION = "4"
 SIZE = 240  # height and width in pixels
 PLANTED = 0.45  # share of the images of a folder that are planted duplicates; in a published test part
 LEAKED = 0.6  # this share has its originals among the training images
-FAINT = 0.08  # share of the patients whose lesion is faint: these can be remembered, but hardly be recognised
+FAINT = 0.05  # share of the patients whose lesion is faint: these can be remembered, but hardly be recognised
 EACH = 3  # planted duplicates of each image that has some, in a folder
 
 
@@ -42,8 +42,7 @@ def phantom_root(info: DataSetInfo, number: int | None, store: Path) -> Path:
 
 def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
     rows = []
-    # Each set has patients of its own; those of br35h are the ones on which the numbers in docs/ were measured.
-    seed = 0 if info.name == "br35h" else zlib.crc32(info.name.encode())
+    seed = zlib.crc32(info.name.encode())  # each set has patients of its own
     with threadpool_limits(1, "blas"):  # the products are too small to be worth a second thread
         for label, quotas in _quotas(info, number).items():
             rows += _of_class(label, quotas, root, seed)
