@@ -5,6 +5,9 @@
 ``brainlib claims [PAPER]``        list every printed number
 ``brainlib check [PAPER]``         check, without training, whether the printed numbers are possible
 ``brainlib audit SET|DIR|YAML``    find duplicates, leaks and contradictory labels in images
+=======
+``brainlib audit SET|DIR``         find duplicates, leaks and contradictory labels in images
+``brainlib score FILE ...``         score predictions of any program, also without duplicates
 ``brainlib export TRIAL DIR``      write a trained model and its card to a folder
 ``brainlib app``                   show images to trained models, in a browser
 =================================  ================================================================
@@ -67,18 +70,27 @@ def _parser():
     claims = command("claims", _claims, "list every printed number of a paper")
     check = command("check", _check_printed, "check, without training, whether the printed numbers are possible")
     audit = command("audit", _audit, "find duplicates, leaks and contradictory labels in images")
+    score = command("score", _score, "score predictions of any program, also without duplicates")
     export = command("export", _export, "write a trained model and its card to a folder")
     app = command("app", _app, "show images to trained models, in a browser")
 
     target = "a registered set, a folder with one folder for each class, or a YAML file that describes one"
     audit.add_argument("target", metavar="SET|DIR|YAML", help=target)
+    score.add_argument("files", nargs="+", metavar="FILE", help="CSV or Parquet: path, label, p_CLASS for each class")
+    score.add_argument("--images", default="", metavar="DIR", help="the folder that the paths start from")
+    trained = "what was trained on: a folder of images, or a file of paths; by default the rows of the part 'train'"
+    score.add_argument("--train", default="", metavar="DIR|FILE", help=trained)
+    score.add_argument("--paper", default="", metavar="ID", help="paper whose printed numbers are judged")
+    arms = "the paper's arm that each file stands for; by default its name"
+    score.add_argument("--arm", default=[], type=_names, metavar="A,B", help=arms)
     export.add_argument("trial", metavar="TRIAL", help="key of a stored model, its first digits, or its name")
     export.add_argument("folder", metavar="DIR", help="a new or empty folder")
     for each in (claims, check):
         each.add_argument("papers", nargs="?", default=paper_ids(), type=_names, metavar="PAPER", help="all by default")
-    for each in (claims, check, audit):
+    for each in (claims, check, audit, score):
         each.add_argument("--json", default="", metavar="FILE", help="write the result as JSON")
-    check.add_argument("--html", default="", metavar="FILE", help="write the result as a page")
+    for each in (check, score):
+        each.add_argument("--html", default="", metavar="FILE", help="write the result as a page")
     for each in (audit, app):
         each.add_argument("--data", default="", metavar="DIR", help=Options.model_fields["data"].description)
     for each in (export, app):
@@ -218,6 +230,28 @@ def _audit(arguments):
     if arguments.json:
         io.write_json(Path(arguments.json), found.as_dict())
     return _printed(tables.lines(found))
+
+
+def _score(arguments):
+    from brainlib.report import pages
+    from brainlib.report.tables import scored
+    from brainlib.study.scoring import score_files
+
+    with progress.shown("reading predictions") as on_progress:
+        results = score_files(
+            arguments.files,
+            arguments.images,
+            arguments.train,
+            arguments.paper,
+            arguments.arm,
+            on_progress=on_progress,
+        )
+    tables = scored.every(results)
+    if arguments.json:
+        io.write_json(Path(arguments.json), scored.as_json(tables))
+    if arguments.html:
+        pages.write(Path(arguments.html), "scores.html.j2", tables=tables)
+    return _printed(scored.lines(tables))
 
 
 def _export(arguments):

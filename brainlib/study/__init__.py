@@ -4,7 +4,8 @@
 keeps a number from being comparable with the printed one. `results` computes scores from stored predictions,
 `comparisons` tests of two arms, `duplicates` what is left of a score without duplicates, `controls` what the protocol
 scores on altered images, `saliency` whether heat maps lie on lesions and depend on the training. `verdicts` judges
-each claim, `records` is what a run stores of all this, and `data_audit` audits the data sets of a run.
+each claim, `records` is what a run stores of all this, and `data_audit` audits the data sets of a run. `scoring` scores
+predictions of any other program, which `prediction_files` reads.
 """
 
 import lazy_loader as lazy
@@ -19,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "records": ["PaperResult"],
         "results": ["Results", "WithoutDuplicates"],
         "saliency": ["grad_cam_rows"],
+        "scoring": ["score_files"],
         "study": ["Study"],
         "verdicts": ["judge", "verdict"],
     },
