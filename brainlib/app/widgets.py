@@ -171,12 +171,12 @@ class Program:
             for label, each in zip(labels, found, strict=True)
         ]
         self.models = {each.key: each for each in found}
+        self._offer(self.model, options)  # before the list is shown: it would be seen empty for a moment
         _show(self.choices, bool(found))
         _show(self.answer, False)
         nothing = widgets.HTML(html.nothing_trained(self.store.parent.name))
         self.first.children = () if found else (nothing, self.train)
         if found:
-            self._offer(self.model, options)
             self.model.value = wanted if wanted in self.models else found[0].key
 
     def _choose_model(self):

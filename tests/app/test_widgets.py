@@ -21,11 +21,12 @@ from uploads import BAD, GREY, saved
 
 from brainlib import cli
 from brainlib.app import viewer, widgets
-from brainlib.data import datasets
 from brainlib.errors import DataError, StoreError
+from brainlib.study import Study
 from brainlib.trials import stored
 
 ROOT = Path(__file__).parents[2]
+SMOKE = {"profile": "smoke"}
 LONG = 120_000  # ms: TensorFlow alone may take a minute on a busy machine
 
 
@@ -174,6 +175,15 @@ def test_a_page_whose_kernel_was_started_ahead_of_it_offers_what_was_stored_sinc
     assert shown.result.value == before and shown.answer.layout.display is None
 
 
+def test_from_nothing_a_small_model_is_trained_and_chosen(tmp_path, monkeypatch):
+    monkeypatch.setattr("brainlib.study.study.Study", lambda *given, **also: Study(*given, **also | SMOKE))
+    shown, lines = program(tmp_path), []
+    shown.status.observe(lambda change: lines.append(change.new), "value")
+    shown.train.click()
+    assert shown.alarm.value == "" and any('aria-label="Training"' in line and "epoch" in line for line in lines)
+    assert not shown.first.children and shown.viewer.accuracy and shown.choices.layout.display is None
+
+
 def test_listing_the_models_opens_no_table_and_hashes_nothing(out, monkeypatch):
     refused = raising(AssertionError("read while listing"))
     monkeypatch.setattr("pandas.read_parquet", refused)
@@ -202,9 +212,10 @@ def test_a_folder_that_is_none_is_refused_before_anything_is_served(tmp_path, ca
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """The program on a store with nothing in it: its address."""
+def served(out, tmp_path_factory):
+    """The program on a store with two small models: its address, and the folder of the reports."""
     folder = tmp_path_factory.mktemp("served")
+    shutil.copytree(out, folder / "reports")
     # Settings of Voilà in the folder that it is started in must not count: these would open it to everybody.
     (folder / "voila.json").write_text('{"Voila": {"ip": "0.0.0.0", "auto_token": false, "token": ""}}')
     environment = os.environ | {"JUPYTER_CONFIG_DIR": str(folder), "JUPYTER_DATA_DIR": str(folder)}
@@ -245,24 +256,23 @@ def test_the_page_is_for_this_machine_and_whoever_has_the_token(served):
 
 
 def options_of(page, label):
-    """What a list offers; ipywidgets writes its spaces as no-break ones."""
-    found = page.get_by_label(label, exact=True).locator("option").all_inner_texts()
+    """What a list offers, once it offers something; ipywidgets writes its spaces as no-break ones."""
+    options = page.get_by_label(label, exact=True).locator("option")
+    options.first.wait_for(state="attached")
+    found = options.all_inner_texts()
     return [text.replace("\N{NO-BREAK SPACE}", " ") for text in found]
 
 
-def test_from_nothing_to_a_heat_map_with_good_and_bad_uploads(served, browser, tmp_path):
+def test_from_an_address_to_a_heat_map_with_good_and_bad_uploads(served, browser, tmp_path):
     address, out = served
-    good = datasets.load_dataset("br35h", "phantoms", tmp_path, phantoms=10).root / "yes" / "yes_1.png"
+    good = next(out.glob("store/phantoms/*/yes/yes_1.png"))
     for name, (content, _) in BAD.items():
         (tmp_path / name).write_bytes(content)
     with Watched(browser, 1200, "light") as page:
         page.set_default_timeout(LONG)
         page.goto(address)
         page.get_by_text("For research use only.").wait_for()
-        page.get_by_role("button", name="Train the small CNN on phantoms").click()
-        page.get_by_role("progressbar", name="Training").wait_for()
-        page.get_by_label("Model", exact=True).wait_for()
-        assert any("phantoms in the layout of Br35H" in text for text in options_of(page, "Model"))
+        assert all("phantoms in the layout of Br35H" in text for text in options_of(page, "Model"))
 
         page.get_by_label("Your own image").set_input_files(good)
         page.get_by_role("heading", name="Is it like the training images?").wait_for()
@@ -280,15 +290,14 @@ def test_from_nothing_to_a_heat_map_with_good_and_bad_uploads(served, browser, t
         for name, (_, sentence) in BAD.items():
             page.get_by_label("Your own image").set_input_files(tmp_path / name)
             page.get_by_role("alert").filter(has_text=sentence).wait_for()
-            assert not overlay.is_visible()
+            overlay.wait_for(state="hidden")
         assert "Traceback" not in page.inner_text("body")
 
         # The keyboard alone, and an image of the set.
         page.get_by_label("Or pick an image from").select_option(index=0)
-        page.get_by_label("Kind").locator("option").first.wait_for(state="attached")
         kinds = options_of(page, "Kind")
         page.get_by_label("Kind").select_option(index=[kind.startswith("training") for kind in kinds].index(True))
-        page.get_by_label("Image", exact=True).locator("option").first.wait_for(state="attached")
+        assert options_of(page, "Image")
         page.get_by_label("Image", exact=True).select_option(index=0)
         page.get_by_role("alert").filter(has_text="A duplicate of a training image.").wait_for()
         page.get_by_text("duplicate", exact=True).first.wait_for()
