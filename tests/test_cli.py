@@ -19,6 +19,7 @@ from pngs import write_image
 from brainlib import cli
 from brainlib.errors import UsageError
 from brainlib.papers.loading import load_paper, paper_ids
+from brainlib.report import notebook as report_notebook
 from brainlib.study.options import Options
 from brainlib.trials import workers
 
@@ -194,6 +195,24 @@ def notebook(path: Path) -> Path:
     python = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=python), path)
     return path
+
+
+def test_words_reach_the_notebooks_as_they_are_and_folders_as_whole_paths(tmp_path, monkeypatch):
+    def run_notebooks(notebooks, out):
+        raise UsageError(
+            "\n".join(f"{each['data']} {each.get('weights')} {each['out']}" for each in notebooks.values())
+        )
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(report_notebook, "run_notebooks", run_notebooks)
+    monkeypatch.setattr(workers, "local_cluster", lambda *_, **__: contextlib.nullcontext(""))
+    for weights in ("phantoms", "random"):
+        words = ["--data", "phantoms", "--weights", weights, "--out", "reports"]
+        arguments = cli._parser().parse_args(["run", "--papers", "jardim", *words])
+        with pytest.raises(UsageError) as received:
+            arguments.command(arguments)
+        out = tmp_path / "reports"
+        assert str(received.value).splitlines() == [f"phantoms None {out}", f"phantoms {weights} {out}"]
 
 
 @pytest.mark.slow
