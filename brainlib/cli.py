@@ -127,6 +127,8 @@ def _absolute(path, *words):
 
 
 def _run(arguments):
+    # nbformat imports jsonschema, which would take a second to build a grammar of addresses that no notebook needs.
+    sys.modules.setdefault("rfc3987_syntax", None)
     from brainlib.models.backbones import IMAGENET, RANDOM
     from brainlib.report import index, notebook
     from brainlib.study import data_audit
