@@ -92,22 +92,17 @@ def find_known(n: int, figure: str) -> None:
 
 def draw(value, duplicates, neighbours, target):
     """Draw the correlations of duplicates, of neighbouring slices and of other candidates."""
-    import seaborn as sns
-
     from brainlib.report.figures import style
 
     figure = style.figure(style.WIDTH, 3.4)
     axes = figure.subplots()
-    bins, colours = np.linspace(0.6, 1, 41), sns.color_palette("colorblind", 3)
-    for colour, (name, chosen) in zip(
-        colours,
-        {
-            "planted duplicates": duplicates,
-            "slices of the same patient": neighbours,
-            "other patients": ~duplicates & ~neighbours,
-        }.items(),
-        strict=True,
-    ):
+    shown = {
+        "planted duplicates": duplicates,
+        "slices of the same patient": neighbours,
+        "other patients": ~duplicates & ~neighbours,
+    }
+    for i, (name, chosen) in enumerate(shown.items()):
+        bins, colour = np.linspace(0.6, 1, 41), style.colour(i)
         axes.hist(value[chosen & (value > 0)], bins, histtype="step", lw=1.6, color=colour, label=name)
     axes.axvline(near_duplicates.THRESHOLD, color="0.3", ls=":", label=f"threshold {near_duplicates.THRESHOLD}")
     axes.set(xlabel="Correlation of the detail after registration", ylabel="Pairs", yscale="log")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,22 @@ class HeatMapScore:
     high: Number
     n: int  # images that have the score
     reference: float | None  # score of a map that is uniform over the image; None for rank correlations
+
+
+class Explained(NamedTuple):
+    """A test image with what every arm makes of it, by title: its heat map over the image, and a probability.
+
+    `kind` says what the image is, and the probabilities are of the class `shown`. The image is uint8 (height, width,
+    channels), as the first arm saw it, an overlay uint8 (height, width, 3), and the lesion's mask bool (height, width),
+    None where none is known.
+    """
+
+    kind: str
+    shown: str
+    image: np.ndarray
+    lesion: np.ndarray | None
+    overlays: dict[str, np.ndarray]
+    probabilities: dict[str, float]
 
 
 def pointing(heat: np.ndarray, mask: np.ndarray) -> bool:
@@ -103,9 +120,8 @@ def _sample(results, scenario):
     study, lesions, drawn = results.study, [], []
     for arm in study.arms:
         table = results.predictions(arm, "test", scenario)
-        files = [Path(study.dataset.root) / _MASKS / path for path in table["path"]]
-        masks = [_mask(file, study.size) if file.is_file() else None for file in files]
-        lesion = [mask is not None and mask.any() for mask in masks]
+        masks = [_mask(study, path) for path in table["path"]]
+        lesion = [mask is not None for mask in masks]
         lesions.append((arm, table.assign(mask=masks)[lesion].head(_LESION_IMAGES), False))
         drawn.append((arm, table.iloc[choose_images(table["label"], _SANITY_IMAGES, study.options.seed)], True))
     return lesions + drawn
@@ -136,11 +152,15 @@ def _on_sanity(arm, scenario, table, maps):
         yield _mean(arm, scenario, score, values, table["group"].to_numpy(), None)
 
 
-def _mask(path, size):
-    """Read a lesion at the size of the model's images, bool."""
-    with Image.open(path) as image:
-        small = image.convert("L").resize((size, size), Image.Resampling.NEAREST)
-    return np.asarray(small) > 127
+def _mask(study, path):
+    """Read the lesion of an image at the size of the model's images, bool; None where none is known."""
+    file = Path(study.dataset.root) / _MASKS / path
+    if not file.is_file():
+        return None
+    with Image.open(file) as image:
+        small = image.convert("L").resize((study.size, study.size), Image.Resampling.NEAREST)
+    mask = np.asarray(small) > 127
+    return mask if mask.any() else None
 
 
 def _mean(arm, scenario, score, values, groups, reference):
@@ -152,31 +172,31 @@ def _mean(arm, scenario, score, values, groups, reference):
     return HeatMapScore(arm, scenario, score, float(values.mean()), interval.low, interval.high, len(values), reference)
 
 
-def grad_cam_rows(results: Results, scenario: str = "") -> list[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
+def grad_cam_rows(results: Results, scenario: str = "") -> list[Explained]:
     """Explain every final model on a test image of each class, for `figures.grad_cam_panel`.
 
     Of each class, the first image of the data set that every arm predicts correctly is taken, else the first that the
     first arm does, else none (`UsageError` if no class has any). With a positive class, these are a true positive and
-    a true negative, in this order. Each has a text, which is what the image is and each arm's probability; the image as
-    the first arm saw it, uint8 (height, width, channels); and by title of the arm its heat map over the image.
+    a true negative, in this order.
     """
     study = results.study
     tables = {arm: results.predicted(arm, "test", scenario).set_index("path") for arm in study.arms}
     chosen = list(_examples(tables, study.paper.scenario(scenario)))
     if not chosen:
         raise UsageError(f"{study.arms[0]} predicts no test image correctly: nothing to explain")
-    images, mapped = pd.DataFrame({"path": [path for _, _, path in chosen]}), {}
+    images, seen, overlays = pd.DataFrame({"path": [path for _, _, path in chosen]}), {}, {}
     # Maps that `measure` needs come along, so that each model is loaded once.
     maps = _maps(results, scenario, [(arm, images, False) for arm in study.arms] + _sample(results, scenario))
+    titles = {arm: results.title(arm, scenario) for arm in study.arms}
     for arm, heat in zip(study.arms, maps, strict=False):
         trial = results.trial(arm, "test", scenario).trial
-        mapped[arm] = inputs(trial, study.dataset, images["path"], study.options.store), heat
-    overlays = {results.title(arm, scenario): overlay(*each) for arm, each in mapped.items()}
+        seen[arm] = inputs(trial, study.dataset, images["path"], study.options.store)
+        overlays[titles[arm]] = overlay(seen[arm], heat)
     rows = []
     for n, (kind, shown, path) in enumerate(chosen):
-        lines = [f"{arm}: p({shown}) = {table.loc[path, f'p_{shown}']:.3f}" for arm, table in tables.items()]
-        image = mapped[study.arms[0]][0][n]
-        rows.append(("\n".join([kind, *lines]), image, {title: each[n] for title, each in overlays.items()}))
+        probabilities = {titles[arm]: float(table.loc[path, f"p_{shown}"]) for arm, table in tables.items()}
+        maps_of = {title: each[n] for title, each in overlays.items()}
+        rows.append(Explained(kind, shown, seen[study.arms[0]][n], _mask(study, path), maps_of, probabilities))
     return rows
 
 

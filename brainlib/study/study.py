@@ -153,6 +153,11 @@ class Study:
         title = self.paper.arms[arm].title
         return f"{title}, {self.paper.scenario(scenario).title}" if scenario else title
 
+    @property
+    def titles(self) -> list[str]:
+        """Names of all arms of the paper, in its order; by their places figures choose colours."""
+        return [self.title(arm) for arm in self.paper.arms]
+
     def conditions(self, *arms: str) -> tuple[str, ...]:
         """Why numbers of these arms, by default of all, are not comparable with the printed ones; () if they are."""
         of_arms = (f"{arm}: {each}" for arm in arms or self.arms for each in conditions.of_arm(self, arm))

@@ -49,7 +49,9 @@ def test_a_collapsed_model_is_named_beside_its_scores(lu):
     assert rows.loc[1, "arm"] == "collapsed: predicts no_tumor for every image"
     # The row that lu prints of VGG16: 50 of 327, by averages weighted with the support.
     assert list((100 * rows.loc[1, list(COLUMNS)[1:]].astype(float)).round(2)) == [15.29, 2.34, 15.29, 4.06]
-    assert lu.title("mobilenet", "four", phase="transfer learning") == 'MobileNet ("Ours"), all four classes (collapsed)'
+    assert (
+        lu.title("mobilenet", "four", phase="transfer learning") == 'MobileNet ("Ours"), all four classes (collapsed)'
+    )
     assert lu.title("mobilenet", "four") == 'MobileNet ("Ours"), all four classes'
 
 

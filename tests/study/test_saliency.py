@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_up import GLIOMA, MENINGIOMA, NORMAL, PITUITARY, result, with_images
 from PIL import Image
+from pngs import write_image
 
 from brainlib.errors import UsageError
 from brainlib.report.tables import comparisons
@@ -123,16 +124,27 @@ def test_grad_cam_takes_the_first_images_that_both_models_get_right(jardim, expl
     # Transfer: images 0 to 291 are its true positives, 304 (after 5 misses and 7 alarms) to 599
     # its true negatives; the CNN's true negatives begin at 299.
     assert explained == [["test/0.png", "test/304.png"]] * 2
-    assert [caption.split("\n")[0] for caption, _, _ in rows] == ["True positive", "True negative"]
-    assert "transfer: p(yes) = 0.900" in rows[0][0] and "transfer: p(yes) = 0.100" in rows[1][0]
-    assert set(rows[0][2]) == {jardim.study.title("cnn"), jardim.study.title("transfer")}
+    assert [(row.kind, row.shown) for row in rows] == [("True positive", "yes"), ("True negative", "yes")]
+    titles = [jardim.study.title(arm) for arm in ("cnn", "transfer")]
+    assert [row.probabilities[titles[1]] for row in rows] == pytest.approx([0.9, 0.1])
+    assert list(rows[0].overlays) == titles and rows[0].lesion is None
+
+
+def test_the_lesion_of_an_explained_image_is_outlined_where_a_mask_has_one(jardim, explained, tmp_path):
+    mask = np.zeros((8, 8), np.uint8)
+    for path, value in {"test/0.png": 255, "test/304.png": 0}.items():
+        mask[2:4, 2:6] = value
+        write_image(tmp_path / "masks" / path, mask)
+    with_lesion, without = saliency.grad_cam_rows(with_images(jardim, root=tmp_path))
+    assert with_lesion.lesion.shape == (jardim.study.size,) * 2 and with_lesion.lesion.mean() == pytest.approx(1 / 8)
+    assert without.lesion is None
 
 
 def test_of_many_classes_grad_cam_takes_an_image_of_each_that_was_got_right(lu, explained):
     rows = saliency.grad_cam_rows(lu, "four")
     assert explained == [["test/0.png", "test/102.png", "test/187.png", "test/237.png"]]
-    assert [caption.split("\n")[0] for caption, _, _ in rows] == [GLIOMA, MENINGIOMA, NORMAL, PITUITARY]
-    assert "mobilenet: p(pituitary_tumor) = 0.700" in rows[3][0]
+    assert [row.kind for row in rows] == [row.shown for row in rows] == [GLIOMA, MENINGIOMA, NORMAL, PITUITARY]
+    assert list(rows[3].probabilities.values())[0] == pytest.approx(0.7)
 
 
 def test_grad_cam_leaves_out_a_class_of_which_no_image_is_right(jardim, explained):

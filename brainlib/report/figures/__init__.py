@@ -12,9 +12,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "accuracies": ["forest", "ranking"],
-        "curves": ["history", "learning_curves"],
+        "curves": ["learning_curves"],
         "images": ["duplicate_montage", "grad_cam_panel"],
-        "scores": ["confusion", "metric_bars", "reliability", "roc"],
+        "scores": ["confusion", "metrics", "reliability", "roc"],
         "style": ["Plot"],
     },
 )

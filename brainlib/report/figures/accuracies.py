@@ -14,7 +14,7 @@ from matplotlib.ticker import PercentFormatter
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
 from brainlib.report.headlines import SHORTCUTS, Headline
-from brainlib.report.table import PERCENT
+from brainlib.report.table import PERCENT, PERCENT1
 from brainlib.stats.estimates import Estimate
 
 
@@ -26,11 +26,11 @@ def forest(rows: Sequence[Headline], ours: str = "this run") -> Plot:
     """
     style.expect(rows, "an accuracy")
     marks = {
-        "printed": {"color": style.colour(3), "marker": "D", "mfc": "none", "mew": 1.6, "ms": 8, "ls": ""},
+        "printed": {"color": style.colour(1), "marker": "D", "mfc": "none", "mew": 1.6, "ms": 8, "ls": ""},
         ours: {"color": "0.1", "marker": "o", "ms": 6},
         "without duplicates": {"color": style.colour(0), "marker": "o", "mfc": "white", "ms": 6},
-        "labels drawn at random": {"color": style.colour(1), "marker": "X", "ms": 7},
-        "brain masked out": {"color": style.colour(4), "marker": "s", "mfc": "white", "ms": 6},
+        "labels drawn at random": {"color": style.colour(4), "marker": "X", "ms": 7},
+        "brain masked out": {"color": style.colour(3), "marker": "s", "mfc": "white", "ms": 6},
     }
     shifts = dict(zip(marks, (-0.2, -0.2, 0.0, 0.2, 0.36), strict=True))
     labels = [f"{row.paper}: {row.name}{'' if row.comparable else '*'}" for row in rows]
@@ -43,7 +43,7 @@ def forest(rows: Sequence[Headline], ours: str = "this run") -> Plot:
         scores |= {name: _limits(row.shortcut(name)) for name in SHORTCUTS}
         for name, score in scores.items():
             if not math.isnan(score[0]):
-                _mark(axes, y + shifts[name], *score, **marks[name])
+                style.mark(axes, y + shifts[name], *score, **marks[name])
                 texts.append(f"{name} {PERCENT.text(*score)}")
                 lowest = float(np.nanmin([lowest, *score]))
                 drawn.add(name)
@@ -59,23 +59,22 @@ def forest(rows: Sequence[Headline], ours: str = "this run") -> Plot:
 def ranking(estimates: Mapping[str, Estimate], metric: str, title: str, not_run: Sequence[str] = ()) -> Plot:
     """Draw one score in [0, 1] of many models by name, the best at the top, each with its 95 % interval.
 
-    The models `not_run` have a row without a score.
+    The models `not_run` are named below.
     """
     style.expect(estimates, "a model")
     ranked = sorted(estimates, key=lambda name: -np.nan_to_num(estimates[name].value))
-    figure, axes = _rows([*ranked, *not_run], 0.36)
-    axes.set_title(style.wrapped(title, 80))
-    described = []
-    for y, score in enumerate(_limits(estimates[name]) for name in ranked):
-        _mark(axes, y, *score, color=style.colour(0), marker="o", ms=7)
-        end = np.nanmax([0.0, *score])
-        axes.annotate(style.number(score[0]), (end, y), (6, 0), textcoords="offset points", va="center", fontsize=9)
-        described.append(f"{ranked[y]} {style.limits(*score)}")
-    for y in range(len(ranked), len(ranked) + len(not_run)):
-        axes.text(0.01, y, "not run", va="center", color="0.35", fontsize=9)
-    axes.set(xlim=(0, 1.08), xticks=np.linspace(0, 1, 6), xlabel=f"{metric.capitalize()} with 95 % interval")
-    left = f" Not run: {', '.join(not_run)}." if not_run else ""
-    return Plot(figure, f"{title}. {metric.capitalize()}, from best to worst: {'; '.join(described)}.{left}")
+    figure, axes = _rows(ranked, 0.3)
+    axes.set_title(style.wrapped(title, 80), fontsize=11)
+    described, scores = [], [_limits(estimates[name]) for name in ranked]
+    for y, (name, score) in enumerate(zip(ranked, scores, strict=True)):
+        style.mark(axes, y, *score, color="0.1", marker="o", ms=6)
+        text = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9}
+        axes.text(1.02, y, PERCENT1.number(score[0]), **text)
+        described.append(f"{name} {style.limits(*score)}")
+    style.percent_axis(axes.xaxis, [value for score in scores for value in score])
+    left = f"Not run: {', '.join(not_run)}." if not_run else ""
+    axes.set_xlabel(style.wrapped(f"{metric.capitalize()} (%), with 95 % interval\n{left}", 90))
+    return Plot(figure, f"{title}. {metric.capitalize()}, from best to worst: {'; '.join(described)}. {left}".strip())
 
 
 def _rows(names: Sequence[str], height: float) -> tuple[Figure, Axes]:
@@ -85,11 +84,6 @@ def _rows(names: Sequence[str], height: float) -> tuple[Figure, Axes]:
     axes.set(yticks=range(len(names)), yticklabels=labels, ylim=(len(names) - 0.4, -0.6))
     axes.grid(visible=False, axis="y")
     return figure, axes
-
-
-def _mark(axes: Axes, y: float, value: float, low: float, high: float, **mark) -> None:
-    axes.plot([low, high], [y, y], color=mark["color"], lw=2, solid_capstyle="butt")
-    axes.plot(value, y, clip_on=False, **mark)
 
 
 def _limits(score: Estimate | None) -> tuple[float, float, float]:

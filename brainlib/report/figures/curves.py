@@ -2,75 +2,82 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
 
-_LOSS = "Loss (cross-entropy, nats)"
-_LOG_ABOVE = 1000  # ratio of largest to smallest loss from which a linear axis hides the smaller
+_MOST = 7  # panels side by side
+_LOG_ABOVE = 20  # ratio of largest to smallest loss from which a linear axis hides the smaller
+_LEAST_SPAN = 0.1  # share of the largest loss that the axis shows at least, so that rounding is no curve
+_STYLES = {"": {"ls": (0, (4, 2)), "lw": 1.2, "mfc": "white"}, "val_": {"ls": "-", "lw": 1.8}}
 
 
-def learning_curves(histories: Mapping[str, pd.DataFrame], title: str, monitored: str = "validation") -> Plot:
-    """Draw loss and accuracy over the epochs, one line a history (`TrialResult.history`), by the name of the trial.
+def learning_curves(
+    histories: Mapping[str, pd.DataFrame], title: str, monitored: str = "validation", order: Sequence[str] = ()
+) -> Plot:
+    """Draw loss above accuracy over the epochs, side by side for each history (`TrialResult.history`), by its name.
 
-    `monitored` is the split that was evaluated after every epoch (`Trial.monitored`).
+    `monitored` is the split that was evaluated after every epoch (`Trial.monitored`). `order` has the titles of all
+    arms of a page, whose places decide on colours; where the figure's title begins with one, all lines have its colour.
     """
     style.expect(histories, "a history", all(map(len, histories.values())))
-    panels = {
-        "loss": "Training loss",
-        "val_loss": f"{monitored.capitalize()} loss",
-        "accuracy": "Training accuracy",
-        "val_accuracy": f"{monitored.capitalize()} accuracy",
-    }
-    figure = style.figure(WIDTH, 6.4)
-    axes = figure.subplots(2, 2, sharex=True, sharey="row").ravel()
-    for panel, (column, name_of_column) in zip(axes, panels.items(), strict=True):
-        for i, (name, history) in enumerate(histories.items()):
-            _line(panel, history, column, i, name)
-        panel.set_title(name_of_column)
-    figure.suptitle(style.wrapped(title, 90))
-    _epoch_axis(axes, histories.values())
-    _loss_axis(axes[0], [h[c] for h in histories.values() for c in ("loss", "val_loss")])
-    axes[2].set(ylabel="Accuracy (fraction of images)", ylim=(0, 1.03))
-    for panel in axes[2:]:
-        panel.set_xlabel("Epoch")
-    style.legend_below(figure, axes[0])
-    last = [history.iloc[-1] for history in histories.values()]
-    ends = "; ".join(f"{name.lower()} {style.span(row[column] for row in last)}" for column, name in panels.items())
-    epochs = style.plural(style.span(map(len, histories.values()), "d"), "epoch")
-    starts = "".join(f" {label}." for label in _starts(histories.values()).values())
-    alt = f"Learning curves of {title}, {', '.join(histories)}, over {epochs}.{starts}"
-    return Plot(figure, f"{alt} After the last epoch: {ends}.")
+    looks = style.looks(histories, order)
+    if any(title.startswith(arm) for arm in order):
+        looks = dict.fromkeys(histories, style.looks([title], order)[title])
+    bands = math.ceil(len(histories) / _MOST)
+    columns = math.ceil(len(histories) / bands)
+    width = min(3.6, (WIDTH - 0.8) / columns)
+    figure = style.figure(0.8 + width * columns, 1.3 + bands * (4.0 if bands == 1 else 3.4))
+    grid = figure.subplots(2 * bands, columns, sharex=True, squeeze=False)
+    losses = np.concatenate([h[c] for h in histories.values() for c in ("loss", "val_loss")])
+    shares = np.concatenate([h[c] for h in histories.values() for c in ("accuracy", "val_accuracy")])
+    last = max(history["epoch"].max() for history in histories.values())
+    for axes in grid.flat:
+        axes.set_visible(False)
+    for i, (name, history) in enumerate(histories.items()):
+        band, column = divmod(i, columns)
+        for axes, quantity in zip(grid[2 * band : 2 * band + 2, column], ("loss", "accuracy"), strict=True):
+            axes.set_visible(True)
+            _lines(axes, history, quantity, monitored, looks[name])
+            axes.set_xlim(0.5, last + 0.5)
+            axes.tick_params(labelleft=not column, labelbottom=quantity == "accuracy", labelsize=style.SMALL)
+        above, below = grid[2 * band : 2 * band + 2, column]
+        style.head(above, name, width)
+        _loss_axis(above, losses, labelled=not column)
+        style.percent_axis(below.yaxis, shares)
+        if not column:
+            below.set_ylabel("Accuracy (%)")
+    figure.suptitle(style.wrapped(title, round(9 * (0.8 + width * columns))), fontsize=11)
+    figure.supxlabel("Epoch", fontsize=10)
+    starts = _starts(histories.values())
+    _legend(figure, monitored, bool(starts))
+    return Plot(figure, _described(histories, title, monitored, starts))
 
 
-def history(history: pd.DataFrame, title: str, monitored: str) -> Plot:
-    """Draw the training and the monitored loss of one trial (`TrialResult.history`) over the epochs."""
-    style.expect(history.index, "an epoch")
-    figure, axes = style.panel(WIDTH, 4.2)
-    columns = {"loss": "training", "val_loss": monitored}
-    for i, (column, label) in enumerate(columns.items()):
-        _line(axes, history, column, i, label)
-    _epoch_axis([axes], [history])
-    _loss_axis(axes, [history["loss"], history["val_loss"]])
-    axes.set_xlabel("Epoch")
-    axes.set_title(style.wrapped(title, 70))
-    axes.legend(frameon=False)
-    first, last = history.iloc[0], history.iloc[-1]
-    starts = "".join(f" {label}." for label in _starts([history]).values())
-    ends = {label: [style.number(row[column]) for row in (first, last)] for column, label in columns.items()}
-    changes = "; ".join(f"{label} loss from {start} to {end}" for label, (start, end) in ends.items())
-    return Plot(figure, f"{title}, {style.plural(len(history), 'epoch')}: {changes}.{starts}")
+def _lines(axes: Axes, history: pd.DataFrame, quantity: str, monitored: str, look: style.Look) -> None:
+    for prefix, label in {"": "training", "val_": monitored}.items():
+        marks = {"marker": look.marker, "ms": 4, "markevery": 1 + len(history) // 10} | _STYLES[prefix]
+        axes.plot(history["epoch"], history[prefix + quantity], color=look.colour, label=label, **marks)
+    for epoch in _starts([history]):
+        axes.axvline(epoch - 0.5, color="0.35", ls=":", lw=1.2)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
+    style.tidy(axes)
 
 
-def _line(axes: Axes, history: pd.DataFrame, column: str, i: int, label: str) -> None:
-    marks = {"marker": style.MARKERS[i % len(style.MARKERS)], "ms": 5, "markevery": 1 + len(history) // 20}
-    axes.plot(history["epoch"], history[column], color=style.colour(i), label=label, **marks)
+def _legend(figure, monitored: str, phases: bool) -> None:
+    lines = {"training": {"marker": "o", "ms": 4} | _STYLES[""], monitored: {"marker": "o", "ms": 4} | _STYLES["val_"]}
+    if phases:
+        lines["next phase"] = {"ls": ":", "lw": 1.2}
+    handles = [Line2D([], [], color="0.25", **line) for line in lines.values()]
+    figure.legend(handles, lines, loc="outside upper right", ncols=len(lines), frameon=False, fontsize=9)
 
 
 def _starts(histories: Iterable[pd.DataFrame]) -> dict[int, str]:
@@ -83,23 +90,26 @@ def _starts(histories: Iterable[pd.DataFrame]) -> dict[int, str]:
     return starts
 
 
-def _epoch_axis(panels: Iterable[Axes], histories: Iterable[pd.DataFrame]) -> None:
-    """Show epochs as whole numbers, with a dashed line where a phase begins."""
-    histories = list(histories)
-    for panel in panels:
-        for epoch, label in _starts(histories).items():
-            panel.axvline(epoch - 0.5, color="0.35", ls="--", lw=1, label=label)
-        panel.set_xlim(0.5, max(history["epoch"].max() for history in histories) + 0.5)
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        style.tidy(panel)
-
-
-def _loss_axis(axes: Axes, losses: Sequence[pd.Series]) -> None:
-    values = np.concatenate(losses)
-    values = values[np.isfinite(values)]
-    wide = values.size and values.min() > 0 and values.max() > _LOG_ABOVE * values.min()
+def _loss_axis(axes: Axes, losses: np.ndarray, labelled: bool) -> None:
+    """Show the range of all losses: from 0, a curve that is far above would look flat."""
+    known = losses[np.isfinite(losses)]
+    low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+    wide = bool(low > 0 and high > _LOG_ABOVE * low)
     if wide:
         axes.set_yscale("log")
+        axes.set_ylim(low / 1.3, high * 1.3)
     else:
-        axes.set_ylim(0, 1.05 * (values.max(initial=0) or 1))
-    axes.set_ylabel(f"{_LOSS}, log scale" if wide else _LOSS)
+        room = max(1.1 * (high - low), _LEAST_SPAN * high) or 1.0
+        axes.set_ylim(max(0.0, (low + high - room) / 2) - 0.02 * room, (low + high + room) / 2)
+    if labelled:
+        axes.set_ylabel("Cross-entropy (nats)" + ", log scale" * wide)
+
+
+def _described(histories, title, monitored, starts):
+    columns = {"loss": "training loss", "val_loss": f"{monitored} loss"}
+    columns |= {"accuracy": "training accuracy", "val_accuracy": f"{monitored} accuracy"}
+    last = [history.iloc[-1] for history in histories.values()]
+    ends = "; ".join(f"{name} {style.span(row[column] for row in last)}" for column, name in columns.items())
+    epochs = style.plural(style.span(map(len, histories.values()), "d"), "epoch")
+    sentences = [f"Learning curves of {title}, {', '.join(histories)}, over {epochs}", *starts.values()]
+    return f"{'. '.join(sentences)}. After the last epoch: {ends}."

@@ -2,47 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from brainlib.audit.overview import Overview
 from brainlib.data import images
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
+from brainlib.study.saliency import Explained
 
+_MODELS = 7  # with their heat maps side by side
+_ROOMY = 1.4  # inches of an image above which there is room for the name of a class
+_OUTLINE = "#00e5ff"  # seen on grey and on all colours of a heat map
 _ROWS, _COLUMNS = 8, 11  # of a montage at most
 _SIDE = 96  # pixels of an image in a montage
 
 
-def grad_cam_panel(rows: Sequence[tuple[str, np.ndarray, Mapping[str, np.ndarray]]]) -> Plot:
-    """Draw rows of a caption, whose line breaks are kept, an image, and the heat maps that explain its predictions.
+def grad_cam_panel(rows: Sequence[Explained]) -> Plot:
+    """Draw rows of an image and the heat maps that explain its predictions, with their probabilities.
 
-    The image is uint8 (height, width, 1 or 3), and each model's overlay, by its title, uint8 (height, width, 3) as
-    `gradcam.overlay` makes it.
+    The lesion is outlined where it is known. Many models have their maps one row of models under another.
     """
     style.expect(rows, "an image")
-    titles = list(dict.fromkeys(title for _, _, overlays in rows for title in overlays))
-    size = min(2.5, (WIDTH - 1.8) / (1 + len(titles)))
-    figure = style.figure(1.8 + size * (1 + len(titles)), 1.1 + size * len(rows))
-    grid = figure.subplots(len(rows), 1 + len(titles), squeeze=False)
-    for line, (caption, image, overlays) in zip(grid, rows, strict=True):
-        shown = [image, *(overlays.get(title) for title in titles)]
-        for axes, pixels in zip(line, shown, strict=True):
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-            if pixels is not None:
-                # Without interpolation, which adds no information and doubles the file.
-                axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
-        line[0].set_ylabel(style.wrapped(caption, 20), rotation=0, ha="right", va="center", labelpad=8)
-    for axes, title in zip(grid[0], ["Image", *titles], strict=True):
-        axes.set_title(style.wrapped(title, max(14, round(10 * size))), fontsize=10)
-    figure.suptitle("Grad-CAM: bright regions support the predicted class", fontsize=12)
-    captions = "; ".join(", ".join(caption.splitlines()) for caption, _, _ in rows)
-    alt = f"Grad-CAM heat maps of {style.plural(len(rows), 'image')}, by {', '.join(titles) or 'no model'}"
-    return Plot(figure, f"{alt}. Rows: {captions}.")
+    titles = list(dict.fromkeys(title for row in rows for title in row.overlays))
+    bands = math.ceil(len(titles) / _MODELS)
+    columns = 1 + math.ceil(len(titles) / bands)
+    size = min(2.3, (WIDTH - 2.1) / columns, (style.HEIGHT - 1) / (bands * len(rows)) - 0.2)
+    figure = style.figure(2.1 + size * columns, 1 + (size + 0.2) * bands * len(rows))
+    figure.get_layout_engine().set(h_pad=0.01, hspace=0)
+    grid = figure.subplots(bands * len(rows), columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    for line, axes in enumerate(grid[:, 0]):
+        band, row = line // len(rows), rows[line % len(rows)]
+        own = titles[band * (columns - 1) : (band + 1) * (columns - 1)]
+        shown = {"Image": row.image} | {title: row.overlays.get(title) for title in own}
+        for axes, (title, pixels) in zip(grid[line], shown.items(), strict=False):
+            if row is rows[0]:
+                style.head(axes, title, size)
+            if pixels is None:
+                continue
+            # Without interpolation, which adds no information and doubles the file.
+            axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
+            if row.lesion is not None:
+                axes.contour(row.lesion, [0.5], colors=_OUTLINE, linewidths=1.2)
+            if title in row.probabilities:
+                name = f"p({row.shown})" if size > _ROOMY else "p"
+                axes.set_xlabel(f"{name} = {row.probabilities[title]:.2f}", fontsize=style.SMALL, labelpad=2)
+        label = row.kind if row.kind == row.shown else f"{row.kind}\n(p of {row.shown})"
+        grid[line, 0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=6, fontsize=9)
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), "inferno"), ax=grid, ticks=[0, 1], aspect=40, pad=0.02)
+    bar.set_label("Support of the predicted class (1: maximum of a map)", fontsize=style.SMALL)
+    if outlined := any(row.lesion is not None for row in rows):
+        line = Line2D([], [], color=_OUTLINE, lw=1.5)
+        figure.legend([line], ["outline of the lesion"], loc="outside upper right", frameon=False, fontsize=9)
+    described = [
+        f"{row.kind}, p({row.shown}) {', '.join(f'{title} {p:.2f}' for title, p in row.probabilities.items())}"
+        for row in rows
+    ]
+    alt = f"Grad-CAM heat maps of {style.plural(len(rows), 'image')}{' with outlined lesions' * outlined}"
+    return Plot(figure, f"{alt}, by {', '.join(titles) or 'no model'}. {'; '.join(described)}.")
 
 
 def duplicate_montage(overview: Overview, name: str, contradictory: bool = False) -> Plot | None:

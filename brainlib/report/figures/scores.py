@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 from brainlib.errors import UsageError
@@ -16,31 +16,41 @@ from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
 from brainlib.stats.calibration import Calibration
 from brainlib.stats.estimates import Estimate
+from brainlib.stats.intervals import wilson_interval
 from brainlib.stats.metrics import area_under_roc
 from brainlib.stats.predictions import decide
 
 _NAMES = {"auc": "AUC", "f1": "F1"}
+_DIAMOND = {"marker": "D", "mfc": "none", "mec": "black", "mew": 1.3, "ms": 8, "ls": ""}
+_BANDS = 3  # curves whose bands can still be told apart
 
 
-def roc(predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], positive: str) -> Plot:
+def roc(
+    predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], positive: str, order: Sequence[str] = ()
+) -> Plot:
     """Draw the ROC curves of several arms, with the area under each; the score is the probability of `positive`.
 
-    The predictions are of one split, by the title of the arm; see `predictions.decide`, also for what is refused.
+    Of up to three arms, a band shows Wilson's 95 % interval of the sensitivity at each threshold. The predictions are
+    of one split, by the title of the arm; see `predictions.decide`, also for what is refused. `order` as in
+    `learning_curves`.
     """
     style.expect(predictions, "an arm")
-    figure, axes = style.panel(WIDTH, 5.0)
-    described = []
-    for i, (title, table) in enumerate(predictions.items()):
-        decisions = decide(table, classes, positive)
+    figure, axes = style.panel(WIDTH, 4.6)
+    described, looks = [], style.looks(predictions, order)
+    for title, table in predictions.items():
+        decisions, look = decide(table, classes, positive), looks[title]
         truth, score = decisions.truth == decisions.positive, decisions.probabilities[:, decisions.positive]
-        area = area_under_roc(truth, score)
+        area, n = area_under_roc(truth, score), int(truth.sum())
         # Without an image of either class there is no rate to draw: only the legend says so.
         x, y = ([], []) if math.isnan(area) else roc_curve(truth, score)[:2]
-        line = {"ls": style.DASHES[i % len(style.DASHES)], "color": style.colour(i), "lw": 2, "clip_on": False}
-        axes.plot(x, y, label=style.wrapped(f"{title}\nAUC {style.number(area)}", 38), **line)
-        images = f"{truth.sum()} of {len(truth)} images positive"
-        described.append(f"{title}: AUC {style.number(area)} ({images})")
-    axes.plot([0, 1], [0, 1], ":", color="0.45", lw=1.5, label="chance\nAUC 0.5", zorder=1)
+        line = {"ls": look.dashes, "color": look.colour, "lw": 2, "clip_on": False}
+        axes.plot(x, y, label=style.wrapped(f"{title}: AUC\N{NO-BREAK SPACE}{style.number(area)}", 42), **line)
+        if len(x) and len(predictions) <= _BANDS:
+            band = [wilson_interval(round(n * share), n) for share in y]
+            limits = [limit.low for limit in band], [limit.high for limit in band]
+            axes.fill_between(x, *limits, color=look.colour, alpha=0.12, lw=0)
+        described.append(f"{title}: AUC {style.number(area)} ({n} of {len(truth)} images positive)")
+    axes.plot([0, 1], [0, 1], ":", color="0.45", lw=1.5, label="chance: AUC 0.5", zorder=1)
     axes.set(
         xlim=(0, 1),
         ylim=(0, 1),
@@ -50,17 +60,19 @@ def roc(predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], positiv
         title=f"ROC, positive class: {positive}",
     )
     # The figure's, not the axes': beside axes of fixed aspect the layout would not make room.
-    figure.legend(loc="outside right upper", frameon=False, labelspacing=0.9)
+    figure.legend(loc="outside right upper", frameon=False)
     return Plot(figure, f"ROC curves for the positive class {positive}. {'; '.join(described)}.")
 
 
-def metric_bars(
-    estimates: Mapping[str, Mapping[str, Estimate]], printed: Mapping[str, Mapping[str, float]] | None = None
+def metrics(
+    estimates: Mapping[str, Mapping[str, Estimate]],
+    printed: Mapping[str, Mapping[str, float]] | None = None,
+    order: Sequence[str] = (),
 ) -> Plot:
     """Draw scores of several arms with their 95 % intervals, beside the printed ones, by arm's title and metric.
 
-    An interval that exceeds the axis from 0 to 1 (the t interval of few folds may) has no cap there. A value outside
-    [0, 1] is a UsageError, and so is a printed value of an arm that has no estimates.
+    There is one panel a metric and one row an arm. A value outside [0, 1] is a UsageError, and so is a printed value of
+    an arm that has no estimates. `order` as in `learning_curves`.
     """
     printed = printed or {}
     style.expect(estimates, "an arm", all(estimates.values()))
@@ -68,108 +80,117 @@ def metric_bars(
         raise UsageError(
             f"printed values: expected arms of {', '.join(estimates)}, received {', '.join(sorted(unknown))}"
         )
-    metrics = list(dict.fromkeys(m for d in (estimates, printed) for a in d.values() for m in a))
-    figure, axes = style.panel(WIDTH, 4.8)
-    width = min(0.4, 0.8 / len(estimates))
-    described = []
-    for i, title in enumerate(estimates):
-        of_arm = []
-        for j, metric in enumerate(metrics):
-            x = j + width * (i - (len(estimates) - 1) / 2)
-            values = []
+    names = list(dict.fromkeys(m for d in (estimates, printed) for a in d.values() for m in a))
+    figure = style.figure(WIDTH, 1.3 + 0.32 * len(estimates))
+    panels = figure.subplots(1, len(names), sharex=True, sharey=True, squeeze=False)[0]
+    described, drawn, looks = dict.fromkeys(estimates, ""), [], style.looks(estimates, order)
+    for axes, metric in zip(panels, names, strict=True):
+        style.tidy(axes)
+        axes.grid(visible=False, axis="y")
+        axes.set_title(style.wrapped(_NAMES.get(metric, metric.capitalize()), 14), fontsize=10)
+        axes.tick_params(axis="x", labelsize=style.SMALL)
+        axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+        for y, title in enumerate(estimates):
+            values, look = [], {"color": looks[title].colour, "marker": "o", "ms": 6}
             if estimate := estimates[title].get(metric):
-                values.append(style.limits(estimate.value, estimate.low, estimate.high))
-                _bar(axes, x, estimate, width=0.9 * width, color=style.colour(i), label=title)
+                score = [_fraction(estimate.value), estimate.low, estimate.high]
+                values.append(style.limits(*score))
+                drawn += score
+                style.mark(axes, y, *score, **look)
+                if math.isnan(estimate.value):
+                    text = {"ha": "center", "va": "center", "fontsize": style.SMALL}
+                    axes.text(0.5, y, "undefined", transform=axes.get_yaxis_transform(), **text)
             if metric in printed.get(title, {}):
-                value = printed[title][metric]
+                value = _fraction(printed[title][metric])
                 values.append(f"printed {value:.3f}")
-                diamond = {"mfc": "white", "mec": "black", "ms": 7, "zorder": 3, "clip_on": False}
-                axes.plot(x, _fraction(value), "D", label="printed in the paper", **diamond)
+                drawn.append(value)
+                axes.plot(value, y, clip_on=False, **_DIAMOND)
             if values:
-                of_arm.append(f"{_NAMES.get(metric, metric)} {', '.join(values)}")
-        described.append(f"{title}: {'; '.join(of_arm)}")
-    axes.set(
-        xticks=range(len(metrics)),
-        xticklabels=[style.wrapped(_NAMES.get(m, m.capitalize()), 14) for m in metrics],
-        xlim=(-0.5, len(metrics) - 0.5),
-        ylim=(0, 1.03),
-        ylabel="Score (0 to 1)",
-        title="Scores with 95 % intervals",
-    )
-    axes.grid(visible=False, axis="x")
-    style.legend_below(figure, axes)
-    return Plot(figure, f"Scores with 95 % intervals. {'. '.join(described)}.")
+                described[title] += f"; {_NAMES.get(metric, metric)} {', '.join(values)}"
+    style.percent_axis(axes.xaxis, drawn)
+    axes.set(yticks=range(len(estimates)), ylim=(len(estimates) - 0.5, -0.5))
+    axes.set_yticks(range(len(estimates)), [style.wrapped(title, 30) for title in estimates], fontsize=9)
+    figure.supxlabel("Score (%), with 95 % interval", fontsize=10)
+    if printed:
+        figure.legend([Line2D([], [], **_DIAMOND)], ["printed in the paper"], loc="outside upper right", frameon=False)
+    texts = ". ".join(title + text.replace(";", ":", 1) for title, text in described.items())
+    return Plot(figure, f"Scores with 95 % intervals. {texts}.")
 
 
-def confusion(table: pd.DataFrame, title: str) -> Plot:
-    """Draw a confusion matrix as a heat map: counts, and shares of each true class; see `Decisions.confusion`."""
-    totals, c = table.sum(axis="columns"), len(table)
-    shares = 100 * table.div(totals, axis="index")  # nan in the row of a class without an image
-    texts = table.astype(str) + "\n" + shares.map("{:.1f} %".format).replace("nan %", "-")
-    figure = style.figure(3.2 + 1.4 * c, 1.9 + 0.9 * c)
-    axes = sns.heatmap(
-        shares.fillna(0),
-        annot=texts,
-        fmt="",
-        cmap="Blues",
-        vmin=0,
-        vmax=100,
-        linewidths=1,
-        cbar_kws={"label": "Share of the true class (%)"},
-        annot_kws={"fontsize": 11},
-        ax=figure.subplots(),
-    )
-    axes.set(xlabel="Predicted class", ylabel="True class", title=style.wrapped(title, 14 * c + 16))
-    axes.tick_params(length=0, rotation=0)
-    rows = "; ".join(
-        f"of {total} {true}, {', '.join(f'{n} predicted {name}' for name, n in row.items())}"
-        for (true, row), total in zip(table.iterrows(), totals, strict=True)
-    )
-    return Plot(figure, f"Confusion matrix, {title}: {rows}.")
+def confusion(tables: Mapping[str, pd.DataFrame]) -> Plot:
+    """Draw confusion matrices side by side, by title: counts, over the share of each true class as a shade.
 
-
-def reliability(calibrations: Mapping[str, Calibration], title: str) -> Plot:
-    """Draw accuracy against confidence, with Wilson's 95 % interval of each bin, by the title of the arm."""
-    style.expect(calibrations, "an arm")
-    figure, axes = style.panel(WIDTH, 4.6)
-    axes.plot([0, 1], [0, 1], ":", color="0.45", lw=1.5, label="confidence = accuracy", zorder=1)
+    See `Decisions.confusion`; all are of the same classes. Where there is room the share is written as well.
+    """
+    style.expect(tables, "a confusion matrix")
+    classes = list(next(iter(tables.values())).index)
+    figure, grid = style.multiples(list(tables), 5, 0.55 + 0.75 * len(classes), heads=1.5)
+    side = (figure.get_figwidth() - 1.5) / grid.shape[1]
+    roomy = side / len(classes) > 0.6  # inches a cell
     described = []
-    for i, (name, each) in enumerate(calibrations.items()):
-        curve = pd.DataFrame(each.curve)
-        shift = 0.006 * (i - (len(calibrations) - 1) / 2)  # so that intervals do not hide each other
+    for axes, (title, table) in zip(grid.flat, tables.items(), strict=False):
+        totals = table.sum(axis="columns")
+        shares = 100 * table.div(totals, axis="index")  # nan in the row of a class without an image
+        mesh = axes.pcolormesh(shares.fillna(0), cmap="Blues", vmin=0, vmax=100, edgecolors="white", lw=1)
+        for (i, j), share in np.ndenumerate(shares.to_numpy()):
+            text = f"{table.iloc[i, j]}"
+            if roomy:
+                text += "\n-" if math.isnan(share) else f"\n{share:.1f} %"
+            look = {"ha": "center", "va": "center", "color": "white" if share > 60 else "0.1"}
+            axes.text(j + 0.5, i + 0.5, text, fontsize=10 if roomy else style.SMALL, **look)
+        at = np.arange(len(classes)) + 0.5
+        axes.set(aspect="equal", ylim=(len(classes), 0))
+        axes.set_xticks(at, classes, rotation=0 if len(classes) == 2 else 90)
+        axes.set_yticks(at, classes)
+        axes.tick_params(length=0, labelsize=style.SMALL)
+        axes.spines[:].set_visible(False)
+        rows = "; ".join(
+            f"of {total} {true}, {', '.join(f'{n} predicted {name}' for name, n in row.items())}"
+            for (true, row), total in zip(table.iterrows(), totals, strict=True)
+        )
+        described.append(f"{title}: {rows}.")
+    figure.supxlabel("Predicted class", fontsize=10)
+    figure.supylabel("True class", fontsize=10)
+    bar = figure.colorbar(mesh, ax=grid, shrink=0.9, aspect=25, pad=0.02)
+    bar.set_label("Share of the true class (%)", fontsize=9)
+    bar.ax.tick_params(labelsize=style.SMALL)
+    bar.outline.set_visible(False)
+    return Plot(figure, f"Confusion {'matrix' if len(tables) == 1 else 'matrices'}. {' '.join(described)}")
+
+
+def reliability(calibrations: Mapping[str, Calibration], title: str, order: Sequence[str] = ()) -> Plot:
+    """Draw accuracy against confidence, with Wilson's 95 % interval of each bin, by the title of the arm.
+
+    `order` as in `learning_curves`.
+    """
+    style.expect(calibrations, "an arm")
+    names = [f"{name}\nerror {100 * each.error:.1f} %" for name, each in calibrations.items()]
+    figure, grid = style.multiples(names, 5, 2.7, heads=0.9)
+    described, looks = [], style.looks(calibrations, order)
+    for axes, (name, each) in zip(grid.flat, calibrations.items(), strict=False):
+        curve, look = pd.DataFrame(each.curve), looks[name]
+        axes.plot([0, 1], [0, 1], ":", color="0.45", lw=1.5, zorder=1)
         axes.errorbar(
-            curve["confidence"] + shift,
+            curve["confidence"],
             curve["accuracy"],
             yerr=np.abs(curve[["low", "high"]].to_numpy().T - curve["accuracy"].to_numpy()),
-            color=style.colour(i),
-            marker=style.MARKERS[i % len(style.MARKERS)],
+            color=look.colour,
+            marker="o",
+            ms=4,
             lw=1.5,
             capsize=2,
-            label=style.wrapped(f"{name}\nerror {100 * each.error:.1f} %", 38),
         )
+        style.tidy(axes)
         top = curve.iloc[-1]
         described.append(
             f"{name}: expected calibration error {100 * each.error:.1f} %; of {top['images']:.0f} images "
             f"predicted with a mean confidence of {top['confidence']:.2f}, {100 * top['accuracy']:.0f} % are correct"
         )
-    axes.set(
-        xlim=(0, 1.02),
-        ylim=(0, 1.03),
-        xlabel="Confidence (probability of the predicted class)",
-        ylabel="Accuracy (fraction of images)",
-        title=style.wrapped(title, 70),
-    )
-    figure.legend(loc="outside right upper", frameon=False, labelspacing=0.9)
+    grid[0, 0].set(xlim=(0, 1.02), ylim=(0, 1.03), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    figure.supxlabel("Confidence (probability of the predicted class)", fontsize=10)
+    figure.supylabel("Accuracy", fontsize=10)
+    figure.suptitle(style.wrapped(title, 90), fontsize=11)
     return Plot(figure, f"Reliability curves, {title}. {'; '.join(described)}.")
-
-
-def _bar(axes: Axes, x: float, estimate: Estimate, **options) -> None:
-    axes.bar(x, np.nan_to_num(_fraction(estimate.value)), **options)
-    if math.isnan(estimate.value):
-        axes.text(x, 0.02, "undefined", rotation=90, ha="center", va="bottom", fontsize=9)
-    elif not math.isnan(estimate.low + estimate.high):
-        # Not errorbar: a bootstrap interval need not contain the value.
-        axes.plot([x, x], [estimate.low, estimate.high], color="0.15", marker="_", markersize=7, lw=1.3)
 
 
 def _fraction(value: float) -> float:

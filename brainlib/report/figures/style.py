@@ -8,16 +8,18 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
 from brainlib.errors import UsageError
@@ -25,10 +27,22 @@ from brainlib.errors import UsageError
 CSS_DPI = 96  # CSS pixels an inch: a browser shows the figure at its own size
 DPI = 2 * CSS_DPI  # sharp on a screen of double density
 WIDTH = 9.0  # inches: 864 CSS pixels, within a page of 900
+HEIGHT = 9.2  # inches at most, with heads: a screen
+SMALL = 8  # points, of labels in small panels
 # Letters as shapes, since the reader may lack the font; the salt makes the file reproducible.
 _SVG = {"svg.fonttype": "path", "svg.hashsalt": "brainlib"}
-MARKERS = "osD^vPX"  # seven shapes to the palette's ten colours: a pair repeats after 70 lines
-DASHES = ("-", "--", "-.", (0, (1, 1)))
+# Okabe and Ito's colours without yellow, which is hard to see on white, and with grey.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#707070")
+_MARKERS = "osD^vPX<>phd*8"
+_DASHES = ("-", "--", "-.", (0, (1, 1)))
+
+
+class Look(NamedTuple):
+    """How something is drawn in every figure of a page: up to 28 differ in colour, marker or dashes."""
+
+    colour: str
+    marker: str
+    dashes: str | tuple
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,17 +59,14 @@ class Plot:
     def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
         """Return data and metadata as Jupyter and the template of the pages read them.
 
-        PNG is always there, since Jupyter shows no SVG of an untrusted notebook; SVG, which the pages then
-        prefer, only where it is the smaller file.
+        A figure is laid out once, which takes most of its time: as PNG if it holds images, otherwise as SVG.
         """
-        png = _grey_if_possible(self._saved("png", dpi=DPI))
-        svg = self.svg()
-        data = {"image/png": base64.b64encode(png).decode(), "text/plain": self.alt}
-        if len(svg) < len(png):
-            data["image/svg+xml"] = svg.decode()
+        if any(axes.images for axes in self.figure.axes):
+            kind, shown = "image/png", base64.b64encode(_grey_if_possible(self._saved("png", dpi=DPI)))
+        else:
+            kind, shown = "image/svg+xml", self.svg()
         # No height: a page narrower than the figure then shrinks it in proportion.
-        described = {"alt": self.alt, "width": self.width}
-        return data, {kind: described for kind in data if kind.startswith("image/")}
+        return {kind: shown.decode(), "text/plain": self.alt}, {kind: {"alt": self.alt, "width": self.width}}
 
     @property
     def width(self) -> int:
@@ -68,6 +79,11 @@ class Plot:
             return self._saved("svg", metadata={"Date": None})
 
     def _saved(self, form, **options):
+        layout = self.figure.get_layout_engine()
+        if isinstance(layout, ConstrainedLayoutEngine):
+            for _ in range(2):  # beside a colour bar, the second is another layout than the first, and the last
+                layout.execute(self.figure)
+            self.figure.set_layout_engine("none")
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format=form, **options)
         return buffer.getvalue()
@@ -95,10 +111,55 @@ def panel(width: float, height: float) -> tuple[Figure, Axes]:
     return new, axes
 
 
-def colour(i: int) -> tuple[float, float, float]:
-    """Return the colour of the i-th thing of a figure; ten differ, also to the colour-blind."""
-    palette = sns.color_palette("colorblind")
-    return palette[i % len(palette)]
+def multiples(names: Sequence[str], most: int, side: float, heads: float) -> tuple[Figure, np.ndarray]:
+    """Return a figure of small panels of one scale, each under its name, and its axes, an array (rows, columns).
+
+    A row has at most so many panels of at most `side` inches; the figure has `heads` inches besides. Panels without a
+    name are not visible.
+    """
+    rows = math.ceil(len(names) / most)
+    columns = math.ceil(len(names) / rows)
+    side = min(side, (WIDTH - heads) / columns, (HEIGHT - heads) / rows)
+    new = figure(heads + side * columns, heads + side * rows)
+    grid = new.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes in grid.flat[len(names) :]:
+        axes.set_visible(False)
+    for i, (axes, name) in enumerate(zip(grid.flat, names, strict=False)):
+        head(axes, name, side)
+        axes.tick_params(labelbottom=i >= columns * (rows - 1), labelsize=SMALL)
+    return new, grid
+
+
+def looks(names: Iterable[str], order: Sequence[str] = ()) -> dict[str, Look]:
+    """Return how each name is drawn: by the place in `order` of what it begins with, else by its own place.
+
+    So an arm looks the same in all figures of a page, also where its name goes on: "VGG16 (collapsed)".
+    """
+    found = {}
+    for own, name in enumerate(names):
+        begins = [place for place, title in enumerate(order) if name.startswith(title)]
+        place = max(begins, key=lambda place: len(order[place]), default=own)
+        found[name] = Look(*(choice[place % len(choice)] for choice in (_COLOURS, _MARKERS, _DASHES)))
+    return found
+
+
+def colour(i: int) -> str:
+    """Return the colour of the i-th thing of a figure; seven differ, also to the colour-blind."""
+    return _COLOURS[i % len(_COLOURS)]
+
+
+def mark(axes: Axes, y: float, value: float, low: float, high: float, **look: object) -> None:
+    """Draw a score in its row with its interval, as far as they are defined."""
+    axes.plot([low, high], [y, y], color=look["color"], lw=2, solid_capstyle="butt")
+    axes.plot(value, y, clip_on=False, **look)
+
+
+def percent_axis(axis, values: Collection[float]) -> None:
+    """Let an axis of shares run from below the least of the values to 100 %."""
+    least = min((value for value in values if not math.isnan(value)), default=0.0)
+    low = max(0.0, min(math.floor(10 * least) / 10, 0.9))
+    axis.axes.set(**{f"{axis.axis_name}lim": (low, 1)})
+    axis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
 
 
 def expect(given, what: str, complete: bool = True) -> None:
@@ -131,8 +192,21 @@ def plural(count: int | str, noun: str) -> str:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Return a text with its lines broken at a width in characters."""
-    return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
+    """Return a text with its lines broken at a width in characters; longer words break before a capital letter."""
+    lines = []
+    for word in re.split("([ \n])", text):
+        parts = re.split("(?<=[a-z])(?=[A-Z])", word) if len(word) > width else [word]
+        for part in parts[1:]:
+            fits = len(parts[0].splitlines()[-1] + part) <= width
+            parts[0] += part if fits else f"\n{part}"
+        lines.append(parts[0])
+    return "\n".join(textwrap.fill(line, width, break_long_words=False) for line in "".join(lines).splitlines())
+
+
+def head(axes: Axes, text: str, width: float) -> None:
+    """Write the title of a panel, whose width is in inches."""
+    size = 9 if width > 1.4 else SMALL
+    axes.set_title(wrapped(text, round(125 * width / size)), fontsize=size)  # a letter is 0.58 of its height wide
 
 
 def tidy(axes: Axes) -> None:
@@ -140,13 +214,3 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
-
-
-def legend_below(figure: Figure, axes: Axes) -> None:
-    """Add a legend with one entry a label, bars before lines."""
-    pairs = zip(*axes.get_legend_handles_labels(), strict=True)
-    pairs = sorted(pairs, key=lambda pair: isinstance(pair[0], Line2D))
-    entries = {wrapped(label, 44): handle for handle, label in pairs}
-    longest = max(len(line) for label in entries for line in label.splitlines())
-    place = {"loc": "outside lower center", "ncols": max(1, 100 // (longest + 8))}
-    figure.legend(entries.values(), entries.keys(), frameon=False, **place)
