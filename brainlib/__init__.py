@@ -14,6 +14,7 @@ A tour::
     brainlib.score(labels, probabilities, "auc")      # a score of any model's predictions, with its interval
     brainlib.grad_cam(model, images)                  # heat maps of any Keras model
     brainlib.load_dataset("br35h", "data")            # a registered set: its table, its files, its groups
+    brainlib.load_dataset("my_images")                # your own, with one folder for each class (docs/own_data.md)
     brainlib.audit_folder("my_images").groups("near") # duplicates in any folder with one folder for each class
 
 Options are the same on the command line, in the notebooks and here: see `brainlib.Options`.

@@ -103,6 +103,17 @@ def test_bad_data_is_named_and_nothing_is_written(capsys, tmp_path, data, missin
     assert "expected" in said and "received" in said
 
 
+def test_own_images_need_the_papers_classes_from_their_folders_or_from_a_file(capsys, tmp_path, data):
+    (data / "br35h").rename(tmp_path / "mine")
+    (tmp_path / "mine" / "yes").rename(tmp_path / "mine" / "sick")
+    arguments = ["--papers", "jardim", "--weights", "random", "--data"]
+    said = refused(capsys, tmp_path, *arguments, str(tmp_path / "mine"))
+    assert "jardim needs classes no (no tumour), yes; mine has no, sick" in said and "YAML" in said
+    (tmp_path / "mine.yaml").write_text("root: mine\nclasses: {no: no, sick: yes}\nlabels: {}")
+    said = refused(capsys, tmp_path, *arguments, str(tmp_path / "mine.yaml"))
+    assert "mine.yaml: labels: expected no key of this name" in said
+
+
 @pytest.mark.parametrize("out", ["reports", "new/deeper/reports"])
 def test_a_second_paper_with_bad_data_undoes_what_the_first_one_wrote(capsys, tmp_path, data, out):
     damage(data)  # br35h, which comes after hajhashem's navoneel

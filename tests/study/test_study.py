@@ -207,3 +207,36 @@ def test_what_is_left_out_is_named_with_the_option_that_runs_it(tmp_path):
         "arm vgg16 was not run: --arms vgg16 runs it",
         "scenario glioma was not run: --scenarios glioma runs it",
     )
+
+
+@pytest.fixture
+def own(full):
+    """Images of a folder whose classes are called healthy and sick, in one part."""
+    table = full.dataset.table.assign(label=full.dataset.table["label"].map({"no": "healthy", "yes": "sick"}))
+    return dataclasses.replace(full.dataset, info=OWN_INFO, table=table, classes=("healthy", "sick"))
+
+
+def test_own_images_with_other_classes_are_answered_with_the_mapping_to_write(own, tmp_path):
+    with pytest.raises(UsageError, match=r"br35h has healthy, sick; .*classes=\{'healthy': '...', 'sick': '...'\}"):
+        study_of("jardim", tmp_path, own).trials()
+    with pytest.raises(UsageError, match="those are classes of hajhashem, jardim"):
+        study_of("yim", tmp_path, dataclasses.replace(own, classes=("no", "yes"))).trials()
+
+
+def test_a_published_test_part_is_asked_for_or_drawn(tmp_path):
+    data = dataset_of("nickparvar")
+    data = dataclasses.replace(data, table=data.table.assign(part=""))
+    study = study_of("yim", tmp_path, data, arms=["cnn"])
+    with pytest.raises(UsageError, match="published test part; Brain Tumor MRI Dataset has none.*protocol.holdout"):
+        study.trials()
+    (trial,) = study.varied("protocol.holdout", 0.2).trials()
+    assert (trial.split.published, trial.split.holdout) == (False, 0.2)
+
+
+def test_given_images_bring_the_weights_and_the_extent_that_are_usual_for_them(full, tmp_path, monkeypatch):
+    monkeypatch.delenv("BRAINLIB_DATA", raising=False)
+    monkeypatch.delenv("BRAINLIB_WEIGHTS", raising=False)
+    for phantom, images, source in ((False, 300, "imagenet"), (True, 960, "phantoms")):
+        data = dataclasses.replace(full.dataset, phantom=phantom)
+        study = Study("jardim", dataset=data, out=str(tmp_path))
+        assert (study.profile.images, study.weights["transfer"].source) == (images, source)

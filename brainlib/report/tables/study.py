@@ -40,14 +40,15 @@ def data(study: Study) -> Table:
     data = study.dataset
     table = data.table.assign(group=data.group_ids(), used=False)
     table.loc[study.used_rows(), "used"] = True
+    table = table.sort_values("part", ascending=False, kind="stable")  # a test image is the duplicate, not the original
+    table["duplicate"] = table["used"] & table[["group", "used"]].duplicated()
     published = {(folder.part, folder.label): folder.count for folder in data.info.folders}
     parted, rows = table["part"].any(), []
-    for (part, label), own in table.groupby(["part", "label"]):
-        used = own[own["used"]]
+    for (part, label), own in table.groupby(["part", "label"], sort=False):
         row = {"part": part} if parted else {}
         row |= {"class": label, "images": len(own)}
         row |= {"published": published[part, label]} if published else {}
-        row |= {"used": len(used), "duplicates among those used": len(used) - used["group"].nunique()}
+        row |= {"used": int(own["used"].sum()), "duplicates among those used": int(own["duplicate"].sum())}
         row |= {"patients": own["patient"].nunique()} if own["patient"].notna().any() else {}
         rows.append(row | {"modes": ", ".join(sorted(own["mode"].unique()))})
     kind = "phantoms in the layout of " if data.phantom else ""
