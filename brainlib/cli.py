@@ -264,8 +264,6 @@ def _export(arguments):
 
 
 def _app(arguments):
-    from brainlib.data.own import is_own
-
     try:
         from brainlib.app.server import serve
     except ModuleNotFoundError as error:  # the extra that has it was not installed
@@ -273,7 +271,7 @@ def _app(arguments):
         raise UsageError(message) from None
     if not 0 < arguments.port < 65536:
         raise UsageError(f"--port: expected 1 to 65535, received {arguments.port}")
-    if (data := _absolute(arguments.data)) and not (Path(data).is_dir() or is_own(data)):
+    if (data := _absolute(arguments.data)) and not Path(data).exists():
         raise UsageError(f"--data: expected a folder of images or a YAML file, received {arguments.data}")
     serve(Path(_absolute(arguments.out)), data, port=arguments.port, browser=not arguments.no_browser)
     return 0

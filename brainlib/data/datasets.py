@@ -154,16 +154,12 @@ def index_own(own: OwnSet, store: Path, on_progress: progress.OnProgress = progr
     table = _tabulated(scan_folder(root, OWN, store, on_progress, own.classes), root)
     classes = tuple(sorted(set(table["label"])))
     folders = {name for path in table["path"] for name in path.split("/")[:-1]}
-    empty = [name for name, label in own.classes.items() if label and name not in folders]
-    if len(classes) < 2 or "" in classes or empty:
+    faults = [f"no image in a folder called {name!r}" for name, to in own.classes.items() if to and name not in folders]
+    faults += [f"{path} in no folder" for path in table["path"][table["label"] == ""]]
+    faults += [f"images of {', '.join(classes) or 'none'}"] if len(classes) < 2 else []
+    if faults:
         expected = f"expected images ({', '.join(sorted(images.SUFFIXES))}) of two classes or more, each in its folder"
-        if empty:
-            received = f"no image in a folder called {empty[0]!r}"
-        elif "" in classes:
-            received = f"{table['path'][table['label'] == ''].iloc[0]} in no folder"
-        else:
-            received = f"images of {', '.join(classes) or 'none'}"
-        raise DataError(f"{root}: {expected}; received {received}")
+        raise DataError(f"{root}: {expected}; received {faults[0]}")
     table["patient"] = pd.Series(own.patients_of(table["path"].tolist()), dtype=object)
     info = DataSetInfo(OWN, own.title or root.resolve().name, "", own.licence, ())
     return DataSet(info, root, table, classes, fingerprint(table), (), False)

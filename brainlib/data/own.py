@@ -10,12 +10,14 @@ A YAML file registers own images for good. It has any of the keys of `OwnSet`::
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from brainlib.data.registry import REGISTRY
 from brainlib.data.yaml_files import SUFFIXES, first_problem, read_yaml
@@ -23,6 +25,7 @@ from brainlib.errors import DataError, shorten
 
 #: Name of every set that is not registered, so that none is taken for a paper's.
 OWN = "own"
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class OwnSet(BaseModel):
@@ -35,19 +38,20 @@ class OwnSet(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    root: str = ""
-    classes: dict[str, str] = {}
-    patients: str = ""
-    title: str = ""
-    licence: str = "not stated"
+    root: Line = ""
+    classes: dict[Line, Line] = {}
+    patients: Line = ""
+    title: Line = ""
+    licence: Line = "not stated"
 
     def patients_of(self, paths: Sequence[str]) -> list[str | None]:
         """Return the patient of each image, None where it is not known; DataError if some cannot be told."""
         if not _is_csv(self.patients):
             return _matched(self.patients, paths)
         known = read_patients(Path(self.patients))
-        for path in known.keys() - set(paths):
-            if not Path(self.root, path).is_file():  # else it was left out
+        here = set(paths)
+        for path in known:
+            if path not in here and not os.path.isfile(os.path.join(self.root, path)):  # else it was left out
                 expected = f"expected paths of images below {self.root}, such as {paths[0]}"
                 raise DataError(f"{self.patients}: {expected}; received {shorten(path)}")
         return [known.get(path) or None for path in paths]
@@ -73,15 +77,14 @@ def own_set(source: str | Path, classes: Mapping[str, str] | None = None, patien
     DataError, in a line, if there is no such file or folder, or it says something else.
     """
     path, content = Path(source).expanduser(), {}
-    described = path.suffix.lower() in SUFFIXES
     try:
-        if described:
+        if path.suffix.lower() in SUFFIXES:
             content = read_yaml(path, text=True)
-            content["root"] = str(path.parent / OwnSet.model_validate(content).root)
-            if _is_csv(content.get("patients", "")):
-                content["patients"] = str(path.parent / content["patients"])
+            found = OwnSet.model_validate(content)
+            csv = {"patients": str(path.parent / found.patients)} if _is_csv(found.patients) else {}
+            content |= {"root": str(path.parent / found.root), **csv}
         else:
-            content["root"] = str(path)
+            content = {"root": str(path)}
         content |= {"classes": dict(classes)} if classes else {}
         content |= {"patients": str(patients)} if patients else {}
         found = OwnSet.model_validate(content)
@@ -89,9 +92,9 @@ def own_set(source: str | Path, classes: Mapping[str, str] | None = None, patien
         raise DataError(f"{path.name}: {first_problem(error, content)}") from None
     except ValueError as error:
         raise DataError(f"{path.name}: {error}") from None
-    if not Path(found.root).is_dir():
-        received = "a file" if Path(found.root).exists() else "nothing of that name"
+    if not os.path.isdir(found.root):
         known = f"{', '.join(REGISTRY)}, a folder with one folder for each class, or a YAML file that describes one"
+        received = "a file" if os.path.exists(found.root) else "nothing of that name"
         raise DataError(f"{found.root}: expected one of {known}; received {received}")
     return found
 
@@ -111,8 +114,8 @@ def read_patients(path: Path) -> dict[str, str]:
     return dict(zip(table["path"], table["patient"], strict=True))
 
 
-def _is_csv(patients: object) -> bool:
-    return str(patients).lower().endswith(".csv")
+def _is_csv(patients: str) -> bool:
+    return patients.lower().endswith(".csv")
 
 
 def _matched(pattern: str, paths: Sequence[str]) -> list[str | None]:
