@@ -6,7 +6,6 @@ each notebook (see `brainlib.study.records`). The index is made of ``results.jso
 
 from __future__ import annotations
 
-import base64
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -93,7 +92,7 @@ def write_index(out: Path, run: Run) -> Path:
     pages.write(
         path,
         "index.html.j2",
-        {"score": _score, "duration": duration, "base64": lambda data: base64.b64encode(data).decode()},
+        {"score": _score, "duration": duration},
         run=run,
         pages=there,
         data="results.json" if (out / "results.json").is_file() else None,

@@ -1,8 +1,6 @@
-"""Run notebooks with parameters, side by side, render each as a page, and find the sections of a page.
+"""Run notebooks with parameters, side by side, each to a page, and find the sections of a page.
 
-A page is self-contained: no script, nothing from another host, and no absolute path of the machine that made
-it. A notebook that fails is shown up to its failure. The notebook itself is left as it is: papermill executes
-a copy, which goes to ``out/notebooks``.
+The notebook itself is left as it is: papermill executes a copy, which goes to ``out/notebooks``.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from html import unescape
@@ -28,16 +26,14 @@ import zmq
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import DeadKernelError
-from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
-from pygments.formatters import HtmlFormatter
 from traitlets import default
 
 import brainlib
 from brainlib import errors, io, progress
+from brainlib.report import notebook_page
 
 logging.getLogger("papermill").setLevel(logging.CRITICAL)  # how a notebook ended is said here
-_TEMPLATES = Path(__file__).parent / "templates"
 _IN_FRAGMENTS = "?/:@!$&'()*+,;="  # what a fragment of an address may hold besides letters and digits
 
 #: What the index links to, and the headings under which notebooks have it: the first that is there counts.
@@ -101,11 +97,11 @@ def run_notebooks(notebooks: Mapping[Path, Mapping[str, Any]], out: Path) -> lis
 
     One that fails takes no other along. When this function is left by an interrupt, no kernel is left behind.
     """
-    kernels = _Kernels()
+    kernels, order = _Kernels(), [notebook.stem for notebook in notebooks]
 
     def run(notebook: Path) -> Outcome:
         progress.log(f"{notebook.stem}: running {notebook.name}")
-        return run_notebook(notebook, notebooks[notebook], out, kernels)
+        return run_notebook(notebook, notebooks[notebook], out, kernels, order)
 
     with ThreadPoolExecutor(len(notebooks)) as pool:
         try:
@@ -115,13 +111,20 @@ def run_notebooks(notebooks: Mapping[Path, Mapping[str, Any]], out: Path) -> lis
             raise
 
 
-def run_notebook(notebook: Path, parameters: Mapping[str, Any], out: Path, kernels: _Kernels | None = None) -> Outcome:
+def run_notebook(
+    notebook: Path,
+    parameters: Mapping[str, Any],
+    out: Path,
+    kernels: _Kernels | None = None,
+    order: Sequence[str] = (),
+) -> Outcome:
     """Execute a notebook and write ``out/notebooks/NAME.ipynb`` and ``out/NAME.html``.
 
     The kernel is this interpreter, in this working directory. What it prints on standard error goes to the terminal,
     line by line and with the notebook's name, and not into the page. A notebook that fails is rendered up to the
-    failure. Whatever an earlier run left of this notebook's page and result is removed first. A parameter that the
-    notebook does not have is a UsageError, before anything is written.
+    failure. Whatever an earlier run left of this notebook's page and result is removed first. The page leads to those
+    before and after it in `order`. A parameter that the notebook does not have is a UsageError, before anything is
+    written.
     """
     notebook, out = Path(notebook), Path(out)
     started, name, shareable = time.perf_counter(), notebook.stem, _shareable(parameters)
@@ -135,8 +138,7 @@ def run_notebook(notebook: Path, parameters: Mapping[str, Any], out: Path, kerne
         error = error and shareable(error)
         with io.writing(out / "notebooks" / f"{name}.ipynb") as file:
             file.write(nbformat.writes(executed).encode())
-        with io.writing(page) as file:
-            file.write(_render(executed, name, error).encode())
+        notebook_page.write(page, executed, error, order)
     except errors.UsageError:
         raise
     except Exception as problem:  # noqa: BLE001 - one notebook must not take the others along
@@ -238,34 +240,6 @@ def _map_text(node, change):
     if isinstance(node, list):
         return [_map_text(value, change) for value in node]
     return change(node) if isinstance(node, str) else node
-
-
-def _render(notebook, name, error):
-    failed = [i for i, cell in enumerate(notebook.cells) if cell.metadata.get("papermill", {}).get("exception")]
-    shown = nbformat.from_dict(notebook | {"cells": notebook.cells[: failed[0] + 1] if failed else notebook.cells})
-    exporter = HTMLExporter(
-        template_name="notebook",
-        extra_template_basedirs=[str(_TEMPLATES)],
-        extra_template_paths=[str(_TEMPLATES)],
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        anchor_link_text="",  # headings have ids, and their links are not displayed
-    )
-    page = {
-        "title": _title(notebook) or name,
-        "error": error,
-        "left": len(notebook.cells) - len(shown.cells),
-        "parameters": notebook.metadata.papermill.get("parameters", {}),
-        "light": HtmlFormatter(style="friendly").get_style_defs(".highlight"),
-        "dark": HtmlFormatter(style="github-dark").get_style_defs(".highlight"),
-    }
-    return exporter.from_notebook_node(shown, resources={"page": page})[0]
-
-
-def _title(notebook):
-    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    heading = re.search(r"^#+\s+(.+?)\s*#*$", text, re.MULTILINE)
-    return heading and re.sub(r"\[([^]]*)\]\([^)]*\)|[*`]", r"\1", heading[1])
 
 
 def sections(page: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections import Counter
 from brainlib.models.backbones import PHANTOMS, RANDOM
 
 PHANTOM_WEIGHTS = "weights pretrained on phantoms"
+OTHER_IMAGES = "other images than the paper's"
 _WEIGHTS = {RANDOM: "random weights", PHANTOMS: PHANTOM_WEIGHTS}
 
 
@@ -22,7 +23,7 @@ def of_study(study) -> tuple[str, ...]:
         found.append(f"{len(data.table)} phantoms")
     else:
         if study.other_images or not _are_the_papers(data, study.paper.data.set.value):
-            found.append("other images than the paper's")
+            found.append(OTHER_IMAGES)
         if used and used < len(data.table):
             found.append(f"{used} of {len(data.table)} images")
     if study.split_by == "group" != study.paper.protocol.split_by.value:

@@ -112,7 +112,7 @@ def test_a_page_loads_nothing_runs_no_script_and_shows_no_progress_or_escape_seq
     assert ran[2].splitlines() == ["jardim: epoch 1/30"]  # in the terminal
     for html in (ran[1], failed[1]):
         assert_whole_by_itself(html)
-        outputs = re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)
+        outputs = re.sub(r'<(details|div) class="(parameters|input)".*?</\1>\s*</?div', "", html, flags=re.DOTALL)
         assert "\x1b" not in outputs and "epoch 1/30" not in outputs and not re.search(r"\[[\d;]*m", outputs)
 
 

@@ -57,10 +57,10 @@ def test_a_collapsed_model_is_named_beside_its_scores(lu):
 
 @pytest.mark.parametrize(
     ("numbers", "shown"),
-    [([4], "condition 4"), ([1, 2], "conditions 1, 2"), ([1, 2, 3], "conditions 1 to 3"), ([1, 3], "conditions 1, 3")],
+    [([4], "check 4"), ([1, 2], "checks 1, 2"), ([1, 2, 3], "checks 1 to 3"), ([1, 2, 4], "checks 1, 2, 4")],
 )
-def test_conditions_are_referred_to_by_their_numbers(numbers, shown):
-    assert scores.numbered(numbers) == shown
+def test_what_is_listed_is_referred_to_by_its_numbers(numbers, shown):
+    assert scores.numbered("check", numbers) == shown
 
 
 def test_an_arm_of_which_nothing_is_printed_has_the_row_of_what_was_run(tmp_path):

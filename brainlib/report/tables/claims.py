@@ -6,8 +6,10 @@ from collections import Counter
 
 import numpy as np
 
+from brainlib.papers.consistency import check_paper
 from brainlib.papers.schema import Claim
 from brainlib.report.table import COUNT, Format, Table
+from brainlib.report.tables.paper import worst_first
 from brainlib.report.tables.scores import NOT_RUN, OURS, numbered
 from brainlib.study.results import Results, metric_name
 from brainlib.study.verdicts import INCONSISTENT, NOT_COMPUTED, JudgedClaim, judge
@@ -26,10 +28,12 @@ def conditions(results: Results) -> Table:
 def verdicts(results: Results) -> Table:
     """Show each claim with its printed and its reproduced number, the verdict and the reasons.
 
-    A number that the paper prints in several places has one row. Conditions are given by their numbers in
-    `conditions`.
+    A number that the paper prints in several places has one row. Conditions and checks are given by their numbers in
+    `conditions` and `paper.consistency`.
     """
-    numbers = {note: n for n, note in enumerate(results.study.conditions(), start=1)}
+    checks = [each.sentence for each in worst_first(check_paper(results.study.paper))]
+    listed = {"condition": results.study.conditions(), "check": checks}
+    numbers = {word: {text: n for n, text in enumerate(texts, start=1)} for word, texts in listed.items()}
     judged, rows = judge(results), {}
     for claim in judged:
         if claim.reproduced is None and claim.verdict != INCONSISTENT:
@@ -73,10 +77,14 @@ def _score(found, unit, missing="–"):
 
 
 def _reasons(claim, numbers):
-    known = sorted(numbers[reason] for reason in claim.reasons if reason in numbers)
-    other = [reason for reason in claim.reasons if reason not in numbers]
-    collapsed = [f"collapsed: predicts {claim.collapsed} for every image"] if claim.collapsed else []
-    return "; ".join(([numbered(known)] if known else []) + other + collapsed)
+    texts, left = [], list(claim.reasons)
+    for word, known in numbers.items():
+        if found := sorted(known[reason] for reason in left if reason in known):
+            texts.append(numbered(word, found))
+            left = [reason for reason in left if reason not in known]
+    if claim.collapsed:
+        left.append(f"collapsed: predicts {claim.collapsed} for every image")
+    return "; ".join(texts + left)
 
 
 def seeds(results: Results) -> Table:

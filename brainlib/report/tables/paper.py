@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from brainlib.models.backbones import RANDOM, Weights
 from brainlib.models.build import ModelSpec
 from brainlib.papers.consistency import check_paper, confusion, sizes
 from brainlib.papers.consistency.arithmetic import FOUR, collapse_rows
-from brainlib.papers.consistency.checks import FINDINGS
+from brainlib.papers.consistency.checks import FINDINGS, Check
 from brainlib.papers.provenance import in_words, key_of, name_of, settings_of
 from brainlib.papers.schema import Paper
 from brainlib.report.table import PERCENT, Table
@@ -54,13 +55,20 @@ def protocol(paper: Paper) -> Table:
 
 def consistency(paper: Paper, *findings: str) -> Table:
     """Show the checks of a paper's printed numbers of these findings, by default all, with what is wrong first."""
-    checks = check_paper(paper)
-    shown = [check for check in checks if check.finding in (findings or FINDINGS)]
-    shown.sort(key=lambda check: -FINDINGS.index(check.finding))
-    rows = [{"finding": check.finding, "check": check.method, "arithmetic": check.sentence} for check in shown]
+    checks = worst_first(check_paper(paper))
+    rows = [
+        {"number": n, "finding": check.finding, "check": check.method, "arithmetic": check.sentence}
+        for n, check in enumerate(checks, start=1)
+        if check.finding in (findings or FINDINGS)
+    ]
     counts = ", ".join(f"{sum(check.finding == finding for check in checks)} {finding}" for finding in FINDINGS[::-1])
     caption = f"{len(checks)} checks of the printed numbers, before any training: {counts}."
     return Table(rows, caption)
+
+
+def worst_first(checks: Sequence[Check]) -> list[Check]:
+    """Order checks as `consistency` numbers them."""
+    return sorted(checks, key=lambda check: -FINDINGS.index(check.finding))
 
 
 def split_sizes(study: Study) -> Table:

@@ -226,15 +226,15 @@ def not_comparable(results: Results, *arms: str) -> str:
     """Say by their numbers in `tables.conditions` which conditions hold for these arms, by default for all."""
     every, own = results.study.conditions(), set(results.study.conditions(*arms))
     numbers = [n for n, condition in enumerate(every, start=1) if condition in own]
-    return f" Not comparable with the printed numbers: {numbered(numbers)}." if numbers else ""
+    return f" Not comparable with the printed numbers: {numbered('condition', numbers)}." if numbers else ""
 
 
-def numbered(numbers: Sequence[int]) -> str:
-    """Refer to conditions by their numbers: "conditions 1, 2, 5", or "conditions 1 to 3" without a gap."""
+def numbered(word: str, numbers: Sequence[int]) -> str:
+    """Refer to what is listed by its numbers: "conditions 1, 2, 5", or "conditions 1 to 3" without a gap."""
     first, last = numbers[0], numbers[-1]
     whole = len(numbers) > 2 and last - first == len(numbers) - 1
     shown = f"{first} to {last}" if whole else ", ".join(map(str, numbers))
-    return f"condition{'s' * (len(numbers) > 1)} {shown}"
+    return f"{word}{'s' * (len(numbers) > 1)} {shown}"
 
 
 def _format(metric):
