@@ -10,8 +10,9 @@ from brainlib.audit.overview import DataAudit
 from brainlib.errors import DataError
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.schema import Claim, Paper
-from brainlib.report.figures.accuracies import forest, headlines
+from brainlib.report.figures.accuracies import forest
 from brainlib.report.figures.style import Plot
+from brainlib.report.headlines import headlines
 from brainlib.report.table import PERCENT
 from brainlib.study import records
 from brainlib.study.conditions import OTHER_IMAGES
@@ -76,12 +77,8 @@ def _claimed(paper: Paper) -> tuple[Claim | None, str]:
     best = max(own, key=lambda c: (c.stage == "test", c.value), default=None)
     sentence = f"The paper prints {len(paper.claims)} numbers."
     if best:
-        place = (
-            paper.arms[best.arm].title,
-            best.scenario and paper.scenario(best.scenario).title,
-            best.phase,
-            best.stage,
-        )
+        scenario = best.scenario and paper.scenario(best.scenario).title
+        place = paper.arms[best.arm].title, scenario, best.phase, best.stage
         number = f"{best.number.text('%')}\N{NO-BREAK SPACE}%"
         sentence += f" The highest accuracy is {number}: {', '.join(filter(None, place))} ({best.where})."
     return best, sentence
@@ -91,15 +88,18 @@ def _found(claim, rows):
     """Say what came out for the highest printed accuracy, or for the first that was computed if that one was not."""
     if not rows:
         return "No printed accuracy was computed in this run."
-    same = [row for row in rows if (row.claim.arm, row.claim.scenario) == (claim.arm, claim.scenario)]
-    row = next((row for row in same if row.claim.stage == claim.stage), None)
-    before, row = ("", row) if row else ("This one was not run. ", rows[0])
-    score, without = row.this_run, row.without_duplicates
+    same = [row for row in rows if claim and _place(row.claim) == _place(claim)]
+    before, row = ("", same[0]) if same else ("This one was not computed. ", rows[0])
+    score, without = row.claim.reproduced, row.claim.without_duplicates
     correct = f"{PERCENT.text(score.value, score.low, score.high)} of {score.n} images are classified correctly"
     if without and without.n:
         rest = PERCENT.text(without.value, without.low, without.high)
         correct += f", and {rest} of the {without.n} that have no duplicate among the training images"
     return f"{before}{row.name}: {correct} (95 % intervals). The verdict is: {row.claim.verdict}."
+
+
+def _place(claim):
+    return claim.arm, claim.scenario, claim.phase, claim.stage
 
 
 def _rests_on(paper, result):

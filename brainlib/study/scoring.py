@@ -23,6 +23,7 @@ from brainlib.data.scan import File, files_in, files_of, scan_files
 from brainlib.errors import DataError, UsageError
 from brainlib.papers.loading import load_paper
 from brainlib.papers.schema import Paper, Scenario
+from brainlib.study.conditions import OTHER_IMAGES
 from brainlib.study.options import Options
 from brainlib.study.prediction_files import read_paths, read_predictions
 from brainlib.study.results import Results
@@ -220,7 +221,7 @@ def _differences(paper, arm, table, images):
     if (images / TRUTH).exists():
         found.append("phantoms")
     elif published != Counter((file.label, file.part) for file in files):
-        found.append("other images than the paper's")
+        found.append(OTHER_IMAGES)
     test, labels = table[table["part"] == "test"], {file.path: file.label for file in files}
     if wrong := int((test["path"].map(labels) != test["label"]).sum()):
         found.append(f"{wrong} labels other than the published ones")

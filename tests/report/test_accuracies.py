@@ -45,7 +45,7 @@ def test_marks_lie_at_the_accuracies_and_the_alternative_text_states_them():
         "CNN, mean of the folds: printed 100.00 %, this run 90.00 % (80.00 to 95.00) (not comparable)."
     )
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["jardim: CNN, test", "jardim: CNN, mean of the folds*"]
+    assert labels == ["CNN, test", "CNN, mean of the folds*"]  # of one paper
     assert axes.get_xlabel().endswith("* not comparable with the paper")
     alone = forest(rows(claim(reproduced=FOUND | {"low": None, "high": None}, without_duplicates=None)))
     assert marks(alone, "o") == [0.9] and "this run 90.00\N{NO-BREAK SPACE}% (not" in alone.alt

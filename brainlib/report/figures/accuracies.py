@@ -33,7 +33,8 @@ def forest(rows: Sequence[Headline], ours: str = "this run") -> Plot:
         "brain masked out": {"color": style.colour(3), "marker": "s", "mfc": "white", "ms": 6},
     }
     shifts = dict(zip(marks, (-0.2, -0.2, 0.0, 0.2, 0.36), strict=True))
-    labels = [f"{row.paper}: {row.name}{'' if row.comparable else '*'}" for row in rows]
+    several = len({row.paper for row in rows}) > 1
+    labels = [f"{f'{row.paper}: ' * several}{row.name}{'' if row.comparable else '*'}" for row in rows]
     figure, axes = _rows(labels, 0.46)
     described, lowest, drawn = [], 1.0, set()
     for y, row in enumerate(rows):

@@ -1,0 +1,101 @@
+"""The page around a notebook's cells: the answer at its top, its contents, and numbered tables and figures."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import nbformat
+import pytest
+from browsing import Watched, assert_whole_by_itself, violations
+from stored import claim, result
+
+from brainlib.report import notebook_page
+from brainlib.report.answers import answer
+from brainlib.report.table import Table
+from brainlib.report.tables.scores import numbered
+
+TABLE = Table([{"score": 1.0}], f"Scores. Not comparable with the printed numbers: {numbered('condition', [1, 2, 3])}.")
+HEADINGS = ("# A small CNN\n\nProse.", "## Test & scores", "### Conditions")
+
+
+def executed(*outputs):
+    """An executed notebook: its headings, then a cell that displays each output."""
+    cells = [nbformat.v4.new_markdown_cell(text) for text in HEADINGS]
+    for data in outputs:
+        shown = nbformat.v4.new_output("display_data", data, metadata={"image/png": {"alt": "Curves of <A>: 1 to 0."}})
+        cells.append(nbformat.v4.new_code_cell("print('the code')", outputs=[shown]))
+    return nbformat.v4.new_notebook(cells=cells, metadata={"papermill": {"parameters": {}}})
+
+
+def write(out, stored=None, error=None):
+    if stored:
+        (out / "results").mkdir()
+        (out / "results" / "jardim.json").write_text(json.dumps(stored))
+    page = out / "jardim.html"
+    outputs = ({"text/html": TABLE._repr_html_()}, {"image/png": "iVBORw0KGgo="}, {"text/html": TABLE._repr_html_()})
+    notebook_page.write(page, executed(*outputs), error, ["hajhashem", "jardim", "lu"])
+    return page
+
+
+def test_the_answer_counts_verdicts_and_says_what_is_claimed_found_and_what_it_rests_on(tmp_path):
+    claims = [claim(), claim("other", "inconsistent as printed"), claim("another", "not comparable", metric="auc")]
+    page = write(tmp_path, result(claims=claims)).read_text()
+    text = " ".join(re.sub(r"<[^>]+>", " ", page[page.index("<main>") :]).replace("\N{NO-BREAK SPACE}", " ").split())
+    assert text.startswith("Synthetic images (phantoms): nothing here judges the paper. A small CNN The answer")
+    assert "1 inconsistent as printed 2 not comparable" in text
+    assert "The highest accuracy is 99.67 %: CNN without transfer learning, test" in text
+    assert (
+        "95.83 % (86.00 to 98.85) of 60 images are classified correctly, and 88.00 % (74.50 to 94.70) of the 41" in text
+    )
+    assert "60 phantoms in the layout of Br35H, 1 of the 2 models, one seed. 2 conditions keep" in text
+    assert page.count("<img") == 2 and page.index("data:image/svg") < page.index("Prose.")
+
+
+@pytest.mark.parametrize(
+    ("source", "conditions", "images"),
+    [("folder", [], "Real images: 50 of 60 of Br35H."),
+     ("kaggle", ["other images than the paper's"], "Other images than the paper's: 50 of 60 of Br35H.")],
+)  # fmt: skip
+def test_a_banner_says_what_the_images_were(tmp_path, source, conditions, images):
+    data = result()["data"] | {"source": source, "used": 50}
+    write(tmp_path, result(data=data, conditions=conditions))
+    assert answer(tmp_path, "jardim", failed=False).images == images
+
+
+def test_a_notebook_that_failed_says_what_is_claimed_and_that_there_is_no_answer(tmp_path):
+    page = write(tmp_path, result(), error="no such luck").read_text()
+    assert "This notebook failed.</strong> no such luck" in page
+    assert "The paper prints 88 numbers." in page and "No answer: the notebook failed" in page
+    assert "not comparable</li>" not in page
+
+
+def test_tables_and_figures_are_numbered_and_lead_to_the_conditions(tmp_path):
+    html = write(tmp_path).read_text()
+    assert_whole_by_itself(html)
+    assert re.findall(r'<caption id="(.*?)"', html) == ["table-1", "table-2"]
+    assert (
+        'Table 2.</a> Scores. Not comparable with the printed numbers: <a href="#Conditions">conditions 1 to 3</a>.'
+        in html
+    )
+    assert "Figure 1.</a> Curves of &lt;A&gt;.</figcaption>" in html
+    assert re.findall(r'<li class="(h\d)"><a href="#(.*?)">(.*?)<', html) == [
+        ("h2", "Test-&amp;-scores", "Test &amp; scores"),
+        ("h3", "Conditions", "Conditions"),
+    ]
+    assert html.count('href="hajhashem.html" rel="prev"') == html.count('href="lu.html" rel="next"') == 2
+
+
+def test_one_switch_shows_all_code_and_contents_fold_where_the_window_is_narrow(browser, tmp_path):
+    page_file = write(tmp_path, result())
+    for width, unfolded in ((400, False), (1400, True)):
+        with Watched(browser, width, "dark") as page:
+            page.goto(page_file.as_uri())
+            assert violations(page) == []
+            code, contents = page.get_by_text("the code").first, page.get_by_role("link", name="Conditions", exact=True)
+            assert not code.is_visible() and contents.is_visible() == unfolded
+            page.get_by_label("Show code").check()
+            assert code.is_visible()
+            page.emulate_media(media="print")
+            assert not page.get_by_label("Show code").is_visible()
+        assert page.left == [] and page.errors == []
