@@ -3,7 +3,8 @@
 Voilà's defaults open the page to every user of the machine, load style sheets from another host, and start
 whatever kernel is registered. Here the page needs a token, as in Jupyter, the browser may contact no other
 host, and the kernel is this interpreter. The first page's kernel starts with the server, so that the page
-waits for little; those of other pages start with them. TensorFlow loads once a page is shown.
+waits for little; those of other pages start with them. TensorFlow loads once a page is shown. The kernel of
+a page that was closed ends within a minute.
 """
 
 from __future__ import annotations
@@ -100,8 +101,9 @@ def serve(out: Path, data: str = "", *, port: int = 8866, browser: bool = True) 
     server.config.VoilaConfiguration.preheat_kernel = True
     # Other users of the machine can reach the kernel's ports; older versions have no choice.
     server.config.KernelManager.transport_encryption = "auto" if zmq.has("curve") else "disabled"
-    # Kernels of pages that were closed without notice, such as by a crash, end after an hour.
-    server.config.MappingKernelManager.cull_idle_timeout = 3600
+    # A kernel to which no page is connected ends, unless it is at work, as when it trains a model.
+    server.config.MappingKernelManager.cull_idle_timeout = 40
+    server.config.MappingKernelManager.cull_interval = 10
     server.initialize([])
     try:
         server.start()

@@ -32,6 +32,9 @@ from brainlib.trials.stored import Stored, final_predictions
 #: A slice has less than a megabyte; the web socket to a notebook's kernel takes ten at once.
 MAX_UPLOAD_BYTES = 8 * 2**20
 _MOST_PIXELS = 25_000_000  # a few hundred megabytes while they are decoded
+#: Images from which a rate is shown: one of fewer would say little.
+FEWEST = 20
+_EXAMPLES = 6  # test images to click
 _LONGEST_NAME = 80
 _ADVICE = "open it in the program it comes from and save the slice as a PNG or JPEG file of 8 bits"
 _STRETCHED = 1.2  # ratio of the sides from which a note says that the image is stretched
@@ -41,15 +44,16 @@ _DARK = 64  # of 255: if no pixel is brighter, the image was saved in the wrong 
 class InputImage(NamedTuple):
     """An image to classify, grey or colour of 8 bits.
 
-    ``notes`` are sentences about how the file was read, and ``kind`` the part and class of an image of a known set,
-    such as "test: yes". ``seen`` says whether the model was trained on the image or a duplicate, as far as the audit
-    of its set knows.
+    ``notes`` are sentences about how the file was read, ``kind`` the part and class of an image of a known set, such as
+    "test: tumour", and ``label`` its class as the set names it. ``seen`` says whether the model was trained on the
+    image or a duplicate, as far as the audit of its set knows.
     """
 
     name: str
     image: Image.Image
     notes: tuple[str, ...] = ()
     kind: str = ""
+    label: str = ""
     seen: bool = False
 
 
@@ -114,7 +118,7 @@ def _bits(image, data):
 
 
 class Collection(NamedTuple):
-    """Images of a set: its title, its folder, and a table of path, kind and seen (see `InputImage`)."""
+    """Images of a set: its title, its folder, and a table of path, kind, label and seen (see `InputImage`)."""
 
     title: str
     root: Path
@@ -123,7 +127,8 @@ class Collection(NamedTuple):
     def open(self, path: str) -> InputImage:
         """Open one of the images, with the errors of `open_upload`."""
         row = self.table.set_index("path").loc[path]
-        return open_upload(path, images.read(self.root / path))._replace(kind=row["kind"], seen=bool(row["seen"]))
+        image = open_upload(path, images.read(self.root / path))
+        return image._replace(kind=row["kind"], label=row["label"], seen=bool(row["seen"]))
 
 
 def other_sets(source: str) -> list[Collection]:
@@ -135,9 +140,30 @@ def other_sets(source: str) -> list[Collection]:
         except DataError:
             continue
         files, _ = files_of(name, root)
-        rows = [(file.path, " ".join(filter(None, [file.part, file.label])), False) for file in files]
-        found.append(Collection(info.title, root, pd.DataFrame(rows, columns=["path", "kind", "seen"])))
+        rows = [(file.path, " ".join(filter(None, [file.part, file.label])), file.label, False) for file in files]
+        found.append(Collection(info.title, root, pd.DataFrame(rows, columns=["path", "kind", "label", "seen"])))
     return found
+
+
+def test_score(folder: Path, stored: Stored) -> tuple[float, bool] | None:
+    """Return a model's accuracy on its test images, and whether it gives all of them one class.
+
+    None where there are fewer than 20 test images, or what was stored cannot be read.
+    """
+    try:
+        decisions = model_cards.test_decisions(stored.trial, store.read(folder, stored.key)[1]["predictions"])
+    except (
+        BrainlibError,
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # choosing it says what is wrong
+        return None
+    if len(decisions.truth) < FEWEST:
+        return None
+    return float((decisions.predicted == decisions.truth).mean()), decisions.collapsed is not None
 
 
 class Viewer:
@@ -181,6 +207,15 @@ class Viewer:
                 "it may be of another version: run again"
             ) from error
 
+    def class_name(self, label: str) -> str:
+        """Name a class in words: "no tumour" for the paper's normal one, "tumour" for the other of two."""
+        normal = self.paper.data.normal
+        if label == normal:
+            return "no tumour"
+        # In one of several scenarios, the other class is one kind of tumour.
+        of_two = set(self.classes) == {normal, label} and not self.trial["scenario"]
+        return "tumour" if of_two else label.replace("_", " ").replace("tumor", "tumour")
+
     @cached_property
     def model(self):
         """The model, a keras.Model."""
@@ -216,11 +251,19 @@ class Viewer:
         part = last["part"].map(names).where((last["part"] != "test") | last["leaked"], "test")
         table = last[["path", "label"]].assign(
             part=pd.Categorical(part, ["test", *names.values()]),
-            kind=part + ": " + last["label"],
+            kind=part + ": " + last["label"].map(self.class_name),
             seen=last["leaked"] | (last["part"] == "train"),
         )
         table = table.sort_values(["part", "label"], kind="stable", ignore_index=True)
         return Collection(f"{self.stored.trained_on}, the model's own", self.dataset.root, table)
+
+    @property
+    def examples(self) -> pd.DataFrame:
+        """Rows of `own_images`: test images without a duplicate in training, as many of each class; or none."""
+        if self.own_images is None:
+            return pd.DataFrame(columns=["path", "label"])
+        table = self.own_images.table
+        return table[table["part"] == "test"].groupby("label").head(max(1, _EXAMPLES // len(self.classes)))
 
     @cached_property
     def _scanned(self):

@@ -52,6 +52,15 @@ class Slider(anywidget.AnyWidget):
     value = traitlets.Int(50).tag(sync=True)
 
 
+class Examples(anywidget.AnyWidget):
+    """Images to click; `count` grows when one is chosen, by its number in `items` (see `html.examples`)."""
+
+    _esm = _TEMPLATES / "examples.js"
+    items = traitlets.List().tag(sync=True)
+    chosen = traitlets.Int(0).tag(sync=True)
+    count = traitlets.Int(0).tag(sync=True)
+
+
 class Program:
     """The whole page.
 
@@ -83,22 +92,24 @@ class Program:
     def _build(self):
         """Make the widgets, and connect each to what a change of it does."""
         self.alarm, self.status, self.about, self.warning = (widgets.HTML() for _ in range(4))
-        self.result, self.images, self.near = (widgets.HTML() for _ in range(3))
+        self.result, self.images, self.near, self.saved = (widgets.HTML() for _ in range(4))
         self.model = _dropdown("Model")
-        self.collection = _dropdown("Or pick an image from")
+        self.collection = _dropdown("Or any image of")
         self.kind, self.path = _dropdown("Kind"), _dropdown("Image")
         self.explained = _dropdown("Explain")
-        self.chooser, self.strength = Chooser(), Slider()
+        self.chooser, self.examples, self.strength = Chooser(), Examples(), Slider()
         self.train = widgets.Button(
             description="Train the small CNN on phantoms", button_style="primary", layout=widgets.Layout(width="auto")
         )
         self.first = widgets.VBox()
-        image = (self.chooser, self.collection, self.kind, self.path)
+        # Messages stand right below the file input, in sight on a narrow screen too.
+        image = (self.chooser, self.alarm, self.status, self.examples, self.collection, self.kind, self.path)
         self.choices = widgets.VBox([_heading("1. Model"), self.model, self.about, _heading("2. Image"), *image])
         heat = (self.images, self.explained, self.strength)
-        self.answer = widgets.VBox([_heading("3. Prediction"), self.warning, self.result, *heat, self.near])
-        # Messages stand right below the file input, in sight on a narrow screen too.
-        columns = widgets.Box([widgets.VBox([self.choices, self.alarm, self.status]), self.answer])
+        self.answer = widgets.VBox([_heading("3. Prediction"), self.warning, self.result, *heat, self.saved, self.near])
+        self.alarm.add_class("messages")
+        self.answer.add_class("answer")
+        columns = widgets.Box([self.choices, self.answer])
         columns.add_class("columns")
         style = f"<style>{(_TEMPLATES / 'app.css').read_text()}</style>"
         self.page = widgets.VBox([widgets.HTML(f"{style}{html.notice()}"), self.first, columns])
@@ -113,6 +124,7 @@ class Program:
         ):
             widget.observe(self._guarded(method), "value")
         self.chooser.observe(self._guarded(self._open_upload), "count")
+        self.examples.observe(self._guarded(self._open_example), "count")
         self.train.on_click(self._guarded(self._train_first))
 
     def _repr_mimebundle_(self, **kwargs):
@@ -142,15 +154,23 @@ class Program:
             try:
                 method()
             except BrainlibError as error:
-                self.alarm.value = html.alarm(str(error))
+                self._fail(str(error))
             except Exception as error:  # noqa: BLE001 - a click must end in words, whatever happens
                 traceback.print_exc(file=sys.__stderr__)
                 what = f"{type(error).__name__}: {error}"
-                self.alarm.value = html.alarm(f"{what}. This is a fault of the program; the terminal has the details.")
+                self._fail(f"{what}. This is a fault of the program; the terminal has the details.")
             finally:
                 self._say("")
 
         return callback
+
+    def _fail(self, sentence: str) -> None:
+        self.alarm.value = html.alarm(sentence)
+        self._bring_into_sight("messages")
+
+    def _bring_into_sight(self, place: str) -> None:
+        """Scroll to the messages or the answer, by its class, where a narrow screen does not show it."""
+        self.chooser.send({"show": place})
 
     def _say(self, sentence: str) -> None:
         self.status.value = html.status(sentence)
@@ -159,13 +179,16 @@ class Program:
         """Begin what a page needs; since its kernel was started ahead of it, models may have been stored."""
         if self._loading.ident is None:
             self._loading.start()
-            if list(self.models) != [each.key for each in stored_models(self.store)]:
+            if set(self.models) != {each.key for each in stored_models(self.store)}:
                 self._list_models()
 
     def _list_models(self, wanted: str = "") -> None:
-        """List the models of the store, by their facts alone: nothing is verified until one is chosen."""
-        found = stored_models(self.store)
-        labels = [_label(each) for each in found]
+        """List the models of the store: those of whole papers before those of folds, and the most accurate first."""
+        scored = [(each, viewing.test_score(self.store, each)) for each in stored_models(self.store)]
+        # One that gives every image the same class is worth less than its accuracy.
+        scored.sort(key=lambda pair: (not pair[1], *(pair[1] and (pair[1][1], -pair[1][0]) or ())))
+        found = [each for each, _ in scored]
+        labels = [html.model_label(*pair) for pair in scored]
         options = [  # two with one label may differ in their seed or their split: the key distinguishes them
             (label if labels.count(label) == 1 else f"{label} ({each.key[:8]})", each.key)
             for label, each in zip(labels, found, strict=True)
@@ -183,14 +206,16 @@ class Program:
         self.viewer, self.about.value, self.collections = None, "", []
         image = self.image
         self._forget()
+        self.examples.items = []
         for widget in (self.collection, self.kind, self.path):
             self._offer(widget, [])
             _show(widget, False)
         self._say("Reading the model…")
         viewer = Viewer(self.store, self.models[self.model.value], self.source)
         self.about.value = html.about(viewer)
-        self._offer(self.explained, [(name, n) for n, name in enumerate(viewer.classes)])
+        self._offer(self.explained, [(viewer.class_name(name), n) for n, name in enumerate(viewer.classes)])
         self.viewer = viewer
+        self.examples.items = html.examples(viewer)
         own = [viewer.own_images] if viewer.own_images else []
         self.collections = own + viewing.other_sets(self.source)
         self._offer(self.collection, [(each.title, n) for n, each in enumerate(self.collections)])
@@ -222,11 +247,20 @@ class Program:
         self.image = self.collections[self.collection.value].open(self.path.value)
         self._answer()
 
+    def _open_example(self):
+        self._forget_path()
+        self.image = self.collections[0].open(self.examples.items[self.examples.chosen]["path"])
+        self._answer()
+
+    def _forget_path(self):
+        """Remove the answer; the same image of a set can be chosen again."""
+        self._forget()
+        with self._quietly():
+            self.path.value = None
+
     def _open_upload(self):
         file = self.chooser
-        self._forget()
-        with self._quietly():  # so that the same image of a set can be chosen after it
-            self.path.value = None
+        self._forget_path()
         self._say("Reading the file…")
         self.image = viewing.open_upload(file.name, file.content, file.size)
         self._answer()
@@ -238,17 +272,20 @@ class Program:
             self._say("Loading TensorFlow…")
             self._loading.join()
         self._say("Computing the prediction…")
-        viewer, self.warning.value, self.near.value = self.viewer, "", ""
+        viewer, self.warning.value, self.near.value, self.saved.value = self.viewer, "", "", ""
         self.pixels = viewer.pixels(self.image)
         probabilities = viewer.probabilities(self.pixels)
-        self.result.value = html.probabilities(self.image, viewer.classes, probabilities)
+        self.result.value = html.probabilities(viewer, self.image, probabilities)
         with self._quietly():
             self.explained.value = int(probabilities.argmax())
         self._explain()
         _show(self.answer, True)
+        self._bring_into_sight("answer")
+        novelty = None
         if viewer.dataset is not None:
             self._say("Comparing it with the training images…")
-            self.warning.value, self.near.value = html.neighbours(viewer, self.image)
+            self.warning.value, self.near.value, novelty = html.neighbours(viewer, self.image)
+        self.saved.value = html.saved(viewer, self.image, probabilities, novelty)
 
     def _explain(self):
         if self.pixels is not None:
@@ -282,14 +319,6 @@ class Program:
 
     def _progress(self, fraction: float, line: str) -> None:
         self.status.value = html.progress(fraction, line)
-
-
-def _label(stored):
-    try:
-        apart = ", duplicates kept apart" if stored.trial["split"]["by"] == "group" else ""
-        return f"{stored.name}: {stored.trained_on}{apart}"
-    except (BrainlibError, KeyError, TypeError):  # of another version; choosing it says what is wrong
-        return stored.name
 
 
 def _heading(text):

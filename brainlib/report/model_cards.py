@@ -24,7 +24,7 @@ from brainlib.papers.schema import Paper
 from brainlib.report import pages
 from brainlib.report.table import PERCENT
 from brainlib.stats.estimates import Estimate, estimate
-from brainlib.stats.predictions import decide
+from brainlib.stats.predictions import Decisions, decide
 from brainlib.trials import store
 from brainlib.trials.stored import MODEL, Stored, final_predictions, find_model
 
@@ -111,8 +111,13 @@ def scores(trial: dict, predictions: pd.DataFrame, metrics: Sequence[str] = _SCO
 
 def collapsed(trial: dict, predictions: pd.DataFrame) -> str | None:
     """Name the one class that a model predicts for all its test images; None if it predicts several."""
-    test = _test(trial, predictions)
-    return decide(test, *_rule(trial)).collapsed if len(test) else None
+    decisions = test_decisions(trial, predictions)
+    return decisions.collapsed if len(decisions.truth) else None
+
+
+def test_decisions(trial: dict, predictions: pd.DataFrame) -> Decisions:
+    """Return a model's decisions on its test images."""
+    return decide(_test(trial, predictions), *_rule(trial))
 
 
 def _test(trial, predictions):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 import shutil
@@ -27,6 +29,10 @@ from brainlib.trials import stored
 
 ROOT = Path(__file__).parents[2]
 SMOKE = {"profile": "smoke"}
+IN_SIGHT = """selector => {
+    const box = document.querySelector(selector)?.getBoundingClientRect();
+    return box && box.height > 0 && box.top >= 0 && box.bottom <= window.innerHeight;
+}"""
 LONG = 120_000  # ms: TensorFlow alone may take a minute on a busy machine
 
 
@@ -43,7 +49,7 @@ def program(out):
 def choose(shown):
     """Choose the first test image of the model's own set."""
     shown.collection.value = 0
-    shown.kind.value = "test: yes"
+    shown.kind.value = "test: tumour"
     shown.path.value = shown.path.options[0]
 
 
@@ -78,13 +84,39 @@ def test_an_answer_has_probabilities_a_heat_map_and_the_nearest_training_images(
     assert shown.alarm.value == ""
     shares = [float(value) for value in re.findall(r"([\d.]+)\xa0%</td>", shown.result.value)]
     assert len(shares) == 2 and sum(shares) == pytest.approx(100, abs=0.1)
-    assert shown.images.value.count("<img") == 2 and shown.near.value.count("<img") == 6
+    assert shown.images.value.count("<img") == 3 and shown.near.value.count("<img") == 6
     before = shown.images.value
     shown.strength.value = 0  # the grey image
     assert shown.images.value != before
-    other = shown.viewer.classes[1 - shown.explained.value]
+    other = ("no tumour", "tumour")[1 - shown.explained.value]
     shown.explained.value = 1 - shown.explained.value
     assert f"Grad-CAM for {other} over" in shown.images.value
+
+
+def test_an_example_is_answered_beside_its_true_class_and_saved(out):
+    shown = program(out)
+    truth = [item["label"] for item in shown.examples.items]
+    assert set(truth) == {"tumour", "no tumour"}
+    for number, label in enumerate(truth):
+        shown.examples.chosen = number
+        shown.examples.count += 1
+        predicted = re.search(r"<strong>(.*?)</strong>", shown.result.value)[1]
+        assert ("✓ correct" in shown.result.value) == (predicted == label)
+        assert (f"the true class is {label}" in shown.result.value) == (predicted != label)
+        answer = json.loads(base64.b64decode(re.search(r'base64,([^"]+)"', shown.saved.value)[1]))
+        assert answer["true"] == {"tumour": "yes", "no tumour": "no"}[label] and answer["novelty"] > 0
+        assert max(answer["probabilities"], key=answer["probabilities"].get) == answer["predicted"]
+    upload(shown, "disc.png", saved(GREY))
+    assert "✓" not in shown.result.value and "✗" not in shown.result.value  # nobody knows its class
+
+
+def test_a_warning_is_said_once_and_no_rate_is_of_a_few_images(out):
+    shown = program(out)
+    shown.collection.value = 0
+    shown.kind.value = next(kind for _, kind in shown.kind.options if kind.startswith("training"))
+    shown.path.value = shown.path.options[0]
+    assert (shown.warning.value + shown.near.value).count("The model was trained on this image") == 1
+    assert "too few for a rate" in shown.about.value and not re.search(r"\d\s%.* of \d+ images", shown.about.value)
 
 
 def test_noise_is_novel(out):
@@ -282,19 +314,33 @@ def test_from_an_address_to_a_heat_map_with_good_and_bad_uploads(served, browser
         page.get_by_label("Strength").press("End")
         page.wait_for_function("old => document.querySelector('img[alt^=Grad-CAM]').src !== old", arg=first)
         explained = page.get_by_label("Explain")
-        other = "no" if explained.evaluate("e => e.selectedOptions[0].text") == "yes" else "yes"
+        chosen = explained.evaluate("e => e.selectedOptions[0].text").replace("\N{NO-BREAK SPACE}", " ")
+        other = "tumour" if chosen == "no tumour" else "no tumour"
         explained.select_option(label=other)
         page.get_by_role("img", name=f"Grad-CAM for {other} over").wait_for()
+        with page.expect_download() as saved_file:
+            page.get_by_role("link", name="Save the answer").click()
+        answer = json.loads(Path(saved_file.value.path()).read_text())
+        assert sum(answer["probabilities"].values()) == pytest.approx(1) and answer["image"]["name"] == "yes_1.png"
         assert violations(page) == []
 
         for name, (_, sentence) in BAD.items():
             page.get_by_label("Your own image").set_input_files(tmp_path / name)
             page.get_by_role("alert").filter(has_text=sentence).wait_for()
             overlay.wait_for(state="hidden")
+        # On a narrow screen, too, the reason is in sight without scrolling, and then the answer.
+        page.set_viewport_size({"width": 400, "height": 900})
+        page.get_by_label("Your own image").set_input_files(tmp_path / name)
+        page.wait_for_function(IN_SIGHT, arg=".messages [role=alert]")
+        assert violations(page) == []
         assert "Traceback" not in page.inner_text("body")
 
-        # The keyboard alone, and an image of the set.
-        page.get_by_label("Or pick an image from").select_option(index=0)
+        # The keyboard alone: an example, and any image of the set.
+        page.get_by_role("group", name="Examples").get_by_role("button", name="no tumour").first.press("Enter")
+        page.wait_for_function(IN_SIGHT, arg=".answer .predicted")
+        page.emulate_media(color_scheme="dark")
+        assert violations(page) == []
+        page.get_by_label("Or any image of").select_option(index=0)
         kinds = options_of(page, "Kind")
         page.get_by_label("Kind").select_option(index=[kind.startswith("training") for kind in kinds].index(True))
         assert options_of(page, "Image")

@@ -9,8 +9,14 @@ export default {
     const input = document.createElement("input");
     input.type = "file";
     input.accept = model.get("accept");
+    const name = document.createElement("output");
     label.append(input);
-    el.append(label);
+    el.append(label, name);
+    model.on("msg:custom", (message) => setTimeout(() => {
+      const place = el.closest(".brainlib")?.querySelector(`.${message.show}`);
+      const box = place?.getBoundingClientRect();
+      if (box && (box.top < 0 || box.top > 0.6 * window.innerHeight)) place.scrollIntoView();
+    }, 50));
     model.send("shown");
     input.addEventListener("change", async () => {
       const file = input.files[0];
@@ -23,6 +29,7 @@ export default {
       const sent = { name: file.name, size: file.size, content: new DataView(content), count };
       for (const [name, value] of Object.entries(sent)) model.set(name, value);
       model.save_changes();
+      name.textContent = file.name;
       input.value = ""; // so that the same file, mended, can be chosen again
     });
   },
