@@ -51,7 +51,7 @@ class Arm:
         task = training.Task(self.pixels, self.targets, self.train, self.monitored, f"noise {len(self.pixels)}")
         phases = (replace(self.phases[number], epochs=epochs),)
         with tempfile.TemporaryDirectory() as empty:
-            options |= {"batch_size": 32, "loss": self.loss, "seed": 0, "store": Path(store or empty)}
+            options |= {"batch_size": 32, "seed": 0, "store": Path(store or empty)}
             training.fit(network, task, phases, on_epoch=clock.tick, **options)
         clock.tick()
         return clock

@@ -1,10 +1,10 @@
 """Networks, their training, and Grad-CAM: what this wing does with Keras knows neither papers nor data sets.
 
 `backbones` lists the pretrained networks and finds their weights, `build` builds a network from a
-`ModelSpec`, `freezing` sets which layers train and cuts off a frozen beginning, `training` trains in
-phases, with the optimizer of `adam` and the images that `feeding` brings to the device, `gradcam` explains
-predictions, and `layers` holds the Keras layers that stored models contain. Nothing imports TensorFlow before a
-function needs it.
+`ModelSpec`, `own` takes a user's function instead, `freezing` sets which layers train and cuts off a frozen
+beginning, `training` trains in `phases`, with the optimizer of `adam` and the images that `feeding` brings
+to the device, `gradcam` explains predictions, and `layers` holds the Keras layers that stored models contain.
+Nothing imports TensorFlow before a function needs it.
 """
 
 import lazy_loader as lazy

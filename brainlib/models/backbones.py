@@ -99,8 +99,8 @@ class Weights:
 
     Attributes
     ----------
-    source : {"random", "imagenet", "phantoms", "file", "none"}
-        "none" for a model that has no pretrained part by design.
+    source : {"random", "imagenet", "phantoms", "file", "none", "own"}
+        "none" for a model that has no pretrained part by design, "own" for what a user's function makes.
     file, digest : str
         Path and SHA-256 of the file: results depend on its bytes, not on its path.
     scaling : str
@@ -117,7 +117,7 @@ class Weights:
         """Description of these weights in reports."""
         if self.source == "file":
             return f"{Path(self.file).name} (sha256 {self.digest[:12]})"
-        labels = {RANDOM: "random weights", IMAGENET: "ImageNet weights of Keras"}
+        labels = {RANDOM: "random weights", IMAGENET: "ImageNet weights of Keras", "own": "as its function sets them"}
         labels[PHANTOMS] = f"pretrained on phantoms (sha256 {self.digest[:12]})"
         return labels.get(self.source, "trained from nothing")
 

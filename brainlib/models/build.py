@@ -1,4 +1,4 @@
-"""Build the networks: a small CNN, or a pretrained backbone with a classification head.
+"""Build the networks: a small CNN, a pretrained backbone with a classification head, or a user's own model.
 
 A network is described by `ModelSpec`, which is plain data, and built by `build_network`. It takes
 pixels in [0, 255] and scales them itself. The layers of a backbone and of its head stand in one flat
@@ -7,10 +7,13 @@ graph, so that a part of the backbone can be frozen, cut off and computed once (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from brainlib.errors import ModelError, WeightsError
 from brainlib.models.backbones import PHANTOMS, STAND_IN, Weights, backbone_named, stand_in_arrays
+from brainlib.models.own import Own
 
 #: Filters and stride of each convolution of the stand-in (3 by 3, ReLU), which ends in an eighth of the image's size.
 STAND_IN_LAYERS = ((16, 2), (32, 1), (64, 2), (96, 2), (24, 1))
@@ -22,7 +25,7 @@ class ModelSpec:
 
     Attributes
     ----------
-    kind : {"cnn", "transfer"}
+    kind : {"cnn", "transfer", "own"}
     channels : {1, 3}
         Of the input image.
     scaling : {"unit", "imagenet_mean_std", "backbone"}
@@ -43,6 +46,8 @@ class ModelSpec:
     head_dropout : tuple of float
         Rates of the dropout after the features and after each hidden dense layer, in this order,
         in [0, 1); 0, or a rate that is missing at the end, for none.
+    function : Own, optional
+        Builds an own model, of which nothing else but its channels is described: ``size, classes -> keras.Model``.
     """
 
     kind: str
@@ -57,6 +62,7 @@ class ModelSpec:
     pooling: str = "flatten"
     dense: tuple[int, ...] = ()
     head_dropout: tuple[float, ...] = ()
+    function: Own | None = None
 
 
 @dataclass(frozen=True)
@@ -68,16 +74,21 @@ class Network:
     model : keras.Model
         (batch, size, size, channels) pixels in [0, 255] to (batch, outputs) probabilities.
     backbone_end : str
-        Name of the layer that ends the backbone; for the CNN, the last of its feature layers.
+        Name of the layer that ends the backbone; for the CNN, the last of its feature layers; for an own model, which
+        may have a random layer anywhere, its input.
     steps : tuple of (str, tuple of str, keras.KerasTensor)
         Each operation in the order of computation: its name, the names of its inputs, its output.
         Recorded when the model is built, because a layer that is used in a second graph no longer
         knows its first one.
+    frozen : frozenset of keras.Layer
+        Layers that train only when a phase asks for it: those of the backbone, or, at any depth of an own model, those
+        that its function froze.
     """
 
     model: object
     backbone_end: str
     steps: tuple
+    frozen: frozenset
 
     @property
     def head(self) -> tuple[str, ...]:
@@ -94,20 +105,22 @@ def build_network(spec: ModelSpec, size: int, outputs: int, weights: Weights) ->
     size : int
         Height and width of the input in pixels.
     outputs : int
-        1 for a sigmoid unit (two classes), else one softmax unit per class.
+        1 for a sigmoid unit (two classes), else one softmax unit per class; an own model chooses.
     weights : Weights
         Initial weights of the backbone; see `backbones.find_weights`.
 
     Raises
     ------
     ModelError
-        When the image is too small for the network.
+        When the image is too small for the network, or an own model cannot be trained or stored.
     WeightsError
         When the weights cannot be read or do not fit.
     """
     from brainlib.models._tensorflow import keras
     from brainlib.models.layers import InputScaling
 
+    if spec.function:
+        return _own(spec, size, max(outputs, 2))
     pixels = keras.Input((size, size, spec.channels), name="pixels")
     scaled = InputScaling(_scaling(spec, weights), name="scaling")(pixels)
     try:
@@ -123,7 +136,49 @@ def build_network(spec: ModelSpec, size: int, outputs: int, weights: Weights) ->
     backbone_end = features._keras_history.operation.name
     probabilities = _head(spec, features, outputs)
     model = keras.Model(pixels, probabilities, name=spec.backbone or spec.kind)
-    return Network(model, backbone_end, _steps(model))
+    network = Network(model, backbone_end, _steps(model), frozenset())
+    head = set(network.head)
+    return replace(network, frozen=frozenset(_inside(layer for layer in model.layers if layer.name not in head)))
+
+
+def _own(spec, size, classes):
+    """Call a user's function, and refuse in one line what could not be trained, or not be loaded from a store."""
+    from brainlib.models._tensorflow import keras
+
+    def require(fits, expected, received):
+        if not fits:
+            raise ModelError(f"{spec.function.name}: expected {expected}, received {received}")
+
+    model = spec.function.call(size, classes)
+    ends = [getattr(model, name, None) or () for name in ("inputs", "outputs")]
+    plain = isinstance(model, keras.Model) and [len(each) for each in ends] == [1, 1]
+    require(plain, "a functional keras.Model, or a Sequential one that begins with keras.Input", type(model).__name__)
+    model = keras.Model(*(each[0] for each in ends), name=model.name)
+    given = (None, size, size, spec.channels)
+    require(model.input_shape == given, f"images of shape {given}", f"{model.input_shape}; see channels and size")
+    units = [classes, 1] if classes == 2 else [classes]
+    shapes = [(None, each) for each in units]
+    require(model.output_shape in shapes, f"an output of shape {' or '.join(map(str, shapes))}", model.output_shape)
+    every = _inside(model.layers)
+    strange = [each for each in every if type(each).__module__.split(".")[0] not in ("keras", "keras_hub", "brainlib")]
+    require(not strange, "layers of Keras, which a store can load", strange and type(strange[0]).__name__)
+    try:
+        keras.models.model_from_json(model.to_json())
+        steps = _steps(model)
+    except (TypeError, ValueError) as error:
+        require(False, "plain layers of Keras, each used once", " ".join(str(error).split())[:160])
+    seen = np.random.default_rng(0).uniform(0, 255, (4, *given[1:])).astype(np.float32)
+    found = np.asarray(model(seen, training=False), np.float32)
+    sums = found.sum(axis=1) if found.shape[1] > 1 else np.ones(len(found))
+    fits = found.min() >= 0 and found.max() <= 1 and np.allclose(sums, 1, atol=1e-2)
+    require(fits, "probabilities, of a sigmoid or softmax", f"values from {found.min():.3g} to {found.max():.3g}")
+    frozen = frozenset(layer for layer in every if not layer.trainable)
+    return Network(model, model.inputs[0]._keras_history.operation.name, steps, frozen)
+
+
+def _inside(layers):
+    """List layers, each nested model followed by its own layers."""
+    return [each for layer in layers for each in layer._flatten_layers()]
 
 
 def _scaling(spec, weights):
@@ -244,9 +299,10 @@ def _head(spec, x, outputs):
 
 def _steps(model):
     owner, steps = {}, []
+    inside = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
     for operation in model.operations:
         # The node, not `operation.input`: that of a nested model is the input of its own graph.
-        node = operation._inbound_nodes[0]
+        (node,) = (each for each in operation._inbound_nodes if id(each) in inside)
         feeding = tuple(dict.fromkeys(owner[id(tensor)] for tensor in node.input_tensors))
         (tensor,) = node.outputs
         owner[id(tensor)] = operation.name

@@ -67,7 +67,7 @@ class Checkpoint:
 
     def __init__(self, path: Path, key: str, every: float = EVERY):
         self.path, self.every = Path(path), every
-        self.owner = {"format": 1, "key": key, **{name: version(name) for name in ("tensorflow", "keras", "numpy")}}
+        self.owner = {"format": 2, "key": key, **{name: version(name) for name in ("tensorflow", "keras", "numpy")}}
         #: Number of epochs that were not trained by this process, but read.
         self.finished = 0
         self._written, self._took, self._failed = time.perf_counter(), 0.0, False

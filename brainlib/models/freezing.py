@@ -20,8 +20,9 @@ def set_trainable(network: Network, trainable: str | Sequence[str], batch_norm: 
     Parameters
     ----------
     trainable : "all", "head", or sequence of str
-        The whole network, only the layers after the backbone, or these and the layers of the
-        backbone whose names begin with one of the strings.
+        The whole network, only the layers after the backbone (of an own model, those that its function left
+        trainable), or these and the others whose names, or that of the nested model that holds them, begin with
+        one of the strings.
     batch_norm : {"trained", "frozen"}
         Whether batch normalisation among these layers trains with them.
 
@@ -37,26 +38,25 @@ def set_trainable(network: Network, trainable: str | Sequence[str], batch_norm: 
     """
     from brainlib.models._tensorflow import keras
 
-    head = set(network.head)
     prefixes = () if isinstance(trainable, str) else tuple(trainable)
     layers = network.model.layers
+    every = list(network.model._flatten_layers())
     for prefix in prefixes:
-        if not any(layer.name.startswith(prefix) for layer in layers):
+        if not any(layer.name.startswith(prefix) for layer in every):
             known = ", ".join(layer.name for layer in layers if layer.weights)
             raise ModelError(f"no layer begins with '{prefix}'; the layers are: {known[:300]}")
-    for layer in layers:
-        wanted = trainable == "all" or layer.name in head or layer.name.startswith(prefixes or "\0")
+
+    def mark(layer, asked):
+        inner, asked = getattr(layer, "layers", ()), asked or layer.name.startswith(prefixes)
+        frozen = batch_norm == "frozen" and isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = bool(inner) or ((asked or layer not in network.frozen) and not frozen)
         # Each inner layer as well: a nested model, such as ResNet18, passes on only a change of its own.
-        for each in (layer, *_inner(layer)):
-            frozen = batch_norm == "frozen" and isinstance(each, keras.layers.BatchNormalization)
-            each.trainable = bool(wanted) and not frozen
+        for each in inner:
+            mark(each, asked)
+
+    for layer in layers:
+        mark(layer, trainable == "all")
     return tuple(layer.name for layer in layers if layer.trainable_weights)
-
-
-def _inner(layer):
-    for inner in getattr(layer, "layers", ()):
-        yield inner
-        yield from _inner(inner)
 
 
 def cut_frozen_prefix(network: Network) -> tuple[keras.Model | None, keras.Model]:
@@ -83,11 +83,13 @@ def cut_frozen_prefix(network: Network) -> tuple[keras.Model | None, keras.Model
         operation = operations[name]
         if getattr(operation, "trainable_weights", ()):
             break
-        # Dropout of the head is active in training; dropout inside a frozen backbone is not.
-        if name in after_backbone and getattr(operation, "seed_generator", None) is not None:
+        # Dropout of the head is active in training, and so is an own model's augmentation; dropout inside a frozen
+        # backbone is not. Besides weights, the variables of a layer are the states of its generators.
+        weights, variables = (getattr(operation, kind, ()) for kind in ("weights", "variables"))
+        if name in after_backbone and variables and not weights:
             break
         # A layer with a kernel; without one (EfficientNet's normalisation of pixels) there is little to save.
-        costly = costly or any(len(w.shape) > 1 for w in getattr(operation, "weights", ()))
+        costly = costly or any(len(w.shape) > 1 for w in weights)
         if all(last_use[earlier] <= position for earlier, _, _ in network.steps[:position]):
             cut = tensor
     if cut is None or not costly:

@@ -11,10 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,56 +25,14 @@ from brainlib.models import feeding
 from brainlib.models.build import Network
 from brainlib.models.checkpoints import Checkpoint
 from brainlib.models.freezing import cut_frozen_prefix, set_trainable
+from brainlib.models.phases import Course, Epoch, Phase, optimizer_of
 from brainlib.stats import metrics
 
 #: Whether XLA compiles the steps of training. On a CPU it is several times slower than plain graphs.
 #: On a GPU nobody has measured it yet: this is the place to decide it.
 XLA = False
 #: What a checkpoint tells of an `Epoch` in numbers.
-_SCORES = ("loss", "accuracy", "val_loss", "val_accuracy", "seconds")
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One phase of training.
-
-    Attributes
-    ----------
-    trainable : "all", "head" or tuple of str
-        See `freezing.set_trainable`.
-    learning_rate : float
-        Of Adam, whose other values are Keras' defaults.
-    augmentation : tuple of (str, str or float)
-        Such as ``(("flip", "horizontal"), ("rotation", 15.0))``; rotation in degrees in either
-        direction, shift, zoom and shear as fractions.
-    batch_norm : {"trained", "frozen"}
-        Of the batch normalisation among the trainable layers; see `freezing.set_trainable`.
-    """
-
-    name: str
-    trainable: str | tuple[str, ...]
-    epochs: int
-    learning_rate: float
-    augmentation: tuple[tuple[str, str | float], ...] = ()
-    batch_norm: str = "trained"
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """Scores of one epoch: of training, Keras' running means over its batches, with dropout and augmentation.
-
-    Those of validation are computed from `monitored`, predictions of the m monitored images after the
-    epoch, of shape (m, outputs).
-    """
-
-    phase: str
-    number: int
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-    seconds: float
-    monitored: np.ndarray = field(repr=False, compare=False)
+_SCORES = ("number", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
 
 
 @dataclass(frozen=True)
@@ -150,7 +107,6 @@ def fit(
     phases: tuple[Phase, ...],
     *,
     batch_size: int,
-    loss: str,
     seed: int,
     store: Path,
     checkpoint: Checkpoint | None = None,
@@ -162,7 +118,6 @@ def fit(
     ----------
     phases : tuple of Phase
         Each continues from the weights of the one before, with a new optimizer.
-    loss : {"binary_crossentropy", "categorical_crossentropy"}
     seed : int
         Seed of the order of the images.
     store : Path
@@ -178,56 +133,67 @@ def fit(
     predicted : list of ndarray of float32, shape (n, outputs)
         Predictions of every image of the task at the end of each phase.
     """
-    names = [(phase.name, number) for phase in phases for number in range(1, phase.epochs + 1)]
-    ends = np.cumsum([phase.epochs for phase in phases]).tolist()
-    saved = checkpoint.read(len(names), len(_SCORES)) if checkpoint else None
-    epochs, predicted, number = [], [], bisect_left(ends, len(saved.scores)) if saved else 0
-    while number < len(phases):
-        phase, order = phases[number], np.random.default_rng([seed, number])
-        prefix, body, trained, optimizer = _set_up(network, phase, order)
-        variables = _state(network.model, trained, optimizer)
+    names = [phase.name for phase in phases]
+    places = {(place, number) for place, phase in enumerate(phases) for number in range(1, phase.epochs + 1)}
+    saved = checkpoint.read(len(places), 1 + len(_SCORES)) if checkpoint else None
+    if saved and not places.issuperset(tuple(row[:2]) for row in saved.scores):
+        saved = checkpoint.ignored("its epochs are not those of this training")
+    epochs, predicted, place = [], [], int(saved.scores[-1][0]) if saved else 0
+    while place < len(phases):
+        phase, order = phases[place], np.random.default_rng([seed, place])
+        prefix, body, trained, course = _set_up(network, phase, order)
+        variables = _state(network.model, trained, course.optimizer, course)
         if saved:
-            scores, outputs = saved.scores, task.targets.shape[1]
-            shapes = [(len(task.monitored), outputs)] * len(scores) + [(len(task.pixels), outputs)] * number
+            told = [Epoch(names[int(n)], int(number), *scores, None) for n, number, *scores in saved.scores]
+            for epoch in told:
+                if epoch.phase == phase.name:  # before the variables are restored, which a user's functions may change
+                    course.begin(epoch.number)
+                    course.end(epoch, replayed=True)
+            outputs = task.targets.shape[1]
+            shapes = [(len(task.monitored), outputs)] * len(told) + [(len(task.pixels), outputs)] * place
             arrays, saved = saved.restore(variables, shapes), None
             if arrays is None:
                 checkpoint.ignored("its arrays are not those of this training")
-                number = 0
+                place = 0
                 continue
-            epochs = [Epoch(*name, *row, each) for name, row, each in zip(names, scores, arrays, strict=False)]
+            epochs = [replace(epoch, monitored=each) for epoch, each in zip(told, arrays, strict=False)]
             predicted = arrays[len(epochs) :]
             checkpoint.finished = len(epochs)
             on_epoch(epochs)
         inputs = feeding.held(task.pixels if prefix is None else activations(prefix, task, store))
-        train = _trainer(trained, optimizer, inputs, task.targets, batch_size, loss)
+        train = _trainer(trained, course.optimizer, inputs, task.targets, batch_size)
         predict = feeding.predictor(body, inputs)
-        for position in range(ends[number] - phase.epochs, ends[number]):
+        done = sum(epoch.phase == phase.name for epoch in epochs)
+        for number in range(1, phase.epochs + 1):
             rows = order.permutation(task.train)  # of finished epochs too, so that the next ones see their own order
-            if position < len(epochs):
+            if number <= done or course.stopped:
                 continue
+            course.begin(number)
             start = time.perf_counter()
             training = train(rows)
             seconds = time.perf_counter() - start
             monitored = predict(task.monitored)
             truth = task.targets[task.monitored]
             validation = metrics.cross_entropy(truth, monitored), metrics.accuracy(truth, monitored)
-            epochs.append(Epoch(*names[position], *map(float, (*training, *validation, seconds)), monitored))
+            epochs.append(Epoch(phase.name, number, *map(float, (*training, *validation, seconds)), monitored))
+            course.end(epochs[-1])
             if checkpoint:
-                scores = [[getattr(epoch, score) for score in _SCORES] for epoch in epochs]
+                scores = [[names.index(epoch.phase), *(getattr(epoch, name) for name in _SCORES)] for epoch in epochs]
                 checkpoint.write(scores, [*variables, *(epoch.monitored for epoch in epochs), *predicted])
             on_epoch(epochs)
+        course.close()
         predicted.append(predict(np.arange(len(task.pixels))))
         # The last digits of a prediction depend on the rest of its batch: keep one value per image.
-        predicted[-1][task.monitored] = epochs[-1].monitored
-        number += 1
-        del trained, optimizer, variables, train, predict  # the next phase needs their memory
+        own = [epoch for epoch in epochs if epoch.phase == phase.name]
+        predicted[-1][task.monitored] = own[course.best - 1].monitored
+        place += 1
+        del trained, course, variables, train, predict  # the next phase needs their memory
     return epochs, predicted
 
 
 def _set_up(network, phase, order):
-    """Return the prefix whose activations are stored, or None; the models that predict and that train; Adam."""
+    """Return the prefix whose activations are stored, or None; the models that predict and that train; the course."""
     from brainlib.models._tensorflow import keras
-    from brainlib.models.adam import FusedAdam
     from brainlib.models.layers import pooled_first
 
     set_trainable(network, phase.trainable, phase.batch_norm)
@@ -236,11 +202,11 @@ def _set_up(network, phase, order):
     if phase.augmentation:
         trained = _augmented(prefix, trained, phase.augmentation, order)
         prefix, body = None, network.model
-    optimizer = FusedAdam(phase.learning_rate)
+    optimizer = optimizer_of(phase)
     if keras.config.dtype_policy().name == "mixed_float16":  # whose smallest gradients would be zero
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(trained.trainable_variables)
-    return prefix, body, trained, optimizer
+    return prefix, body, trained, Course(phase, network.model, optimizer)
 
 
 def _state(*parts):
@@ -248,13 +214,13 @@ def _state(*parts):
     return list({id(variable): variable for part in parts for variable in part.variables}.values())
 
 
-def _trainer(model, optimizer, inputs, targets, batch_size, loss):
+def _trainer(model, optimizer, inputs, targets, batch_size):
     """Return a function that trains for one epoch on the given rows, in this order; it returns loss and accuracy."""
     from brainlib.models._tensorflow import keras, tf
 
     weights = model.trainable_variables
-    losses = keras.losses.get(loss)
-    hits = keras.metrics.binary_accuracy if targets.shape[1] == 1 else keras.metrics.categorical_accuracy
+    kind = "binary" if targets.shape[1] == 1 else "categorical"
+    losses, hits = getattr(keras.losses, f"{kind}_crossentropy"), getattr(keras.metrics, f"{kind}_accuracy")
     targets = tf.constant(targets)
 
     @tf.function(jit_compile=XLA)

@@ -48,6 +48,9 @@ def train(
         train_rows = splits.oversampled(labels, train_rows, trial.oversampled, trial.seed)
     content = "\n".join([images.VERSION, str(trial.size), str(trial.model.channels), *table["byte_hash"]])
     outputs = 1 if trial.loss == "binary_crossentropy" else len(trial.classes)
+    training.prepare(trial.seed, trial.precision)
+    network = build.build_network(trial.model, trial.size, outputs, trial.weights)
+    outputs = network.model.output_shape[-1]  # an own model of two classes may have one or two
     task = training.Task(
         images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder),
         _targets(labels, trial.classes, outputs),
@@ -55,20 +58,19 @@ def train(
         np.flatnonzero(parts == trial.monitored),
         hashlib.sha256(content.encode()).hexdigest(),
     )
-    training.prepare(trial.seed, trial.precision)
-    network = build.build_network(trial.model, trial.size, outputs, trial.weights)
     checkpoint = Checkpoint(store.unfinished(folder, trial.key), trial.key, every)
     epochs, predicted = training.fit(
         network,
         task,
         trial.phases,
         batch_size=trial.batch_size,
-        loss=trial.loss,
         seed=trial.seed,
         store=folder,
         checkpoint=checkpoint,
         on_epoch=lambda epochs: report(len(epochs), epochs[-1].loss, epochs[-1].val_accuracy),
     )
+    if len(epochs) < trial.epochs:  # a progress bar waits for them
+        report(trial.epochs, epochs[-1].loss, epochs[-1].val_accuracy)
     base = pd.DataFrame(
         {"path": table["path"].to_numpy(), "label": labels, "part": parts, "group": dataset.group_ids()[rows]}
     )
@@ -76,12 +78,13 @@ def train(
     training_seconds = sum(epoch.seconds for epoch in epochs)
     other_seconds = time.perf_counter() - started - sum(epoch.seconds for epoch in epochs[checkpoint.finished :])
     info = dataset.info
+    loss = "binary_crossentropy" if outputs == 1 else "categorical_crossentropy"
     weights = dataclasses.replace(trial.weights, file=Path(trial.weights.file).name)  # no path of this machine
     store.save(
         folder,
         trial.key,
         {
-            "trial": dataclasses.asdict(dataclasses.replace(trial, weights=weights)),
+            "trial": dataclasses.replace(trial, weights=weights, loss=loss).described(),
             "data": {"set": info.name, "title": info.title, "licence": info.licence, "phantom": dataset.phantom},
             "seconds": {"training": training_seconds, "other": other_seconds},
             "peak_memory_mib": peak_memory_mib(),

@@ -23,6 +23,8 @@ from brainlib.models.training import Phase
 
 #: Part of every key: increase it when a change of the code changes the result of the same trial.
 RECIPE = 2
+#: Fields that were added when there were stored results: with these values, or None, they are not in a key.
+_LATER = {"precision": "float32", "optimizer": "adam", "early_stopping": 0}
 
 
 @dataclass(frozen=True)
@@ -90,16 +92,23 @@ class Trial:
         """Epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
 
+    def described(self) -> dict:
+        """Return what JSON can hold of a trial: of a user's function its name and the hash of its source."""
+
+        def fields(pairs):
+            kept = (pair for pair in pairs if pair[0] != "call" and pair[1] not in (None, _LATER.get(pair[0])))
+            return dict(kept)
+
+        return dataclasses.asdict(self, dict_factory=fields)
+
     @property
     def key(self) -> str:
         """24 hexadecimal digits, which change with everything that changes the result."""
-        spec = dataclasses.asdict(self)
+        spec = self.described()
         for name in ("paper", "arm", "stage", "scenario", "keep_model", "conditions"):
             del spec[name]
         # Not a file's path but its bytes determine a result; and a split that is refused has none.
         del spec["weights"]["file"], spec["split"]["leakage"]
-        if self.precision == "float32":
-            del spec["precision"]  # so that results of before it could be chosen keep their keys
         spec["recipe"] = [RECIPE, images.VERSION, version("tensorflow"), version("keras")]
         return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:24]
 

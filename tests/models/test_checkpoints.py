@@ -206,7 +206,11 @@ def test_a_full_disk_is_told_once_and_leaves_the_checkpoint_before_it_alone(kept
     assert kept.path.read_bytes() != before
 
 
-def test_a_training_begins_anew_where_the_arrays_of_a_checkpoint_are_those_of_another_network(tmp_path, lines):
+@pytest.mark.parametrize(
+    ("epochs_told", "why"),
+    [([(0, 1), (0, 2), (1, 1)], "arrays"), ([(0, 1), (0, 3)], "epochs"), ([(0, 1), (2, 1)], "epochs")],
+)
+def test_a_training_begins_anew_where_a_checkpoint_is_that_of_another_network(epochs_told, why, tmp_path, lines):
     draw = np.random.default_rng(0)
     pixels, targets = draw.integers(0, 256, (12, 8, 8, 1), np.uint8), np.float32(np.arange(12) % 2)[:, None]
     task = training.Task(pixels, targets, np.arange(8), np.arange(8, 12), "noise")
@@ -215,15 +219,15 @@ def test_a_training_begins_anew_where_the_arrays_of_a_checkpoint_are_those_of_an
     def fitted(checkpoint):
         training.prepare(0)
         network = build.build_network(build.ModelSpec("cnn", 1, dense=(4,), head_dropout=(0.2,)), 8, 1, Weights("none"))
-        options = {"batch_size": 4, "loss": "binary_crossentropy", "seed": 0, "store": tmp_path}
+        options = {"batch_size": 4, "seed": 0, "store": tmp_path}
         return training.fit(network, task, phases, checkpoint=checkpoint, **options)
 
     forged = Checkpoint(tmp_path / "key", "key", 0)
-    forged.write([[0.5] * 5] * 3, [np.zeros(10_000, np.uint8)])
+    forged.write([[*epoch, *[0.5] * 5] for epoch in epochs_told], [np.zeros(10_000, np.uint8)])
     (_, expected), (epochs, predicted) = fitted(None), fitted(forged)
     np.testing.assert_array_equal(predicted, expected)
     assert [epoch.number for epoch in epochs] == [1, 2, 1, 2]
-    assert len(lines) == 1 and "its arrays are not those of this training" in lines[0]
+    assert len(lines) == 1 and f"its {why} are not those of this training" in lines[0]
     # The one that it has written meanwhile is of its last epoch: nothing is left to train.
     lines.clear()
     more, predicted = fitted(forged)

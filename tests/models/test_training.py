@@ -67,7 +67,7 @@ def built(spec=V2, seed=7):
 
 
 def fitted(network, data, phases, store, seed=7, **options):
-    options = {"batch_size": 6, "loss": "binary_crossentropy", **options}
+    options = {"batch_size": 6, **options}
     return training.fit(network, data, phases, seed=seed, store=store, **options)
 
 

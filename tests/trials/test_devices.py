@@ -174,9 +174,7 @@ def mixed(report):
             training.prepare(0, precision)
             network = build.build_network(spec, 32, 1, Weights("random"))
             phases = (training.Phase("head", "head", 2, 1e-2), training.Phase("all", "all", 1, 1e-3))
-            epochs, predicted = training.fit(
-                network, task, phases, batch_size=8, loss="binary_crossentropy", seed=0, store=Path(folder)
-            )
+            epochs, predicted = training.fit(network, task, phases, batch_size=8, seed=0, store=Path(folder))
             losses.setdefault(precision, []).append([epoch.loss for epoch in epochs])
             names = {path.name for path in Path(folder).glob("features/*")}
     kinds = {layer.compute_dtype for layer in network.model.layers if isinstance(layer, keras.layers.Conv2D)}

@@ -1,0 +1,149 @@
+"""The phases of a training: their settings, their epochs, and what may change from one epoch to the next.
+
+What changes, such as the learning rate, follows from the scores of the epochs: a resumed training, whose finished
+epochs are replayed, goes on as if it had not been interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from brainlib.errors import ModelError
+from brainlib.models.own import Own
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of training.
+
+    Attributes
+    ----------
+    trainable : "all", "head" or tuple of str
+        See `freezing.set_trainable`.
+    learning_rate : float
+        Of the optimizer, whose other values are Keras' defaults.
+    augmentation : tuple of (str, str or float)
+        Such as ``(("flip", "horizontal"), ("rotation", 15.0))``; rotation in degrees in either
+        direction, shift, zoom and shear as fractions.
+    batch_norm : {"trained", "frozen"}
+        Of the batch normalisation among the trainable layers; see `freezing.set_trainable`.
+    optimizer : str or Own
+        Keras' name of it, or ``learning_rate -> keras.optimizers.Optimizer``.
+    schedule : Own, optional
+        ``epoch -> learning rate``; epochs count from 0 in every phase, as in Keras.
+    callbacks : Own, optional
+        ``() -> list`` of new Keras callbacks, which may have `on_train_begin` and `on_epoch_end`.
+    early_stopping : int
+        Number of epochs without a lower `val_loss` after which the phase ends; 0 for never. The weights of the epoch
+        with the lowest one are restored, also after the last epoch.
+    """
+
+    name: str
+    trainable: str | tuple[str, ...]
+    epochs: int
+    learning_rate: float
+    augmentation: tuple[tuple[str, str | float], ...] = ()
+    batch_norm: str = "trained"
+    optimizer: str | Own = "adam"
+    schedule: Own | None = None
+    callbacks: Own | None = None
+    early_stopping: int = 0
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Scores of one epoch: of training, Keras' running means over its batches, with dropout and augmentation.
+
+    Those of validation are computed from `monitored`, predictions of the m monitored images after the
+    epoch, of shape (m, outputs).
+    """
+
+    phase: str
+    number: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+    monitored: np.ndarray = field(repr=False, compare=False)
+
+
+def optimizer_of(phase: Phase) -> keras.optimizers.Optimizer:
+    """Make the optimizer of a phase; `ModelError` if the user's function makes something else."""
+    from brainlib.models._tensorflow import keras
+    from brainlib.models.adam import FusedAdam
+
+    if phase.optimizer == "adam":
+        return FusedAdam(phase.learning_rate)
+    if isinstance(phase.optimizer, str):
+        settings = {"learning_rate": phase.learning_rate}
+        return keras.optimizers.get({"class_name": phase.optimizer, "config": settings})
+    made = phase.optimizer.call(phase.learning_rate)
+    if not isinstance(made, keras.optimizers.Optimizer):
+        received = f"received {type(made).__name__}"
+        raise ModelError(f"{phase.optimizer.name}: expected a function learning_rate -> keras optimizer, {received}")
+    return made
+
+
+class Course:
+    """The course of one phase.
+
+    `stopped` tells whether the phase is over, and `best` the number of the epoch that counts, from 1; `variables` are
+    the weights after that one, where early stopping asks for them.
+    """
+
+    def __init__(self, phase: Phase, model: keras.Model, optimizer: keras.optimizers.Optimizer):
+        from brainlib.models._tensorflow import keras, tf
+
+        self.phase, self.model, self.optimizer = phase, model, optimizer
+        self.stopped, self.best, self._least = False, 0, math.inf
+        self.variables = [tf.Variable(weight) for weight in model.weights] if phase.early_stopping else []
+        self.callbacks = phase.callbacks.call() if phase.callbacks else []
+        vars(model).update(optimizer=optimizer, stop_training=False)  # not by Keras' setter, which would track it
+        plain = keras.callbacks.Callback
+        for callback in self.callbacks:
+            for name in set(dir(plain)) - {"on_train_begin", "on_epoch_end"}:
+                if (
+                    name.startswith("on_")
+                    and getattr(getattr(callback, name, None), "__code__", None) is not getattr(plain, name).__code__
+                ):
+                    expected = f"{phase.callbacks.name}: expected callbacks with on_train_begin and on_epoch_end alone"
+                    raise ModelError(f"{expected}, received {type(callback).__name__} with {name}; see early_stopping")
+            callback.set_model(model)
+            callback.on_train_begin()
+
+    def begin(self, number: int) -> None:
+        """Set the learning rate of an epoch."""
+        if self.phase.schedule:
+            self.optimizer.learning_rate = float(self.phase.schedule.call(number - 1))
+
+    def end(self, epoch: Epoch, replayed: bool = False) -> None:
+        """Take note of an epoch's scores; if it is `replayed`, the model has other weights than it had then."""
+        if not self.phase.early_stopping:
+            self.best = epoch.number
+        elif epoch.number == 1 or epoch.val_loss < self._least:
+            self.best, self._least = epoch.number, min(math.inf, epoch.val_loss)  # inf in place of nan
+            if not replayed:
+                _assign(self.variables, self.model.weights)
+        logs = {name: getattr(epoch, name) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+        for callback in self.callbacks:
+            callback.on_epoch_end(epoch.number - 1, dict(logs))
+        waited = self.phase.early_stopping and epoch.number - self.best >= self.phase.early_stopping
+        self.stopped = bool(waited or self.model.stop_training)
+
+    def close(self) -> None:
+        """Give the model the weights of the best epoch."""
+        _assign(self.model.weights[: len(self.variables)], self.variables)
+        del vars(self.model)["optimizer"]
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=False):
+        variable.assign(value)
