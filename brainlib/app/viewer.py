@@ -200,7 +200,7 @@ class Viewer:
             scores = model_cards.scores(self.trial, self.predictions, ["accuracy"])
             self.accuracy = {which: found["accuracy"] for which, found in scores.items() if found}
             self.collapsed = model_cards.collapsed(self.trial, self.predictions)
-            self.arm, self.weights = self.paper.arms[self.trial["arm"]].title, self.trial["weights"]
+            self.arm, self.weights = stored.arm, self.trial["weights"]
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(
                 f"{stored.key}: expected the facts of a trial, received others ({type(error).__name__}: {error}); "

@@ -26,6 +26,9 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+#: Import path of a Python function, "package.module:function". Who runs a paper that names one runs that function.
+Function = Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.<>]+(#[0-9a-f]+)?$")]
+Optimizer = Literal["adam", "adamw", "nadam", "adamax", "adagrad", "adadelta", "rmsprop", "sgd", "lion"] | Function
 
 
 class FrozenDict(dict):
@@ -105,7 +108,7 @@ class Protocol(Frozen):
     oversample: Setting[Text] | None
     batch_size: Setting[Count]
     loss: Setting[Literal["binary_crossentropy", "categorical_crossentropy"]]
-    optimizer: Setting[Literal["adam"]]
+    optimizer: Setting[Optimizer]
     epoch: Setting[Literal["last", "best"]]
     threshold: Setting[Fraction] | None
 
@@ -175,7 +178,15 @@ class TransferSettings(_Model):
     pretrained: Setting[bool]
 
 
-ModelSettings = Annotated[CnnSettings | TransferSettings, Field(discriminator="kind")]
+class OwnSettings(Frozen):
+    """A model that the `function` ``size, classes -> keras.Model`` builds, for images of so many channels."""
+
+    kind: Literal["own"]
+    function: Setting[Function]
+    channels: Setting[Literal[1, 3]]
+
+
+ModelSettings = Annotated[CnnSettings | TransferSettings | OwnSettings, Field(discriminator="kind")]
 
 
 class Augmentation(TypedDict, total=False):
@@ -194,7 +205,9 @@ class Phase(Frozen):
     """One stretch of training: what is trainable ("all", "head", or layer-name prefixes), how.
 
     `batch_norm` is whether the batch normalisation among the trainable layers trains with them, on the statistics of
-    each batch, or stays frozen, on those that it has; null where the model or what trains of it has none.
+    each batch, or stays frozen, on those that it has; null where the model or what trains of it has none. `optimizer`
+    is one of this arm's own (null: the protocol's); `schedule`, `callbacks` and `early_stopping` are described at
+    `training.Phase`.
     """
 
     name: Text
@@ -203,6 +216,10 @@ class Phase(Frozen):
     learning_rate: Setting[Annotated[float, Field(gt=0)]]
     batch_norm: Setting[Literal["trained", "frozen"]] | None = None
     augmentation: Setting[Annotated[Augmentation, AfterValidator(FrozenDict)]]
+    optimizer: Setting[Optimizer] | None = None
+    schedule: Setting[Function] | None = None
+    callbacks: Setting[Function] | None = None
+    early_stopping: Setting[Count] | None = None
 
 
 class Arm(Frozen):

@@ -32,6 +32,8 @@ CARD, FACTS = "README.md", "card.json"
 ALL, WITHOUT = "all test images", "without duplicates"
 _SCORES = ("accuracy", "sensitivity", "specificity", "precision", "f1", "auc")
 _OF_A_CNN = ("convolutions", "kernel_size", "padding", "pool_size", "conv_dropout")
+#: Settings that say nothing of a model of some kind.
+_UNUSED = {"cnn": (), "transfer": _OF_A_CNN, "own": (*_OF_A_CNN, "scaling", "pooling")}
 
 
 def export(folder: Path, wanted: str, target: Path) -> Path:
@@ -73,7 +75,7 @@ def model_card(stored: Stored, predictions: pd.DataFrame) -> dict:
         "name": stored.name,
         "brainlib": brainlib.__version__,
         "paper": {"id": paper.id, "title": paper.citation.title, "authors": list(paper.citation.authors)},
-        "arm": paper.arms[trial["arm"]].title,
+        "arm": stored.arm,
         "data": {
             "set": info.name,
             "title": info.title,
@@ -144,12 +146,11 @@ def card_text(card: dict) -> str:
 
 def _training(trial: dict) -> Iterator[tuple[str, str]]:
     """Rows of what the model was trained with."""
-    unused = _OF_A_CNN if trial["model"]["kind"] == "transfer" else ()
     groups = {name: trial[name] for name in ("model", "weights", "split")}
     groups |= {phase["name"]: phase for phase in trial["phases"]}
     for group, settings in groups.items():
         for key, value in settings.items():
-            if value not in ("", [], None) and key not in (*unused, "name"):
+            if value not in ("", [], None) and key not in (*_UNUSED[trial["model"]["kind"]], "name"):
                 pairs = isinstance(value, list) and isinstance(value[0], list)
                 yield f"{group}: {key.replace('_', ' ')}", in_words(dict(value) if pairs else value)
     for key in ("batch_size", "loss", "seed", "monitored", "oversampled"):
@@ -159,7 +160,7 @@ def _training(trial: dict) -> Iterator[tuple[str, str]]:
 
 def _protocol(paper: Paper, arm: str) -> list[tuple[str, str, str, str]]:
     """Rows of the protocol that hold for an arm: its own settings, and those of the arm that it is like."""
-    like, rows = paper.arms[arm].like, []
+    like, rows = paper.arms[arm].like if arm in paper.arms else None, []
     for path, setting in settings_of(paper):
         shared = path[:2] == ("arms", like) and path[2:] != ("model", "backbone")
         if path[0] != "arms" or path[1] == arm or shared:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from brainlib.models.backbones import PHANTOMS, RANDOM
+from brainlib.study.variation import OWN
 
 PHANTOM_WEIGHTS = "weights pretrained on phantoms"
 OTHER_IMAGES = "other images than the paper's"
@@ -39,6 +40,12 @@ def of_arm(study, arm: str) -> tuple[str, ...]:
     stated, used = study.stated_backbone(arm), study.backbone(arm)
     if stated != used:
         found.append(f"{used} in place of {stated}")
+    model = study.paper.arms[arm].model
+    if model.kind == "own" and model.function.stated == OWN:
+        found.append("own model")
+    if study.stops_early(arm):
+        of_folds = ", in folds those that are scored" if study.paper.protocol.folds else ""
+        found.append(f"a fifth of the training images monitored{of_folds}")
     if (source := study.weights[arm].source) in _WEIGHTS:
         found.append(_WEIGHTS[source])
     pairs = list(zip(study.paper.arms[arm].phases, study.phases(arm), strict=True))

@@ -1,7 +1,7 @@
 """One paper under the options of one run: its trials, and how they differ from the paper's.
 
-A `Study` is immutable: `at_seed`, `duplicates_apart`, `on` and `varied` return another study that keeps everything
-else. `Study.run` trains what is not stored yet and returns the `Results`.
+A `Study` is immutable: `at_seed`, `duplicates_apart`, `on`, `varied` and `with_arm` return another study that keeps
+everything else. `Study.run` trains what is not stored yet and returns the `Results`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ from brainlib.data.registry import info_of
 from brainlib.errors import UsageError
 from brainlib.models import backbones
 from brainlib.models.build import ModelSpec
+from brainlib.models.own import Own, own
 from brainlib.models.training import Phase
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.provenance import values
@@ -61,7 +62,7 @@ class Study:
         if dataset is not None and not given.data:
             # The weights and the extent that are usual for phantoms, or for real images.
             given = given.model_copy(update={"data": PHANTOMS if dataset.phantom else str(dataset.root)})
-        self._fill(paper=paper, options=given, split_by=by, changed=(), other_images=False, _given=dataset)
+        self._fill(paper=paper, options=given, split_by=by, changed=(), other_images=False, _given=dataset, _own={})
 
     def _fill(self, **state):
         vars(self).update(state, _state=state)
@@ -74,10 +75,12 @@ class Study:
         # Weights are found now, so that a missing file is reported before anything is trained.
         weights = {arm: self._weights(arm) for arm in arms}
         vars(self).update(profile=self.options.limits, arms=arms, scenarios=scenarios, weights=weights)
+        for arm in arms:  # likewise a user's function that cannot be used
+            self._model(arm), self.phases(arm)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
-            f"a study cannot be changed, received {name}; at_seed, duplicates_apart, on and varied give another one"
+            f"a study cannot be changed, received {name}; at_seed, duplicates_apart, on, varied, with_arm give another"
         )
 
     @cached_property
@@ -226,11 +229,62 @@ class Study:
         """Return the same study with another value of one setting of the protocol.
 
         The setting is a key of the table of the protocol, such as "protocol.batch_size" or "arms.cnn.phases[0].epochs".
-        `UsageError` if there is none of this name, or if it cannot have the value or has it already.
+        The optimizer may be a function, as in `with_arm`. `UsageError` if there is no setting of this name, or if it
+        cannot have the value or has it already.
         """
-        paper, change = variation.varied(self.paper, setting, value)
+        given, functions = self._by_name({setting: value})
+        paper, change = variation.varied(self.paper, setting, given[setting])
         split_by = value if setting == "protocol.split_by" else self.split_by
-        return self._with(paper=paper, changed=(*self.changed, change), split_by=split_by)
+        return self._with(paper=paper, changed=(*self.changed, change), split_by=split_by, _own=functions)
+
+    def with_arm(self, name: str, build: Callable | str, like: str, channels: int = 3, **training: Any) -> Study:
+        """Return the same study with one more arm, a model of your own, trained and tested on the same images.
+
+        Parameters
+        ----------
+        name : str
+            Of the new arm, in small letters, such as "mine".
+        build : function or str
+            ``size, classes -> keras.Model``, or its import path "package.module:function". The model takes pixels in
+            [0, 255] of shape (size, size, channels) and returns a probability for each class; of two classes, one
+            sigmoid unit, for the last one, or two softmax units. It consists of layers of Keras, none used twice, so
+            that it can be stored and loaded without running code of its own.
+        like : str
+            The arm whose phases of training it takes.
+        channels : {1, 3}
+        **training
+            Settings that are other than those of `like`, the same in each phase: `epochs`, `learning_rate`,
+            `trainable` (by default "head": what `build` left trainable; "all", or a tuple of names of layers),
+            `augmentation`, `batch_norm`, `optimizer`, `schedule`, `callbacks`, `early_stopping`; see `training.Phase`.
+            In place of its `Own` objects, give functions.
+
+        Notes
+        -----
+        Early stopping and callbacks never see test images: where the protocol has no validation part, a fifth of the
+        training images is monitored. In folds, the images that are monitored are also those that are scored.
+
+        What a function does is a part of the trial's key by its source: see `Own` for what that does not cover.
+        """
+        given, functions = self._by_name({"function": build, "trainable": "head"} | training)
+        model = {"function": given.pop("function"), "channels": channels}
+        paper = variation.with_arm(self.paper, name, like, model, given)
+        options = self.options.model_copy(update={"arms": [*self.arms, name]})
+        return self._with(paper=paper, options=options, _own=functions)
+
+    def stops_early(self, arm: str) -> bool:
+        """Tell whether an arm's training may end by what it monitors, though the protocol has no validation part."""
+        ends = any(phase.early_stopping or phase.callbacks for phase in self.phases(arm))
+        return ends and self.paper.protocol.validation is None
+
+    def _by_name(self, given):
+        """Return values in which functions are replaced by their names, and the functions that this study knows."""
+        found = {key: own(value) for key, value in given.items() if callable(value)}
+        # A notebook may have several of one name, one after the other.
+        names = {key: f"{each.name}#{each.sha256[:8]}" for key, each in found.items()}
+        return given | names, self._own | {names[key]: each for key, each in found.items()}
+
+    def _function(self, name: str | None) -> Own | str | None:
+        return self._own.get(name) or own(name) if name and ":" in name else name
 
     def _with(self, **changes):
         other = object.__new__(Study)
@@ -241,10 +295,12 @@ class Study:
             vars(other).update({name: vars(self)[name] for name in names if name in vars(self)})
         return other
 
-    def _split(self, fold):
+    def _split(self, fold, arm=""):
         split = self.paper.protocol.split(fold, self.profile.images, self.options.seed)
         # A published protocol is repeated with its leaks; one that keeps duplicates apart must have none.
         leakage = "refused" if self.split_by == "group" else "as_published"
+        if arm and not fold and self.stops_early(arm):  # the test part stays as it is
+            split = dataclasses.replace(split, folds=5, fold=1)
         return dataclasses.replace(split, by=self.split_by, leakage=leakage)
 
     def _trial(self, scenario, arm, fold):
@@ -262,11 +318,11 @@ class Study:
             model=self._model(arm),
             weights=self.weights[arm],
             phases=self.phases(arm),
-            split=self._split(fold),
+            split=self._split(fold, arm),
             batch_size=protocol.batch_size.value,
             loss=protocol.loss.value,
             seed=self.options.seed,
-            monitored="validation" if fold or protocol.validation else "test",
+            monitored="validation" if fold or protocol.validation or self.stops_early(arm) else "test",
             scenario=scenario,
             oversampled=protocol.oversample.value if protocol.oversample else "",
             groups=groups,
@@ -278,6 +334,7 @@ class Study:
     def _model(self, arm):
         given = values(self.paper.arms[arm].model)
         given.pop("pretrained", None)
+        given["function"] = self._function(given.get("function"))
         if self.backbone(arm) != self.stated_backbone(arm):
             # Another backbone's weights expect its own scaling.
             given |= {"backbone": self.backbone(arm), "scaling": "backbone"}
@@ -286,12 +343,17 @@ class Study:
     def phases(self, arm: str) -> tuple[Phase, ...]:
         """Phases of training of an arm in this run."""
         phases = []
-        for given in map(values, self.paper.arms[arm].phases):
+        for phase in self.paper.arms[arm].phases:
+            given = values(phase)
             given["augmentation"] = tuple(sorted(given["augmentation"].items()))
             given["batch_norm"] = given["batch_norm"] or "trained"
+            given["optimizer"] = self._function(given["optimizer"] or self.paper.protocol.optimizer.value)
+            given |= {name: self._function(given[name]) for name in ("schedule", "callbacks")}
+            given["early_stopping"] = given["early_stopping"] or 0
             given["epochs"] = min(given["epochs"], self.profile.epochs or given["epochs"])
             if not phases:  # a later phase would undo at such a rate what the first one learned
-                given["learning_rate"] = max(given["learning_rate"], self.profile.learning_rate)
+                least = 0 if phase.learning_rate.stated == variation.OWN else self.profile.learning_rate
+                given["learning_rate"] = max(given["learning_rate"], least)
                 if self.backbone(arm) == backbones.STAND_IN:  # and this one what the stand-in has learned
                     given["trainable"] = "head"
             # Another backbone has no block of this name, so all its layers are trained.
@@ -302,6 +364,6 @@ class Study:
 
     def _weights(self, arm):
         model = self.paper.arms[arm].model
-        if model.kind == "cnn" or not model.pretrained.value:
-            return backbones.Weights("none")
+        if model.kind != "transfer" or not model.pretrained.value:
+            return backbones.Weights("own" if model.kind == "own" else "none")
         return backbones.find_weights(self.backbone(arm), self.options.starting_weights)

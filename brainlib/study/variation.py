@@ -1,4 +1,4 @@
-"""One setting of a protocol changed: the same paper with another value."""
+"""The same paper with another value of one setting, or with one more arm."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from brainlib.papers.provenance import in_words, key_of, name_of, settings_of
 from brainlib.papers.schema import Paper
 
 WHY = "Changed to see what it does."
-#: Settings that are shown and cannot be varied, with the reason.
-FIXED = {"protocol.optimizer": "every model is trained with Adam, the one optimizer that brainlib has"}
+OWN = "chosen by the user: not the paper's"
 
 
 def varied(paper: Paper, setting: str, value: object) -> tuple[Paper, str]:
@@ -25,8 +24,6 @@ def varied(paper: Paper, setting: str, value: object) -> tuple[Paper, str]:
     if setting not in known:
         near = ", ".join(difflib.get_close_matches(setting, known, n=3, cutoff=0.3)) or "none"
         raise UsageError(f"{paper.id} has no setting '{setting}'; near it are {near}; the protocol's table lists all")
-    if setting in FIXED:
-        raise UsageError(f"{setting} cannot be varied: {FIXED[setting]}; received {value!r}")
     path, old = known[setting]
     if old == value:
         raise UsageError(f"{setting}: expected another value than the paper's, received {value!r} too")
@@ -35,9 +32,26 @@ def varied(paper: Paper, setting: str, value: object) -> tuple[Paper, str]:
     for key in path[:-1]:
         part = part[key]
     part[path[-1]] = {"value": value, "assumed": WHY, "alternatives": (old,)}
+    return _validated(content, setting), f"{name_of(path)} {in_words(value)} in place of {in_words(old)}"
+
+
+def with_arm(paper: Paper, name: str, like: str, model: dict[str, Any], training: dict[str, Any]) -> Paper:
+    """Copy a paper with one more arm, which trains as the arm `like` but for these settings; see `Study.with_arm`."""
+    if name in paper.arms or like not in paper.arms:
+        arms = ", ".join(paper.arms)
+        raise UsageError(f"expected a new name, and one of {arms} as like; received '{name}' and '{like}'")
+    content = paper.model_dump(exclude_defaults=True)
+    chosen = {key: {"value": value, "stated": OWN} for key, value in training.items()}
+    phases = tuple({**phase, **chosen} for phase in content["arms"][like]["phases"])
+    settings = {key: {"value": value, "stated": OWN} for key, value in model.items()}
+    content["arms"] = {**content["arms"], name: {"title": name, "model": {"kind": "own", **settings}, "phases": phases}}
+    return _validated(content, name)
+
+
+def _validated(content, place):
     try:
-        new = Paper.model_validate(content)
+        return Paper.model_validate(content)
     except ValidationError as error:
-        message = error.errors(include_url=False)[0]["msg"].removeprefix("Input should be ")
-        raise UsageError(f"{setting}: expected {message}; received {value!r}") from None
-    return new, f"{name_of(path)} {in_words(value)} in place of {in_words(old)}"
+        first = error.errors(include_url=False)[0]
+        message = first["msg"].removeprefix("Input should be ")
+        raise UsageError(f"{place}: expected {message}; received {first['input']!r}") from None

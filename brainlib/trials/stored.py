@@ -37,6 +37,12 @@ class Stored(NamedTuple):
         return " ".join(filter(None, (self.trial[part] for part in ("paper", "scenario", "arm", "stage"))))
 
     @property
+    def arm(self) -> str:
+        """The title of its arm; of a user's own model, which is none of the paper's, the name that it was given."""
+        arms, name = load_paper(self.trial["paper"]).arms, self.trial["arm"]
+        return arms[name].title if name in arms else name
+
+    @property
     def conditions(self) -> tuple[str, ...] | None:
         """Why its scores are not comparable with the paper's; None where that was not recorded."""
         found = self.trial.get("conditions")
