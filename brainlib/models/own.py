@@ -51,6 +51,13 @@ def own(function: Callable | str) -> Own:
     return Own(f"{function.__module__}:{function.__qualname__}", hashlib.sha256(text.encode()).hexdigest(), function)
 
 
+def by_name(values: dict) -> tuple[dict, dict[str, Own]]:
+    """Return values with names in place of functions, and the functions by name; a notebook may have several of one."""
+    found = {key: own(value) for key, value in values.items() if callable(value)}
+    names = {key: f"{each.name}#{each.sha256[:8]}" for key, each in found.items()}
+    return values | names, {names[key]: each for key, each in found.items()}
+
+
 def _texts(value, seen: set) -> Iterator[str]:
     """Yield the texts that determine a value: of a function, its source and those of what it uses."""
     if isinstance(value, FunctionType):

@@ -24,7 +24,7 @@ from brainlib.data.registry import info_of
 from brainlib.errors import UsageError
 from brainlib.models import backbones
 from brainlib.models.build import ModelSpec
-from brainlib.models.own import Own, own
+from brainlib.models.own import by_name, own
 from brainlib.models.training import Phase
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.provenance import values
@@ -232,58 +232,40 @@ class Study:
         The optimizer may be a function, as in `with_arm`. `UsageError` if there is no setting of this name, or if it
         cannot have the value or has it already.
         """
-        given, functions = self._by_name({setting: value})
+        given, functions = by_name({setting: value})
         paper, change = variation.varied(self.paper, setting, given[setting])
         split_by = value if setting == "protocol.split_by" else self.split_by
-        return self._with(paper=paper, changed=(*self.changed, change), split_by=split_by, _own=functions)
+        return self._with(paper=paper, changed=(*self.changed, change), split_by=split_by, _own=self._own | functions)
 
     def with_arm(self, name: str, build: Callable | str, like: str, channels: int = 3, **training: Any) -> Study:
         """Return the same study with one more arm, a model of your own, trained and tested on the same images.
 
         Parameters
         ----------
-        name : str
-            Of the new arm, in small letters, such as "mine".
         build : function or str
             ``size, classes -> keras.Model``, or its import path "package.module:function". The model takes pixels in
             [0, 255] of shape (size, size, channels) and returns a probability for each class; of two classes, one
-            sigmoid unit, for the last one, or two softmax units. It consists of layers of Keras, none used twice, so
-            that it can be stored and loaded without running code of its own.
+            sigmoid unit, for the last one, or two softmax units. It consists of layers of Keras, none used twice.
         like : str
             The arm whose phases of training it takes.
-        channels : {1, 3}
         **training
-            Settings that are other than those of `like`, the same in each phase: `epochs`, `learning_rate`,
-            `trainable` (by default "head": what `build` left trainable; "all", or a tuple of names of layers),
-            `augmentation`, `batch_norm`, `optimizer`, `schedule`, `callbacks`, `early_stopping`; see `training.Phase`.
-            In place of its `Own` objects, give functions.
-
-        Notes
-        -----
-        Early stopping and callbacks never see test images: where the protocol has no validation part, a fifth of the
-        training images is monitored. In folds, the images that are monitored are also those that are scored.
-
-        What a function does is a part of the trial's key by its source: see `Own` for what that does not cover.
+            What is other than in `like`, the same in each phase: `epochs`, `learning_rate`, `trainable` (by default
+            "head": what `build` left trainable), `augmentation`, `batch_norm` and, as functions where `training.Phase`
+            has an `Own` (it says what identifies one), `optimizer`, `schedule`, `callbacks`, `early_stopping`. The
+            last two never see test images: without a validation part, a fifth of the training images is monitored.
         """
-        given, functions = self._by_name({"function": build, "trainable": "head"} | training)
+        given, functions = by_name({"function": build, "trainable": "head"} | training)
         model = {"function": given.pop("function"), "channels": channels}
         paper = variation.with_arm(self.paper, name, like, model, given)
         options = self.options.model_copy(update={"arms": [*self.arms, name]})
-        return self._with(paper=paper, options=options, _own=functions)
+        return self._with(paper=paper, options=options, _own=self._own | functions)
 
     def stops_early(self, arm: str) -> bool:
         """Tell whether an arm's training may end by what it monitors, though the protocol has no validation part."""
         ends = any(phase.early_stopping or phase.callbacks for phase in self.phases(arm))
         return ends and self.paper.protocol.validation is None
 
-    def _by_name(self, given):
-        """Return values in which functions are replaced by their names, and the functions that this study knows."""
-        found = {key: own(value) for key, value in given.items() if callable(value)}
-        # A notebook may have several of one name, one after the other.
-        names = {key: f"{each.name}#{each.sha256[:8]}" for key, each in found.items()}
-        return given | names, self._own | {names[key]: each for key, each in found.items()}
-
-    def _function(self, name: str | None) -> Own | str | None:
+    def _function(self, name):
         return self._own.get(name) or own(name) if name and ":" in name else name
 
     def _with(self, **changes):
