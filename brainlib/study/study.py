@@ -262,8 +262,7 @@ class Study:
 
     def stops_early(self, arm: str) -> bool:
         """Tell whether an arm's training may end by what it monitors, though the protocol has no validation part."""
-        ends = any(phase.early_stopping or phase.callbacks for phase in self.phases(arm))
-        return ends and self.paper.protocol.validation is None
+        return self.paper.protocol.validation is None and any(p.early_stopping or p.callbacks for p in self.phases(arm))
 
     def _function(self, name):
         return self._own.get(name) or own(name) if name and ":" in name else name

@@ -22,7 +22,7 @@ def test_the_protocol_is_shown_in_words_with_its_provenance_and_keys(full):
     assert rows.loc["cnn, phase 1: learning rate", "value"] == "0.0001"
     assert rows.loc["cnn, phase 1: augmentation", "value"] == "none"
     assert rows.loc["cnn, phase 1: learning rate", "key"] == "arms.cnn.phases[0].learning_rate"
-    assert rows.loc["optimizer", "key"] == "fixed"
+    assert rows.loc["optimizer", "key"] == "protocol.optimizer"
     assumed = (table.frame["provenance"] == "assumed").sum()
     assert f"{assumed} assumed" in table.caption
 

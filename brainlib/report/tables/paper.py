@@ -19,7 +19,6 @@ from brainlib.papers.consistency.checks import FINDINGS, Check
 from brainlib.papers.provenance import in_words, key_of, name_of, settings_of
 from brainlib.papers.schema import Paper
 from brainlib.report.table import PERCENT, Table
-from brainlib.study.variation import FIXED
 from brainlib.trials import workers
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ _COLUMNS = ("output", "kernel", "stride", "padding", "convolutions")
 def protocol(paper: Paper) -> Table:
     """Every value of a paper's protocol, stated or assumed, with its place or reason.
 
-    The column "key" is what `Study.varied` takes, "fixed" where nothing else is possible.
+    The column "key" is what `Study.varied` takes.
     """
     rows = [
         {
@@ -41,7 +40,7 @@ def protocol(paper: Paper) -> Table:
             "provenance": "assumed" if setting.assumed else "stated",
             "why": setting.assumed or setting.stated,
             "alternatives": "; ".join(map(in_words, setting.alternatives)),
-            "key": "fixed" if key_of(path) in FIXED else key_of(path),
+            "key": key_of(path),
         }
         for path, setting in settings_of(paper)
     ]
