@@ -84,19 +84,19 @@ def _findings(rows: list[Headline]):
     verdicts = Counter(row.claim.verdict for row in rows)
     compared = len(rows) - verdicts[NOT_COMPARABLE]
     counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items() if verdict != NOT_COMPARABLE)
-    other = f"the other {verdicts[NOT_COMPARABLE]} models have another backbone than the paper's"
     yield Finding(
-        sentence=f"Of {compared} test accuracies that can be compared with the printed ones, "
+        sentence=f"{compared} of {len(rows)} test accuracies can be compared with the printed ones; of these "
         f"{verdicts['reproduced'] or 'none'} {'is' if verdicts['reproduced'] < 2 else 'are'} reproduced: {counts}.",
-        source=f"{_source(LU, 'lu')}, and the CNN of jardim on Br35H; {other}",
+        source=f"{_source(FIRST, 'jardim', 'CNN')}; {_source(LU, 'lu', 'MobileNet')}. The other "
+        f"{verdicts[NOT_COMPARABLE]} models have another backbone than the paper's.",
     )
-    jardim = stored(JARDIM, "jardim")
+    jardim, small = stored(JARDIM, "jardim"), next(row[2] for row in HEADLINES if row[3] == JARDIM)
     effect = next(each for each in jardim.duplicates if each.score == "accuracy")
     yield Finding(
         sentence=f"In the split that jardim describes, {effect.leaked.n} of {effect.published.n} test images of Br35H "
         f"have a duplicate in training. Without them the accuracy is {score(effect.without_duplicates)} in place of "
         f"{PERCENT.text(effect.published.value)}.",
-        source=_source(JARDIM, "jardim"),
+        source=_source(JARDIM, "jardim", small),
     )
     drawn, apart = (
         next(each for each in jardim.controls if each.control == "shuffled labels" and each.split == split)
@@ -106,16 +106,14 @@ def _findings(rows: list[Headline]):
         sentence=f"On labels drawn at random the same protocol still scores {score(drawn)}, where chance is "
         f"{PERCENT0.text(drawn.chance)}: its test set measures whether an image is remembered. With duplicates kept "
         f"apart it scores {score(apart)}.",
-        source=f"{_source(JARDIM, 'jardim')}; balanced accuracy",
+        source=f"{_source(JARDIM, 'jardim', small)}; balanced accuracy",
     )
 
 
-def _source(name: str, paper: str) -> str:
-    """State the date, the images and the conditions of a run."""
-    found, images = stored(name, paper), {row[0]: row[1] for row in HEADLINES}[paper]
-    conditions = [*found.conditions, *dict.fromkeys(each for arm in found.arms.values() for each in arm.conditions)]
-    date = run(name)["created"][:10]
-    return "; ".join([f"{date}, {found.data.used} published images of {images}, seed 0", *conditions])
+def _source(name: str, paper: str, model: str) -> str:
+    """State the date, the images and the model of a run."""
+    used, images = stored(name, paper).data.used, {row[0]: row[1] for row in HEADLINES}[paper]
+    return f"{run(name)['created'][:10]}, {used} published images of {images}, {model}, seed 0"
 
 
 def result(name: str, paper: str) -> dict:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from brainlib.papers.consistency.checks import CONSISTENT, FINDINGS, Check
+from brainlib.papers.consistency.checks import CONSISTENT, FINDINGS, IMPOSSIBLE, Check
 from brainlib.report import pages
 
 PAGE = "consistency.html"
@@ -14,7 +14,14 @@ PAGE = "consistency.html"
 
 def write_page(path: Path, papers: Mapping[str, Sequence[Check]], titles: Mapping[str, str]) -> None:
     """Write the page of the papers' checks; papers and titles are by id, errors as in `io.writing`."""
-    pages.write(path, "consistency.html.j2", papers=papers, titles=titles)
+    found = {paper: impossible(checks) for paper, checks in papers.items()}
+    pages.write(path, "consistency.html.j2", papers=papers, titles=titles, impossible=found)
+
+
+def impossible(checks: Sequence[Check]) -> tuple[int, int]:
+    """Count the printed numbers of a paper that cannot stand, and the checks that found them."""
+    found = [check for check in checks if check.finding == IMPOSSIBLE]
+    return len({claim for check in found for claim in check.suspect}), len(found)
 
 
 def lines(papers: Mapping[str, Sequence[Check]]) -> list[str]:

@@ -1,7 +1,8 @@
 """The results of a run on one page: ``results.json`` and ``index.html``.
 
 Each notebook leaves its numbers in ``results/PAPER.json``; ``results.json`` holds those of one run with the outcome of
-each notebook (see `brainlib.study.records`). The index is made of ``results.json`` alone.
+each notebook (see `brainlib.study.records`). The index is made of ``results.json``, and of the summary of the runs on
+the published images that brainlib carries (`report.headlines`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from pathlib import Path
 
 import brainlib
@@ -20,8 +22,9 @@ from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.progress import duration
 from brainlib.report import consistency, pages
 from brainlib.report.figures.accuracies import forest
-from brainlib.report.headlines import headlines
-from brainlib.report.notebook import SECTIONS, Outcome, sections
+from brainlib.report.figures.style import Plot
+from brainlib.report.headlines import SHORTCUTS, headlines, reference
+from brainlib.report.notebook import Outcome, sections
 from brainlib.report.table import Format
 from brainlib.stats.estimates import Estimate
 from brainlib.study import records
@@ -32,6 +35,7 @@ from brainlib.study.saliency import POINTING
 from brainlib.study.verdicts import NOT_COMPUTED, NOT_RUN, VERDICTS
 
 LEFT = (NOT_RUN, NOT_COMPUTED)  # verdicts without a reproduced number
+_svg = lru_cache(maxsize=2)(Plot.svg)  # that of the stored runs is the same for every index
 LEARNED = 0.9  # accuracy above which a demo says that a model has learned: a choice
 
 
@@ -70,7 +74,7 @@ def _entry(out, outcome, kind):
 
 
 def write_index(out: Path, run: Run) -> Path:
-    """Write ``out/index.html``, all results on one page, and return its path.
+    """Write ``out/index.html``, what the stored runs found and then this one, and return its path.
 
     Beside it ``consistency.html``, what the printed numbers show by themselves. A page that is not in `out` is not
     linked to.
@@ -85,35 +89,43 @@ def write_index(out: Path, run: Run) -> Path:
             paper = load_paper(name)
             checks[name], titles[name] = check_paper(paper), paper.citation.title
     consistency.write_page(out / consistency.PAGE, checks, titles)
-    path, accuracies = out / "index.html", headlines(ran)
+    path = out / "index.html"
+    accuracies = headlines(ran)
     # None is the notebook of the data.
     reports = {None: run.audit.report} | {name: entry.report for name, entry in run.papers.items()}
     there = {name: page for name, page in reports.items() if page and (out / page).is_file()}
     pages.write(
         path,
         "index.html.j2",
-        {"score": _score, "duration": duration},
+        {"score": _score, "duration": duration, "svg": _svg},
         run=run,
         pages=there,
         data="results.json" if (out / "results.json").is_file() else None,
         ran=ran,
+        phantoms=any(result.data.source == PHANTOMS for result in ran.values()),
         verdicts=VERDICTS,
         left=LEFT,
-        environments={name: list(_environment(r)) for name, r in ran.items()},
+        possible={name: consistency.impossible(found) for name, found in checks.items()},
+        checks=sum(map(len, checks.values())),
+        reference=reference(),
+        shortcuts=SHORTCUTS,
+        figures={"stored": _stored_figure(), "run": forest(accuracies) if accuracies else None},
         seen=_seen(run, ran),
         total=Counter(c.verdict for r in ran.values() for c in r.claims),
         facts=_facts(ran.values()),
         conditions=_conditions(ran),
         accuracies=accuracies,
-        forest=forest(accuracies) if accuracies else None,
         controlled=[
             (name, r.arms[each.arm], each) for name, r in ran.items() for each in r.controls if each.arm in r.arms
         ],
-        shared={name: _shared_reasons(result) for name, result in ran.items()},
         links={name: sections(out / there[name]) if name in there else {} for name in ran},
-        parts=SECTIONS,
     )
     return path
+
+
+@cache
+def _stored_figure():
+    return forest(reference().headlines, "this project")
 
 
 def _seen(run, ran):
@@ -173,15 +185,10 @@ def _facts(results):
             facts["Weights"][weights] = 1
         for stated, used in r.options.backbone.items():
             facts["Backbones"][f"{used} in place of {stated}"] = 1
-        for fact in _environment(r):
-            facts["Environment"][fact] = 1
+        for key, value in r.environment.items():
+            if key != "brainlib" and value not in (None, "", 0):
+                facts["Environment"][f"{key} {value}"] = 1
     return {name: list(values) for name, values in facts.items()}
-
-
-def _environment(result):
-    for key, value in result.environment.items():
-        if key != "brainlib" and value not in (None, "", 0):
-            yield f"{key} {value}"
 
 
 def _conditions(ran):
@@ -196,12 +203,6 @@ def _conditions(ran):
                 papers[name] = ()
         found.update({condition: found[condition] | {name: ()} for condition in result.conditions})
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
-
-
-def _shared_reasons(result):
-    """List the long reasons that several judged numbers of a paper share."""
-    times = Counter("; ".join(claim.reasons) for claim in result.claims if claim.verdict not in LEFT)
-    return [reason for reason, n in times.items() if n > 1 and len(reason) > 30]
 
 
 def _score(found, unit):

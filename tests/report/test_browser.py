@@ -28,11 +28,16 @@ def index(tmp_path_factory):
     return write_index(tmp_path_factory.mktemp("report"), content)
 
 
+def unfold(page):
+    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+
+
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 @pytest.mark.parametrize("name", ["index.html", "consistency.html"])
 def test_pages_can_be_read_by_everybody(browser, index, name, width, scheme):
     with Watched(browser, width, scheme) as page:
         page.goto(index.with_name(name).as_uri())
+        unfold(page)
         assert violations(page) == []
         # What is wider than the window scrolls by itself, never the whole page.
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -44,9 +49,34 @@ def test_the_answer_and_what_failed_stand_on_the_first_screen(browser, index):
         page.goto(index.as_uri())
         for text in ("not reproduced", "1 notebook failed", "no such luck"):
             assert page.get_by_text(text).first.bounding_box()["y"] < 900
-        assert page.locator("table.accuracies tbody tr").count() > 8
-        drawn = page.locator("figure.forest img")
+        drawn = page.locator("figure img").first
         assert drawn.evaluate("image => image.naturalHeight") > 300 and drawn.bounding_box()["width"] > 800
+        assert drawn.bounding_box()["y"] < 500
+
+
+def test_the_index_is_four_screens_and_cuts_no_table(browser, index):
+    cut = (
+        "[...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.ariaLabel)"
+    )
+    with Watched(browser, 1400, "light") as page:
+        page.goto(index.as_uri())
+        assert page.evaluate("document.documentElement.scrollHeight") <= 4000
+        unfold(page)
+        assert page.evaluate(cut) == []
+    with Watched(browser, 400, "light") as page:
+        page.goto(index.as_uri())
+        assert "Papers" in page.evaluate(cut)  # which is said beside it
+        table = page.get_by_role("region", name="Papers")
+        assert "Scrolls" in table.evaluate("table => getComputedStyle(table, '::before').content")
+
+
+def test_a_link_to_what_is_folded_opens_it(browser, index):
+    with Watched(browser, 1600, "light") as page:
+        page.goto(index.as_uri())
+        claims = page.get_by_role("region", name="Printed numbers of kruszyk, not comparable")
+        assert not claims.is_visible()
+        page.locator("table.papers").get_by_role("link", name="kruszyk").press("Enter")
+        assert claims.is_visible() and not page.get_by_role("region", name="Printed numbers of lu").first.is_visible()
 
 
 @pytest.mark.parametrize("name", ["index.html", "consistency.html"])
@@ -63,7 +93,8 @@ def test_a_printed_page_is_no_wider_than_its_sheet_and_shows_what_was_folded(bro
 def test_a_table_is_sorted_by_a_click_and_by_the_keyboard(browser, index):
     with Watched(browser, 1600, "light") as page:
         page.goto(index.as_uri())
-        table = page.locator("table.accuracies")
+        unfold(page)
+        table = page.locator("table.accuracies.run")
 
         def printed():
             return [float(text.split()[0]) for text in table.locator("tbody td:nth-child(3)").all_inner_texts()]
@@ -75,7 +106,7 @@ def test_a_table_is_sorted_by_a_click_and_by_the_keyboard(browser, index):
         assert table.locator("th[aria-sort=ascending]").inner_text().startswith("Printed")
         head.press("Enter")
         assert printed() == sorted(before, reverse=True)
-        table = page.locator("section[aria-labelledby=paper-kruszyk] table.claims")
+        table = page.get_by_role("region", name="Printed numbers of kruszyk, not comparable").locator("table")
         table.get_by_role("button", name="Printed").click()
         cells = table.locator("tbody td:nth-child(3)")
         values = [float(cell) for cell in cells.evaluate_all("cells => cells.map(cell => cell.dataset.sort)")]

@@ -1,3 +1,10 @@
+// A link to what is folded opens it, in every browser.
+const unfold = () => {
+  document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest('details')?.setAttribute('open', '');
+};
+addEventListener('hashchange', unfold);
+unfold();
+
 // Every table of three rows and more can be sorted by each of its columns: numbers as numbers, then words.
 for (const table of document.querySelectorAll('table')) {
   const [body] = table.tBodies;
