@@ -78,11 +78,10 @@ def _parser():
     audit.add_argument("target", metavar="SET|DIR|YAML", help=target)
     score.add_argument("files", nargs="+", metavar="FILE", help="CSV or Parquet: path, label, p_CLASS for each class")
     score.add_argument("--images", default="", metavar="DIR", help="the folder that the paths start from")
-    trained = "what was trained on: a folder of images, or a file of paths; by default the rows of the part 'train'"
-    score.add_argument("--train", default="", metavar="DIR|FILE", help=trained)
-    score.add_argument("--paper", default="", metavar="ID", help="paper whose printed numbers are judged")
-    arms = "the paper's arm that each file stands for; by default its name"
-    score.add_argument("--arm", default=[], type=_names, metavar="A,B", help=arms)
+    trained = "file whose column path names what was trained on; by default the rows of the part 'train'"
+    score.add_argument("--train", default="", metavar="FILE", help=trained)
+    judged = "paper whose printed numbers are judged; each file has the name of one of its arms"
+    score.add_argument("--paper", default="", metavar="ID", help=judged)
     export.add_argument("trial", metavar="TRIAL", help="key of a stored model, its first digits, or its name")
     export.add_argument("folder", metavar="DIR", help="a new or empty folder")
     for each in (claims, check):
@@ -239,15 +238,9 @@ def _score(arguments):
     from brainlib.report.tables import scored
     from brainlib.study.scoring import score_files
 
+    given = (arguments.files, arguments.images, arguments.train, arguments.paper)
     with progress.shown("reading predictions") as on_progress:
-        results = score_files(
-            arguments.files,
-            arguments.images,
-            arguments.train,
-            arguments.paper,
-            arguments.arm,
-            on_progress=on_progress,
-        )
+        results = score_files(*given, on_progress=on_progress)
     tables = scored.every(results)
     if arguments.json:
         io.write_json(Path(arguments.json), scored.as_json(tables))

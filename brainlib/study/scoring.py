@@ -6,7 +6,6 @@ files, or the arms of a paper that they stand for.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from brainlib import progress
 from brainlib.audit.findings import near_groups
 from brainlib.data.phantoms.dataset import TRUTH
 from brainlib.data.registry import info_of
-from brainlib.data.scan import File, files_in, files_of, scan_files
+from brainlib.data.scan import File, files_of, scan_files
 from brainlib.errors import DataError, UsageError
 from brainlib.papers.loading import load_paper
 from brainlib.papers.schema import Paper, Scenario
@@ -27,6 +26,8 @@ from brainlib.study.conditions import OTHER_IMAGES
 from brainlib.study.options import Options
 from brainlib.study.prediction_files import read_paths, read_predictions
 from brainlib.study.results import Results
+
+_NO_SCORES = ("images", "training_seconds")  # metrics that no prediction tells
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,6 @@ def score_files(
     images: str | Path = "",
     train: str | Path = "",
     paper: str = "",
-    arms: Sequence[str] = (),
-    store: Path | None = None,
     on_progress: progress.OnProgress = progress.ignore,
 ) -> Results:
     """Read predictions for the same test images, and find those that have a duplicate in training.
@@ -91,12 +90,9 @@ def score_files(
         The folder that the paths start from; its images are searched for near-duplicates. Without it, duplicates are
         those of the files' column ``group``.
     train : str or Path
-        What was trained on: a folder of `images`, or a file with the column ``path``; by default, the images of the
-        part "train" of each file.
-    paper, arms
-        A paper whose printed numbers are judged, and the arm that each file stands for, by default its name.
-    store : Path, optional
-        Folder that keeps the scan and the pairs of near-duplicates for the next call.
+        A file whose column ``path`` names the training images of all files, beside those that each names itself.
+    paper : str
+        A paper whose printed numbers are judged; each file has the name of the arm that it stands for.
 
     Raises
     ------
@@ -106,59 +102,39 @@ def score_files(
     files, root = [Path(file) for file in files], Path(images)
     if images and not root.is_dir():
         raise UsageError(f"--images: expected a folder, received {images}")
-    about = load_paper(paper) if paper else None
-    names = _names(files, about, arms)
-    read = [read_predictions(file) for file in files]
-    for file, (table, classes) in zip(files, read, strict=True):
-        _check_same(file, table, classes, files[0], *read[0])
-    trained = _trained(Path(train), root) if train else []
+    about, names = load_paper(paper) if paper else None, [file.stem for file in files]
+    if len(set(names)) < len(names) or (about and not set(names) <= set(about.arms)):
+        named = f"arms of {paper}: {', '.join(about.arms)}" if about else "different models"
+        raise UsageError(f"expected files with the names of {named}; received {', '.join(map(str, files))}")
+    read, trained = [read_predictions(file) for file in files], read_paths(Path(train)) if train else []
+    _check_same(files, read)
     tables = {name: _with(trained, file, table) for name, file, (table, _) in zip(names, files, read, strict=True)}
     if about:
         scenario = _scenario(about, read[0][1])
         about = _of_files(about, scenario, tables)
-        differences = {name: _differences(about, name, table, images and root) for name, table in tables.items()}
+        differences = {name: _differences(about, name, table, images) for name, table in tables.items()}
     else:
         scenario, about, differences = "", _no_paper(read[0][1], names), dict.fromkeys(names, ())
-    groups = _groups(root, tables, store, on_progress) if images else {}
+    groups = _groups(root, tables, on_progress) if images else {}
     unknown = {name: _unknown(table, groups) for name, table in tables.items()}
     study = Submission(about, (scenario,), tuple(names), SimpleNamespace(root=root), groups, differences, unknown)
     return Results(study, {(scenario, name, "final"): _File(table) for name, table in tables.items()})
 
 
-def _names(files, paper, arms):
-    """Name each file: by its own name, or by the arm of a paper."""
-    names = list(arms) or [file.stem for file in files]
-    if arms and not paper:
-        raise UsageError("--arm: expected --paper as well, received none")
-    if paper and (len(names) != len(files) or not set(names) <= set(paper.arms)):
-        expected = f"an arm of {paper.id} ({', '.join(paper.arms)}) for each file, as its name or with --arm"
-        raise UsageError(f"expected {expected}; received {', '.join(names)}")
-    if len(set(names)) < len(names):
-        raise UsageError(f"expected files of different names, received {', '.join(names)}")
-    return names
+def _check_same(files, read):
+    """Refuse files that are not of the same classes, test images and labels."""
+    about = []
+    for table, classes in read:
+        labels = _test(table)[["path", "label"]].itertuples(index=False, name=None)
+        about.append((sorted(classes), sorted(labels)))
+    for file, (classes, labels) in zip(files, about, strict=True):
+        if (classes, labels) != about[0]:
+            received = f"{len(labels)} images of {', '.join(classes)}, which are not the same"
+            raise DataError(f"{file}: expected the classes, test images and labels of {files[0]}; received {received}")
 
 
-def _check_same(file, table, classes, first, expected, expected_classes):
-    """Refuse a file whose classes, test images or labels are not those of the first."""
-    if set(classes) != set(expected_classes):
-        wanted = f"the classes of {first}, {', '.join(expected_classes)}"
-        raise DataError(f"{file}: expected {wanted}; received {', '.join(classes)}")
-    own, other = (each[each["part"] == "test"].set_index("path")["label"] for each in (table, expected))
-    if different := sorted(set(own.items()) ^ set(other.items())):
-        path = different[0][0]
-        received = f"{path} as {own.get(path, 'none')}, where that has {other.get(path, 'none')}"
-        raise DataError(f"{file}: expected the test images and labels of {first}; received {received}")
-
-
-def _trained(train, images):
-    """List the training images in a folder, as paths from that of the images, or those that a file names."""
-    if train.is_file():
-        return read_paths(train)
-    folder = train if train.is_dir() else images / train
-    found = [each.path for each in files_in(folder)[0]]
-    if not found:
-        raise UsageError(f"--train: expected a file with a column path, or a folder of images; received {train}")
-    return [os.path.relpath(folder / path, images).replace(os.sep, "/") for path in found]
+def _test(table):
+    return table[table["part"] == "test"]
 
 
 def _with(trained, file, table):
@@ -170,13 +146,13 @@ def _with(trained, file, table):
     return pd.concat([table, pd.DataFrame({"path": new, "group": new, "part": "train"})], ignore_index=True)
 
 
-def _groups(images, tables, store, on_progress):
+def _groups(images, tables, on_progress):
     """Find the duplicate group of each image by its path."""
     files = [File(path, "", "") for path in {path for table in tables.values() for path in table["path"]}]
-    scan = scan_files(images.name, images, files, (), store, on_progress)
+    scan = scan_files(images.name, images, files, on_progress=on_progress)
     for path, reason in scan.unreadable:
         raise DataError(f"{images / path}: {reason}")
-    return dict(zip(scan.table["path"], near_groups(scan, store).tolist(), strict=True))
+    return dict(zip(scan.table["path"], near_groups(scan).tolist(), strict=True))
 
 
 def _unknown(table, groups):
@@ -200,10 +176,8 @@ def _of_files(paper, scenario, tables):
 
     def answered(claim):
         last = claim.arm in tables and paper.phase_of(claim) == paper.arms[claim.arm].phases[-1].name
-        score = (
-            claim.metric and claim.metric.over == "value" and claim.metric.name not in ("images", "training_seconds")
-        )
-        return last and score and scenario == (claim.scenario or "") and claim.stage in set(tables[claim.arm]["part"])
+        plain = claim.metric and claim.metric.over == "value" and claim.metric.name not in _NO_SCORES
+        return last and plain and scenario == (claim.scenario or "") and claim.stage in set(tables[claim.arm]["part"])
 
     left = {"metric": None, "why_not": "no score of these predictions"}
     claims = [claim if answered(claim) or not claim.metric else claim.model_copy(update=left) for claim in paper.claims]
@@ -214,15 +188,14 @@ def _differences(paper, arm, table, images):
     """List why the numbers of a file are not comparable with the printed ones."""
     if not images:
         return ("images that were not given",)
-    info, found = info_of(paper.data.set.value), []
-    files, published = files_of(info.name, images)[0], Counter()
-    for folder in info.folders:
-        published[folder.label, folder.part] += folder.count
-    if (images / TRUTH).exists():
+    info, found, test = info_of(paper.data.set.value), [], _test(table)
+    files, _ = files_of(info.name, Path(images))
+    published = {folder.path: folder.count for folder in info.folders if folder.count}
+    if Path(images, TRUTH).exists():
         found.append("phantoms")
-    elif published != Counter((file.label, file.part) for file in files):
+    elif published != Counter(file.path.rpartition("/")[0] for file in files):
         found.append(OTHER_IMAGES)
-    test, labels = table[table["part"] == "test"], {file.path: file.label for file in files}
+    labels = {file.path: file.label for file in files}
     if wrong := int((test["path"].map(labels) != test["label"]).sum()):
         found.append(f"{wrong} labels other than the published ones")
     printed = {claim.n for claim in paper.claims if claim.metric and (claim.arm, claim.stage) == (arm, "test")} - {None}

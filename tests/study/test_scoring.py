@@ -33,14 +33,14 @@ def written(folder, text, name="model.csv"):
     ("text", "words"),
     [
         ("", ["CSV", "Parquet"]),
-        ("path,label,p_no,p_yes\n", ["no row"]),
+        ("path,label,p_no,p_yes\n", ["0 rows"]),
         (b"\x89PNG\r\n\x1a\n\x00\xff\xfe", ["CSV"]),
         (b"PAR1 and nothing of it", ["Parquet"]),
         (GOOD + "no/c.png,no,0.5\n", ["4 columns", "3"]),
-        (GOOD.replace(",", ";"), ["columns path, label", "path;label;p_no;p_yes"]),
-        (GOOD.replace("label", "class"), ["without label", "class"]),
-        (GOOD.replace("p_yes", "yes"), ["2 to 20 classes", "yes is not known"]),
-        (GOOD.replace("p_yes", "p_no"), ["two columns of one name"]),
+        (GOOD.replace(",", ";"), ["path and label", "path;label;p_no;p_yes"]),
+        (GOOD.replace("label", "class"), ["path and label", "path, class"]),
+        (GOOD.replace("p_yes", "yes"), ["2 to 20 classes", "a column yes"]),
+        (GOOD.replace("p_yes", "p_no"), ["p_no, p_no"]),
         (GOOD.replace("path", ",path").replace("\nno", "\n0,no").replace("\nyes", "\n1,yes"), ["an empty text"]),
         (GOOD.replace("p_no", "p_").replace(",no,", ",,"), ["classes with a name"]),
         (GOOD.replace("0.1", "x"), ["numbers", "x"]),
@@ -54,7 +54,7 @@ def written(folder, text, name="model.csv"):
         (GOOD.replace("yes/b", "./no//a"), ["each image once"]),
         (GOOD.replace("yes/b", "/etc/b"), ["paths from the folder", "/etc/b.png"]),
         (GOOD.replace("yes/b", "C:/b"), ["paths from the folder"]),
-        (GOOD.replace("yes/b", "\x1b[2Jb"), ["paths from the folder", "?[2Jb"]),
+        (GOOD.replace("yes/b", "\x1b[2Jb"), ["paths from the folder", " [2Jb"]),
         (GOOD.replace("yes/b.png", ""), ["paths from the folder", "an empty text in row 2"]),
         ("path,label,part,p_no,p_yes\na,no,held out,1,0\n", ["train, validation or test", "held out"]),
         ("path,label,part,p_no,p_yes\na,no,train,1,0\n", ["test images", "1 rows without one"]),
@@ -85,7 +85,7 @@ def test_a_file_of_any_size_is_refused_before_it_is_read(tmp_path, monkeypatch):
     ("column", "values", "words"),
     [
         ("path", ["a", None], "paths from the folder"),
-        ("label", ["no", None], "labels of no, yes, received an empty text"),
+        ("label", ["no", None], "labels of no, yes; received an empty text"),
         ("group", ["1", None], "a group for each image"),
         ("p_no", [[0.5], [0.5]], "numbers as probabilities"),
         ("p_no", [b"x" * 9999, b"x"], "numbers as probabilities"),
@@ -142,16 +142,9 @@ def test_scores_leave_out_the_test_images_with_a_duplicate_in_training(tmp_path,
     assert results.errors("model")["file"].tolist() == [str(images / "no/1.png"), str(images / "yes/5.png")]
 
 
-@pytest.mark.parametrize("way", ["file", "folder"])
-def test_training_images_are_named_by_a_file_or_a_folder(tmp_path, images, way):
+def test_a_file_names_the_training_images(tmp_path, images):
     test = written(tmp_path, "path,label,part,p_no,p_yes\n" + TEST.replace("no/1.png,no,test,0.4,0.6\n", ""))
-    if way == "file":
-        train = written(tmp_path, "path\nno/0.png\n", "train.csv")
-    else:
-        train = images / "train"
-        train.mkdir()
-        (images / "no" / "0.png").rename(train / "0.png")
-    results = score_files([test], images=images, train=train)
+    results = score_files([test], images=images, train=written(tmp_path, "path\nno/0.png\n", "train.csv"))
     assert results.without_duplicates.predictions("model", "test")["path"].tolist() == ["yes/4.png", "yes/5.png"]
     assert "none can be left out" in scored.of_file(score_files([test], images=images), "model").caption
 
@@ -168,11 +161,11 @@ def test_images_and_training_images_that_cannot_be_are_refused(tmp_path, images)
     file = written(tmp_path, ROWS + TEST)
     with pytest.raises(UsageError, match="--images: expected a folder"):
         score_files([file], images=tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="--train: expected"):
-        score_files([file], images=images, train="nowhere")
+    with pytest.raises(DataError, match="with path; received no file"):
+        score_files([file], images=images, train=images)
     with pytest.raises(DataError, match="not trained on, received 2, such as no/1.png"):
         score_files([file], images=images, train=written(tmp_path, "path\nno/1.png\nyes/4.png\n", "train.csv"))
-    with pytest.raises(DataError, match="column path, received file"):
+    with pytest.raises(DataError, match="with path; received columns file"):
         score_files([file], images=images, train=written(tmp_path, "file\nno/0.png\n", "train.csv"))
     (images / "yes" / "4.png").unlink()
     with pytest.raises(DataError, match=r"yes/4.png: "):
@@ -194,8 +187,8 @@ def test_two_files_are_compared_on_the_same_images(tmp_path):
     assert (tests["p, Holm"] >= tests["p"]).all()
     first = (tmp_path / "good.csv").read_text().splitlines()
     for changed, words in (
-        ("\n".join(first[:-1]), "as none, where that has"),
-        (GOOD.replace("no,", "nO,"), "the classes of"),
+        ("\n".join(first[:-1]), "received 59 images of no, yes"),
+        (GOOD.replace("no,", "nO,"), "received 2 images of nO, yes"),
     ):
         with pytest.raises(DataError, match=words):
             score_files([tmp_path / "good.csv", written(tmp_path, changed, "other.csv")])
@@ -221,40 +214,39 @@ def test_verdicts_are_those_of_the_arm_that_a_file_stands_for(tmp_path, monkeypa
     assert (
         judged["abstract.en.transfer.accuracy"].verdict == judged["table1.cnn.fold1.accuracy"].verdict == "not computed"
     )
-    again = {c.id: c for c in judge(score_files([file], paper="jardim", arms=["transfer"]))}
+    again = {c.id: c for c in judge(score_files([file.rename(tmp_path / "transfer.csv")], paper="jardim"))}
     assert again["abstract.en.transfer.accuracy"].verdict == "reproduced"
-    shown = scored.verdicts(score_files([file], paper="jardim")).frame
+    shown = scored.verdicts(score_files([tmp_path / "transfer.csv"], paper="jardim")).frame
     assert set(shown["images"]) == {"all"}
 
 
 def test_only_the_papers_own_images_are_comparable(tmp_path, monkeypatch, images):
-    file = written(tmp_path, ROWS + TEST)
+    file = written(tmp_path, ROWS + TEST, "cnn.csv")
     info = info_of("br35h")
     own = info.__class__(info.name, "", "", "", tuple(Folder(label, label, "", 3) for label in ("no", "yes")))
-    foreign = score_files([file], images=images, paper="jardim", arms=["cnn"]).study.conditions()
+    foreign = score_files([file], images=images, paper="jardim").study.conditions()
     assert foreign == ("other images than the paper's", "4 test images in place of 600")
     monkeypatch.setattr(scoring, "info_of", lambda name: own)
-    assert score_files([file], images=images, paper="jardim", arms=["cnn"]).study.conditions() == foreign[1:]
+    assert score_files([file], images=images, paper="jardim").study.conditions() == foreign[1:]
     (images / "truth.csv").touch()
-    wrong = written(tmp_path, (ROWS + TEST).replace("5.png,yes", "5.png,no"))
-    found = score_files([wrong], images=images, paper="jardim", arms=["cnn"]).study.conditions()
+    wrong = written(tmp_path, (ROWS + TEST).replace("5.png,yes", "5.png,no"), "cnn.csv")
+    found = score_files([wrong], images=images, paper="jardim").study.conditions()
     assert found == ("phantoms", "1 labels other than the published ones", "4 test images in place of 600")
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("names", "options", "words"),
     [
-        ({"paper": "jardim"}, "an arm of jardim (cnn, transfer) for each file"),
-        ({"arms": ["cnn"]}, "expected --paper as well"),
-        ({"paper": "lu", "arms": ["vgg16"]}, "the classes of lu, no_tumor, glioma_tumor or "),
-        ({"paper": "nobody", "arms": ["cnn"]}, "nobody"),
+        (["model", "cnn"], ["--paper=jardim"], "the names of arms of jardim: cnn, transfer; received"),
+        (["vgg16"], ["--paper=lu"], "the classes of lu, no_tumor, glioma_tumor or "),
+        (["cnn"], ["--paper=nobody"], "nobody"),
+        (["a/cnn", "b/cnn"], [], "the names of different models"),
     ],
 )
-def test_a_paper_must_have_the_arm_and_the_classes(tmp_path, capsys, given, words):
-    options = [
-        f"--{name.removesuffix('s')}={value if isinstance(value, str) else value[0]}" for name, value in given.items()
-    ]
-    assert cli.main(["score", str(written(tmp_path, GOOD)), *options]) == 2
+def test_a_file_has_a_name_of_its_own_or_that_of_an_arm_with_its_classes(tmp_path, capsys, names, options, words):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+    assert cli.main(["score", *(str(written(tmp_path, GOOD, f"{name}.csv")) for name in names), *options]) == 2
     error = capsys.readouterr().err.removeprefix("reading predictions\n")
     assert words in error and error.count("\n") == 1
 
