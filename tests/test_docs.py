@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from brainlib import cli, load_dataset
 from brainlib.report.headlines import SHORTCUTS, reference
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,3 +94,23 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     assert (names["errors"]["label"] != names["errors"]["predicted"]).all()
     assert all(Path(file).is_file() for file in names["files"])
     assert len(names["leaked"]) == len(names["everything"]) - len(names["distinct"])
+
+
+def test_the_page_of_own_predictions_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    load_dataset("br35h", "phantoms", tmp_path / "store", phantoms=60).root.rename("br35h")
+    text = (ROOT / "docs" / "own_predictions.md").read_text(encoding="utf-8")
+    scikit_learn, pytorch, in_python = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    compile(pytorch, "", "exec")  # there is none here
+    names = {}
+    exec(scikit_learn, names)
+    Path("cnn.csv").write_bytes(Path("forest.csv").read_bytes())
+    for command in re.findall(r"^\$ brainlib (.*)", text, re.MULTILINE):
+        assert cli.main(command.split()) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("12 test images, of which") == 3 and "McNemar" in shown
+    assert "Not comparable, because of phantoms; 12 test images in place of 600." in shown
+    exec(in_python, names)
+    results = names["results"]
+    assert results.estimate("forest", "test", "accuracy").n == 12
+    assert results.without_duplicates.estimate("forest", "test", "accuracy").n < 12
