@@ -1,4 +1,4 @@
-"""Write the tables of README.md, docs/results.md and docs/options.md, docs/img/forest.svg, and the index's summary.
+"""Write the tables of README.md, docs/results.md and docs/options.md, the figures beside them, and the index's summary.
 
 Run ``python docs/make_results.py`` after a reference run (reports/reference/*.json) was added or changed. A table
 stands between the comments ``<!-- table: NAME -->`` and ``<!-- end -->``; NAME is a function of this file. The summary,
@@ -15,10 +15,12 @@ from functools import cache
 from pathlib import Path
 
 import matplotlib
+from pydantic import TypeAdapter
 
+from brainlib.audit.overview import DataAudit
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
-from brainlib.report.figures import forest
+from brainlib.report.figures import Plot, forest, overlap_graph
 from brainlib.report.headlines import Finding, Headline, Reference, headline_of
 from brainlib.report.table import NONE, PERCENT, PERCENT0, POINTS, Format
 from brainlib.study import records
@@ -28,7 +30,7 @@ from brainlib.trials import devices
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "options.md")
-FIGURE = ROOT / "docs" / "img" / "forest.svg"
+IMAGES = ROOT / "docs" / "img"
 SUMMARY = ROOT / "brainlib" / "report" / "reference.json"
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SETS = {"br35h": "Br35H", "navoneel": "Navoneel", "sartaj": "Sartaj", "dubail": "Dubail"}
@@ -335,19 +337,20 @@ def filled(page: str) -> str:
     return TABLE.sub(written, page)
 
 
-def figure():
-    """Draw the headlines: printed accuracies, those of this project, without duplicates, and of shortcuts."""
-    return forest(reference().headlines, "this project")
+def figures() -> dict[str, Plot]:
+    """Draw the headlines, which are accuracies of the papers and of this project, and the overlap of the sets."""
+    audit = TypeAdapter(DataAudit).validate_python(run(JARDIM)["audit"]["result"])
+    return {"forest.svg": forest(reference().headlines, "this project"), "sets.svg": overlap_graph(audit)}
 
 
 def main():
-    """Write the tables, the figure and the summary."""
+    """Write the tables, the figures and the summary."""
     for path in PAGES:
         path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
     records.write(SUMMARY, reference())
     matplotlib.rcParams["svg.hashsalt"] = "brainlib"  # the same bytes from the same numbers
-    plot = figure()
-    plot.figure.savefig(FIGURE, facecolor="white", metadata={"Date": None, "Description": plot.alt})
+    for name, plot in figures().items():
+        plot.figure.savefig(IMAGES / name, facecolor="white", metadata={"Date": None, "Description": plot.alt})
 
 
 if __name__ == "__main__":

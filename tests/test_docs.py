@@ -58,9 +58,10 @@ def test_tables_are_those_that_the_command_writes(make_results):
         assert make_results.filled(text) == text, f"{page.name}: run python docs/make_results.py"
 
 
-def test_the_figure_shows_the_reference_results(make_results):
-    # Its alternative text is composed of the plotted numbers.
-    assert make_results.figure().alt in make_results.FIGURE.read_text(encoding="utf-8")
+def test_the_figures_show_the_reference_results(make_results):
+    # Their alternative texts are composed of the plotted numbers.
+    for name, plot in make_results.figures().items():
+        assert plot.alt in (make_results.IMAGES / name).read_text(encoding="utf-8"), name
 
 
 def test_the_indexs_summary_holds_the_reference_results(make_results):

@@ -184,6 +184,16 @@ def near_groups(scan: Scan, store: Path | None = None) -> np.ndarray:
     return _group_ids(scan.table["pixel_hash"], _near_duplicates(scan, store, progress.ignore).pairs)
 
 
+def facing_groups(scan: Scan, store: Path) -> np.ndarray:
+    """Assign scanned images to groups as `near_groups` does, with mirror images in groups of their own."""
+    near = _near_duplicates(scan, store, progress.ignore)
+    own, names = pd.factorize(scan.table["pixel_hash"])
+    # Each image is two nodes, one as it is and one mirrored, so that a mirror image of a mirror image is one as it is.
+    first, second = 2 * own[near.pairs].reshape(-1, 2).T
+    pairs = [np.stack([first + way, second + (near.mirrored ^ bool(way))], axis=1) for way in (0, 1)]
+    return connected(2 * len(names), np.concatenate(pairs))[2 * own]
+
+
 def duplicate_groups(
     dataset: datasets.DataSet, store: Path, rows: np.ndarray | None = None, on_progress: OnProgress = progress.ignore
 ) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ import pandas as pd
 
 from brainlib import progress
 from brainlib.audit import findings, planted
-from brainlib.audit.findings import Audit, SetAudit
+from brainlib.audit.findings import Audit, SetAudit, facing_groups, near_groups
 from brainlib.audit.planted import PhantomPairs, Planted
 from brainlib.data import datasets
 from brainlib.data.own import OWN, is_own, own_set
@@ -32,8 +32,9 @@ class DataAudit:
     """The audits of several sets as plain numbers and file names; part of ``results.json``.
 
     `phantoms` tells whether phantoms took the place of the published images, `overlaps`, by set, how many of its images
-    have a duplicate in each other set. `planted` are the duplicates that phantoms are drawn with and those that were
-    planted if that was asked for; `phantom_pairs` is empty unless it was.
+    have a duplicate in each other set, and `mirrored` how many of these have mirror images alone there. `planted` are
+    the duplicates that phantoms are drawn with and those that were planted if that was asked for; `phantom_pairs` is
+    empty unless it was.
     """
 
     phantoms: bool
@@ -41,6 +42,13 @@ class DataAudit:
     overlaps: dict[str, dict[str, int]]
     planted: tuple[Planted, ...]
     phantom_pairs: PhantomPairs | None
+    mirrored: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def share(self, name: str, other: str) -> tuple[float, float]:
+        """Share of a set's images that have a duplicate in another set, and of these, that have mirror images alone."""
+        images, found = self.sets[name].images, self.overlaps[name][other]
+        turned = self.mirrored.get(name, {}).get(other, 0)
+        return found / images if images else 0.0, turned / found if found else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +101,11 @@ def audit_sets(
         known, pairs = planted.control_on_phantoms(seed)
         recall += known
     on_progress(len(roots) / steps, "comparing the sets with one another")
-    # Phantoms of all sets are of the same patients: their overlap says nothing.
-    overlaps = {name: {} for name in scans} if source == "phantoms" else _overlaps(scans, store)
+    # No two sets of phantoms share a patient.
+    overlaps, mirrored = _overlaps({} if source == "phantoms" else scans, store)
     records = {name: audit.record() for name, audit in audits.items()}
-    return Overview(DataAudit(source == "phantoms", records, overlaps, recall, pairs), audits, roots)
+    record = DataAudit(source == "phantoms", records, overlaps, recall, pairs, mirrored)
+    return Overview(record, audits, roots)
 
 
 def _roots(source, store, sets, phantoms):
@@ -117,15 +126,18 @@ def _roots(source, store, sets, phantoms):
 
 
 def _overlaps(scans, store):
-    """Count the images of each set that have a duplicate in each other set."""
+    """Count the images of each set that have a duplicate in each other set, and those that have it mirrored alone."""
     if len(scans) < 2:
-        return {name: {} for name in scans}
+        return {name: {} for name in scans}, {name: {} for name in scans}
     tables = [scan.table.assign(set=name, path=name + "/" + scan.table["path"]) for name, scan in scans.items()]
     thumbnails = np.concatenate([scan.thumbnails for scan in scans.values()])
     table = pd.concat(tables, ignore_index=True)
-    near = findings.near_groups(Scan("all sets", table, (), thumbnails), store)
-    groups = {name: pd.Series(near[table["set"] == name]) for name in scans}
-    return {
-        name: {other: int(own.isin(groups[other]).sum()) for other in scans if other != name}
-        for name, own in groups.items()
-    }
+    every = Scan("all sets", table, (), thumbnails)
+    found, facing = (_shared(groups(every, store), table["set"]) for groups in (near_groups, facing_groups))
+    return found, {own: {other: n - facing[own][other] for other, n in each.items()} for own, each in found.items()}
+
+
+def _shared(groups, sets):
+    """Count the images of each set whose group has an image of each other set."""
+    of = {name: pd.Series(groups[sets == name]) for name in sets.unique()}
+    return {own: {other: int(of[own].isin(of[other]).sum()) for other in of if other != own} for own in of}

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 
+import numpy as np
+import pandas as pd
 import pytest
 from pngs import png, write_image
 
 from brainlib import cli
 from brainlib.audit import findings
 from brainlib.audit.findings import Duplicates, audit_folder
+from brainlib.audit.near_duplicates import NearDuplicates
 from brainlib.data.phantoms.draw import make_phantoms
+from brainlib.data.scan import Scan
 from brainlib.errors import DataError, UsageError
 
 
@@ -126,3 +130,12 @@ def test_navoneels_set(data_dir):
         "near": Duplicates(38, 92, None),
     }
     assert record.test_images is None
+
+
+def test_a_mirror_image_of_a_mirror_image_faces_as_the_first_does(monkeypatch, tmp_path):
+    # 0 and 3 have the same pixels; 1 is a mirror image of 0, 2 one of 1; 4 is both a duplicate and a mirror image of 5.
+    near = NearDuplicates(np.array([[0, 1], [1, 2], [4, 5], [4, 5]]), np.array([True, True, False, True]), np.ones(4))
+    monkeypatch.setattr(findings, "_near_duplicates", lambda *_: near)
+    scan = Scan("", pd.DataFrame({"pixel_hash": list("abcadef")}), (), np.zeros((7, 1, 1), np.uint8))
+    groups = findings.facing_groups(scan, tmp_path)
+    assert groups[0] == groups[2] == groups[3] != groups[1] and groups[4] == groups[5] != groups[6]

@@ -40,6 +40,8 @@ def test_all_sets_that_are_there_are_audited(folder, tmp_path):
     assert path == "yes/e.png" and reason.startswith("expected an image")
     # Of br35h the first slice, which it has twice, and the second; of navoneel two of four.
     assert record.overlaps == {"br35h": {"navoneel": 3}, "navoneel": {"br35h": 2}}
+    assert record.mirrored == {"br35h": {"navoneel": 2}, "navoneel": {"br35h": 1}}  # the first slice
+    assert record.share("navoneel", "br35h") == (0.5, 0.5)
     assert record.planted == () and record.phantom_pairs is None
     assert [share for share, _ in lines] == sorted(share for share, _ in lines) and lines[-1][0] < 1
 

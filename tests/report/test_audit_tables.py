@@ -10,8 +10,8 @@ from pngs import write_image
 from brainlib.audit.findings import Audit
 from brainlib.audit.overview import DataAudit, Overview
 from brainlib.audit.planted import PhantomPairs, Planted
-from brainlib.data.phantoms.draw import ALTERATIONS
-from brainlib.report.figures import images
+from brainlib.data.phantoms.draw import ALTERATIONS, make_phantoms
+from brainlib.report import figures
 from brainlib.report.tables import audit as tables
 from brainlib.study import data_audit
 from brainlib.study.options import Options
@@ -33,8 +33,10 @@ def overview(tmp_path):
         write_image(tmp_path / path, np.zeros((8, 8), np.uint8))
     bad, pair = ("train/no/e.png", "truncated"), ("test/yes/b.png", "train/no/a.png")
     ours, empty = Audit("ours", table, (bad,), None, (pair,)), Audit("empty", table[:0], (), None, ())
-    overlaps = {"ours": {"empty": 1}, "empty": {"ours": 0}}
-    return overview_of({"ours": ours, "empty": empty}, {"ours": tmp_path, "empty": tmp_path}, overlaps=overlaps)
+    overlaps, mirrored = {"ours": {"empty": 1}, "empty": {"ours": 0}}, {"ours": {"empty": 1}}
+    return overview_of(
+        {"ours": ours, "empty": empty}, {"ours": tmp_path, "empty": tmp_path}, overlaps=overlaps, mirrored=mirrored
+    )
 
 
 def test_duplicates_are_counted_by_set_and_kind_and_by_class(overview):
@@ -60,8 +62,11 @@ def test_contradictions_and_flagged_files_are_listed_by_name(overview):
 
 
 def test_an_overlap_is_a_share_of_the_images_of_the_set(overview):
-    assert tables.overlaps(overview).frame.to_numpy().tolist() == [["ours", "empty", 4, 1, 0.25]]
-    assert "one generator" in tables.overlaps(overview_of(overview.audits, {}, phantoms=True)).caption
+    assert tables.overlaps(overview).frame.to_numpy().tolist() == [
+        ["ours", "empty", 4, 1, 0.25, 1],
+        ["empty", "ours", 0, 0, 0, 0],
+    ]
+    assert "of other patients" in tables.overlaps(overview_of(overview.audits, {}, phantoms=True)).caption
 
 
 def test_recall_is_given_by_alteration_and_as_a_whole(overview):
@@ -75,11 +80,39 @@ def test_recall_is_given_by_alteration_and_as_a_whole(overview):
     assert "Not run" in tables.planted(overview).caption
 
 
-def test_a_montage_shows_class_and_name_of_each_duplicate(overview):
-    figure = images.duplicate_montage(overview, "ours", contradictory=True)
-    assert figure.alt == "ours: 1 of the 1 groups of duplicates with different labels, of 2 images."
-    assert [axis.get_title() for axis in figure.figure.axes if axis.images] == ["yes\nb.png", "no\na.png"]
-    assert images.duplicate_montage(overview, "empty") is None
+def test_the_graph_of_sets_has_a_line_where_images_are_shared_and_says_which_share(overview):
+    plot = figures.overlap_graph(overview.record)
+    assert plot.alt.replace("\N{NO-BREAK SPACE}", " ") == (
+        "Images with a duplicate in another set: 25 % of ours in empty (100 % of them mirrored); 0 % of empty in ours."
+    )
+    axes = plot.figure.axes[0]
+    assert [line.get_linewidth() for line in axes.get_lines()] == [1 + 9 * 0.25]
+    assert [text.get_text() for text in axes.texts][1:] == ["ours\n4 images", "empty\n0 images"]
+    apart = {"ours": {"empty": 0}, "empty": {"ours": 0}}
+    assert not figures.overlap_graph(overview_of(overview.audits, {}, overlaps=apart).record).figure.axes[0].get_lines()
+    assert figures.overlap_graph(overview_of(overview.audits, {}, phantoms=True).record) is None
+
+
+def test_a_montage_says_of_each_image_its_file_its_class_and_how_it_is_a_duplicate_of_the_first(tmp_path):
+    first, other = make_phantoms(2, slices_per_patient=1, seed=3).images
+    files = {"no/a.png": first, "no/b.png": first, "yes/c.png": first[:, ::-1], "yes/d.png": other}
+    for path, pixels in files.items():
+        write_image(tmp_path / path, pixels)
+    table = pd.DataFrame({"path": list(files), "part": "", "label": ["no", "no", "yes", "yes"]})
+    # The fourth is in the group as if others connected it.
+    table["byte_hash"], table["pixel_hash"], table["near"], table["quality_flag"] = list("1234"), list("1134"), 0, ""
+    few = overview_of(
+        {"ours": Audit("ours", table, (), None, ()), "none": Audit("none", table[:0], (), None, ())},
+        {"ours": tmp_path, "none": tmp_path},
+    )
+    plot = figures.duplicate_montage(few, "ours", contradictory=True)
+    shown = [axes.get_xlabel() for axes in plot.figure.axes if axes.images]
+    # One of each class in turn.
+    assert shown[:3] == ["a.png\nno\nfirst", "c.png\nyes\nmirrored, 1.00", "b.png\nno\nsame pixels"]
+    assert shown[3].startswith("d.png\nyes\nby others, 0.") and len(shown) == 4
+    assert plot.figure.axes[0].get_ylabel() == "4 images\n2 classes"
+    assert plot.alt == "ours: 1 of the 1 groups of duplicates with different labels, of 4 images."
+    assert figures.duplicate_montage(few, "none") is None
 
 
 def test_lines_for_a_terminal_hold_every_finding(overview):

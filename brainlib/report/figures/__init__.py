@@ -12,8 +12,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "accuracies": ["forest", "ranking"],
+        "audit": ["duplicate_montage", "overlap_graph"],
         "curves": ["learning_curves"],
-        "images": ["duplicate_montage", "grad_cam_panel"],
+        "images": ["grad_cam_panel"],
         "scores": ["confusion", "metrics", "reliability", "roc"],
         "style": ["Plot"],
     },

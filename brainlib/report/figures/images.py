@@ -1,19 +1,15 @@
-"""Figures of slices: Grad-CAM panels and montages of duplicates."""
+"""Panels of Grad-CAM heat maps."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
-import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
-from PIL import Image
 
-from brainlib.audit.overview import Overview
-from brainlib.data import images
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
 from brainlib.study.saliency import Explained
@@ -21,8 +17,6 @@ from brainlib.study.saliency import Explained
 _MODELS = 7  # with their heat maps side by side
 _ROOMY = 1.4  # inches of an image above which there is room for the name of a class
 _OUTLINE = "#00e5ff"  # seen on grey and on all colours of a heat map
-_ROWS, _COLUMNS = 8, 11  # of a montage at most
-_SIDE = 96  # pixels of an image in a montage
 
 
 def grad_cam_panel(rows: Sequence[Explained]) -> Plot:
@@ -38,20 +32,16 @@ def grad_cam_panel(rows: Sequence[Explained]) -> Plot:
     figure = style.figure(2.1 + size * columns, 1 + (size + 0.2) * bands * len(rows))
     figure.get_layout_engine().set(h_pad=0.01, hspace=0)
     grid = figure.subplots(bands * len(rows), columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
     for line, axes in enumerate(grid[:, 0]):
         band, row = line // len(rows), rows[line % len(rows)]
         own = titles[band * (columns - 1) : (band + 1) * (columns - 1)]
         shown = {"Image": row.image} | {title: row.overlays.get(title) for title in own}
-        for axes, (title, pixels) in zip(grid[line], shown.items(), strict=False):
+        for axes, (title, pixels) in itertools.zip_longest(grid[line], shown.items(), fillvalue=("", None)):
+            style.picture(axes, pixels)
             if row is rows[0]:
                 style.head(axes, title, size)
             if pixels is None:
                 continue
-            # Without interpolation, which adds no information and doubles the file.
-            axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
             if row.lesion is not None:
                 axes.contour(row.lesion, [0.5], colors=_OUTLINE, linewidths=1.2)
             if title in row.probabilities:
@@ -70,47 +60,3 @@ def grad_cam_panel(rows: Sequence[Explained]) -> Plot:
     ]
     alt = f"Grad-CAM heat maps of {style.plural(len(rows), 'image')}{' with outlined lesions' * outlined}"
     return Plot(figure, f"{alt}, by {', '.join(titles) or 'no model'}. {'; '.join(described)}.")
-
-
-def duplicate_montage(overview: Overview, name: str, contradictory: bool = False) -> Plot | None:
-    """Show the largest groups of near-duplicates of a set, with the class and the name of each file.
-
-    Contradictory groups are those of several classes. Without a group there is no figure. It shows published images,
-    so it is for the local report alone.
-    """
-    audit, root = overview.audits[name], overview.roots[name]
-    label = audit.table.set_index("path")["label"]
-    groups = sorted(audit.groups("near"), key=len, reverse=True)
-    groups = [group for group in groups if not contradictory or label[group].nunique() > 1]
-    places = _places([min(len(group), _COLUMNS) for group in groups])
-    if not places:
-        return None
-    rows = 1 + max(row for row, _ in places)
-    side = WIDTH / _COLUMNS
-    figure = style.figure(WIDTH, side * rows * 1.3 + 0.4)
-    axes = figure.subplots(rows, _COLUMNS, squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    for (row, column), group in zip(places, groups, strict=False):
-        for axis, path in zip(axes[row, column:], group, strict=False):
-            grey = images.decode(root / path).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
-            # Without interpolation, which adds no information and doubles the file.
-            axis.imshow(np.asarray(grey), cmap="gray", vmin=0, vmax=255, interpolation="none")
-            axis.set_title(f"{label[path][:14]}\n{PurePosixPath(path).name[-14:]}", fontsize=6)
-    kind = "groups of duplicates with different labels" if contradictory else "groups of near-duplicates"
-    figure.suptitle(f"{name}: {len(places)} of the {len(groups)} {kind}", fontsize=10)
-    sizes = ", ".join(str(len(group)) for group in groups[: len(places)])
-    return Plot(figure, f"{name}: {len(places)} of the {len(groups)} {kind}, of {sizes} images.")
-
-
-def _places(sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Row and first column of groups in a montage: side by side, one column apart, as many as fit."""
-    places, row, column = [], 0, 0
-    for size in sizes:
-        if column + size > _COLUMNS:
-            row, column = row + 1, 0
-        if row == _ROWS:
-            break
-        places.append((row, column))
-        column += size + 1
-    return places

@@ -203,6 +203,15 @@ def wrapped(text: str, width: int) -> str:
     return "\n".join(textwrap.fill(line, width, break_long_words=False) for line in "".join(lines).splitlines())
 
 
+def picture(axes: Axes, pixels: np.ndarray | None) -> None:
+    """Show an image, uint8 (height, width) with or without channels, and no axes; nothing for None."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    if pixels is not None:
+        # Without interpolation, which adds no information and doubles the file.
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
+
+
 def head(axes: Axes, text: str, width: float) -> None:
     """Write the title of a panel, whose width is in inches."""
     size = 9 if width > 1.4 else SMALL

@@ -6,9 +6,10 @@ import math
 
 from brainlib.audit.findings import KINDS, Audit
 from brainlib.audit.overview import Overview
-from brainlib.report.table import PERCENT1, Table
+from brainlib.report.table import PERCENT0, PERCENT1, Table
 
 _KINDS = dict(zip(KINDS, ("same bytes", "same pixels", "near-duplicates"), strict=True))
+_INSIDE = 0.9  # share of a set's images from which the text says that it is within another one: a choice
 _NO_SETS = "No set is on this machine: each paper's notebook downloads its own."
 
 
@@ -98,22 +99,24 @@ def planted(overview: Overview) -> Table:
 
 
 def overlaps(overview: Overview) -> Table:
-    """Share of the images of each set that have a duplicate in another set."""
-    record = overview.record
-    rows = []
+    """Share of the images of each set that have a duplicate in another set, and the share of mirror images in these."""
+    record, rows = overview.record, []
     for name, others in record.overlaps.items():
         for other, count in others.items():
-            if images := record.sets[name].images:
-                row = {"set": name, "in": other, "images": images, "with a duplicate": count}
-                rows.append(row | {"share": _share(count, images)})
+            share, mirrored = record.share(name, other)
+            row = {"set": name, "in": other, "images": record.sets[name].images, "with a duplicate": count}
+            rows.append(row | {"share": PERCENT1(share), "of these mirrored": PERCENT1(mirrored)})
+    inside = [f"{row['set']} in {row['in']}" for row in rows if row["share"].value >= _INSIDE]
     caption = (
-        "Images of a set that have a duplicate, exact or near, in another set. A model that is trained on one set "
-        "and tested on the other has seen these images."
+        "Images of a set that have a duplicate, exact or near, in another set. A model that is trained on one set and "
+        "tested on the other has seen these images."
     )
+    if inside:
+        caption += f" At least {PERCENT0.text(_INSIDE)} of a set: {', '.join(inside)}."
     if not rows:
         caption = "No overlap: fewer than two sets were audited."
     if record.phantoms:
-        rows, caption = [], "The phantoms of all sets come from one generator, so that their overlap says nothing."
+        caption = "No overlap: the phantoms of each set are of other patients."
     return _table(rows, caption, overview)
 
 
