@@ -25,7 +25,7 @@ from brainlib.report.headlines import Finding, Headline, Reference, headline_of
 from brainlib.report.table import NONE, PERCENT, PERCENT0, POINTS, Format
 from brainlib.study import records
 from brainlib.study.options import Options
-from brainlib.study.verdicts import NOT_COMPARABLE
+from brainlib.study.verdicts import INCONCLUSIVE, NOT_COMPARABLE
 from brainlib.trials import devices
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,19 +86,21 @@ def _findings(rows: list[Headline]):
     verdicts = Counter(row.claim.verdict for row in rows)
     compared = len(rows) - verdicts[NOT_COMPARABLE]
     counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items() if verdict != NOT_COMPARABLE)
+    small = [row.claim.reproduced.n for row in rows if row.claim.verdict == INCONCLUSIVE]
     yield Finding(
         sentence=f"{compared} of {len(rows)} test accuracies can be compared with the printed ones; of these "
-        f"{verdicts['reproduced'] or 'none'} {'is' if verdicts['reproduced'] < 2 else 'are'} reproduced: {counts}.",
+        f"{verdicts['reproduced'] or 'none'} {'is' if verdicts['reproduced'] < 2 else 'are'} reproduced: {counts} "
+        f"(the test sets of {min(small)} to {max(small)} images are too small).",
         source=f"{_source(FIRST, 'jardim', 'CNN')}; {_source(LU, 'lu', 'MobileNet')}. The other "
         f"{verdicts[NOT_COMPARABLE]} models have another backbone than the paper's.",
     )
-    jardim, small = stored(JARDIM, "jardim"), next(row[2] for row in HEADLINES if row[3] == JARDIM)
+    jardim, model = stored(JARDIM, "jardim"), next(row[2] for row in HEADLINES if row[3] == JARDIM)
     effect = next(each for each in jardim.duplicates if each.score == "accuracy")
     yield Finding(
-        sentence=f"In the split that jardim describes, {effect.leaked.n} of {effect.published.n} test images of Br35H "
+        sentence=f"In the split that the paper jardim describes, {effect.leaked.n} of {effect.published.n} test images of Br35H "
         f"have a duplicate in training. Without them the accuracy is {score(effect.without_duplicates)} in place of "
         f"{PERCENT.text(effect.published.value)}.",
-        source=_source(JARDIM, "jardim", small),
+        source=_source(JARDIM, "jardim", model),
     )
     drawn, apart = (
         next(each for each in jardim.controls if each.control == "shuffled labels" and each.split == split)
@@ -108,7 +110,7 @@ def _findings(rows: list[Headline]):
         sentence=f"On labels drawn at random the same protocol still scores {score(drawn)}, where chance is "
         f"{PERCENT0.text(drawn.chance)}: its test set measures whether an image is remembered. With duplicates kept "
         f"apart it scores {score(apart)}.",
-        source=f"{_source(JARDIM, 'jardim', small)}; balanced accuracy",
+        source=f"{_source(JARDIM, 'jardim', model)}; balanced accuracy",
     )
 
 

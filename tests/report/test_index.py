@@ -262,7 +262,7 @@ def test_the_page_of_the_checks_counts_findings_and_shows_what_is_wrong_open(run
     run(result(checks=[check(), check(), odd]))
     html = (tmp_path / "consistency.html").read_text()
     assert "&lt;b&gt;784&lt;/b&gt; of 800" in html and "<b>784" not in html
-    assert "jardim 1 0 2 3" in text_of(html)
+    assert "1 number in 1 check is impossible" in text_of(html) and "jardim 1 0 2 3 1" in text_of(html)
     # What is consistent is a click away.
     assert html.index("784") < html.index("<details>") < html.index("598 of 600")
 
