@@ -71,16 +71,18 @@ def _images(result):
 
 
 def _claimed(paper: Paper) -> tuple[Claim | None, str]:
-    """Find the highest accuracy that a paper prints, of test images if it has any; return it and a sentence."""
+    """Find the highest accuracy of a paper's abstract, or else of the paper, and say it; test images come first."""
     own = [c for c in paper.claims if c.metric and c.metric.name == "accuracy" and c.metric.over in ("value", "mean")]
     own = [c for c in own if c.arm and not c.metric.label]
-    best = max(own, key=lambda c: (c.stage == "test", c.value), default=None)
+    abstract = [c for c in own if c.where.startswith("Abstract")]
+    best = max(abstract or own, key=lambda c: (c.stage == "test", c.value), default=None)
     sentence = f"The paper prints {len(paper.claims)} numbers."
     if best:
         scenario = best.scenario and paper.scenario(best.scenario).title
         place = paper.arms[best.arm].title, scenario, best.phase, best.stage
         number = f"{best.number.text('%')}\N{NO-BREAK SPACE}%"
-        sentence += f" The highest accuracy is {number}: {', '.join(filter(None, place))} ({best.where})."
+        of = " of its abstract" if abstract else ""
+        sentence += f" The highest accuracy{of} is {number}: {', '.join(filter(None, place))}."
     return best, sentence
 
 

@@ -61,10 +61,10 @@ def _row(claim, numbers):
         "where": claim.where,
         "printed": Format.of(claim.number, claim.unit)(claim.value, *((own.low, own.high) if own else ())),
         OURS: _score(ours, claim.unit, NOT_RUN),
-        **({"n": COUNT(ours.n)} if ours else {}),
+        "n": COUNT(ours.n) if ours else None,
         "verdict": claim.verdict,
         "without duplicates": _score(without, claim.unit),
-        **({"n without": COUNT(without.n)} if without else {}),
+        "n without": COUNT(without.n) if without else None,
         "verdict without": claim.verdict_without_duplicates or "–",
         "reason": _reasons(claim, numbers),
     }

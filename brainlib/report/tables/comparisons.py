@@ -34,7 +34,10 @@ def same_images(results: Results, scenario: str = "") -> Table:
     tests = comparisons.on_images(results, scenario)
     rows = [
         {
-            "arms": f"{each.first} minus {each.second}",
+            "arms": " minus ".join(
+                f"{arm} (collapsed)" if results.collapsed(arm, "test", scenario) else arm
+                for arm in (each.first, each.second)
+            ),
             "score": each.score,
             "difference": _difference(each.test),
             "n": each.test.n,

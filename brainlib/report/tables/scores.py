@@ -73,8 +73,8 @@ def comparison(
 ) -> Table:
     """Show one row an arm as papers print it, and below it what this run gives; columns are {heading: stage, metric}.
 
-    Arms without a phase of this name have no row, and there is no printed row where nothing is printed. A model that
-    gives every image the same class is marked as collapsed, with this class.
+    Arms without a phase of this name have no row, nor have those that were not run and of which nothing is printed. A
+    model that gives every image the same class is marked as collapsed, with this class.
     """
     study, rows, scored = results.study, [], None
     for arm, given in study.paper.arms.items():
@@ -87,7 +87,7 @@ def comparison(
             rows.append({"arm": title, "numbers": "printed", **printed})
             title = ""
         if study.why_not_run([arm], scenario):
-            rows.append({"arm": title, "numbers": NOT_RUN})
+            rows += [] if title else [{"arm": "", "numbers": NOT_RUN}]
             continue
         scored, label = arm, results.decisions(arm, "test", scenario, phase).collapsed
         notes = [title, f"collapsed: predicts {label} for every image" if label else ""]
