@@ -90,25 +90,17 @@ class Study:
         if data is None:
             count = self.profile.images or info_of(name).total
             data = datasets.load_dataset(asked(name, options.source), options.source, options.store, phantoms=count)
-        self._check(data)
-        return data
-
-    def _check(self, data):
-        """Refuse images that have not the classes or the test folder that the protocol needs."""
-        of, needed = self.paper.data, f"{self.paper.id} needs"
+        of, needed, title = self.paper.data, f"{self.paper.id} needs", data.info.title
         if set(of.classes) != set(data.classes):
             names = (f"{name} (no tumour)" if name == of.normal else name for name in of.classes)
-            fault = f"{needed} classes {', '.join(names)}; {data.info.title} has {', '.join(data.classes)}"
-            if data.name == OWN:
-                fitting = [p for p in paper_ids() if set(load_paper(p).data.classes) == set(data.classes)]
-                fault += f"; those are classes of {', '.join(fitting)}" if fitting else ""
-                classes = dict.fromkeys(data.classes, "...")
-                fault += f"; map them by load_dataset(FOLDER, classes={classes}), or by a YAML file for --data that"
-                fault += f" says root: FOLDER and classes: {classes}"
-            raise UsageError(fault)
+            wanted, classes = f"{needed} classes {', '.join(names)}", dict.fromkeys(data.classes, "...")
+            advice = f"; say classes={classes} in load_dataset, or root: FOLDER and classes: {classes} in a YAML file"
+            advice = f"{advice} for --data" if data.name == OWN else ""
+            raise UsageError(f"{wanted}; {title} has {', '.join(data.classes)}{advice}")
         if self.paper.protocol.holdout.value == "published" and splits.TEST not in set(data.table["part"]):
             advice = "add train and test folders, or vary protocol.holdout, as to 0.2"
-            raise UsageError(f"{needed} a published test part; {data.info.title} has none: {advice}")
+            raise UsageError(f"{needed} a published test part; {title} has none: {advice}")
+        return data
 
     @cached_property
     def dataset(self) -> DataSet:

@@ -219,8 +219,6 @@ def own(full):
 def test_own_images_with_other_classes_are_answered_with_the_mapping_to_write(own, tmp_path):
     with pytest.raises(UsageError, match=r"br35h has healthy, sick; .*classes=\{'healthy': '...', 'sick': '...'\}"):
         study_of("jardim", tmp_path, own).trials()
-    with pytest.raises(UsageError, match="those are classes of hajhashem, jardim"):
-        study_of("yim", tmp_path, dataclasses.replace(own, classes=("no", "yes"))).trials()
 
 
 def test_a_published_test_part_is_asked_for_or_drawn(tmp_path):
