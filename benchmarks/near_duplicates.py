@@ -102,8 +102,8 @@ def draw(value, duplicates, neighbours, target):
         "other patients": ~duplicates & ~neighbours,
     }
     for i, (name, chosen) in enumerate(shown.items()):
-        bins, colour = np.linspace(0.6, 1, 41), style.colour(i)
-        axes.hist(value[chosen & (value > 0)], bins, histtype="step", lw=1.6, color=colour, label=name)
+        bins, line = np.linspace(0.6, 1, 41), {"histtype": "step", "lw": 1.6, "color": style.COLOURS[i]}
+        axes.hist(value[chosen & (value > 0)], bins, label=name, **line)
     axes.axvline(near_duplicates.THRESHOLD, color="0.3", ls=":", label=f"threshold {near_duplicates.THRESHOLD}")
     axes.set(xlabel="Correlation of the detail after registration", ylabel="Pairs", yscale="log")
     style.tidy(axes)

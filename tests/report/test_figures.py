@@ -86,7 +86,6 @@ def every_plot(titles=(LONG,)) -> dict[str, figures.Plot]:
         "metrics": figures.metrics({title: {"auc": estimate} for title in titles}, {titles[0]: {"auc": 0.99}}, ARMS),
         "confusion": figures.confusion(dict.fromkeys(titles, table([[3, 1], [0, 0]], ["no", "yes"]))),
         "reliability": figures.reliability(dict.fromkeys(titles, calibrated()), "a paper", ARMS),
-        "ranking": figures.ranking(dict.fromkeys(titles, estimate), "accuracy", "Backbones", ["not this one"]),
         "grad_cam_panel": figures.grad_cam_panel(explained(titles, lesion=lesion)),
     }
 
@@ -162,11 +161,11 @@ def test_losses_far_apart_get_an_axis_that_says_it_is_logarithmic(smallest, scal
 
 def test_an_arm_looks_the_same_in_every_figure_and_no_two_of_fourteen_are_alike():
     looks = style.looks(ARMS)
-    assert len(ARMS) == 14 and len(set(looks.values())) == 14
+    assert len(ARMS) == 14 and len({str(look) for look in looks.values()}) == 14
     some = style.looks(["VGG16, four classes (collapsed)", "MobileNetV2", "of no paper"], ARMS)
     assert list(some.values()) == [looks["VGG16"], looks["MobileNetV2"], looks[ARMS[2]]]
     folds = figures.learning_curves(FOLDS, "VGG16 (collapsed)", order=ARMS).figure.axes[:2]
-    assert {axes.get_lines()[0].get_color() for axes in folds} == {looks["VGG16"].colour}
+    assert {axes.get_lines()[0].get_color() for axes in folds} == {looks["VGG16"]["color"]}
 
 
 def test_the_roc_curve_of_four_images_is_the_one_drawn_by_hand_and_undefined_without_a_negative_one():
@@ -225,19 +224,6 @@ def drawn(axes, marker):
     """Points of the lines with a marker, each as x, y, x, y, ..."""
     found = (np.stack(each.get_data(), axis=1) for each in axes.get_lines() if each.get_marker() == marker)
     return [tuple(points.ravel().tolist()) for points in found if not np.isnan(points).any()]
-
-
-def test_models_are_ranked_by_their_score_with_intervals_and_those_not_run_below():
-    scores = {"A": Estimate(0.7, 0.6, 0.8, 60, "Wilson"), "B": Estimate(0.9, math.nan, math.nan, 60, "all agree")}
-    plot = figures.ranking(scores, "accuracy", "Backbones", ["C"])
-    axes = plot.figure.axes[0]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["B", "A"]
-    assert [text.get_text() for text in axes.texts] == ["90.0", "70.0"]
-    assert axes.get_xlabel().endswith("Not run: C.")
-    assert [float(mark.get_xdata()[0]) for mark in axes.get_lines() if mark.get_marker() == "o"] == [0.9, 0.7]
-    assert plot.alt == (
-        "Backbones. Accuracy, from best to worst: B 0.900 without an interval; A 0.700 (0.600 to 0.800). Not run: C."
-    )
 
 
 def test_an_undefined_score_is_not_shown_as_zero_nor_an_interval_beside_its_value_moved():
@@ -332,7 +318,6 @@ def test_every_figure_fits_on_a_screen_whole_and_can_be_read(titles):
         lambda: figures.confusion({}),
         lambda: figures.grad_cam_panel([]),
         lambda: figures.forest([]),
-        lambda: figures.ranking({}, "accuracy", "Backbones"),
         lambda: figures.reliability({}, "a paper"),
         lambda: figures.Plot(Figure(), " \n"),
     ],

@@ -37,7 +37,7 @@ def overlap_graph(record: DataAudit) -> Plot | None:
     axes = figure.subplots()
     turns = math.tau * (0.625 - np.arange(len(names)) / len(names))  # clockwise from the lower left
     at = dict(zip(names, np.stack([np.cos(turns), np.sin(turns)], axis=1), strict=True))
-    colours, described = {"duplicates": style.colour(0), "some of them mirrored": style.colour(4)}, []
+    colours, described = {"duplicates": style.COLOURS[0], "some of them mirrored": style.COLOURS[4]}, []
     for first, second in itertools.combinations(names, 2):
         shares = {pair: record.share(*pair) for pair in ((first, second), (second, first))}
         texts = [_words(*pair, *share) for pair, share in shares.items()]
@@ -83,10 +83,11 @@ def duplicate_montage(overview: Overview, name: str, contradictory: bool = False
     if not groups:
         return None
     shown = groups[:_ROWS]
-    figure = style.figure(WIDTH, 0.5 + 1.42 * len(shown))
-    grid = figure.subplots(len(shown), _COLUMNS, squeeze=False)
+    columns = max(4, min(_COLUMNS, len(shown[0])))
+    figure = style.figure(0.8 + 1.02 * columns, 0.5 + 1.42 * len(shown))
+    grid = figure.subplots(len(shown), columns, squeeze=False)
     for line, group in zip(grid, shown, strict=True):
-        few = group.assign(turn=group.groupby("label").cumcount()).sort_values("turn", kind="stable").head(_COLUMNS)
+        few = group.assign(turn=group.groupby("label").cumcount()).sort_values("turn", kind="stable").head(columns)
         decoded = [images.decode(root / path) for path in few.index]
         kinds = _kinds(few, np.stack([thumbnail(image) for image in decoded]))
         for axes in line:
@@ -102,7 +103,7 @@ def duplicate_montage(overview: Overview, name: str, contradictory: bool = False
         line[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=style.SMALL, labelpad=4)
     kind = "groups of duplicates with different labels" if contradictory else "groups of near-duplicates"
     title = f"{name}: {len(shown)} of the {len(groups)} {kind}"
-    figure.suptitle(f"{title}, each image compared with the first of its row", fontsize=10)
+    figure.suptitle(f"{title},\neach image compared with the first of its row", fontsize=10)
     return Plot(figure, f"{title}, of {', '.join(str(len(group)) for group in shown)} images.")
 
 

@@ -62,10 +62,10 @@ def learning_curves(
     return Plot(figure, _described(histories, title, monitored, starts))
 
 
-def _lines(axes: Axes, history: pd.DataFrame, quantity: str, monitored: str, look: style.Look) -> None:
+def _lines(axes: Axes, history: pd.DataFrame, quantity: str, monitored: str, look: dict) -> None:
     for prefix, label in {"": "training", "val_": monitored}.items():
-        marks = {"marker": look.marker, "ms": 4, "markevery": 1 + len(history) // 10} | _STYLES[prefix]
-        axes.plot(history["epoch"], history[prefix + quantity], color=look.colour, label=label, **marks)
+        marks = look | {"ms": 4, "markevery": 1 + len(history) // 10} | _STYLES[prefix]
+        axes.plot(history["epoch"], history[prefix + quantity], label=label, **marks)
     for epoch in _starts([history]):
         axes.axvline(epoch - 0.5, color="0.35", ls=":", lw=1.2)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))

@@ -43,12 +43,12 @@ def roc(
         area, n = area_under_roc(truth, score), int(truth.sum())
         # Without an image of either class there is no rate to draw: only the legend says so.
         x, y = ([], []) if math.isnan(area) else roc_curve(truth, score)[:2]
-        line = {"ls": look.dashes, "color": look.colour, "lw": 2, "clip_on": False}
+        line = look | {"marker": "", "lw": 2, "clip_on": False}
         axes.plot(x, y, label=style.wrapped(f"{title}: AUC\N{NO-BREAK SPACE}{style.number(area)}", 42), **line)
         if len(x) and len(predictions) <= _BANDS:
             band = [wilson_interval(round(n * share), n) for share in y]
             limits = [limit.low for limit in band], [limit.high for limit in band]
-            axes.fill_between(x, *limits, color=look.colour, alpha=0.12, lw=0)
+            axes.fill_between(x, *limits, color=look["color"], alpha=0.12, lw=0)
         described.append(f"{title}: AUC {style.number(area)} ({n} of {len(truth)} images positive)")
     axes.plot([0, 1], [0, 1], ":", color="0.45", lw=1.5, label="chance: AUC 0.5", zorder=1)
     axes.set(
@@ -89,9 +89,9 @@ def metrics(
         axes.grid(visible=False, axis="y")
         axes.set_title(style.wrapped(_NAMES.get(metric, metric.capitalize()), 14), fontsize=10)
         axes.tick_params(axis="x", labelsize=style.SMALL)
-        axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator(max(3, 8 // len(names)), steps=[1, 2, 5, 10]))
         for y, title in enumerate(estimates):
-            values, look = [], {"color": looks[title].colour, "marker": "o", "ms": 6}
+            values, look = [], {"color": looks[title]["color"], "marker": "o", "ms": 6}
             if estimate := estimates[title].get(metric):
                 score = [_fraction(estimate.value), estimate.low, estimate.high]
                 values.append(style.limits(*score))
@@ -174,7 +174,7 @@ def reliability(calibrations: Mapping[str, Calibration], title: str, order: Sequ
             curve["confidence"],
             curve["accuracy"],
             yerr=np.abs(curve[["low", "high"]].to_numpy().T - curve["accuracy"].to_numpy()),
-            color=look.colour,
+            color=look["color"],
             marker="o",
             ms=4,
             lw=1.5,

@@ -8,11 +8,9 @@ from __future__ import annotations
 import base64
 import io
 import math
-import re
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -32,17 +30,9 @@ SMALL = 8  # points, of labels in small panels
 # Letters as shapes, since the reader may lack the font; the salt makes the file reproducible.
 _SVG = {"svg.fonttype": "path", "svg.hashsalt": "brainlib"}
 # Okabe and Ito's colours without yellow, which is hard to see on white, and with grey.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#707070")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#707070")
 _MARKERS = "osD^vPX<>phd*8"
 _DASHES = ("-", "--", "-.", (0, (1, 1)))
-
-
-class Look(NamedTuple):
-    """How something is drawn in every figure of a page: up to 28 differ in colour, marker or dashes."""
-
-    colour: str
-    marker: str
-    dashes: str | tuple
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,22 +120,18 @@ def multiples(names: Sequence[str], most: int, side: float, heads: float) -> tup
     return new, grid
 
 
-def looks(names: Iterable[str], order: Sequence[str] = ()) -> dict[str, Look]:
-    """Return how each name is drawn: by the place in `order` of what it begins with, else by its own place.
+def looks(names: Iterable[str], order: Sequence[str] = ()) -> dict[str, dict]:
+    """Return how the line of each name is drawn: by the place in `order` of what it begins with, else by its own place.
 
-    So an arm looks the same in all figures of a page, also where its name goes on: "VGG16 (collapsed)".
+    So an arm looks the same in all figures of a page, also where its name goes on: "VGG16 (collapsed)". Up to 28 differ
+    in colour, marker or dashes.
     """
-    found = {}
+    found, choices = {}, {"color": COLOURS, "marker": _MARKERS, "ls": _DASHES}
     for own, name in enumerate(names):
         begins = [place for place, title in enumerate(order) if name.startswith(title)]
         place = max(begins, key=lambda place: len(order[place]), default=own)
-        found[name] = Look(*(choice[place % len(choice)] for choice in (_COLOURS, _MARKERS, _DASHES)))
+        found[name] = {key: choice[place % len(choice)] for key, choice in choices.items()}
     return found
-
-
-def colour(i: int) -> str:
-    """Return the colour of the i-th thing of a figure; seven differ, also to the colour-blind."""
-    return _COLOURS[i % len(_COLOURS)]
 
 
 def mark(axes: Axes, y: float, value: float, low: float, high: float, **look: object) -> None:
@@ -192,15 +178,8 @@ def plural(count: int | str, noun: str) -> str:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Return a text with its lines broken at a width in characters; longer words break before a capital letter."""
-    lines = []
-    for word in re.split("([ \n])", text):
-        parts = re.split("(?<=[a-z])(?=[A-Z])", word) if len(word) > width else [word]
-        for part in parts[1:]:
-            fits = len(parts[0].splitlines()[-1] + part) <= width
-            parts[0] += part if fits else f"\n{part}"
-        lines.append(parts[0])
-    return "\n".join(textwrap.fill(line, width, break_long_words=False) for line in "".join(lines).splitlines())
+    """Return a text with its lines broken at a width in characters."""
+    return "\n".join(textwrap.fill(line, width, break_long_words=False) for line in text.splitlines())
 
 
 def picture(axes: Axes, pixels: np.ndarray | None) -> None:
@@ -214,7 +193,7 @@ def picture(axes: Axes, pixels: np.ndarray | None) -> None:
 
 def head(axes: Axes, text: str, width: float) -> None:
     """Write the title of a panel, whose width is in inches."""
-    size = 9 if width > 1.4 else SMALL
+    size = 9 if width > 1.4 else SMALL if width > 1 else 7
     axes.set_title(wrapped(text, round(125 * width / size)), fontsize=size)  # a letter is 0.58 of its height wide
 
 
