@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 FACTS, MODEL = "trial.json", "model.keras"
 #: What reading ``trial.json`` may raise where it is damaged.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
-#: Columns of stored histories, and their names today.
-_RENAMED = {"watched_loss": "val_loss", "watched_accuracy": "val_accuracy"}
 _ABANDONED = 14 * 86400  # seconds after which nobody goes on with a training
 
 
@@ -92,14 +90,6 @@ def holds(folder: Path, key: str, *, model: bool = False) -> bool:
     return not model or MODEL in facts["sha256"]
 
 
-def with_current_names(facts: dict) -> dict:
-    """Return what ``trial.json`` holds, with the names that the fields of a `Trial` have today."""
-    trial = facts.get("trial", {})
-    if "watched" in trial:
-        trial["monitored"] = trial.pop("watched")
-    return facts
-
-
 def read(folder: Path, key: str) -> tuple[dict, dict[str, pd.DataFrame]]:
     """Read a result: its facts and its tables, by name."""
     target = folder / "trials" / key
@@ -107,19 +97,11 @@ def read(folder: Path, key: str) -> tuple[dict, dict[str, pd.DataFrame]]:
     if facts is None:
         raise StoreError(f"{target}: expected a stored result, found none that verifies; run again")
     names = [name for name in facts["sha256"] if name.endswith(".parquet")]
-    tables = {name.removesuffix(".parquet"): pd.read_parquet(target / name) for name in names}
-    renamed = {name: table.rename(columns=_RENAMED) for name, table in tables.items()}
-    return with_current_names(facts), renamed
+    return facts, {name.removesuffix(".parquet"): pd.read_parquet(target / name) for name in names}
 
 
 def load_model(folder: Path, key: str) -> keras.Model:
-    """Load the trained model of a result.
-
-    Raises
-    ------
-    StoreError
-        When the result has no model, or its model does not verify.
-    """
+    """Load the trained model of a result; StoreError when it has none, or one that does not verify."""
     from brainlib.models.layers import keras  # the import registers the package's layer with Keras
 
     target = folder / "trials" / key

@@ -15,7 +15,7 @@ import pandas as pd
 from brainlib.data.registry import REGISTRY, DataSetInfo
 from brainlib.errors import UsageError
 from brainlib.papers.loading import load_paper
-from brainlib.trials.store import FACTS, MODEL, UNREADABLE, with_current_names
+from brainlib.trials.store import FACTS, MODEL, UNREADABLE
 
 _MOST_NAMED = 12  # models that an error message lists
 
@@ -74,7 +74,7 @@ def stored_models(folder: Path) -> list[Stored]:
     found = []
     for path in Path(folder).glob(f"trials/*/{MODEL}"):
         try:
-            each = Stored(path.parent.name, with_current_names(json.loads(path.with_name(FACTS).read_bytes())))
+            each = Stored(path.parent.name, json.loads(path.with_name(FACTS).read_bytes()))
             if "." not in each.key:  # else unfinished or set aside
                 found.append((each.name, each.key, each))
         except UNREADABLE:
@@ -91,13 +91,12 @@ def find_model(folder: Path, wanted: str) -> Stored:
     found = [each for each in every if wanted and (each.key.startswith(wanted) or each.name == wanted)]
     if len(found) == 1:
         return found[0]
-    listed = "; ".join(f"{each.key[:8]} {_described(each)}" for each in (found or every)[:_MOST_NAMED])
-    more = len(found or every) - _MOST_NAMED
-    raise UsageError(
-        f"{wanted}: expected the key or the name of one trained model, received one of "
-        f"{'several' if found else 'none'}; the store has {listed or 'none: run a notebook first'}"
-        + (f" and {more} more" if more > 0 else "")
-    )
+    choices = [f"{each.key[:8]} {_described(each)}" for each in found or every]
+    listed = "; ".join(choices[:_MOST_NAMED]) or "none: run a notebook first"
+    more = f" and {len(choices) - _MOST_NAMED} more" if len(choices) > _MOST_NAMED else ""
+    received = "several" if found else "none"
+    expected = f"expected the key or the name of one trained model, received one of {received}"
+    raise UsageError(f"{wanted}: {expected}; the store has {listed}{more}")
 
 
 def final_predictions(trial: dict, predictions: pd.DataFrame) -> pd.DataFrame:

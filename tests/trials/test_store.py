@@ -53,14 +53,6 @@ def test_a_result_comes_back_as_it_was(store, kept):
         pd.testing.assert_frame_equal(found[name], table)
 
 
-def test_a_result_that_was_stored_under_earlier_names_is_read_under_those_of_today(store):
-    history = pd.DataFrame({"epoch": [1], "watched_loss": [0.5], "watched_accuracy": [0.75]})
-    save(store, "key", {"trial": {"watched": "test", "seed": 1}}, {"history": history})
-    facts, found = read(store, "key")
-    assert facts["trial"] == {"seed": 1, "monitored": "test"}
-    assert found["history"].columns.tolist() == ["epoch", "val_loss", "val_accuracy"]
-
-
 def test_an_unknown_key_is_not_held_and_cannot_be_read(store):
     assert not holds(store, "key")
     with refused("run again"):
