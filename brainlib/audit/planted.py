@@ -75,11 +75,7 @@ def in_phantoms(audit: Audit, root: Path) -> tuple[Planted, ...]:
     truth = pd.read_csv(Path(root) / TRUTH, keep_default_na=False).query("duplicate_of != ''")
     group = audit.table.set_index("path")["near"]
     recovered = group[truth["path"]].to_numpy() == group[truth["duplicate_of"]].to_numpy()
-    kinds = truth["alteration"].to_numpy()
-    return tuple(
-        Planted(f"{audit.name}, as drawn", kind, int((kinds == kind).sum()), int(recovered[kinds == kind].sum()))
-        for kind in ("exact", *ALTERATIONS)
-    )
+    return _recall(f"{audit.name}, as drawn", truth["alteration"].to_numpy(), recovered, ("exact", *ALTERATIONS))
 
 
 def control_on_phantoms(seed: int = 0) -> tuple[tuple[Planted, ...], PhantomPairs]:
@@ -100,7 +96,6 @@ def _groups(thumbnails):
     return connected(len(thumbnails), near_duplicates.find_near_duplicates(thumbnails).pairs)
 
 
-def _recall(among, kinds, recovered):
-    return tuple(
-        Planted(among, kind, int((kinds == kind).sum()), int(recovered[kinds == kind].sum())) for kind in ALTERATIONS
-    )
+def _recall(among, kinds, recovered, counted=ALTERATIONS):
+    found = ((kind, recovered[kinds == kind]) for kind in counted)
+    return tuple(Planted(among, kind, len(each), int(each.sum())) for kind, each in found)
