@@ -57,24 +57,20 @@ class Split:
     leakage: str = "refused"
 
     def __post_init__(self):
-        shares, fold = f"{self.holdout} + {self.validation}", f"fold {self.fold} of {self.folds}"
-        for name in ("holdout", "validation"):
-            _require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1", getattr(self, name))
-        _require(self.holdout + self.validation < 1, "holdout and validation must leave images to train on", shares)
-        fits = self.folds != 1 and 0 <= self.fold <= self.folds
-        _require(fits, "a fold must be 0 (none) or 1 to k, with k of 2 or more", fold)
-        share = f"a share of {self.validation}"
-        _require(not self.folds or not self.validation, "a split has folds or a validation share, not both", share)
-        fits = not self.published or not self.validation
-        _require(fits, "a split with the published test part draws no validation part", share)
-        _require(self.by in ("image", "group"), "a split is by 'image' or by 'group'", repr(self.by))
-        fits = self.leakage in ("refused", "as_published")
-        _require(fits, "leakage is 'refused' or 'as_published'", repr(self.leakage))
-
-
-def _require(fits: bool, expected: str, received) -> None:
-    if not fits:
-        raise UsageError(f"{expected}; received {received}")
+        held, drawn, folds, fold = self.holdout, self.validation, self.folds, self.fold
+        share, number = f"a share of {drawn}", f"fold {fold} of {folds}"
+        for fits, expected, received in (
+            (0 <= held < 1, "holdout must be at least 0 and below 1", held),
+            (0 <= drawn < 1, "validation must be at least 0 and below 1", drawn),
+            (held + drawn < 1, "holdout and validation must leave images to train on", f"{held} + {drawn}"),
+            (folds != 1 and 0 <= fold <= folds, "a fold must be 0 (none) or 1 to k, with k of 2 or more", number),
+            (not folds or not drawn, "a split has folds or a validation share, not both", share),
+            (not self.published or not drawn, "a split with the published test part draws no validation part", share),
+            (self.by in ("image", "group"), "a split is by 'image' or by 'group'", repr(self.by)),
+            (self.leakage in ("refused", "as_published"), "leakage is 'refused' or 'as_published'", repr(self.leakage)),
+        ):
+            if not fits:
+                raise UsageError(f"{expected}; received {received}")
 
 
 def assign(labels, groups, split: Split, published=None) -> np.ndarray:
