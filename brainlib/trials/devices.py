@@ -29,15 +29,7 @@ _PER_MODEL, _MOST = 4 * 2**30, 8
 
 
 def places(jobs: int | None = None) -> list[dict[str, str]]:
-    """Return the environment of each process that trains at the same time as the others.
-
-    Parameters
-    ----------
-    jobs : int, optional
-        Number of places. By default one for each GPU that `gpus` lists; without one, one for each processor that
-        this process may use, as far as memory allows (4 GiB a model), and at most eight. Processors and GPUs are
-        divided among the places.
-    """
+    """Return the environment of each of `jobs` places; processors and GPUs are divided among them (see `RULE`)."""
     from dask.system import CPU_COUNT  # both heed the limits of a container
     from distributed.system import MEMORY_LIMIT
 

@@ -136,13 +136,10 @@ def inputs(trial: Trial, dataset: DataSet, paths: Sequence[str], folder: Path) -
 
 def environment() -> dict:
     """Describe the machine and the versions that a result depends on, without the machine's name."""
-    tensorflow, gpus, names = sys.modules.get("tensorflow"), [], []
-    if tensorflow:
-        gpus, details = (
-            tensorflow.config.list_physical_devices("GPU"),
-            tensorflow.config.experimental.get_device_details,
-        )
-        names = [details(gpu).get("device_name", gpu.name) for gpu in gpus]
+    tensorflow = sys.modules.get("tensorflow")
+    gpus = tensorflow.config.list_physical_devices("GPU") if tensorflow else []
+    details = [tensorflow.config.experimental.get_device_details(gpu) for gpu in gpus]
+    names = [about.get("device_name", gpu.name) for gpu, about in zip(gpus, details, strict=True)]
     return {
         "brainlib": brainlib.__version__,
         "python": platform.python_version(),

@@ -38,9 +38,10 @@ def run_trials(
     fresh: bool = False,
     on_progress: OnProgress | None = None,
 ) -> list[TrialResult]:
-    """Return the result of every trial, and train those that are not in the store.
+    """Return the result of every trial, in their order, and train those that are not in the store.
 
-    Training changes nothing in this process: neither its Keras session nor its random generators.
+    Training changes nothing in this process: neither its Keras session nor its random generators. BrainlibError for
+    what prevented a trial; those that finished before are in the store.
 
     Parameters
     ----------
@@ -49,23 +50,11 @@ def run_trials(
     folder : Path
         The store.
     scheduler : str
-        Address of a Dask scheduler whose workers see the store and the data at the same paths;
-        "" trains on this machine, several models at a time where `devices.places` allows it.
+        See `workers.run`; the workers of a cluster see the store and the data at the same paths.
     fresh : bool
         Train everything again, from the first epoch; a stored result is replaced when the new one is complete.
     on_progress : callable, optional
-        Called after every epoch with the finished part of all epochs, from 0 to 1, and a line. By
-        default a bar shows both in a notebook, and lines on standard error elsewhere.
-
-    Returns
-    -------
-    list of TrialResult
-        In the order of the trials.
-
-    Raises
-    ------
-    BrainlibError
-        What prevented a trial; the trials that finished before are in the store.
+        Called after every epoch; by default `progress.shown` shows it.
     """
     folder = Path(folder).resolve()
     # Of trials that differ in name only, one is trained: one that keeps its model, if any does.
@@ -142,24 +131,14 @@ class Asked(NamedTuple):
 def heat_maps(asked: Sequence[Asked], dataset: DataSet, folder: Path, *, scheduler: str = "") -> list[np.ndarray]:
     """Explain stored models' predictions of some images by Grad-CAM; the maps are kept in the store.
 
-    Parameters
-    ----------
-    asked : sequence of Asked
-        Those that the store lacks are computed at the same time, as far as there are workers.
-    dataset, folder, scheduler
-        As in `run_trials`.
+    Those that the store lacks are computed at the same time, as far as there are workers; StoreError when it has no
+    such model. The other parameters are those of `run_trials`.
 
     Returns
     -------
     list of float32 arrays, shape (n, size, size)
         Maps in [0, 1] for the predicted class. With `permuted` the shape is (3, n, size, size): maps of the model, of
-        the model with permuted dense layers, and with all weights permuted, for the class that the model predicts
-        (see `gradcam.permute`).
-
-    Raises
-    ------
-    StoreError
-        When the store has no such model.
+        the model with permuted dense layers, and with all weights permuted (see `gradcam.permute`).
     """
     folder, paths, maps, missing = Path(folder).resolve(), [], [], {}
     for number, each in enumerate(asked):

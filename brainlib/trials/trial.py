@@ -148,11 +148,7 @@ class TrialResult:
     def judged(self, part: str, phase: str = "", epoch: str = "last") -> pd.DataFrame:
         """Return predictions of a part after the "last" epoch of a phase, or after its "best" one.
 
-        Raises
-        ------
-        UsageError
-            When the best epoch is asked for and the part is not the monitored one, since only that
-            was predicted after every epoch.
+        UsageError when the best is asked for of another part than the monitored one, which alone was predicted then.
         """
         table = self.part(part, phase)
         if epoch == "last":

@@ -26,8 +26,7 @@ def run(function: Callable, jobs: Sequence[tuple], scheduler: str, on_report: Ca
     """Call ``function(*job, report)`` for every job, each in a process of its own; return the results in order.
 
     `scheduler` is the address of a Dask scheduler, or "" for this machine, with as many jobs at a time as
-    `devices.places` says.
-    What a job reports, such as an epoch and its scores, is handed to `on_report` after the job's
+    `devices.places` says. What a job reports, such as an epoch and its scores, is handed to `on_report` after the job's
     position. An error of a job is raised here; jobs that finished before it stay done.
     """
     if not scheduler:
@@ -82,13 +81,7 @@ def dask_setup(worker: object) -> None:
 
 @contextmanager
 def connected(scheduler: str) -> Iterator[Client]:
-    """Connect to a Dask scheduler for the length of a block.
-
-    Raises
-    ------
-    UsageError
-        When none answers within ten seconds.
-    """
+    """Connect to a Dask scheduler for the length of a block; UsageError when none answers within ten seconds."""
     from distributed import Client
 
     try:
@@ -106,19 +99,8 @@ def connected(scheduler: str) -> Iterator[Client]:
 def local_cluster(jobs: int | None = None, *, warm: bool = True) -> Iterator[str]:
     """Start workers on this machine for the length of a block.
 
-    Each trains one model at a time, and imports TensorFlow once, before the first model.
-
-    Parameters
-    ----------
-    jobs : int, optional
-        Models trained at the same time; by default what `devices.places` says.
-    warm : bool
-        Whether they import TensorFlow at once, rather than when a model is first trained.
-
-    Yields
-    ------
-    str
-        Address of the scheduler.
+    There are as many as `devices.places` says. Each trains one model at a time, and imports TensorFlow once: at once if
+    `warm`, else before the first model. The block receives the address of the scheduler.
     """
     import dask
     from distributed import Nanny, Scheduler, SpecCluster
