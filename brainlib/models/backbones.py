@@ -54,6 +54,8 @@ def _family(name, function, module, ending, sizes):
 
 
 _KERNELS, _NO_TOP = "_weights_tf_dim_ordering_tf_kernels_notop.h5", "_notop.h5"
+_V2_KERNELS = "_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+_V3_KERNELS = "_224_1.0_float_no_top_v2.h5"
 
 # File names: keras/src/applications/*.py of Keras 3.
 BACKBONES = {
@@ -69,15 +71,9 @@ BACKBONES = {
         (("mobilenet_1_0_224_tf_no_top.h5", "keras"), ("mobilenet_1_0_224_qat_no_top.h5", "centred_128")),
     ),
     "mobilenet_025": _application("MobileNet", "mobilenet", "mobilenet_2_5_224_tf_no_top.h5", alpha=0.25),
-    "mobilenet_v2": _application(
-        "MobileNetV2", "mobilenet_v2", "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
-    ),
-    "mobilenet_v3_small": _application(
-        "MobileNetV3Small", "mobilenet_v3", "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"
-    ),
-    "mobilenet_v3_large": _application(
-        "MobileNetV3Large", "mobilenet_v3", "weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5"
-    ),
+    "mobilenet_v2": _application("MobileNetV2", "mobilenet_v2", f"mobilenet_v2{_V2_KERNELS}"),
+    "mobilenet_v3_small": _application("MobileNetV3Small", "mobilenet_v3", f"weights_mobilenet_v3_small{_V3_KERNELS}"),
+    "mobilenet_v3_large": _application("MobileNetV3Large", "mobilenet_v3", f"weights_mobilenet_v3_large{_V3_KERNELS}"),
     "nasnet_mobile": _application("NASNetMobile", "nasnet", "nasnet_mobile_no_top.h5", "NASNet-mobile-no-top.h5"),
     "nasnet_large": _application("NASNetLarge", "nasnet", "nasnet_large_no_top.h5", "NASNet-large-no-top.h5"),
     STAND_IN: Backbone("StandIn", "", ()),
@@ -130,26 +126,14 @@ def backbone_named(name: str) -> Backbone:
 
 
 def find_weights(name: str, source: str) -> Weights:
-    """Find the weights of a backbone.
+    """Find the weights of a backbone: "random", "imagenet", "phantoms" (the stand-in's alone), or in a folder of files.
 
-    Parameters
-    ----------
-    name : str
-        A name of `BACKBONES`.
-    source : str
-        "random", "imagenet", "phantoms" (of the stand-in alone), or a folder of files.
-
-    Raises
-    ------
-    WeightsError
-        When the folder or the file is missing, or the stand-in's is not as it was; the message names it.
+    WeightsError when the folder or the file is missing, or the stand-in's is not as it was; the message names it.
     """
     backbone = backbone_named(name)
     if (name == STAND_IN) != (source == PHANTOMS) and source != RANDOM:
-        raise WeightsError(
-            f"weights of {name}: expected --weights phantoms with the backbone {STAND_IN} and no other, "
-            f"received {source}; use --weights random"
-        )
+        expected = f"expected --weights phantoms with the backbone {STAND_IN} and no other"
+        raise WeightsError(f"weights of {name}: {expected}, received {source}; use --weights random")
     if source == PHANTOMS:
         stand_in_arrays()
         return Weights(source, scaling="centred_128", digest=_STAND_IN_DIGEST)
@@ -157,18 +141,14 @@ def find_weights(name: str, source: str) -> Weights:
         return Weights(source)
     folder = Path(source).expanduser()
     if not folder.is_dir():
-        raise WeightsError(
-            f"weights: expected 'imagenet', 'random' or a folder of weight files; '{source}' is none of them"
-        )
+        raise WeightsError(f"weights: expected 'imagenet', 'random' or a folder of files; '{source}' is none of them")
     for file, scaling in backbone.files:
         path = folder / file
         if path.is_file():
             return Weights("file", str(path.resolve()), scaling, sha256_of(path))
     expected = " or ".join(file for file, _ in backbone.files)
-    raise WeightsError(
-        f"weights of {name}: expected {expected} in {folder}, which is not there; add the file, "
-        f"use --weights random, or substitute the backbone with --backbone {name}=OTHER"
-    )
+    advice = f"add the file, use --weights random, or substitute the backbone with --backbone {name}=OTHER"
+    raise WeightsError(f"weights of {name}: expected {expected} in {folder}, which is not there; {advice}")
 
 
 def stand_in_arrays() -> dict[str, np.ndarray]:

@@ -96,13 +96,10 @@ class Checkpoint:
         self._took = self._written - start
 
     def read(self, epochs: int, width: int) -> Saved | None:
-        """Open the checkpoint.
+        """Open the checkpoint; None without one.
 
-        Returns
-        -------
-        Saved or None
-            None without one, and, with a message, for one that does not verify, is of another training or
-            versions, or tells of no epoch, of more than `epochs` or of scores that are not `width` numbers.
+        None also, with a message, for one that does not verify, is of another training or versions, or tells of no
+        epoch, of more than `epochs` or of scores that are not `width` numbers.
         """
         if not self.path.is_file():  # reading a pipe would not end
             return self.ignored("it is not a file") if os.path.lexists(self.path) else None

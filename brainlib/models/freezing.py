@@ -29,12 +29,7 @@ def set_trainable(network: Network, trainable: str | Sequence[str], batch_norm: 
     Returns
     -------
     tuple of str
-        Names of the layers with weights that now train.
-
-    Raises
-    ------
-    ModelError
-        When no layer's name begins with one of the strings.
+        Names of the layers with weights that now train; ModelError when no layer's name begins with one of the strings.
     """
     from brainlib.models._tensorflow import keras
 

@@ -45,10 +45,6 @@ def grad_cam(
     be found (a ``Lambda``, a subclassed model) the gradient is that of the output, which is taken
     to be a probability. The model runs in inference mode and is left unchanged, also after errors.
 
-    From `batch_size` images on, the computation is traced to a graph, which the model keeps for the
-    next call and which reads the weights anew; fewer are computed eagerly, in less time than tracing
-    takes. The two agree up to rounding.
-
     Parameters
     ----------
     model : keras.Model
@@ -63,7 +59,8 @@ def grad_cam(
         ("backbone/conv5"). None for `last_convolution`. Where that is one of several branches, the
         layer that joins them ("mixed10"), or the nested backbone's own name, shows them all.
     batch_size : int
-        Images explained at a time, at least 1; a model with ``run_eagerly`` is never traced.
+        Images explained at a time, at least 1. From as many on, the computation is traced to a graph, which the model
+        keeps, unless it has ``run_eagerly``; of fewer, tracing would take longer. The two agree up to rounding.
 
     Returns
     -------
@@ -117,19 +114,12 @@ def last_convolution(model: keras.Model) -> str:
     It is the last 2-D convolution (plain, depthwise, separable or transposed) in the order of the
     model's layers whose output has more than one position. This excludes convolutions of pooled
     features (squeeze-and-excitation, MobileNet's classifier), which have no spatial extent. A size
-    that is known only at run time counts as more than one.
-
-    Raises
-    ------
-    ModelError
-        When the model has no such layer.
+    that is known only at run time counts as more than one. ModelError when there is no such layer.
     """
     if paths := _convolutions(model):
         return paths[-1]
-    raise ModelError(
-        f"expected a model with a convolution, received {model.name!r} which has none with more "
-        "than one output position; name another layer to explain"
-    )
+    received = f"received {model.name!r} which has none with more than one output position"
+    raise ModelError(f"expected a model with a convolution, {received}; name another layer to explain")
 
 
 def permute(model: keras.Model, seed: int, *, dense_only: bool = False) -> None:
@@ -169,20 +159,13 @@ def overlay(images: np.ndarray, maps: np.ndarray, alpha: float = 0.5) -> np.ndar
     Returns
     -------
     uint8 array of shape (n, height, width, 3)
-        RGB.
-
-    Raises
-    ------
-    ModelError
-        When the images are of another type or size.
+        RGB; ModelError when the images are of another type or size.
     """
     from matplotlib import colormaps
 
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[:3] != maps.shape:
-        raise ModelError(
-            f"expected uint8 images (n, height, width, channels) for heat maps {maps.shape}, "
-            f"received {images.dtype} {images.shape}; pass them as they were loaded"
-        )
+        expected = f"expected uint8 images (n, height, width, channels) for heat maps {maps.shape}"
+        raise ModelError(f"{expected}, received {images.dtype} {images.shape}; pass them as they were loaded")
     opacity = alpha * maps[..., None]
     colour = 255 * colormaps["inferno"](maps)[..., :3]
     grey = images.mean(axis=-1, keepdims=True)
@@ -233,11 +216,9 @@ def _scored_maps(model, layer, path, images, targets) -> tuple:
     of_class = tf.one_hot(targets, scores.shape[1])
     gradient = tape.gradient(scores, features, of_class) if len(shape) == 4 else None
     if gradient is None:
-        raise ModelError(
-            "expected a layer with output (n, rows, columns, channels) from which the model's "
-            f"output follows, received {path!r} with {tuple(shape) or 'no such output'} and no "
-            f"gradient; {_choices(model)}"
-        )
+        expected = "expected a layer with output (n, rows, columns, channels) from which the model's output follows"
+        received = f"received {path!r} with {tuple(shape) or 'no such output'} and no gradient"
+        raise ModelError(f"{expected}, {received}; {_choices(model)}")
     features, gradient = tf.cast(features, tf.float32), tf.cast(gradient, tf.float32)
     weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
     cam = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1, keepdims=True))
