@@ -168,7 +168,10 @@ def _seen(run, ran):
 
 
 def _range(shares, unit):
-    low, high = (round(100 * end) for end in (min(shares), max(shares)))
+    known = [share for share in shares if not math.isnan(share)]  # without duplicates no image may be left
+    if not known:
+        return "undefined"
+    low, high = (round(100 * end) for end in (min(known), max(known)))
     return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
 
 

@@ -68,3 +68,9 @@ def test_a_number_printed_twice_is_drawn_once_and_validation_gives_way_to_test()
         claim("other", arm=None, stage="validation"),
     )
     assert [row.claim.id for row in shown] == ["table", "other"]
+
+
+def test_many_accuracies_fit_on_a_screen():
+    figure = forest(40 * rows(claim(reproduced=FOUND))).figure
+    assert figure.get_figheight() * 96 <= 900
+    assert min(label.get_fontsize() for label in figure.axes[0].get_yticklabels()) >= 7

@@ -84,6 +84,10 @@ def test_of_phantoms_the_index_says_first_what_the_reader_has_seen(run):
     assert "neither confirms nor refutes" not in text and "stands in" not in text
     assert "94.00 (90.00 to 97.00) 85.00 (70.00 to 90.00) -9.00 (-15.00 to -3.00) 80.00 (60.00 to 90.00)" in text
     assert "transfer collapsed 50.00" in text and "cnn collapsed" not in text
+    # Where no image is left without duplicates, a difference is not defined.
+    nothing = dict.fromkeys(("difference", "low", "high"))
+    _, html = run(found | {"duplicates": [effect, effect | nothing]})
+    assert "accuracy changes by -9 points; for 1 of 2 models" in text_of(html)
     # Of real images no such thing is said, whatever the scores.
     _, html = run(found | {"data": found["data"] | {"source": "folder"}})
     assert "phantoms, slices" not in text_of(html) and "What is seen on phantoms" not in text_of(html)

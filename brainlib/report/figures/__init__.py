@@ -2,8 +2,8 @@
 
 `curves` draws histories of training, `scores` ROC curves, metrics, confusion matrices and calibration, `images`
 slices with their heat maps, `audit` how sets overlap and groups of duplicates, and `accuracies` a forest plot of
-printed accuracies and those of a run. `style` holds `Plot` and what the figures share. Each alternative text is composed of the plotted data, so it
-cannot contradict the figure. Whatever has nothing to draw raises a UsageError.
+printed accuracies and those of a run. `style` holds `Plot` and what the figures share. Each alternative text is
+composed of the plotted data, so it cannot contradict the figure. Whatever has nothing to draw raises a UsageError.
 """
 
 import lazy_loader as lazy

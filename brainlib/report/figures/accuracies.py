@@ -31,8 +31,10 @@ def forest(rows: Sequence[Headline], ours: str = "this run") -> Plot:
     shifts = dict(zip(marks, (-0.2, -0.2, 0.0, 0.2, 0.36), strict=True))
     several = len({row.paper for row in rows}) > 1
     labels = [f"{f'{row.paper}: ' * several}{row.name}{'' if row.comparable else '*'}" for row in rows]
-    figure, axes = style.panel(WIDTH, 1.4 + 0.46 * len(rows))
-    axes.set_yticks(range(len(rows)), [style.wrapped(label, 48) for label in labels])
+    height = min(0.46, (style.HEIGHT - 1.4) / len(rows))  # inches of a row
+    figure, axes = style.panel(WIDTH, 1.4 + height * len(rows))
+    letters, size = (48, 10) if height > 0.4 else (72, 7)  # of a line
+    axes.set_yticks(range(len(rows)), [style.wrapped(label, letters) for label in labels], fontsize=size)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     described, values, drawn = [], [], set()

@@ -71,8 +71,7 @@ class Plot:
     def _saved(self, form, **options):
         layout = self.figure.get_layout_engine()
         if isinstance(layout, ConstrainedLayoutEngine):
-            for _ in range(2):  # beside a colour bar, the second is another layout than the first, and the last
-                layout.execute(self.figure)
+            layout.execute(self.figure)  # once: beside a colour bar, each time gives another layout
             self.figure.set_layout_engine("none")
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format=form, **options)
