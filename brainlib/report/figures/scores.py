@@ -137,7 +137,7 @@ def confusion(tables: Mapping[str, pd.DataFrame]) -> Plot:
             if roomy:
                 text += "\n-" if math.isnan(share) else f"\n{share:.1f} %"
             look = {"ha": "center", "va": "center", "color": "white" if share > 60 else "0.1"}
-            axes.text(j + 0.5, i + 0.5, text, fontsize=10 if roomy else style.SMALL, **look)
+            axes.text(j + 0.5, i + 0.5, text, fontsize=9 if roomy else style.SMALL, **look)
         at = np.arange(len(classes)) + 0.5
         axes.set(aspect="equal", ylim=(len(classes), 0))
         axes.set_xticks(at, classes, rotation=0 if len(classes) == 2 else 90)
