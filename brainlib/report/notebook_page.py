@@ -80,13 +80,14 @@ def _numbered(html):
         return f'<caption id="table-{n}"{start}><a href="#table-{n}">Table {n}.</a> {text}</caption>'
 
     def figure(found):
-        n, (image, alt) = next(figures), found.groups()
+        n, (image, _, alt) = next(figures), found.groups()
         text = re.split(r"[.:;] ", alt)[0].rstrip(".")
         number = f'<a href="#figure-{n}">Figure {n}.</a>'
         return f'<figure id="figure-{n}">{image}<figcaption>{number} {text}.</figcaption></figure>'
 
     html = re.sub(r"<caption([^>]*)>(.*?)</caption>", table, html, flags=re.DOTALL)
-    return re.sub(r'<figure>(<img alt="([^"]*)"[^>]*>)</figure>', figure, html)
+    # nbconvert quotes an attribute that holds a quotation mark by apostrophes.
+    return re.sub(r"""<figure>(<img alt=(["'])(.*?)\2[^>]*>)</figure>""", figure, html)
 
 
 def _title(notebook):

@@ -23,7 +23,9 @@ def executed(*outputs):
     """An executed notebook: its headings, then a cell that displays each output."""
     cells = [nbformat.v4.new_markdown_cell(text) for text in HEADINGS]
     for data in outputs:
-        shown = nbformat.v4.new_output("display_data", data, metadata={"image/png": {"alt": "Curves of <A>: 1 to 0."}})
+        shown = nbformat.v4.new_output(
+            "display_data", data, metadata={"image/png": {"alt": 'Curves of "<A>": 1 to 0.'}}
+        )
         cells.append(nbformat.v4.new_code_cell("print('the code')", outputs=[shown]))
     return nbformat.v4.new_notebook(cells=cells, metadata={"papermill": {"parameters": {}}})
 
@@ -78,7 +80,7 @@ def test_tables_and_figures_are_numbered_and_lead_to_the_conditions(tmp_path):
         'Table 2.</a> Scores. Not comparable with the printed numbers: <a href="#Conditions">conditions 1 to 3</a>.'
         in html
     )
-    assert "Figure 1.</a> Curves of &lt;A&gt;.</figcaption>" in html
+    assert 'Figure 1.</a> Curves of "&lt;A&gt;".</figcaption>' in html
     assert re.findall(r'<li class="(h\d)"><a href="#(.*?)">(.*?)<', html) == [
         ("h2", "Test-&amp;-scores", "Test &amp; scores"),
         ("h3", "Conditions", "Conditions"),
