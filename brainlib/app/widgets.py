@@ -198,7 +198,7 @@ class Program:
         _show(self.choices, bool(found))
         _show(self.answer, False)
         nothing = widgets.HTML(html.nothing_trained(self.store.parent.name))
-        self.first.children = () if found else (nothing, self.train)
+        self.first.children = () if found else (nothing, self.train, self.alarm, self.status)
         if found:
             self.model.value = wanted if wanted in self.models else found[0].key
 

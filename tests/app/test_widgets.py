@@ -211,6 +211,7 @@ def test_from_nothing_a_small_model_is_trained_and_chosen(tmp_path, monkeypatch)
     monkeypatch.setattr("brainlib.study.study.Study", lambda *given, **also: Study(*given, **also | SMOKE))
     shown, lines = program(tmp_path), []
     shown.status.observe(lambda change: lines.append(change.new), "value")
+    assert {shown.alarm, shown.status} < set(shown.first.children)  # the lists, with their messages, are hidden
     shown.train.click()
     assert shown.alarm.value == "" and any('aria-label="Training"' in line and "epoch" in line for line in lines)
     assert not shown.first.children and shown.viewer.accuracy and shown.choices.layout.display is None
