@@ -76,7 +76,8 @@ def test_a_link_to_what_is_folded_opens_it(browser, index):
         claims = page.get_by_role("region", name="Printed numbers of kruszyk, not comparable")
         assert not claims.is_visible()
         page.locator("table.papers").get_by_role("link", name="kruszyk").press("Enter")
-        assert claims.is_visible() and not page.get_by_role("region", name="Printed numbers of lu").first.is_visible()
+        claims.wait_for(state="visible", timeout=5000)  # the page hears of the new address a moment later
+        assert not page.get_by_role("region", name="Printed numbers of lu").first.is_visible()
 
 
 @pytest.mark.parametrize("name", ["index.html", "consistency.html"])
