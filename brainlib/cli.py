@@ -5,9 +5,7 @@
 ``brainlib claims [PAPER]``        list every printed number
 ``brainlib check [PAPER]``         check, without training, whether the printed numbers are possible
 ``brainlib audit SET|DIR|YAML``    find duplicates, leaks and contradictory labels in images
-=======
-``brainlib audit SET|DIR``         find duplicates, leaks and contradictory labels in images
-``brainlib score FILE ...``         score predictions of any program, also without duplicates
+``brainlib score FILE ...``        score predictions of any program, also without duplicates
 ``brainlib export TRIAL DIR``      write a trained model and its card to a folder
 ``brainlib app``                   show images to trained models, in a browser
 =================================  ================================================================

@@ -97,8 +97,8 @@ def _findings(rows: list[Headline]):
     jardim, model = stored(JARDIM, "jardim"), next(row[2] for row in HEADLINES if row[3] == JARDIM)
     effect = next(each for each in jardim.duplicates if each.score == "accuracy")
     yield Finding(
-        sentence=f"In the split that the paper jardim describes, {effect.leaked.n} of {effect.published.n} test images of Br35H "
-        f"have a duplicate in training. Without them the accuracy is {score(effect.without_duplicates)} in place of "
+        sentence=f"In the split that the paper jardim describes, {effect.leaked.n} of {effect.published.n} test images "
+        f"of Br35H have a duplicate in training. Without them the accuracy is {score(effect.without_duplicates)} in place of "
         f"{PERCENT.text(effect.published.value)}.",
         source=_source(JARDIM, "jardim", model),
     )

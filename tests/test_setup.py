@@ -232,4 +232,4 @@ def test_a_papers_notebook_takes_the_options_and_ends_with_its_verdict(name):
     assert set(given) == set(Options.model_fields)
     assert Options.of(given).profile == "demo"
     prose = "\n".join(cells_of(notebook, cell_type="markdown"))
-    assert re.findall(r"^#+ +(.+?)\s*$", prose, re.MULTILINE)[-1] == "Verdict"
+    assert re.findall(r"^##? +(.+?)\s*$", prose, re.MULTILINE)[-1] == "Verdict"
