@@ -98,8 +98,8 @@ def _findings(rows: list[Headline]):
     effect = next(each for each in jardim.duplicates if each.score == "accuracy")
     yield Finding(
         sentence=f"In the split that the paper jardim describes, {effect.leaked.n} of {effect.published.n} test images "
-        f"of Br35H have a duplicate in training. Without them the accuracy is {score(effect.without_duplicates)} in place of "
-        f"{PERCENT.text(effect.published.value)}.",
+        "of Br35H have a duplicate in training. Without them the accuracy is "
+        f"{score(effect.without_duplicates)} in place of {PERCENT.text(effect.published.value)}.",
         source=_source(JARDIM, "jardim", model),
     )
     drawn, apart = (

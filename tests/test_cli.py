@@ -178,7 +178,7 @@ def test_the_documentation_of_the_command_line_lists_every_command(capsys):
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
-    assert commands == re.findall(r"``brainlib (\w+)", cli.__doc__) and len(commands) == 8
+    assert commands == re.findall(r"``brainlib (\w+)", cli.__doc__) and len(commands) == 7
 
 
 SOURCES = {
