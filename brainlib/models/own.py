@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from types import CodeType, FunctionType, ModuleType
 
+import cloudpickle
+
 from brainlib.errors import UsageError
 
 
@@ -48,7 +50,9 @@ def own(function: Callable | str) -> Own:
     except (ImportError, AttributeError, TypeError, ValueError, OSError) as error:
         expected = "expected a Python function whose source is known, or package.module:function"
         raise UsageError(f"{expected}; received {function} ({error})") from error
-    return Own(f"{function.__module__}:{function.__qualname__}", hashlib.sha256(text.encode()).hexdigest(), function)
+    name, digest = f"{function.__module__}:{function.__qualname__}", hashlib.sha256(text.encode()).hexdigest()
+    # A copy of a notebook's function keeps the values that it uses as they are now.
+    return Own(name, digest, cloudpickle.loads(cloudpickle.dumps(function)))
 
 
 def by_name(values: dict) -> tuple[dict, dict[str, Own]]:

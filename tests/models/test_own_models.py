@@ -21,7 +21,7 @@ import math
 from keras import Model
 width, other, pixels = [8, 16], 1, bytearray(2)
 def layer(x): return x * width[0]
-def build(size, classes): return [layer(each) + math.pi for each in (size, Model)]
+def build(size, classes): return [layer(each) + math.pi for each in (size, bool(Model))]
 def recursive(size, classes): return recursive(size, lambda: width)
 def unfit(size, classes): return pixels
 """
@@ -43,6 +43,15 @@ def cell(tmp_path):
         return names
 
     return run
+
+
+def test_a_function_of_a_notebook_is_called_with_the_values_that_identify_it(cell):
+    names = cell()
+    before = own(names["build"])
+    names["width"][0] = 9
+    names["layer"] = len
+    assert before.call(2, 0)[0] == pytest.approx(2 * 8 + np.pi)
+    assert own(names["build"]) != before
 
 
 @pytest.mark.parametrize("function", ["build", "recursive"])
@@ -269,16 +278,27 @@ def test_a_training_that_was_interrupted_ends_as_if_it_had_not_been(tmp_path):
         assert resumed.finished == reached
 
 
+class Rates(keras.callbacks.Callback):
+    """Takes note of learning rates."""
+
+    seen = []  # noqa: RUF012
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen.append((epoch, float(self.model.optimizer.learning_rate)))
+
+
 def test_a_schedule_sets_the_learning_rate_of_each_epoch(tmp_path):
-    rates = {}
+    Rates.seen.clear()
+    fitted(tmp_path, Phase("a", "all", 3, 1.0, schedule=own(halved), callbacks=own(noted)))
+    assert Rates.seen == [(0, 1.0), (1, 0.5), (2, 0.25)]
 
-    class Rates(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            rates[epoch] = float(self.model.optimizer.learning_rate)
 
-    called = Phase("a", "all", 3, 1.0, schedule=own(lambda epoch: 0.5**epoch), callbacks=own(lambda: [Rates()]))
-    fitted(tmp_path, called)
-    assert rates == {0: 1.0, 1: 0.5, 2: 0.25}
+def halved(epoch):
+    return 0.5**epoch
+
+
+def noted():
+    return [Rates()]
 
 
 @pytest.mark.parametrize(
