@@ -6,6 +6,7 @@ A tour::
 
     paper = brainlib.load_paper("jardim")             # protocol and printed numbers, with their provenance
     study = brainlib.Study("jardim", profile="smoke") # the paper under the options of a run
+    study.with_arm("mine", build, like="cnn")         # with a model of your own: build(size, classes) -> keras.Model
     study.trials()[0].split                           # which images train, validate and test
     results = study.run()                             # trains what is not stored yet
     results.fold_values("cnn", "accuracy")            # floats, one for each fold

@@ -247,8 +247,7 @@ class Study:
             last two never see test images: without a validation part, a fifth of the training images is monitored.
         """
         given, functions = by_name({"function": build, "trainable": "head"} | training)
-        model = {"function": given.pop("function"), "channels": channels}
-        paper = variation.with_arm(self.paper, name, like, model, given)
+        paper = variation.with_arm(self.paper, name, like, given | {"channels": channels})
         options = self.options.model_copy(update={"arms": [*self.arms, name]})
         return self._with(paper=paper, options=options, _own=self._own | functions)
 
@@ -264,7 +263,8 @@ class Study:
         other._fill(**(self._state | changes))
         if other._given is self._given and other.paper.data == self.paper.data:
             # Each seed and protocol uses another subset, whose duplicates are searched for separately.
-            names = ["indexed"] if self.profile.images else ["indexed", "dataset", "groups"]
+            same = (other.options.seed, other.paper.protocol) == (self.options.seed, self.paper.protocol)
+            names = ["indexed", "dataset", "groups"] if same or not self.profile.images else ["indexed"]
             vars(other).update({name: vars(self)[name] for name in names if name in vars(self)})
         return other
 

@@ -35,16 +35,16 @@ def varied(paper: Paper, setting: str, value: object) -> tuple[Paper, str]:
     return _validated(content, setting), f"{name_of(path)} {in_words(value)} in place of {in_words(old)}"
 
 
-def with_arm(paper: Paper, name: str, like: str, model: dict[str, Any], training: dict[str, Any]) -> Paper:
+def with_arm(paper: Paper, name: str, like: str, given: dict[str, Any]) -> Paper:
     """Copy a paper with one more arm, which trains as the arm `like` but for these settings; see `Study.with_arm`."""
     if name in paper.arms or like not in paper.arms:
         arms = ", ".join(paper.arms)
         raise UsageError(f"expected a new name, and one of {arms} as like; received '{name}' and '{like}'")
     content = paper.model_dump(exclude_defaults=True)
-    chosen = {key: {"value": value, "stated": OWN} for key, value in training.items()}
+    chosen = {key: {"value": value, "stated": OWN} for key, value in given.items()}
+    model = {"kind": "own", **{key: chosen.pop(key) for key in ("function", "channels")}}
     phases = tuple({**phase, **chosen} for phase in content["arms"][like]["phases"])
-    settings = {key: {"value": value, "stated": OWN} for key, value in model.items()}
-    content["arms"] = {**content["arms"], name: {"title": name, "model": {"kind": "own", **settings}, "phases": phases}}
+    content["arms"] = {**content["arms"], name: {"title": name, "model": model, "phases": phases}}
     return _validated(content, name)
 
 

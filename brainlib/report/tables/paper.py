@@ -19,6 +19,7 @@ from brainlib.papers.consistency.checks import FINDINGS, Check
 from brainlib.papers.provenance import in_words, key_of, name_of, settings_of
 from brainlib.papers.schema import Paper
 from brainlib.report.table import PERCENT, Table
+from brainlib.study.variation import OWN
 from brainlib.trials import workers
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def protocol(paper: Paper) -> Table:
         {
             "setting": name_of(path),
             "value": in_words(setting.value),
-            "provenance": "assumed" if setting.assumed else "stated",
+            "provenance": "assumed" if setting.assumed else "own" if setting.stated == OWN else "stated",
             "why": setting.assumed or setting.stated,
             "alternatives": "; ".join(map(in_words, setting.alternatives)),
             "key": key_of(path),
@@ -45,7 +46,8 @@ def protocol(paper: Paper) -> Table:
         for path, setting in settings_of(paper)
     ]
     assumed = sum(row["provenance"] == "assumed" for row in rows)
-    caption = f"The protocol: {len(rows) - assumed} values stated, {assumed} assumed."
+    stated = sum(row["provenance"] == "stated" for row in rows)
+    caption = f"The protocol: {stated} values stated, {assumed} assumed."
     for like in sorted({arm.like for arm in paper.arms.values() if arm.like}):
         same = [name for name, arm in paper.arms.items() if arm.like == like]
         caption += f" In all but the backbone, {', '.join(same)} are as {like}."
