@@ -7,11 +7,11 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from brainlib.papers.schema import Metric
-from brainlib.report.table import COUNT, NUMBER, PERCENT, POINTS, Table
-from brainlib.report.tables import claims, comparisons, scores
+from brainlib.report.table import COUNT, NUMBER, PERCENT, POINTS, Format, Table
+from brainlib.report.tables import comparisons, scores
 from brainlib.study.duplicates import duplicate_effects
 from brainlib.study.results import Results, metric_name
-from brainlib.study.verdicts import MARGIN
+from brainlib.study.verdicts import MARGIN, judge
 
 _SCORES = ("accuracy", "sensitivity", "specificity", "precision", "f1", "auc", "loss")
 _LONG = ("assumes", "reason", "where")  # columns that a terminal has no room for
@@ -68,14 +68,28 @@ def confusion(results: Results, arm: str) -> Table:
 
 def verdicts(results: Results) -> Table:
     """Show the printed numbers that the files can answer, with and without duplicates."""
-    rows, conditions = [], "; ".join(results.study.conditions())
-    for row in claims.verdicts(results).rows:
-        told = {name: row[name] for name in ("claim", "where", "printed")}
-        found = {"images": "all", "n": row["n"], "these files": row[claims.OURS], "verdict": row["verdict"]}
-        rows.append(told | found | {"reason": row["reason"]})
-        if not any(results.study.unknown.values()):
-            found = {"n": row.get("n without"), "these files": row["without duplicates"]}
-            rows.append({"images": "without duplicates", **found, "verdict": row["verdict without"]})
+    rows, shown, conditions = [], set(), "; ".join(results.study.conditions())
+    for claim in judge(results):
+        if claim.reproduced is None or (place := (claim.arm, claim.stage, claim.metric, claim.value)) in shown:
+            continue
+        shown.add(place)
+        how, without = Format.of(None, claim.unit), claim.without_duplicates
+        rows.append(
+            {
+                "score": f"{claim.arm}, {claim.stage}: {metric_name(claim.metric)}",
+                "printed": Format.of(claim.number, claim.unit)(claim.value),
+                "images": "all",
+                "n": COUNT(claim.reproduced.n),
+                "these files": how.score(claim.reproduced),
+                "verdict": claim.verdict,
+                "where": claim.where,
+                "reason": "; ".join(claim.reasons),
+            }
+        )
+        if without and not any(results.study.unknown.values()):
+            again = {"verdict": claim.verdict_without_duplicates}
+            again |= {"n": COUNT(without.n), "these files": how.score(without)}
+            rows.append({"images": "without duplicates"} | again)
     paper, points = results.study.paper, 100 * MARGIN
     caption = (
         f"Printed numbers of {paper.id} that these predictions answer; {sum(c.metric is None for c in paper.claims)} "
