@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from brainlib.app.viewer import FEWEST, InputImage, Viewer
-from brainlib.data import images
-from brainlib.errors import BrainlibError, DataError
+from brainlib.errors import BrainlibError
 from brainlib.report import pages
 from brainlib.report.table import PERCENT, PERCENT1
 from brainlib.stats.estimates import Estimate
@@ -21,29 +17,7 @@ from brainlib.stats.intervals import wilson_interval
 from brainlib.trials.stored import Stored
 
 _NEAREST = 6  # training images that are shown
-_SMALL = 136  # pixels of each
 _ORIGINAL = 512  # pixels at which an image as it was chosen is shown
-
-
-def _png(pixels: np.ndarray | Image.Image) -> str:
-    """Return an image, or one as uint8 (height, width, 1 or 3), as a data URL."""
-    file = io.BytesIO()
-    if isinstance(pixels, np.ndarray):
-        pixels = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    pixels.save(file, "PNG")
-    return _data_url("image/png", file.getvalue())
-
-
-def _data_url(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _thumbnail(path: Path) -> np.ndarray:
-    """Return a file as a small image, black where it cannot be read."""
-    try:
-        return np.asarray(images.decode(path).convert("RGB").resize((_SMALL, _SMALL)))
-    except DataError:
-        return np.zeros((_SMALL, _SMALL, 3), np.uint8)
 
 
 def _share(k: int, n: int) -> str:
@@ -68,7 +42,12 @@ def _colours() -> str:
 
 
 _environment = pages.templates(Path(__file__).parent / "templates", autoescape=True)
-_environment.filters |= {"percent1": PERCENT1.text, "accuracy": _accuracy, "png": _png, "thumbnail": _thumbnail}
+_environment.filters |= {
+    "percent1": PERCENT1.text,
+    "accuracy": _accuracy,
+    "png": pages.png_url,
+    "thumbnail": pages.thumbnail_url,
+}
 _environment.globals |= {"share": _share, "zip": zip, "colours": _colours, "fewest": FEWEST}
 _parts = _environment.get_template("parts.html.j2").module
 notice, status, alarm, progress = _parts.notice, _parts.status, _parts.alarm, _parts.progress
@@ -94,7 +73,7 @@ def examples(viewer: Viewer) -> list[dict[str, str]]:
         {
             "path": row.path,
             "label": viewer.class_name(row.label),
-            "src": _png(_thumbnail(viewer.dataset.root / row.path)),
+            "src": pages.thumbnail_url(viewer.dataset.root / row.path),
         }
         for row in viewer.examples.itertuples()
     ]
@@ -134,4 +113,4 @@ def saved(viewer: Viewer, image: InputImage, values: np.ndarray, novelty: float 
         "true": image.label or None,
         "novelty": novelty,
     }
-    return _parts.saved(image, _data_url("application/json", json.dumps(answer, indent=1).encode()))
+    return _parts.saved(image, pages.data_url(json.dumps(answer, indent=1).encode(), "application/json"))

@@ -4,15 +4,43 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io as memory
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
 from brainlib import io
+from brainlib.data import images
+from brainlib.errors import DataError
 
 _TEMPLATES = Path(__file__).parent / "templates"
+
+
+def data_url(content: bytes, kind: str) -> str:
+    """Return a file's content as an address that a page can hold."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def png_url(pixels: np.ndarray | Image.Image) -> str:
+    """Return an image, or one as uint8 (height, width, 1 or 3), as a data URL."""
+    file = memory.BytesIO()
+    if isinstance(pixels, np.ndarray):
+        pixels = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    pixels.save(file, "PNG")
+    return data_url(file.getvalue(), "image/png")
+
+
+def thumbnail_url(path: Path, size: int = 136) -> str:
+    """Return a file as a small square image, black where it cannot be read."""
+    try:
+        image = images.decode(path).convert("RGB").resize((size, size))
+    except DataError:
+        image = Image.new("RGB", (size, size))
+    return png_url(image)
 
 
 def templates(folder: Path = _TEMPLATES, **options: object) -> jinja2.Environment:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -148,10 +149,13 @@ class Table:
         where a row has no such column.
     caption : str
         One sentence that says what the table shows, and of which images. Without rows it is all that is shown.
+    images : sequence of str
+        An image for each row, as a data URL, that a notebook shows before it.
     """
 
     rows: Sequence[Mapping[str, object]]
     caption: str
+    images: Sequence[str] = ()
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -164,6 +168,10 @@ class Table:
                 columns |= {} if all(map(math.isnan, limits)) else {f"{name} {end}": limits}
         return pd.DataFrame(columns)
 
+    def to_csv(self, path: str | Path | None = None) -> str | None:
+        """Write `frame` as CSV to a file, or return it as text."""
+        return self.frame.to_csv(path, index=False)
+
     def shown(self) -> pd.DataFrame:
         """Return the table as it is displayed: strings, with units in the headings."""
         headings, _, texts = zip(*self._columns(), strict=True)
@@ -171,7 +179,7 @@ class Table:
 
     def _repr_html_(self) -> str:
         template = pages.templates(autoescape=True).get_template("table.html.j2")
-        return template.render(caption=self.caption, columns=self._columns())
+        return template.render(caption=self.caption, columns=self._columns(), images=self.images)
 
     def __repr__(self) -> str:
         return f"{self.caption}\n{self.shown().to_string(index=False)}" if self.rows else self.caption

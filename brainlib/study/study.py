@@ -78,6 +78,10 @@ class Study:
         for arm in arms:  # likewise a user's function that cannot be used
             self._model(arm), self.phases(arm)
 
+    def __repr__(self) -> str:
+        arms = f"{len(self.arms)} of {len(self.paper.arms)} arms ({', '.join(self.arms)})"
+        return f"<Study of {self.paper.id}: profile {self.options.profile}, images from {self.options.source}, {arms}>"
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
             f"a study cannot be changed, received {name}; at_seed, duplicates_apart, on, varied, with_arm give another"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from made_up import dataset_of, study_of
+from made_up import dataset_of, study_of, with_images
+from PIL import Image
 
 from brainlib.report.tables import paper as paper_tables
 from brainlib.report.tables import study as tables
@@ -54,3 +57,22 @@ def test_the_summary_names_where_the_images_come_from_but_no_folder(full, tmp_pa
     assert "from what the study was given" in given and "phantoms" not in given
     assert "changed" not in shown
     assert "batch size 16 in place of 32" in repr(tables.summary(full.varied("protocol.batch_size", 16)))
+
+
+def test_errors_are_shown_with_their_images_the_surest_first(jardim, tmp_path):
+    root = tmp_path / "images"
+    jardim = with_images(jardim, root=root)
+    wrong = jardim.errors("transfer")
+    file = Path(wrong["file"].iloc[0])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (9, 9), 200).save(file)
+    table = tables.errors(jardim, "transfer")
+    assert len(table.rows) == len(table.images) == len(wrong) and f"{len(wrong)} of 600 images" in table.caption
+    assert (
+        table.frame["probability"].is_monotonic_decreasing and (table.frame["true"] != table.frame["predicted"]).all()
+    )
+    shown = dict(zip(table.frame["path"], table.images, strict=True))
+    # A file that is missing is black.
+    assert len(set(shown.values())) == 2 and shown[wrong["path"].iloc[0]] != shown[wrong["path"].iloc[1]]
+    assert len(tables.errors(jardim, "transfer", most=3).rows) == 3
+    assert repr(jardim.study).startswith("<Study of jardim: profile ") and "cnn, transfer" in repr(jardim.study)

@@ -91,3 +91,18 @@ def test_a_cell_says_how_it_is_aligned_so_that_jupyterlab_agrees():
     assert '<td style="text-align: left">a</td>' in html
     assert '<td style="text-align: left; min-width: 14rem">word' in html
     assert '<td class="n" style="text-align: right">1</td>' in html
+
+
+def test_a_table_is_written_as_csv_in_natural_units_and_without_its_images(tmp_path):
+    table = Table(
+        [{"arm": "cnn, small", "accuracy": PERCENT(0.9583, 0.9, 0.98)}], "Accuracies.", ["data:image/png;base64,"]
+    )
+    table.to_csv(tmp_path / "table.csv")
+    written = (tmp_path / "table.csv").read_text()
+    assert written == table.to_csv() == 'arm,accuracy,accuracy low,accuracy high\n"cnn, small",0.9583,0.9,0.98\n'
+    assert '<img alt="cnn, small"' in table._repr_html_()
+
+
+def test_a_verdict_has_a_colour_beside_its_word_and_other_words_have_none():
+    html = Table([{"verdict": "not reproduced", "note": "not comparable"}], "Verdicts.")._repr_html_()
+    assert html.count("border-left") == 1 and "not reproduced</span>" in html

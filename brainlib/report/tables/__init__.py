@@ -12,7 +12,7 @@ _NAMES = dict(
     comparisons="calibration calibrations controls duplicates equivalence lesions same_images sanity t_by_seed t_tests",
     paper="averaging consistency layers protocol split_sizes",
     scores="best_epochs comparison counts folds macro missed_tumours other_work per_class test_scores times weighted",
-    study="data overview summary",
+    study="data errors overview summary",
 )
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__, submod_attrs={module: names.split() for module, names in _NAMES.items()}

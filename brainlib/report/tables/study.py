@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from brainlib.report.table import PERCENT, Table
+from brainlib.report import pages
+from brainlib.report.table import PERCENT, PERCENT1, Table
 from brainlib.study import conditions
 from brainlib.study.options import KAGGLE, PHANTOMS
 from brainlib.study.results import Results
@@ -33,6 +34,22 @@ def summary(study: Study) -> Table:
     }
     shown = [{"what": what, "this run": str(value)} for what, value in rows.items()]
     return Table(shown, f"What this run of {study.paper.id} does.")
+
+
+def errors(
+    results: Results, arm: str, stage: str = "test", scenario: str = "", phase: str = "", most: int = 24
+) -> Table:
+    """Show the images whose predicted class is wrong, with thumbnails, the surest first; `most` of them."""
+    wrong, n = results.errors(arm, stage, scenario, phase), len(results.predictions(arm, stage, scenario, phase))
+    probability = [wrong.at[row, f"p_{predicted}"] for row, predicted in wrong["predicted"].items()]
+    shown = wrong.assign(probability=probability).sort_values("probability", ascending=False, kind="stable").head(most)
+    rows = [
+        {"path": row.path, "true": row.label, "predicted": row.predicted, "probability": PERCENT1(row.probability)}
+        for row in shown.itertuples()
+    ]
+    first = f", the {len(rows)} of the highest probability" if len(rows) < len(wrong) else ""
+    caption = f"{results.study.title(arm)}: {len(wrong)} of {n} images predicted wrongly ({stage}){first}."
+    return Table(rows, caption, [pages.thumbnail_url(file) for file in shown["file"]])
 
 
 def data(study: Study) -> Table:
