@@ -283,7 +283,7 @@ def duplicates():
         found = next(each for each in effects if each["scenario"] == scenario and each["score"] == kind)
         published, left, again = (found[part] for part in ("published", "without_duplicates", "retrained"))
         cells = [f"{PERCENT.text(each['value'])} of {each['n']}" for each in (published, left)]
-        difference = POINTS.interval(found["difference"], found["low"], found["high"])
+        difference = POINTS.text(found["difference"], found["low"], found["high"], unit=False)
         rows.append([title, *cells, difference, f"{score(again)} of {again['n']}" if again else "not run"])
     head = ["accuracy", "as published", "without duplicates", "difference, points (95 %)"]
     return [*head, "retrained, duplicates kept apart"], rows

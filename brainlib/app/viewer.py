@@ -56,6 +56,13 @@ class InputImage(NamedTuple):
     label: str = ""
     seen: bool = False
 
+    @property
+    def small(self) -> Image.Image:
+        """The image, at most 512 pixels high and wide."""
+        small = self.image.copy()
+        small.thumbnail((512, 512))
+        return small
+
 
 def open_upload(name: str, data: bytes, size: int | None = None) -> InputImage:
     """Read an uploaded file of `size` bytes, of which fewer may have arrived: nothing is sent of one that is too large.
@@ -145,27 +152,6 @@ def other_sets(source: str) -> list[Collection]:
     return found
 
 
-def test_score(folder: Path, stored: Stored) -> tuple[float, bool] | None:
-    """Return a model's accuracy on its test images, and whether it gives all of them one class.
-
-    None where there are fewer than 20 test images, or what was stored cannot be read.
-    """
-    try:
-        decisions = model_cards.test_decisions(stored.trial, store.read(folder, stored.key)[1]["predictions"])
-    except (
-        BrainlibError,
-        KeyError,
-        IndexError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ):  # choosing it says what is wrong
-        return None
-    if len(decisions.truth) < FEWEST:
-        return None
-    return float((decisions.predicted == decisions.truth).mean()), decisions.collapsed is not None
-
-
 class Viewer:
     """A trained model of the store that classifies and explains images.
 
@@ -185,8 +171,8 @@ class Viewer:
     -----
     Attributes are its `classes` in the order of the probabilities; the `predictions` of its own images
     (`final_predictions`); its `accuracy` on all test images and without duplicates, where there are any
-    (`model_cards.scores`); `collapsed`, the class that it predicts for every test image, None if it predicts several;
-    and `missing`, why `dataset` is None, "" where it is not or has not been asked for.
+    (`model_cards.scores`); `label`, its name in a list; `collapsed`, the class that it predicts for every test image,
+    None if it predicts several; and `missing`, why `dataset` is None, "" where it is not or has not been asked for.
     """
 
     def __init__(self, folder: Path, stored: Stored, source: str):
@@ -201,6 +187,8 @@ class Viewer:
             self.accuracy = {which: found["accuracy"] for which, found in scores.items() if found}
             self.collapsed = model_cards.collapsed(self.trial, self.predictions)
             self.arm, self.weights = stored.arm, self.trial["weights"]
+            apart = ", duplicates kept apart" if self.trial["split"]["by"] == "group" else ""
+            self.label = f"{stored.name.removesuffix(' final')}, {stored.trained_on}{apart}"
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(
                 f"{stored.key}: expected the facts of a trial, received others ({type(error).__name__}: {error}); "
@@ -215,6 +203,12 @@ class Viewer:
         # In one of several scenarios, the other class is one kind of tumour.
         of_two = set(self.classes) == {normal, label} and not self.trial["scenario"]
         return "tumour" if of_two else label.replace("_", " ").replace("tumor", "tumour")
+
+    @property
+    def score(self) -> float | None:
+        """Its accuracy on all test images; None where they are fewer than `FEWEST`."""
+        found = self.accuracy.get(model_cards.ALL)
+        return found.value if found and found.n >= FEWEST else None
 
     @cached_property
     def model(self):
@@ -309,11 +303,13 @@ class Viewer:
         """Return the Grad-CAM map for a class: float32 (1, size, size), 0 to 1."""
         return gradcam.grad_cam(self.model, pixels, target=target)
 
-    def neighbours(self, image: InputImage, count: int) -> tuple[float, list[tuple[Path, str, Neighbour]]]:
+    def neighbours(self, image: InputImage, count: int) -> tuple[float | None, list[tuple[Path, str, Neighbour]]]:
         """Return the novelty score of an image (above 1: novel), and file and class of the nearest training images.
 
-        There must be a `detector`.
+        Without a `detector`, there is neither.
         """
+        if self.detector is None:
+            return None, []
         table, _, train = self._scanned
         found = self.detector.nearest(thumbnail(image.image), int(train.sum()))
         rows = table[train].iloc[[each.row for each in found[:count]]]

@@ -26,16 +26,15 @@ from brainlib.models import gradcam
 from brainlib.study.options import PHANTOMS, Options
 from brainlib.trials.stored import Stored, stored_models
 
+_NEAREST = 6  # training images that are shown
 _TEMPLATES = Path(__file__).parent / "templates"
-_ACCEPTED = ",".join(sorted(images.SUFFIXES))
 
 
 class Chooser(anywidget.AnyWidget):
     """A file input; `count` grows when `name`, `size` and `content` are those of another file."""
 
     _esm = _TEMPLATES / "upload.js"
-    label = traitlets.Unicode("Your own image").tag(sync=True)
-    accept = traitlets.Unicode(_ACCEPTED).tag(sync=True)
+    accept = traitlets.Unicode(",".join(sorted(images.SUFFIXES))).tag(sync=True)
     most_bytes = traitlets.Int(viewing.MAX_UPLOAD_BYTES).tag(sync=True)
     name = traitlets.Unicode("").tag(sync=True)
     size = traitlets.Int(0).tag(sync=True)
@@ -48,7 +47,6 @@ class Slider(anywidget.AnyWidget):
     """A percentage that a slider sets."""
 
     _esm = _TEMPLATES / "slider.js"
-    label = traitlets.Unicode("Strength").tag(sync=True)
     value = traitlets.Int(50).tag(sync=True)
 
 
@@ -112,7 +110,7 @@ class Program:
         columns = widgets.Box([self.choices, self.answer])
         columns.add_class("columns")
         style = f"<style>{(_TEMPLATES / 'app.css').read_text()}</style>"
-        self.page = widgets.VBox([widgets.HTML(f"{style}{html.notice()}"), self.first, columns])
+        self.page = widgets.VBox([widgets.HTML(f"{style}{html.parts.notice()}"), self.first, columns])
         self.page.add_class("brainlib")
         for widget, method in (
             (self.model, self._choose_model),
@@ -165,15 +163,11 @@ class Program:
         return callback
 
     def _fail(self, sentence: str) -> None:
-        self.alarm.value = html.alarm(sentence)
-        self._bring_into_sight("messages")
-
-    def _bring_into_sight(self, place: str) -> None:
-        """Scroll to the messages or the answer, by its class, where a narrow screen does not show it."""
-        self.chooser.send({"show": place})
+        self.alarm.value = html.parts.alarm(sentence)
+        self.chooser.send({"show": "messages"})  # where a narrow screen does not show them
 
     def _say(self, sentence: str) -> None:
-        self.status.value = html.status(sentence)
+        self.status.value = html.parts.status(sentence)
 
     def _shown(self, *_):
         """Begin what a page needs; since its kernel was started ahead of it, models may have been stored."""
@@ -183,24 +177,28 @@ class Program:
                 self._list_models()
 
     def _list_models(self, wanted: str = "") -> None:
-        """List the models of the store: those of whole papers before those of folds, and the most accurate first."""
-        scored = [(each, viewing.test_score(self.store, each)) for each in stored_models(self.store)]
-        # One that gives every image the same class is worth less than its accuracy.
-        scored.sort(key=lambda pair: (not pair[1], *(pair[1] and (pair[1][1], -pair[1][0]) or ())))
-        found = [each for each, _ in scored]
-        labels = [html.model_label(*pair) for pair in scored]
+        """List the models of the store, the most accurate first, and choose one."""
+        self.models = {each.key: each for each in stored_models(self.store)}
+        ranks, labels = {}, {}
+        for key, each in self.models.items():
+            try:
+                viewer = Viewer(self.store, each, self.source)
+                # One that gives every image the same class is worth less than its accuracy.
+                ranks[key] = (viewer.score is None, viewer.collapsed is not None, -(viewer.score or 0))
+                labels[key] = html.model_label(viewer)
+            except BrainlibError:  # choosing it says what is wrong
+                ranks[key], labels[key] = (True, True), each.name
+        found, shown = sorted(self.models, key=ranks.get), list(labels.values())
         options = [  # two with one label may differ in their seed or their split: the key distinguishes them
-            (label if labels.count(label) == 1 else f"{label} ({each.key[:8]})", each.key)
-            for label, each in zip(labels, found, strict=True)
+            (labels[key] if shown.count(labels[key]) == 1 else f"{labels[key]} ({key[:8]})", key) for key in found
         ]
-        self.models = {each.key: each for each in found}
         self._offer(self.model, options)  # before the list is shown: it would be seen empty for a moment
         _show(self.choices, bool(found))
         _show(self.answer, False)
-        nothing = widgets.HTML(html.nothing_trained(self.store.parent.name))
+        nothing = widgets.HTML(html.parts.nothing_trained(self.store.parent.name))
         self.first.children = () if found else (nothing, self.train, self.alarm, self.status)
         if found:
-            self.model.value = wanted if wanted in self.models else found[0].key
+            self.model.value = wanted if wanted in self.models else found[0]
 
     def _choose_model(self):
         self.viewer, self.about.value, self.collections = None, "", []
@@ -212,7 +210,7 @@ class Program:
             _show(widget, False)
         self._say("Reading the model…")
         viewer = Viewer(self.store, self.models[self.model.value], self.source)
-        self.about.value = html.about(viewer)
+        self.about.value = html.parts.about(viewer)
         self._offer(self.explained, [(viewer.class_name(name), n) for n, name in enumerate(viewer.classes)])
         self.viewer = viewer
         self.examples.items = html.examples(viewer)
@@ -275,16 +273,17 @@ class Program:
         viewer, self.warning.value, self.near.value, self.saved.value = self.viewer, "", "", ""
         self.pixels = viewer.pixels(self.image)
         probabilities = viewer.probabilities(self.pixels)
-        self.result.value = html.probabilities(viewer, self.image, probabilities)
+        self.result.value = html.parts.probabilities(viewer, self.image, probabilities)
         with self._quietly():
             self.explained.value = int(probabilities.argmax())
         self._explain()
         _show(self.answer, True)
-        self._bring_into_sight("answer")
-        novelty = None
+        self.chooser.send({"show": "answer"})
+        self._say("Comparing it with the training images…")
+        novelty, near = viewer.neighbours(self.image, _NEAREST)
+        self.warning.value = html.parts.warning(self.image, novelty, near)
         if viewer.dataset is not None:
-            self._say("Comparing it with the training images…")
-            self.warning.value, self.near.value, novelty = html.neighbours(viewer, self.image)
+            self.near.value = html.parts.neighbours(viewer, self.image, novelty, near)
         self.saved.value = html.saved(viewer, self.image, probabilities, novelty)
 
     def _explain(self):
@@ -296,9 +295,8 @@ class Program:
         if self.heat is None:
             return
         overlay = gradcam.overlay(self.pixels, self.heat, self.strength.value / 100)[0]
-        self.images.value = html.heat_map(
-            self.viewer, self.image, self.pixels[0], overlay, self.explained.value, not self.heat.any()
-        )
+        name, empty = self.viewer.class_name(self.viewer.classes[self.explained.value]), not self.heat.any()
+        self.images.value = html.parts.heat_map(self.viewer, self.image, self.pixels[0], overlay, name, empty)
 
     def _train_first(self):
         from brainlib.study.study import Study
@@ -318,7 +316,7 @@ class Program:
         self._list_models(final.key)
 
     def _progress(self, fraction: float, line: str) -> None:
-        self.status.value = html.progress(fraction, line)
+        self.status.value = html.parts.progress(fraction, line)
 
 
 def _heading(text):

@@ -88,20 +88,13 @@ class Format:
         kind = ".4g" if digits is None else f".{digits}f"
         return self.before + format(self.scale * value, f"{'+' if self.signed else ''}{kind}")
 
-    def interval(self, value: float | None, low: float | None, high: float | None) -> str:
-        """Write a number and, where both are known, its limits: "95.83 (93.92 to 97.16)"."""
+    def text(self, value: float | None, low: float | None = None, high: float | None = None, unit: bool = True) -> str:
+        """Write a number, with its unit or without, and its limits where both are known: "95.83 % (93.92 to 97.16)"."""
         written = self.number(value)
-        if NONE in (written, self.number(low), self.number(high)):
-            return written
-        limits = (self.number(limit).removeprefix(self.before) for limit in (low, high))
-        return f"{written} ({' to '.join(limits)})"
-
-    def text(self, value: float | None, low: float | None = None, high: float | None = None) -> str:
-        """Write a number with its unit and, where they are known, its limits: "95.83 % (93.92 to 97.16)"."""
-        number, written = self.number(value), self.interval(value, low, high)
-        if number == NONE or not self.unit:
-            return written
-        return f"{number}{_SPACE}{self.unit}{written.removeprefix(number)}"
+        limits = [self.number(limit).removeprefix(self.before) for limit in (low, high)]
+        if written != NONE and unit and self.unit:
+            written += f"{_SPACE}{self.unit}"
+        return written if NONE in (written, *limits) else f"{written} ({limits[0]} to {limits[1]})"
 
 
 PERCENT = Format("%", 100)
@@ -135,7 +128,7 @@ class Cell(NamedTuple):
         if not self.number:
             return self.missing if pd.isna(self.value) else str(self.value)
         how = COUNT if self.how is NUMBER and not isinstance(self.value, float) else self.how
-        return (how.text if unit else how.interval)(self.value, self.low, self.high)
+        return how.text(self.value, self.low, self.high, unit)
 
 
 @dataclass(frozen=True, eq=False)

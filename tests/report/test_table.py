@@ -43,10 +43,10 @@ def test_a_number_is_written_in_its_format(how, value, written):
 
 def test_limits_are_written_where_both_are_known():
     assert PERCENT.text(0.9583, 0.9392, 0.9716) == f"95.83{SPACE}% (93.92 to 97.16)"
-    assert PERCENT.interval(0.9583, 0.9392, 0.9716) == "95.83 (93.92 to 97.16)"
+    assert PERCENT.text(0.9583, 0.9392, 0.9716, unit=False) == "95.83 (93.92 to 97.16)"
     assert PERCENT.text(0.5, math.nan, math.nan) == PERCENT.text(0.5) == f"50.00{SPACE}%"
     assert PERCENT.text(math.nan, 0.1, 0.2) == "–"
-    assert Format("%", 100, digits=0, before="> ").interval(0.97, 0.96, 0.98) == "> 97 (96 to 98)"
+    assert Format("%", 100, digits=0, before="> ").text(0.97, 0.96, 0.98, unit=False) == "> 97 (96 to 98)"
 
 
 def test_a_table_shows_what_its_frame_holds_as_numbers():

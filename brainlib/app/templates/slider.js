@@ -12,7 +12,7 @@ export default {
       input.value = model.get("value");
       output.textContent = ` ${model.get("value")} %`;
     };
-    label.append(model.get("label"), input);
+    label.append("Strength", input);
     el.append(label, output);
     model.on("change:value", update);
     update();

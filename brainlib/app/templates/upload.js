@@ -5,7 +5,7 @@ export default {
     // Voilà's page has no landmark for screen readers.
     document.getElementById("rendered_cells")?.setAttribute("role", "main");
     const label = document.createElement("label");
-    label.textContent = model.get("label");
+    label.textContent = "Your own image";
     const input = document.createElement("input");
     input.type = "file";
     input.accept = model.get("accept");
