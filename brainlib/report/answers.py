@@ -48,9 +48,7 @@ def answer(out: Path, name: str, failed: bool) -> Answer:
     paper = load_paper(name)
     claim, claimed = _claimed(paper)
     if found is None:
-        why = (
-            "No answer: the notebook failed before its results were complete." if failed else "No results were stored."
-        )
+        why = "the notebook failed before its results were complete" if failed else "no results were stored"
         return Answer(sentences={"Claimed": claimed, "Found": f"No answer: {why}."})
     rows = headlines({name: found})
     counts = Counter(each.verdict for each in found.claims)

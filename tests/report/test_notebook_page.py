@@ -69,6 +69,7 @@ def test_a_notebook_that_failed_says_what_is_claimed_and_that_there_is_no_answer
     page = write(tmp_path, result(), error="no such luck").read_text()
     assert "This notebook failed.</strong> no such luck" in page
     assert "The paper prints 88 numbers." in page and "No answer: the notebook failed" in page
+    assert page.count("No answer") == 1
     assert "not comparable</li>" not in page
 
 
