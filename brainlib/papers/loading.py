@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from brainlib.data.yaml_files import first_problem, read_yaml
 from brainlib.errors import PaperError, shorten
-from brainlib.papers.schema import Claim, Metric, OfOneClass, OfTwoArms, Paper, order_problems
+from brainlib.papers.schema import Claim, Metric, OfOneClass, OfTwoArms, Paper
 
 _FOLDER = resources.files("brainlib") / "papers"
 _COMPARES = re.compile(r"[<>≤≥]|\b(above|over|below|under|more than|less than)\b", re.IGNORECASE)
@@ -85,11 +85,22 @@ def _unknown(key: str, names: Iterable[str | None], known: Collection[str]) -> I
             yield f"{key}: expected one of {', '.join(known) or 'none'}, received {shorten(name)}"
 
 
+def _order_problems(classes: tuple[str, ...], normal: str) -> Iterator[str]:
+    """Yield what is wrong with classes in label order of which one is the normal one."""
+    if len(set(classes)) < len(classes):
+        yield f"expected different classes, received {list(classes)}"
+    if normal not in classes:
+        yield f"normal: expected one of {list(classes)}, received {normal!r}"
+    if len(classes) == 2 and normal != classes[0]:
+        yield f"normal: expected {classes[0]!r}, the first of two classes, received {normal!r}"
+
+
 def _problems(paper: Paper, stem: str) -> Iterator[str]:
     """Yield what is wrong between parts of a paper that are right by themselves."""
     if paper.id != stem:
         yield f"id: expected the file's stem {stem!r}, received {paper.id!r}"
     classes, protocol = paper.data.classes, paper.protocol
+    yield from (f"data: {problem}" for problem in _order_problems(classes, paper.data.normal))
     if protocol.loss.value == "binary_crossentropy" and len(classes) != 2:
         yield (
             "protocol.loss.value: expected categorical_crossentropy for "
@@ -101,7 +112,7 @@ def _problems(paper: Paper, stem: str) -> Iterator[str]:
         yield from _unknown("protocol.oversample.value", [protocol.oversample.value], classes)
     for name, scenario in paper.scenarios.items():
         key = f"scenarios.{name}.classes"
-        yield from (f"{key}: {problem}" for problem in order_problems(scenario.classes, paper.data.normal))
+        yield from (f"{key}: {problem}" for problem in _order_problems(scenario.classes, paper.data.normal))
         yield from _unknown(key, scenario.classes, classes)
     for profile, chosen in paper.profiles.items():
         yield from _unknown(f"profiles.{profile}.arms", chosen.arms, paper.arms)

@@ -7,11 +7,10 @@ here is interpreted: what a claim means as a number is the business of `brainlib
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints
 
 from brainlib.papers.printed import Printed, printed_number
 from brainlib.papers.provenance import Arm, Count, Frozen, FrozenDict, Identifier, Protocol, Setting, Text
@@ -20,16 +19,6 @@ _parsed = lru_cache(maxsize=None)(printed_number)
 OfOneClass = Literal["sensitivity", "specificity", "precision", "f1", "auc"]
 OfTwoArms = Literal["t_test.t", "t_test.p"]
 Stage = Annotated[str, StringConstraints(pattern=r"^(fold [1-9][0-9]?|folds|validation|test)$")]
-
-
-def order_problems(classes: tuple[str, ...], normal: str) -> Iterator[str]:
-    """Yield what is wrong with classes in label order of which one is the normal one."""
-    if len(set(classes)) < len(classes):
-        yield f"expected different classes, received {list(classes)}"
-    if normal not in classes:
-        yield f"normal: expected one of {list(classes)}, received {normal!r}"
-    if len(classes) == 2 and normal != classes[0]:
-        yield f"normal: expected {classes[0]!r}, the first of two classes, received {normal!r}"
 
 
 class Citation(Frozen):
@@ -67,12 +56,6 @@ class Data(Frozen):
     classes: Annotated[tuple[Text, ...], Field(min_length=2)]
     normal: Text
     images: Setting[Count]
-
-    @model_validator(mode="after")
-    def _classes_have_an_order(self) -> Data:
-        for problem in order_problems(self.classes, self.normal):
-            raise ValueError(problem)
-        return self
 
 
 class LayerRow(Frozen):

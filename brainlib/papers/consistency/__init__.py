@@ -5,12 +5,32 @@ images (`sizes`) and of statistics of folds (`folds`). `checks` says what a `Che
 searches behind them.
 """
 
-import lazy_loader as lazy
+from dataclasses import replace
+from functools import cache
 
-__getattr__, __dir__, __all__ = lazy.attach(
-    __name__,
-    submod_attrs={
-        "methods": ["check_paper"],
-        "checks": ["Check", "CONSISTENT", "CONDITIONAL", "IMPOSSIBLE", "FINDINGS"],
-    },
+from brainlib.papers.consistency import confusion, folds, sizes
+from brainlib.papers.consistency.checks import Check
+from brainlib.papers.schema import Paper
+
+_METHODS = (
+    confusion.places,
+    confusion.proportions,
+    confusion.binary_rows,
+    confusion.weighted_rows,
+    confusion.collapsed_rows,
+    confusion.class_reports,
+    sizes.totals,
+    sizes.part_sizes,
+    sizes.whose_set,
+    sizes.confusion_counts,
+    folds.means,
+    folds.spreads,
+    folds.t_values,
+    folds.p_values,
 )
+
+
+@cache  # a notebook shows them, and every seed is judged by them
+def check_paper(paper: Paper) -> tuple[Check, ...]:
+    """Make every check that the claims of a paper allow, by method and in the order of the claims."""
+    return tuple(replace(check, paper=paper.id) for method in _METHODS for check in method(paper))

@@ -174,24 +174,18 @@ def _within(scores, ranges):
     return np.logical_and.reduce(inside) if inside else np.ones_like(next(iter(scores.values())), dtype=bool)
 
 
-def is_collapsed(accuracy: Printed, precision: Printed, sensitivity: Printed, f1: Printed) -> bool:
-    """Say whether a printed row fits a model that predicts one class for every image, by weighted averages.
+def is_collapsed(ranges: Mapping[str, Range], n: int) -> bool:
+    """Say whether the ranges of the `FOUR` fit a model that predicts one class for all n images, by weighted averages.
 
-    It does if some share a of that class, 0 <= a < 0.9, gives all four within rounding: accuracy a, precision a^2,
-    sensitivity a, F1 2a^2/(1+a). From 0.9 on nothing is concluded; see `HIGHEST_COLLAPSE`.
+    Each number of images of that class is tried, below 0.9 of all: beyond nothing is concluded (`HIGHEST_COLLAPSE`).
     """
-    if accuracy.value >= HIGHEST_COLLAPSE:
-        return False
-    inverses = ((accuracy, float), (precision, math.sqrt), (sensitivity, float), (f1, _share_of_f1))
-    # Each printed number leaves a range of a, since each formula rises with a.
-    lows = [inverse(max(one.rounded[0], 0.0)) for one, inverse in inverses]
-    highs = [inverse(one.rounded[1]) for one, inverse in inverses]
-    return max(lows) <= min(highs) + _ROUNDING
+    shares = np.arange(n + 1) / n
+    return bool(_within(_of_one_class(shares[shares < HIGHEST_COLLAPSE]), ranges).any())
 
 
-def _share_of_f1(f1: float) -> float:
-    """Return the positive root a of 2a^2 = f1 (1 + a)."""
-    return (f1 + math.sqrt(f1**2 + 8 * f1)) / 4
+def _of_one_class(share):
+    """Weighted scores of a model that predicts a class of this share for every image, by name; see `collapse_rows`."""
+    return dict(zip(FOUR, (share, share**2, share, 2 * share**2 / (1 + share)), strict=True))
 
 
 def collapse_rows(accuracy: float, n: int, classes: int) -> dict[str, dict[str, float]]:
@@ -204,8 +198,5 @@ def collapse_rows(accuracy: float, n: int, classes: int) -> dict[str, dict[str, 
     if n < 1 or classes < 2:
         raise UsageError(f"expected images of two or more classes, received {n} of {classes}")
     a = round(accuracy * n) / n
-    f1 = 2 * a / (1 + a)
-    return {
-        "weighted": dict(zip(FOUR, (a, a**2, a, a * f1), strict=True)),
-        "macro": dict(zip(FOUR, (a, a / classes, 1 / classes, f1 / classes), strict=True)),
-    }
+    macro = (a, a / classes, 1 / classes, 2 * a / ((1 + a) * classes))
+    return {"weighted": _of_one_class(a), "macro": dict(zip(FOUR, macro, strict=True))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -169,7 +169,7 @@ def _drawn_classes(paper, arm, right, wrong):
     holdout = paper.protocol.holdout.value
     for label in (label for label in right if label in wrong):
         drawn = round(right[label].value + wrong[label].value)
-        published = _published(paper, [label])
+        published = published_size(paper, [label])
         expected = published * holdout
         stratified = abs(drawn - expected) <= 1
         yield check(
@@ -192,10 +192,6 @@ def drawn_size(paper: Paper, scenario: str, part: str) -> int:
     return int((drawn == part).sum())
 
 
-def published_size(paper: Paper, scenario: str) -> int:
-    """Images of a scenario's classes in the published set."""
-    return _published(paper, paper.scenario(scenario).classes)
-
-
-def _published(paper, labels):
+def published_size(paper: Paper, labels: Collection[str]) -> int:
+    """Images of these classes in the published set."""
     return sum(f.count for f in REGISTRY[paper.data.set.value].folders if f.label in labels)

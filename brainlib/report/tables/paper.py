@@ -80,7 +80,7 @@ def split_sizes(study: Study) -> Table:
     rows = [
         {
             "scenario": study.paper.scenario(part.scenario).title,
-            "images": sizes.published_size(study.paper, part.scenario),
+            "images": sizes.published_size(study.paper, study.paper.scenario(part.scenario).classes),
             "part": part.part,
             "different accuracies printed": part.values,
             "sizes that admit them all, rounded": ", ".join(map(str, part.sizes.rounded)) or "none",
