@@ -48,11 +48,12 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> PairedTest:
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"expected one prediction an image of both models, received {a.shape} and {b.shape}")
     only_a, only_b, n = int((a & ~b).sum()), int((b & ~a).sum()), len(a)
+    name, assumes = "McNemar, exact", "images independent of each other: duplicates of an image make p too small"
+    if not n:
+        return PairedTest(name, np.nan, np.nan, np.nan, np.nan, n, assumes)
     p = float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     interval = paired_proportions(int((a & b).sum()), only_a, only_b, int((~a & ~b).sum()))
-    difference = (only_a - only_b) / n if n else np.nan
-    assumes = "images independent of each other: duplicates of an image make p too small"
-    return PairedTest("McNemar, exact", p if n else np.nan, difference, interval.low, interval.high, n, assumes)
+    return PairedTest(name, p, (only_a - only_b) / n, interval.low, interval.high, n, assumes)
 
 
 def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarray) -> PairedTest:

@@ -187,43 +187,36 @@ def mean_interval(values: Sequence[float]) -> Interval:
     return Interval(float(values.mean() - half_width), float(values.mean() + half_width), method)
 
 
-def independent_difference(first: tuple[float, float, float], second: tuple[float, float, float]) -> Interval:
-    """Interval of a difference of two independent estimates, each (value, low, high) (Zou and Donner 2008).
+def difference_interval(
+    first: tuple[float, float, float], second: tuple[float, float, float], correlation: float = 0.0
+) -> Interval:
+    """Interval of a difference of two estimates, each (value, low, high), by variance estimates recovery.
 
-    Statistics in Medicine 27:1693, the method of variance estimates recovery: of two Wilson intervals it
-    makes Newcombe's method 10 for independent proportions. nan limits leave nan limits.
+    Zou and Donner (Stat. Med. 2008, 27:1693). Of two Wilson intervals it is Newcombe's for independent proportions
+    and, with their correlation, for those of the same images. nan limits leave nan limits.
     """
     (a, a_low, a_high), (b, b_low, b_high) = first, second
-    return Interval(
-        float(a - b - np.hypot(a - a_low, b_high - b)),
-        float(a - b + np.hypot(a_high - a, b - b_low)),
-        "95 % interval recovered from both estimates' own",
-    )
+    below_a, above_a, below_b, above_b = a - a_low, a_high - a, b - b_low, b_high - b
+    down = below_a**2 - 2 * correlation * below_a * above_b + above_b**2
+    up = below_b**2 - 2 * correlation * below_b * above_a + above_a**2
+    method = "95 % interval recovered from both estimates' own"
+    return Interval(float(a - b - np.sqrt(down)), float(a - b + np.sqrt(up)), method)
 
 
 def paired_proportions(both: int, only_a: int, only_b: int, neither: int) -> Interval:
     """Interval of a difference of two proportions of the same images (Newcombe, Stat. Med. 1998, 17:2635, method 10).
 
-    Of counts of images; Wilson's intervals of both proportions are combined by their correlation phi.
+    Of counts of images, one or more; Wilson's intervals of both proportions are combined by their correlation phi.
     """
-    n = both + only_a + only_b + neither
-    method = "Newcombe 1998, method 10, 95 %"
-    if n == 0:
-        return Interval(np.nan, np.nan, f"{method}: no image to count")
-    a, b = both + only_a, both + only_b
-    first, second = wilson_interval(a, n), wilson_interval(b, n)
+    n, a, b = both + only_a + only_b + neither, both + only_a, both + only_b
     phi, margins = 0.0, a * (n - a) * b * (n - b)
     if margins:
         excess = both * neither - only_a * only_b
         if excess > 0:  # corrected for continuity, as Newcombe has it
             excess = max(excess - n / 2, 0)
         phi = excess / np.sqrt(margins)
-    below_a, above_a = a / n - first.low, first.high - a / n
-    below_b, above_b = b / n - second.low, second.high - b / n
-    difference = a / n - b / n
-    down = below_a**2 - 2 * phi * below_a * above_b + above_b**2
-    up = below_b**2 - 2 * phi * below_b * above_a + above_a**2
-    return Interval(float(difference - np.sqrt(down)), float(difference + np.sqrt(up)), method)
+    first, second = wilson_interval(a, n), wilson_interval(b, n)
+    return difference_interval((a / n, first.low, first.high), (b / n, second.low, second.high), phi)
 
 
 def negligible(error: float, *values: np.ndarray) -> bool:

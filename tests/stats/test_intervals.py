@@ -7,7 +7,7 @@ import scipy.stats
 from brainlib.stats.intervals import (
     bootstrap_interval,
     delong_interval,
-    independent_difference,
+    difference_interval,
     mean_interval,
     mean_of,
     wilson_interval,
@@ -222,5 +222,5 @@ def test_a_difference_of_independent_proportions_is_newcombes():
     published = {(56, 70, 48, 80): (0.0524, 0.3339), (9, 10, 3, 10): (0.1705, 0.8090), (6, 7, 2, 7): (0.0582, 0.8062)}
     for (a, m, b, n), limits in published.items():
         first, second = wilson_interval(a, m), wilson_interval(b, n)
-        found = independent_difference((a / m, first.low, first.high), (b / n, second.low, second.high))
+        found = difference_interval((a / m, first.low, first.high), (b / n, second.low, second.high))
         assert (found.low, found.high) == pytest.approx(limits, abs=5e-5)

@@ -203,7 +203,7 @@ def controls(results: Results) -> Table:
             published[each.arm, each.scenario] = each
         elif (each.control, each.split) == (SHUFFLED, APART) and (each.arm, each.scenario) in published:
             leaking = published[each.arm, each.scenario]
-            change = intervals.independent_difference(*((one.value, one.low, one.high) for one in (leaking, each)))
+            change = intervals.difference_interval(*((one.value, one.low, one.high) for one in (leaking, each)))
             effect = _POINTS1(leaking.value - each.value, change.low, change.high)
             place |= {"control": "effect of duplicates alone", "split": "the difference of the two"}
             rows.append(place | {"balanced accuracy": effect})
