@@ -1,14 +1,4 @@
-"""The command line.
-
-=================================  ================================================================
-``brainlib run``                   run the papers' notebooks and write the report
-``brainlib claims [PAPER]``        list every printed number
-``brainlib check [PAPER]``         check, without training, whether the printed numbers are possible
-``brainlib audit SET|DIR|YAML``    find duplicates, leaks and contradictory labels in images
-``brainlib score FILE ...``        score predictions of any program, also without duplicates
-``brainlib export TRIAL DIR``      write a trained model and its card to a folder
-``brainlib app``                   show images to trained models, in a browser
-=================================  ================================================================
+"""The command line: ``brainlib --help`` lists its commands, and docs/options.md has examples.
 
 Exit status: 0 on success; 1 if a notebook failed (the others ran, and the index names it and the
 reason); 2 for invalid usage or input (reported in one line; nothing is written); 130 if interrupted.
