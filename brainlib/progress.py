@@ -51,19 +51,10 @@ def in_notebook() -> bool:
 
 @contextmanager
 def shown(task: str) -> Iterator[OnProgress]:
-    """Show the progress of a block.
+    """Show the progress of a block, whose task is named, such as "8 models to train".
 
     In a notebook the bar turns green when the block ends and red when it raises. Elsewhere the task
     is printed first, then a line at most every two seconds, and the line that comes with fraction 1.
-
-    Parameters
-    ----------
-    task : str
-        What is done, such as "8 models to train".
-
-    Yields
-    ------
-    OnProgress
     """
     if not in_notebook():
         log(task)

@@ -47,14 +47,8 @@ class Duplicates:
 class SetAudit:
     """What an audit found, as plain numbers and file names; part of ``results.json``.
 
-    Attributes
-    ----------
-    images, images_by_class, test_images
-        Numbers of readable images; published test images are None where the set is not published in two parts.
-    unreadable, flagged
-        Path and reason of the files that cannot be read, and of those that may be no slices.
-    duplicates, contradictions
-        By kind; and as in `Audit`.
+    The images are those that can be read; published test images are None where the set is not published in two parts.
+    `flagged` has path and reason of files that may be no slices, `duplicates` goes by kind; the others as in `Audit`.
     """
 
     name: str
@@ -71,17 +65,11 @@ class SetAudit:
 class Audit:
     """What was found in a set or a folder.
 
-    Attributes
-    ----------
-    table : DataFrame
-        That of `Scan`, with the column ``near``: the number of the group of near-duplicates.
-    unreadable : tuple of (str, str)
-        Path and reason.
-    pairs : DataFrame
-        Near-duplicates of different pixels: ``first`` and ``second`` (paths), ``mirrored``, ``correlation``. Of images
-        with the same pixels, the first stands for all. Duplicates that others connect have no pair.
-    contradictions : tuple of (str, str)
-        Pairs of duplicates with different labels, each pair compared directly.
+    `table` is that of `Scan`, with the column ``near``: the number of the group of near-duplicates. `unreadable` has
+    path and reason of the files that cannot be read. `pairs` are near-duplicates of different pixels, ``first`` and
+    ``second`` (paths), ``mirrored``, ``correlation``: of images with the same pixels, the first stands for all, and
+    duplicates that others connect have no pair. `contradictions` are pairs of paths of duplicates with different
+    labels, each pair compared directly.
     """
 
     name: str
@@ -95,11 +83,6 @@ class Audit:
         grouped = self.table.groupby(_column(kind), sort=False)["path"]
         return sorted(sorted(paths) for _, paths in grouped if len(paths) > 1)
 
-    @property
-    def has_test_part(self) -> bool:
-        """Whether the set is published in a training and a test part."""
-        return {"train", "test"} <= set(self.table["part"])
-
     def leaked_test_images(self, kind: str) -> pd.DataFrame:
         """Select the published test images with a duplicate among the published training images."""
         column = _column(kind)
@@ -110,9 +93,10 @@ class Audit:
         """Summarise the audit in plain numbers and file names."""
         flagged = self.table[self.table["quality_flag"] != ""]
         test, duplicates = self.table[self.table["part"] == "test"], {}
+        in_two_parts = {"train", "test"} <= set(self.table["part"])
         for kind in KINDS:
             groups, leaked = self.groups(kind), None
-            if self.has_test_part:
+            if in_two_parts:
                 labels = self.leaked_test_images(kind)["label"]
                 leaked = {label: int((labels == label).sum()) for label in sorted(set(test["label"]))}
             duplicates[kind] = Duplicates(len(groups), sum(map(len, groups)), leaked)
@@ -120,7 +104,7 @@ class Audit:
             name=self.name,
             images=len(self.table),
             images_by_class=self.table["label"].value_counts().sort_index().to_dict(),
-            test_images=len(test) if self.has_test_part else None,
+            test_images=len(test) if in_two_parts else None,
             unreadable=self.unreadable,
             flagged=tuple(zip(flagged["path"], flagged["quality_flag"], strict=True)),
             duplicates=duplicates,
@@ -143,13 +127,9 @@ def audit_folder(
 ) -> Audit:
     """Audit a registered set, or any folder of images; DataError or UsageError if there is nothing to audit.
 
-    Parameters
-    ----------
-    target, data : str
-        Name of a registered set, which is looked for in the folder `data`; otherwise a folder, or a YAML file that
-        describes one (see `brainlib.data.own`).
-    store : Path, optional
-        Folder that keeps the scan and the pairs of near-duplicates for the next call.
+    The target is the name of a registered set, which is looked for in the folder `data`; otherwise a folder, or a YAML
+    file that describes one (see `brainlib.data.own`). The store, a folder, keeps the scan and the pairs of
+    near-duplicates for the next call.
     """
     if target in REGISTRY and not os.path.isdir(target):
         if not data:

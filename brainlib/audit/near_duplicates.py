@@ -64,14 +64,9 @@ _STAGES = (
 class NearDuplicates:
     """Pairs of near-duplicates. All images of a group are connected, not necessarily by a pair of their own.
 
-    Attributes
-    ----------
-    pairs : (m, 2) array of int
-        Positions, the smaller first; no pair occurs twice.
-    mirrored : (m,) array of bool
-        Whether one is the mirror image of the other; of a symmetric image, the orientation that correlates better.
-    correlation : (m,) array of float
-        Of the detail, at least `THRESHOLD`, registered in one direction and, if it is below that, in the other.
+    `pairs`, (m, 2), are positions, the smaller first; no pair occurs twice. `mirrored`, (m,), tells whether one is the
+    mirror image of the other; of a symmetric image, the orientation that correlates better. `correlation`, (m,), is
+    that of the detail, at least `THRESHOLD`, registered in one direction and, if it is below that, in the other.
     """
 
     pairs: np.ndarray

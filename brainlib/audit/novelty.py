@@ -57,12 +57,8 @@ def signatures(thumbnails: np.ndarray) -> np.ndarray:
 class NoveltyDetector:
     """Compares images with those that a model was trained on; `limit` is the distance beyond which an image is novel.
 
-    Parameters
-    ----------
-    thumbnails : (n, SIDE, SIDE) array of uint8
-        Of the training images.
-    groups : (n,) array of int
-        Duplicates and, where patients are known, images of one patient are a group. Two groups or more.
+    Of the training images it takes thumbnails, uint8 (n, SIDE, SIDE), and groups, int (n,), two or more: duplicates
+    and, where patients are known, images of one patient are a group.
     """
 
     def __init__(self, thumbnails: np.ndarray, groups: np.ndarray):

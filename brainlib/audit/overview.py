@@ -71,19 +71,11 @@ def audit_sets(
 ) -> Overview:
     """Audit sets, each as a whole, and compare them; DataError if a named one is missing or not as published.
 
-    Parameters
-    ----------
-    source : str
-        A folder with one folder for each set, "kaggle", "phantoms", or own images, which are then the only set.
-    store : Path
-        Folder that keeps scans and pairs of near-duplicates for the next call.
-    sets : sequence of str
-        Names of registered sets; by default those that the folder holds, all of them as phantoms, and none
-        of Kaggle, from where nothing is downloaded unasked.
-    phantoms : int
-        How many to draw in place of each set; 0 for as many as were published.
-    plant, seed : bool, int
-        Whether to plant duplicates, drawn with the seed, and measure the recall of the audit.
+    `source` is a folder with one folder for each set, "kaggle", "phantoms" (so many in place of each set; 0 for as many
+    as were published), or own images, which are then the only set. By default the sets are those that the folder
+    holds, all of them as phantoms, and none of Kaggle, from where nothing is downloaded unasked. The store keeps scans
+    and pairs of near-duplicates for the next call. `plant` measures the recall of planted duplicates, drawn with the
+    seed.
     """
     own = own_set(source) if is_own(source) else None
     roots = {OWN: Path(own.root)} if own else _roots(source, store, sets, phantoms)

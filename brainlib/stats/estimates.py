@@ -32,21 +32,11 @@ class Estimate:
 
 
 def estimate(metric: str, decisions: Decisions, seed: int = 0, grouped: bool = False) -> Estimate:
-    """Estimate one score of one part of a predictions table, with the interval that fits it.
+    """Estimate one score of one part of a predictions table, with the interval that fits it; errors as in its `value`.
 
     Wilson's for a proportion and DeLong's for the AUC of one class, both of which take the images
-    as independent; the group bootstrap for F1, the loss and the averages over classes, where a
-    perfect score has nan limits, since its resamples all agree. So has a score that is undefined.
-
-    Parameters
-    ----------
-    metric : str
-        As in `Decisions.value`, with its errors.
-    decisions : Decisions
-    seed : int
-        Of the bootstrap.
-    grouped : bool
-        Whether a proportion and an AUC have the group bootstrap as well.
+    as independent, unless `grouped`; else the group bootstrap, of a seed: for F1, the loss and the averages over
+    classes. A perfect score has nan limits there, since its resamples all agree. So has a score that is undefined.
     """
     value, n = decisions.value(metric), len(decisions.truth)
     if metric in decisions.proportions:
@@ -103,18 +93,8 @@ def fold_estimate(metric: str, over: str, folds: Sequence[Decisions], seed: int 
     within each fold: it holds the trained models fixed, and since resampling adds spread of its
     own, it leans towards larger values. A score that is undefined in one fold is undefined over all.
 
-    Parameters
-    ----------
-    metric, seed
-        As in `estimate`.
-    over : {"value", "mean", "variance", "sd"}
-        "value" is the score of the only fold.
-    folds : sequence of Decisions
-
-    Raises
-    ------
-    UsageError
-        An unknown ``over``, no fold, or more than one for "value"; and those of `estimate`.
+    ``over`` is "mean", "variance", "sd", or "value" for the score of the only fold. UsageError for another, for no
+    fold, and for more than one with "value"; the others are those of `estimate`.
     """
     if over not in ("value", "mean", "variance", "sd"):
         raise UsageError(f"expected value, mean, variance or sd over folds, received {over!r}")

@@ -22,16 +22,9 @@ EPSILON = 1e-7  # Keras' own: a probability of 0 would make the loss infinite
 def score(matrices: np.ndarray, metric: str, positive: int | None = None, average: str | None = None) -> np.ndarray:
     """Compute a score in [0, 1] of each of a stack of confusion matrices, nan where the images do not define it.
 
-    Parameters
-    ----------
-    matrices : (..., c, c) array
-        Counts of images, rows true and columns predicted classes.
-    metric : str
-        One of METRICS but "auc" and "loss", which need more than counts.
-    positive : int, optional
-        Index of the class that is scored against the rest.
-    average : {None, "macro", "weighted"}
-        Average over the classes, in place of ``positive``. Neither is needed for the accuracy.
+    The matrices, (..., c, c), count images, rows true and columns predicted classes. ``metric`` is one of METRICS but
+    "auc" and "loss", which need more than counts, ``positive`` the index of the class that is scored against the rest,
+    and ``average``, one of AVERAGES, takes its place. Neither is needed for the accuracy.
     """
     images, total = matrices.sum(axis=-1), matrices.sum(axis=(-2, -1))
     if metric == "accuracy":

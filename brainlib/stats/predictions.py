@@ -20,16 +20,9 @@ SUM_TOLERANCE = 1e-3  # of probabilities that were written with three digits
 class Decisions:
     """A validated part of a predictions table as arrays, with each image's predicted class.
 
-    Attributes
-    ----------
-    positive : int or None
-        Index of the class that is scored; None where an average is, or where neither was named.
-    average : {None, "macro", "weighted"}
-    truth, predicted : (n,) int arrays
-        Indices into ``classes``.
-    probabilities : (n, c) float array
-    groups : (n,) array
-        Duplicate group of each image.
+    ``positive`` is the index of the class that is scored; None where an average is, or where neither was named.
+    ``truth`` and ``predicted``, (n,), are indices into ``classes``, ``probabilities`` is (n, c), and ``groups``, (n,),
+    the duplicate group of each image.
     """
 
     classes: tuple[str, ...]
@@ -66,12 +59,8 @@ class Decisions:
         """Compute one score of METRICS in [0, 1], or nan where these images do not define it.
 
         The loss alone may exceed 1: the mean categorical cross-entropy in nats; see `metrics.cross_entropies`.
-
-        Raises
-        ------
-        UsageError
-            A name that is not in METRICS, or a score of more than two classes other than accuracy
-            and loss, with neither a class nor an average named.
+        `UsageError` for a name that is not in METRICS, or a score of more than two classes other than accuracy and
+        loss, with neither a class nor an average named.
         """
         if metric == "loss":
             return metrics.cross_entropy(np.eye(len(self.classes))[self.truth], self.probabilities)
