@@ -10,7 +10,7 @@ from brainlib.audit.overview import DataAudit
 from brainlib.errors import DataError
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.schema import Claim, Paper
-from brainlib.report.figures.accuracies import forest
+from brainlib.report.figures.scores import forest
 from brainlib.report.figures.style import Plot
 from brainlib.report.headlines import headlines
 from brainlib.report.table import PERCENT

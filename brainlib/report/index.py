@@ -21,7 +21,7 @@ from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.progress import duration
 from brainlib.report import consistency, pages
-from brainlib.report.figures.accuracies import forest
+from brainlib.report.figures.scores import forest
 from brainlib.report.figures.style import Plot
 from brainlib.report.headlines import SHORTCUTS, headlines, reference
 from brainlib.report.notebook import Outcome, sections

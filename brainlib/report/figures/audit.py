@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
-from matplotlib.lines import Line2D
 from PIL import Image
 
 from brainlib.audit import near_duplicates
@@ -59,8 +58,8 @@ def overlap_graph(record: DataAudit) -> Plot | None:
         axes.text(*place, text, ha="center", va="center", fontsize=10, weight="bold", bbox=node, zorder=3)
     axes.set(xlim=(-1.1, 1.1), ylim=(-0.95, 0.95) if len(names) == 4 else (-1.15, 1.15))
     axes.axis("off")
-    lines = [Line2D([], [], color=colour, lw=4, alpha=0.55) for colour in colours.values()]
-    figure.legend(lines, colours, loc="outside lower center", ncols=2, frameon=False)
+    lines = {name: {"color": colour, "lw": 4, "alpha": 0.55} for name, colour in colours.items()}
+    style.legend(figure, lines, "outside lower center")
     return Plot(figure, f"Images with a duplicate in another set: {'; '.join(described)}.")
 
 

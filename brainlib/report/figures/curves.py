@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from brainlib.report.figures import style
@@ -58,7 +57,9 @@ def learning_curves(
     figure.suptitle(style.wrapped(title, round(9 * (0.8 + width * columns))), fontsize=11)
     figure.supxlabel("Epoch", fontsize=10)
     starts = _starts(histories.values())
-    _legend(figure, monitored, bool(starts))
+    lines = {"training": _STYLES[""], monitored: _STYLES["val_"]}
+    looks = {name: {"color": "0.25", "marker": "o", "ms": 4} | line for name, line in lines.items()}
+    style.legend(figure, looks | ({"next phase": {"color": "0.25", "ls": ":", "lw": 1.2}} if starts else {}))
     return Plot(figure, _described(histories, title, monitored, starts))
 
 
@@ -70,14 +71,6 @@ def _lines(axes: Axes, history: pd.DataFrame, quantity: str, monitored: str, loo
         axes.axvline(epoch - 0.5, color="0.35", ls=":", lw=1.2)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
     style.tidy(axes)
-
-
-def _legend(figure, monitored: str, phases: bool) -> None:
-    lines = {"training": {"marker": "o", "ms": 4} | _STYLES[""], monitored: {"marker": "o", "ms": 4} | _STYLES["val_"]}
-    if phases:
-        lines["next phase"] = {"ls": ":", "lw": 1.2}
-    handles = [Line2D([], [], color="0.25", **line) for line in lines.values()]
-    figure.legend(handles, lines, loc="outside upper right", ncols=len(lines), frameon=False, fontsize=9)
 
 
 def _starts(histories: Iterable[pd.DataFrame]) -> dict[int, str]:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.lines import Line2D
 
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
@@ -52,8 +51,7 @@ def grad_cam_panel(rows: Sequence[Explained]) -> Plot:
     bar = figure.colorbar(ScalarMappable(Normalize(0, 1), "inferno"), ax=grid, ticks=[0, 1], aspect=40, pad=0.02)
     bar.set_label("Support of the predicted class (1: maximum of a map)", fontsize=style.SMALL)
     if outlined := any(row.lesion is not None for row in rows):
-        line = Line2D([], [], color=_OUTLINE, lw=1.5)
-        figure.legend([line], ["outline of the lesion"], loc="outside upper right", frameon=False, fontsize=9)
+        style.legend(figure, {"outline of the lesion": {"color": _OUTLINE, "lw": 1.5}})
     described = [
         f"{row.kind}, p({row.shown}) {', '.join(f'{title} {p:.2f}' for title, p in row.probabilities.items())}"
         for row in rows

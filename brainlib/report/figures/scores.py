@@ -1,4 +1,4 @@
-"""Scores of predictions: ROC curves, metrics with intervals, confusion matrices and reliability."""
+"""Scores of predictions: ROC curves, metrics and accuracies with intervals, confusion matrices and reliability."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 from brainlib.errors import UsageError
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
+from brainlib.report.headlines import SHORTCUTS, Headline
+from brainlib.report.table import PERCENT
 from brainlib.stats.calibration import Calibration
 from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import wilson_interval
@@ -108,13 +109,56 @@ def metrics(
             if values:
                 described[title] += f"; {_NAMES.get(metric, metric)} {', '.join(values)}"
     style.percent_axis(axes.xaxis, drawn)
-    axes.set(yticks=range(len(estimates)), ylim=(len(estimates) - 0.5, -0.5))
+    axes.set_ylim(len(estimates) - 0.5, -0.5)
     axes.set_yticks(range(len(estimates)), [style.wrapped(title, 30) for title in estimates], fontsize=9)
     figure.supxlabel("Score (%), with 95 % interval", fontsize=10)
     if printed:
-        figure.legend([Line2D([], [], **_DIAMOND)], ["printed in the paper"], loc="outside upper right", frameon=False)
+        style.legend(figure, {"printed in the paper": _DIAMOND})
     texts = ". ".join(title + text.replace(";", ":", 1) for title, text in described.items())
     return Plot(figure, f"Scores with 95 % intervals. {texts}.")
+
+
+def forest(rows: Sequence[Headline], ours: str = "this run") -> Plot:
+    """Draw accuracies as printed, in a run, without duplicates, and what the model's shortcuts score.
+
+    The rows, see `report.headlines`, are drawn from top to bottom. A score without an interval is a marker alone.
+    `ours` is the name of the run.
+    """
+    style.expect(rows, "an accuracy")
+    marks = {
+        "printed": {"color": style.COLOURS[1], "marker": "D", "mfc": "none", "mew": 1.6, "ms": 8, "ls": ""},
+        ours: {"color": "0.1", "marker": "o", "ms": 6},
+        "without duplicates": {"color": style.COLOURS[0], "marker": "o", "mfc": "white", "ms": 6},
+        "labels drawn at random": {"color": style.COLOURS[4], "marker": "X", "ms": 7},
+        "brain masked out": {"color": style.COLOURS[3], "marker": "s", "mfc": "white", "ms": 6},
+    }
+    shifts = dict(zip(marks, (-0.2, -0.2, 0.0, 0.2, 0.36), strict=True))
+    several = len({row.paper for row in rows}) > 1
+    labels = [f"{f'{row.paper}: ' * several}{row.name}{'' if row.comparable else '*'}" for row in rows]
+    height = min(0.46, (style.HEIGHT - 1.4) / len(rows))  # inches of a row
+    figure, axes = style.panel(WIDTH, 1.4 + height * len(rows))
+    letters, size = (48, 10) if height > 0.4 else (72, 7)  # of a line
+    axes.set_yticks(range(len(rows)), [style.wrapped(label, letters) for label in labels], fontsize=size)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    described, values, drawn = [], [], set()
+    for y, row in enumerate(rows):
+        texts = []
+        scores = {"printed": PERCENT(row.claim.value), ours: PERCENT.score(row.claim.reproduced)}
+        scores |= {"without duplicates": PERCENT.score(row.claim.without_duplicates)}
+        scores |= {name: PERCENT.score(row.shortcut(name)) for name in SHORTCUTS}
+        for name, score in scores.items():
+            if score.number:
+                style.mark(axes, y + shifts[name], score.value, score.low, score.high, **marks[name])
+                texts.append(f"{name} {score.text(unit=True)}")
+                values += [score.value, score.low, score.high]
+                drawn.add(name)
+        described.append(f"{row.paper}, {row.name}: {', '.join(texts)}{'' if row.comparable else ' (not comparable)'}")
+    note = "" if all(row.comparable for row in rows) else "\n* not comparable with the paper"
+    style.percent_axis(axes.xaxis, values)
+    axes.set_xlabel(f"Accuracy (%), with 95 % intervals{note}")
+    style.legend(figure, {name: mark for name, mark in marks.items() if name in drawn})
+    return Plot(figure, f"Accuracies. {'; '.join(described)}.")
 
 
 def confusion(tables: Mapping[str, pd.DataFrame]) -> Plot:

@@ -9,7 +9,7 @@ import base64
 import io
 import math
 import textwrap
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib
@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
@@ -137,6 +138,12 @@ def mark(axes: Axes, y: float, value: float, low: float, high: float, **look: ob
     """Draw a score in its row with its interval, as far as they are defined."""
     axes.plot([low, high], [y, y], color=look["color"], lw=2, solid_capstyle="butt")
     axes.plot(value, y, clip_on=False, **look)
+
+
+def legend(figure: Figure, looks: Mapping[str, dict], loc: str = "outside upper right") -> None:
+    """Name lines and marks, drawn in their looks, in one row outside the panels."""
+    handles = [Line2D([], [], **look) for look in looks.values()]
+    figure.legend(handles, looks, loc=loc, ncols=len(looks), frameon=False, fontsize=9)
 
 
 def percent_axis(axis, values: Collection[float]) -> None:
