@@ -9,6 +9,7 @@ import numpy as np
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.schema import Claim
 from brainlib.report.table import COUNT, Format, Table
+from brainlib.report.tables.captions import caption
 from brainlib.report.tables.paper import worst_first
 from brainlib.report.tables.scores import NOT_RUN, OURS, numbered
 from brainlib.study.results import Results, metric_name
@@ -44,14 +45,8 @@ def verdicts(results: Results) -> Table:
         else:
             rows[place] = _row(claim, numbers)
     left = Counter(claim.verdict for claim in judged if claim.reproduced is None)
-    caption = (
-        f"{len(rows)} printed numbers that follow from predictions, with 95 % intervals; {left[NOT_COMPUTED]} more are "
-        "settings or layers of the protocol, or figures of other work. Without duplicates: the same models, without "
-        "the test images that have a duplicate in training."
-    )
-    if left[LEFT_OUT]:
-        caption += f" {left[LEFT_OUT]} were not run: {', '.join(results.study.not_run())}."
-    return Table(list(rows.values()), caption)
+    counts = {"uncomputed": left[NOT_COMPUTED], "not_run": left[LEFT_OUT], "left_out": results.study.not_run()}
+    return Table(list(rows.values()), caption("verdicts", rows=rows, **counts))
 
 
 def _row(claim, numbers):
@@ -92,18 +87,11 @@ def seeds(results: Results) -> Table:
 
     Of a number that the paper prints in several places, the first.
     """
-    own = [one.study.options.seed for one in (results, *results.repeats)]
-    if len(own) == 1:
-        return Table([], f"One seed was run ({own[0]}); --seeds 5 repeats splits and initialisation.")
-    rows = {}
-    for claim in judge(results):
+    own, rows = [one.study.options.seed for one in (results, *results.repeats)], {}
+    for claim in judge(results) if len(own) > 1 else ():
         if claim.by_seed and claim.metric.name != "images" and np.isfinite(claim.by_seed).all():
             rows.setdefault(claim_name(claim), _seeds(claim, own))
-    caption = (
-        f"{len(own)} seeds, each with its own split, initial weights and order of the images. The spread over seeds, "
-        "and the t interval of their mean, are not the sampling error: all seeds use the same set of images."
-    )
-    return Table(list(rows.values()), caption)
+    return Table(list(rows.values()), caption("seeds", own=own))
 
 
 def _seeds(claim: JudgedClaim, own: list[int]) -> dict:

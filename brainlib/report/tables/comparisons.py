@@ -11,6 +11,7 @@ import pandas as pd
 
 from brainlib.papers.schema import Metric
 from brainlib.report.table import COUNT, P_VALUE, PERCENT, PERCENT0, PERCENT1, POINTS, Format, Table
+from brainlib.report.tables.captions import T, caption
 from brainlib.report.tables.scores import as_printed, not_comparable
 from brainlib.stats import intervals
 from brainlib.stats.calibration import Calibration
@@ -22,7 +23,6 @@ from brainlib.study.results import Results
 from brainlib.study.verdicts import MARGIN
 
 CONFIDENT = 0.9  # probability of the predicted class; a choice
-_T = Format(digits=4)
 _CORRELATION = Format(digits=2)
 _BRIER = Format(digits=3)
 _DISTANCE = Format("points", 100)
@@ -48,8 +48,7 @@ def same_images(results: Results, scenario: str = "") -> Table:
         }
         for each in tests
     ]
-    caption = "Predictions of two trained models for the same test images, with 95 % intervals of the difference."
-    return Table(rows, f"{caption} Other seeds may give other models.")
+    return Table(rows, caption("same_images"))
 
 
 def t_tests(results: Results, first: str, second: str) -> Table:
@@ -58,7 +57,7 @@ def t_tests(results: Results, first: str, second: str) -> Table:
         {
             "on": each.on,
             "test": each.test.name,
-            "t": _T(each.test.t),
+            "t": T(each.test.t),
             "degrees of freedom": each.test.df,
             "p": P_VALUE(each.test.p),
             "difference": _difference(each.test),
@@ -67,12 +66,13 @@ def t_tests(results: Results, first: str, second: str) -> Table:
         for each in comparisons.on_folds(results, first, second)
     ]
     one, other = (results.title(arm, stage="folds") for arm in (first, second))
-    caption = f"Accuracy of {one} minus that of {other}, fold by fold, with 95 % intervals."
-    return Table(rows, caption + not_comparable(results, first, second))
+    differences = f"Accuracy of {one} minus that of {other}, fold by fold, with 95 % intervals."
+    return Table(rows, differences + not_comparable(results, first, second))
 
 
 def equivalence(results: Results, first: str, second: str) -> Table:
     """Show equivalence within a margin, on these folds and the printed ones, and what so few could have shown."""
+    points = f"{100 * MARGIN:g}"
     rows = [
         {
             "on": each.on,
@@ -80,16 +80,11 @@ def equivalence(results: Results, first: str, second: str) -> Table:
             "difference": _difference(each.test),
             "p of equivalence": P_VALUE(each.test.p),
             "smallest detectable difference": _DISTANCE(each.detectable),
-            f"power for {100 * MARGIN:g} points": PERCENT0(each.power),
+            f"power for {points} points": PERCENT0(each.power),
         }
         for each in comparisons.equivalences(results, first, second)
     ]
-    caption = (
-        f"Accuracy of {first} minus that of {second}, with 90 % intervals: two one-sided paired t-tests "
-        f"with a margin of {100 * MARGIN:g} points; the smallest difference that the two-sided test at 5 % detects in "
-        "8 of 10 studies, and its power. That no difference is found does not show that there is none."
-    )
-    return Table(rows, caption)
+    return Table(rows, caption("equivalence", first=first, second=second, points=points))
 
 
 def t_by_seed(results: Results, first: str, second: str) -> Table:
@@ -105,23 +100,16 @@ def t_by_seed(results: Results, first: str, second: str) -> Table:
             {
                 "seed": tests[0].seed,
                 "difference": POINTS(paired.difference),
-                "unpaired t": _T(unpaired.t),
+                "unpaired t": T(unpaired.t),
                 "unpaired p": P_VALUE(unpaired.p),
-                "paired t": _T(paired.t),
+                "paired t": T(paired.t),
                 "paired p": P_VALUE(paired.p),
                 "significant at 5 %": " and ".join(found) or "neither",
             }
         )
-    caption = f"Accuracy of {first} minus that of {second} by seed; {tests[0].on}."
     together = comparisons.over_seeds(every, first, second)
-    if together:
-        test = together.test
-        caption += (
-            f" All {test.n} folds together, corrected for the images that they share (Nadeau and Bengio; Bouckaert and "
-            f"Frank): {POINTS.text(test.difference, test.low, test.high)}, t = {_T.number(test.t)}, {test.df:g} "
-            f"degrees of freedom, p = {P_VALUE.number(test.p)}."
-        )
-    return Table(rows, caption)
+    values = {"first": first, "second": second, "on": tests[0].on, "together": together and together.test}
+    return Table(rows, caption("t_by_seed", **values))
 
 
 def calibrations(results: Results, scenario: str = "") -> dict[str, Calibration]:
@@ -147,21 +135,16 @@ def calibration(results: Results, scenario: str = "") -> Table:
                 "of these correct": PERCENT1(correct),
             }
         )
-    caption = (
-        "Calibration on the test images: the mean distance of confidence and accuracy over ten bins (0 is best; a "
-        "perfect model of few images is above 0), and the Brier score of all classes (0 to 2). 95 % intervals by a "
-        "bootstrap over duplicate groups."
-    )
-    return Table(rows, caption)
+    return Table(rows, caption("calibration"))
 
 
 def duplicates(results: Results) -> Table:
     """Show scores as published, without duplicates and, where that was asked for, retrained."""
-    study, rows, removed = results.study, [], set()
+    study, rows, leaked = results.study, [], set()
     for scenario in study.scenarios:
         for each in duplicate_effects(results, scenario):
             if each.score == "accuracy":
-                removed.add(f"{each.leaked.n} of {each.published.n}")
+                leaked.add(f"{each.leaked.n} of {each.published.n}")
             place = ("folds", Metric(name="accuracy", over="mean")) if each.score == FOLDS else ("test", each.score)
             row = {
                 "arm": results.title(each.arm, scenario, place[0]),
@@ -179,21 +162,13 @@ def duplicates(results: Results) -> Table:
                 row["retrained, duplicates kept apart"] = PERCENT.score(each.retrained)
                 row["images retrained"] = each.retrained.n
             rows.append(row)
-    caption = (
-        f"Test images that have a duplicate among the training images: {'; '.join(sorted(removed))}. Without "
-        "duplicates: the same model without these images; the difference is paired. "
-    )
-    asked = "With --retrain the models are also trained again with duplicates kept apart."
-    how = "Retrained: the same protocol with duplicates kept apart, on its own test images; intervals by a bootstrap"
-    caption += f"{how} over duplicate groups." if results.retrained else asked
-    return Table(rows, caption + not_comparable(results))
+    values = {"leaked": leaked, "retrained": bool(results.retrained), "conditions": not_comparable(results)}
+    return Table(rows, caption("duplicates", **values))
 
 
 def controls(results: Results) -> Table:
     """Show the controls of a study, with the effect of duplicates alone."""
     rows, published, found = [], {}, run_controls(results)
-    if not found:
-        return Table([], "Not run: --controls (controls = True) trains them: five models an arm, six on real images.")
     for each in found:
         place = {"arm": results.study.title(each.arm, each.scenario)}
         row = place | {"control": each.control, "split": each.split, "n": COUNT(each.n)}
@@ -208,38 +183,19 @@ def controls(results: Results) -> Table:
             place |= {"control": "effect of duplicates alone", "split": "the difference of the two"}
             rows.append(place | {"balanced accuracy": effect})
     alarms = sum(each.expected != "" and each.finding != each.expected for each in found)
-    caption = (
-        "Final models trained again on altered sets, and their scores on the test images of these sets. Balanced "
-        "accuracy: the mean of the classes' recalls; 95 % intervals by a bootstrap over duplicate groups; one seed. "
-        "Shuffled labels are drawn once for each duplicate group. The outline of the head stays visible in masked "
-        f"images. Controls without the expected finding: {alarms} (by chance alone one in twenty of those with "
-        "shuffled labels; the phantoms may be too few to learn from)."
-    )
-    return Table(rows, caption)
+    return Table(rows, caption("controls", found=found, alarms=alarms))
 
 
 def lesions(results: Results, scenario: str = "") -> Table:
     """Show how well heat maps find outlined lesions, one row an arm."""
     own = [each for each in saliency.measure(results, scenario) if each.score in saliency.LESION_SCORES]
-    if not own:
-        return Table([], "No lesion of this set is outlined, so no heat map can be scored.")
-    caption = (
-        f"Grad-CAM and the outlined lesions of {own[0].n} test images. A map that is even over the image, and a pixel "
-        f"drawn at random, would get {PERCENT1.text(own[0].reference)} in each column. 95 % intervals: Wilson, and a "
-        "bootstrap over duplicate groups."
-    )
-    return Table(_by_arm(results, own, PERCENT1), caption)
+    return Table(_by_arm(results, own, PERCENT1), caption("lesions", scores=own))
 
 
 def sanity(results: Results, scenario: str = "") -> Table:
     """Show how much of a heat map is left when what was learned is removed, one row an arm."""
     own = [each for each in saliency.measure(results, scenario) if each.score in saliency.SANITY_SCORES]
-    caption = (
-        "Rank correlation of the trained model's heat map with that of the same model with permuted weights, mean over "
-        "images (maps that are zero everywhere have none). A map that explains the model changes; one with a "
-        "correlation near 1 shows edges of the image, whatever was learned."
-    )
-    return Table(_by_arm(results, own, _CORRELATION, counts=True), caption)
+    return Table(_by_arm(results, own, _CORRELATION, counts=True), caption("sanity"))
 
 
 def _by_arm(results, found, how, counts=False):

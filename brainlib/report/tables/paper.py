@@ -8,7 +8,6 @@ import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from brainlib.io import built_folder, is_whole
 from brainlib.models.backbones import RANDOM, Weights
@@ -19,11 +18,10 @@ from brainlib.papers.consistency.checks import FINDINGS, Check
 from brainlib.papers.provenance import in_words, key_of, name_of, settings_of
 from brainlib.papers.schema import Paper
 from brainlib.report.table import PERCENT, Table
+from brainlib.report.tables.captions import caption
+from brainlib.study.study import Study
 from brainlib.study.variation import OWN
 from brainlib.trials import workers
-
-if TYPE_CHECKING:
-    from brainlib.study.study import Study
 
 _BUILT = "resnet18-1"  # part of the name of what is stored: count on when `built_layers` returns something else
 _COLUMNS = ("output", "kernel", "stride", "padding", "convolutions")
@@ -45,13 +43,7 @@ def protocol(paper: Paper) -> Table:
         }
         for path, setting in settings_of(paper)
     ]
-    assumed = sum(row["provenance"] == "assumed" for row in rows)
-    stated = sum(row["provenance"] == "stated" for row in rows)
-    caption = f"The protocol: {stated} values stated, {assumed} assumed."
-    for like in sorted({arm.like for arm in paper.arms.values() if arm.like}):
-        same = [name for name, arm in paper.arms.items() if arm.like == like]
-        caption += f" In all but the backbone, {', '.join(same)} are as {like}."
-    return Table(rows, caption)
+    return Table(rows, caption("protocol", paper=paper, provenances=[row["provenance"] for row in rows]))
 
 
 def consistency(paper: Paper, *findings: str) -> Table:
@@ -63,8 +55,7 @@ def consistency(paper: Paper, *findings: str) -> Table:
         if check.finding in (findings or FINDINGS)
     ]
     counts = ", ".join(f"{sum(check.finding == finding for check in checks)} {finding}" for finding in FINDINGS[::-1])
-    caption = f"{len(checks)} checks of the printed numbers, before any training: {counts}."
-    return Table(rows, caption)
+    return Table(rows, f"{len(checks)} checks of the printed numbers, before any training: {counts}.")
 
 
 def worst_first(checks: Sequence[Check]) -> list[Check]:
@@ -89,9 +80,7 @@ def split_sizes(study: Study) -> Table:
         }
         for part in sizes.parts(study.paper)
     ]
-    around = f"within {sizes.AROUND:.0%} of the size that is drawn"
-    caption = f"Sizes {around} of which every printed accuracy is a whole number of images."
-    return Table(rows, caption)
+    return Table(rows, caption("split_sizes", around=f"{sizes.AROUND:.0%}"))
 
 
 def averaging(study: Study) -> Table:
@@ -116,11 +105,7 @@ def averaging(study: Study) -> Table:
         for kind, scores in averages.items():
             cells = {name: PERCENT(score) for name, score in scores.items()}
             rows.append({"row": "", "scenario": "", "numbers": f"{kind} averages", **cells})
-    caption = (
-        "Printed rows that are those of a model that predicts one class for every image, and what such a "
-        "model scores by either average, a class that is never predicted counting 0."
-    )
-    return Table(rows, caption)
+    return Table(rows, caption("averaging"))
 
 
 def layers(paper: Paper, store: Path, *, scheduler: str = "") -> Table:
@@ -146,9 +131,7 @@ def layers(paper: Paper, store: Path, *, scheduler: str = "") -> Table:
         cells = {name: "–" if value is None else str(value) for name, value in printed.items()}
         cells |= {name: f"{cells[name]} (built: {value})" for name, value in found.items() if printed[name] != value}
         rows.append({"layer": row.layer, "type": row.type, **cells, "differs in": ", ".join(differs)})
-    wrong = sum(bool(row["differs in"]) for row in rows)
-    caption = f"{len(rows)} printed layers; {wrong or 'none'} differ from the ResNet18 built here. A dash: not printed."
-    return Table(rows, caption)
+    return Table(rows, caption("layers", rows=rows))
 
 
 def built_layers(size: int, outputs: int, report: object = None) -> list[dict[str, object]]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from brainlib.papers.printed import Printed, printed_number
 from brainlib.papers.schema import Metric
 from brainlib.report.table import COUNT, NUMBER, PERCENT, PERCENT1, POINTS, SECONDS, Cell, Format, Table
+from brainlib.report.tables.captions import caption
 from brainlib.study.results import Results, metric_name
 
 NOT_RUN = "not run"
@@ -47,8 +48,8 @@ def folds(results: Results, arm: str, metrics: Sequence[str] = _FOLD_METRICS) ->
             row[f"{metric.name}, printed"] = as_printed(results.printed(arm, stage, metric), how)
         rows.append(row)
     images = sum(len(results.predictions(arm, fold)) for fold in results.folds)
-    caption = f"{title}: {len(results.folds)} folds, {images} validation images."
-    return Table(rows, caption + not_comparable(results, arm))
+    counted = f"{title}: {len(results.folds)} folds, {images} validation images."
+    return Table(rows, counted + not_comparable(results, arm))
 
 
 def test_scores(results: Results, metrics: Sequence[Metric | str], scenario: str = "") -> Table:
@@ -99,8 +100,8 @@ def comparison(
     if scored:
         images = len(results.predictions(scored, "test", scenario, phase))
         where.append(f"{images} test images")
-    caption = "; ".join(filter(None, where))
-    return Table(rows, f"{caption[:1].upper()}{caption[1:]}.{not_comparable(results) if scored else ''}")
+    place = "; ".join(filter(None, where))
+    return Table(rows, f"{place[:1].upper()}{place[1:]}.{not_comparable(results) if scored else ''}")
 
 
 def per_class(results: Results, arm: str, scenario: str = "") -> Table:
@@ -117,8 +118,7 @@ def per_class(results: Results, arm: str, scenario: str = "") -> Table:
             printed = results.printed(arm, "test", Metric(name=name, **of), scenario)
             row |= {f"{name}, printed": as_printed(printed, PERCENT)} if printed else {}
         rows.append(row | {"support": int(scored["support"])})
-    caption = f"{title}: each class against the rest, and their averages."
-    return Table(rows, caption + not_comparable(results, arm))
+    return Table(rows, f"{title}: each class against the rest, and their averages.{not_comparable(results, arm)}")
 
 
 def missed_tumours(results: Results, scenario: str = "") -> Table:
@@ -135,11 +135,7 @@ def missed_tumours(results: Results, scenario: str = "") -> Table:
                 k = int(((own["predicted"] == normal) != (own["label"] == normal)).sum())
                 row |= {images: len(own), wrong: k, share: PERCENT1.share(k, len(own))}
             rows.append(row)
-    caption = (
-        f'Tumours that were predicted as "{normal}", the error that screening must avoid, and false alarms: images of '
-        f'the class "{normal}" that were predicted as a tumour. 95 % intervals.'
-    )
-    return Table(rows, caption)
+    return Table(rows, caption("missed_tumours", normal=normal))
 
 
 def counts(results: Results) -> Table:
@@ -155,8 +151,7 @@ def counts(results: Results) -> Table:
             estimate = results.estimate(claim.arm, claim.stage, claim.metric, claim.scenario or "", claim.phase or "")
             row |= {OURS: COUNT(estimate.value), "of images": COUNT(estimate.n)}
         rows.append(row)
-    caption = "Cells of the confusion matrices that the text gives, and how many images of the class this run tested."
-    return Table(rows, caption + not_comparable(results))
+    return Table(rows, caption("counts", conditions=not_comparable(results)))
 
 
 def best_epochs(results: Results) -> Table:
@@ -194,9 +189,7 @@ def times(results: Results) -> Table:
         for (scenario, arm, stage), result in results.trials.items()
     ]
     place = next(iter(results.trials.values())).facts["environment"]
-    gpu = place.get("accelerator") or f"{place['accelerators'] or 'no'} GPU"
-    several = f"; {count} models at a time" if (count := place.get("models_at_a_time", 1)) > 1 else ""
-    return Table(rows, f"Times on {place['processor']}, {place['cores']} cores, {gpu}{several}.")
+    return Table(rows, caption("times", place=place))
 
 
 def other_work(results: Results, arm: str, scenario: str = "") -> Table:
