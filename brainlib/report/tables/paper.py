@@ -141,30 +141,22 @@ def built_layers(size: int, outputs: int, report: object = None) -> list[dict[st
     spec = ModelSpec("transfer", backbone="resnet18", scaling="backbone", pooling="average")
     model = build.build_network(spec, size, outputs, Weights(RANDOM)).model
     layers = model.get_layer("resnet18").layers
-    stem = [_described(layers, name) for name in ("conv1_conv", "pool1_pool")]
-    stacks = [_stack(layers, f"stack{number}_") for number in range(4)]
+    stages = [_stage(layers, f"{name}_") for name in ("conv1", "pool1", "stack0", "stack1", "stack2", "stack3")]
     pooled = layers[-1].output.shape
     average = {"output": f"{pooled[-1]}x1x1", "kernel": pooled[1]}
-    return [*stem, *stacks, average, {"output": str(model.output_shape[-1])}]
+    return [*stages, average, {"output": str(model.output_shape[-1])}]
 
 
-def _described(layers, name):
-    before, layer = next(pair for pair in itertools.pairwise(layers) if pair[1].name == name)
-    kernel = getattr(layer, "kernel_size", None) or layer.pool_size
+def _stage(layers, prefix):
+    """Describe the layers whose names begin alike: the first that a paper counts, and the output of the last."""
+    own = [pair for pair in itertools.pairwise(layers) if pair[1].name.startswith(prefix)]
+    # "_0_conv" is the 1x1 projection of the shortcut, which no paper counts as a layer.
+    names = [layer.name for _, layer in own]
+    counted = [n for n, name in enumerate(names) if re.search("(?<!_0)_(conv|pool)$", name)]
+    before, first = own[counted[0]]
+    kernel = getattr(first, "kernel_size", None) or first.pool_size
     # Keras pads in a layer of its own; "same" at stride 1 pads half a kernel.
     padding = before.padding[0][0] if "pad" in before.name else (kernel[0] - 1) // 2
-    output = _channels_first(layer.output.shape)
-    return {"output": output, "kernel": kernel[0], "stride": layer.strides[0], "padding": padding}
-
-
-def _stack(layers, prefix):
-    own = [layer for layer in layers if layer.name.startswith(prefix)]
-    # "_0_conv" is the 1x1 projection of the shortcut, which no paper counts as a layer.
-    names = [layer.name for layer in own if layer.name.endswith("_conv") and not layer.name.endswith("_0_conv")]
-    output = _channels_first(own[-1].output.shape)
-    return {**_described(layers, names[0]), "output": output, "convolutions": len(names)}
-
-
-def _channels_first(shape):
-    _, height, width, channels = shape
-    return f"{channels}x{height}x{width}"
+    _, height, width, channels = own[-1][1].output.shape
+    stage = {"output": f"{channels}x{height}x{width}", "kernel": kernel[0], "stride": first.strides[0]}
+    return stage | {"padding": padding} | ({"convolutions": len(counted)} if len(counted) > 1 else {})
