@@ -7,15 +7,16 @@ import re
 import pytest
 from made_up import GLIOMA, MENINGIOMA, NORMAL, PITUITARY, plain, result, result_of_classes, study_of
 
+from brainlib.papers.schema import Metric
 from brainlib.report.tables import scores
 from brainlib.study.results import Results
 
 COLUMNS = {
     "validation accuracy": ("validation", "accuracy"),
     "accuracy": ("test", "accuracy"),
-    "precision": ("test", scores.weighted("precision")),
-    "recall": ("test", scores.weighted("sensitivity")),
-    "F1": ("test", scores.weighted("f1")),
+    "precision": ("test", Metric(name="precision", average="weighted")),
+    "recall": ("test", Metric(name="sensitivity", average="weighted")),
+    "F1": ("test", Metric(name="f1", average="weighted")),
 }
 
 

@@ -11,7 +11,7 @@ _NAMES = dict(
     claims="conditions seeds verdicts",
     comparisons="calibration calibrations controls duplicates equivalence lesions same_images sanity t_by_seed t_tests",
     paper="averaging consistency layers protocol split_sizes",
-    scores="best_epochs comparison counts folds macro missed_tumours other_work per_class test_scores times weighted",
+    scores="best_epochs comparison counts folds missed_tumours other_work per_class test_scores times",
     study="data errors overview summary",
 )
 __getattr__, __dir__, __all__ = lazy.attach(

@@ -22,16 +22,6 @@ _VARIANCE = Format("points²", 1e4, digits=3)
 _MEMORY = Format("MiB", digits=0)
 
 
-def weighted(name: str) -> Metric:
-    """Return a score averaged over the classes, weighted by the images of each."""
-    return Metric(name=name, average="weighted")
-
-
-def macro(name: str) -> Metric:
-    """Return a score averaged over the classes, all with the same weight."""
-    return Metric(name=name, average="macro")
-
-
 def folds(results: Results, arm: str, metrics: Sequence[str] = _FOLD_METRICS) -> Table:
     """Show the scores of each fold, their mean and variance, beside the printed ones."""
     title = results.study.title(arm)
