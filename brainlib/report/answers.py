@@ -42,7 +42,8 @@ def answer(out: Path, name: str, failed: bool) -> Answer:
     except DataError:
         found = None
     if isinstance(found, DataAudit):
-        return Answer(f"{SYNTHETIC} the published sets." if found.phantoms else "Real images, of the sets named below.")
+        images = f"{SYNTHETIC} the published sets." if found.phantoms else "Real images, of the sets named below."
+        return Answer(images, sentences=_of_audit(found) if found.sets else {})
     if name not in paper_ids():
         return Answer()
     paper = load_paper(name)
@@ -58,6 +59,25 @@ def answer(out: Path, name: str, failed: bool) -> Answer:
         sentences={"Claimed": claimed, "Found": _found(claim, rows), "Rests on": _rests_on(paper, found)},
         figure=forest(rows) if rows else None,
     )
+
+
+def _of_audit(audit: DataAudit) -> dict[str, str]:
+    near = {name: each.duplicates["near"] for name, each in audit.sets.items()}
+    own = [f"{near[name].images} of {each.images} in {name}" for name, each in audit.sets.items()]
+    leaked = [
+        f"{sum(near[name].leaked_test_images.values())} of {each.test_images} in {name}"
+        for name, each in audit.sets.items()
+        if near[name].leaked_test_images is not None
+    ]
+    contradictions = sum(len(each.contradictions) for each in audit.sets.values())
+    found, planted = (sum(getattr(each, name) for each in audit.planted) for name in ("recovered", "planted"))
+    recall = f"; of {planted} planted duplicates, of which it is not told, it found {found}" if planted else ""
+    return {
+        "Duplicates": f"Images with a duplicate in their set, exact or near: {', '.join(own)}.",
+        "Leaks": f"Test images with a duplicate in training: {', '.join(leaked) or 'no set has a published split'}. "
+        f"Pairs of duplicates with different classes: {contradictions or 'none'}.",
+        "Rests on": f"A comparison of the images themselves, not of their names or labels{recall}.",
+    }
 
 
 def _images(result):

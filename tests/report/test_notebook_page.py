@@ -8,7 +8,7 @@ import re
 import nbformat
 import pytest
 from browsing import Watched, assert_whole_by_itself, violations
-from stored import claim, result
+from stored import audited, claim, result
 
 from brainlib.report import notebook_page
 from brainlib.report.answers import answer
@@ -63,6 +63,16 @@ def test_a_banner_says_what_the_images_were(tmp_path, source, conditions, images
     data = result()["data"] | {"source": source, "used": 50}
     write(tmp_path, result(data=data, conditions=conditions))
     assert answer(tmp_path, "jardim", failed=False).images == images
+
+
+def test_the_audit_says_how_many_images_have_a_duplicate_and_how_many_test_images_leaked(tmp_path):
+    planted = {"among": "sartaj", "alteration": "mirrored", "planted": 10, "recovered": 9}
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "00_data_audit.json").write_text(json.dumps(audited() | {"planted": [planted]}))
+    said = answer(tmp_path, "00_data_audit", failed=False).sentences
+    assert said["Duplicates"].endswith(": 10 of 3264 in sartaj.")
+    assert said["Leaks"].endswith(": 5 of 394 in sartaj. Pairs of duplicates with different classes: 1.")
+    assert said["Rests on"].endswith("of 10 planted duplicates, of which it is not told, it found 9.")
 
 
 def test_a_notebook_that_failed_says_what_is_claimed_and_that_there_is_no_answer(tmp_path):
