@@ -193,16 +193,21 @@ def _scored_maps(model, layer, path, images, targets) -> tuple:
     """Heat maps of one batch, not scaled, and the scores of its classes, as tensors."""
     from brainlib.models._tensorflow import tf
 
-    seen, call = [], layer.call
+    # Max pooling hands each gradient on to one position, which takes long and leaves the sum as it is: where it
+    # follows, the gradient is taken behind it.
+    last, seen = _pooling(layer) or layer, {}
 
-    def watching(*args, **kwargs):
-        seen.append(call(*args, **kwargs))
-        tape.watch(seen[-1])
-        return seen[-1]
+    def watching(of, call, *args, **kwargs):
+        seen[of] = call(*args, **kwargs)
+        if of is last:
+            tape.watch(seen[of])
+        return seen[of]
 
     # Only what follows the layer is recorded: the rest of the model takes no memory.
     tape = tf.GradientTape(watch_accessed_variables=False)
-    with _linear_output(model) as is_logit, _fast_dense(model), tape, _replaced(layer, "call", watching):
+    with _linear_output(model) as is_logit, _fast_dense(model), tape, ExitStack() as stack:
+        for each in dict.fromkeys((layer, last)):
+            stack.enter_context(_replaced(each, "call", partial(watching, each, each.call)))
         scores = model(images, training=False)
         if len(shape := getattr(scores, "shape", ())) != 2:
             raise ModelError(f"expected a model with one output (n, classes), received {shape}")
@@ -211,18 +216,27 @@ def _scored_maps(model, layer, path, images, targets) -> tuple:
             scores = tf.concat([-scores if is_logit else 1 - scores, scores], axis=1)
     targets = tf.where(targets == _PREDICTED, tf.argmax(scores, axis=1), targets)
     # A layer that is used more than once is explained where it is used last.
-    features = seen[-1] if seen else None
+    features = seen.get(layer)
     shape = getattr(features, "shape", ())
     of_class = tf.one_hot(targets, scores.shape[1])
-    gradient = tape.gradient(scores, features, of_class) if len(shape) == 4 else None
+    gradient = tape.gradient(scores, seen.get(last), of_class) if len(shape) == 4 else None
     if gradient is None:
         expected = "expected a layer with output (n, rows, columns, channels) from which the model's output follows"
         received = f"received {path!r} with {tuple(shape) or 'no such output'} and no gradient"
         raise ModelError(f"{expected}, {received}; {_choices(model)}")
     features, gradient = tf.cast(features, tf.float32), tf.cast(gradient, tf.float32)
-    weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+    positions = tf.cast(tf.reduce_prod(tf.shape(features)[1:3]), tf.float32)
+    weights = tf.reduce_sum(gradient, axis=(1, 2), keepdims=True) / positions
     cam = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1, keepdims=True))
     return tf.image.resize(cam, images.shape[1:3], method="bilinear")[..., 0], scores
+
+
+def _pooling(layer: keras.Layer) -> keras.Layer | None:
+    """Return the max pooling to which alone a layer's output goes."""
+    from brainlib.models._tensorflow import keras
+
+    followers = [node.operation for node in layer._outbound_nodes]
+    return followers[0] if [type(each) for each in followers] == [keras.layers.MaxPooling2D] else None
 
 
 @contextmanager

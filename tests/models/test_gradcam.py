@@ -8,6 +8,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from brainlib.errors import ModelError
@@ -164,6 +165,27 @@ def test_map_averages_the_gradient_over_positions_before_weighing():
     np.testing.assert_allclose(grad_cam(model, IMAGE, target=1)[0], enlarged([[8, 4], [7, 17]]), atol=1e-6)
     # Its negative, of class 0, has no evidence anywhere.
     np.testing.assert_array_equal(grad_cam(model, IMAGE, target=0), np.zeros((1, 4, 4)))
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_overlapping_max_pooling_behind_the_layer_has_the_map_of_the_plain_gradient(padding):
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((9, 8, 1))
+    maps = layers.Conv2D(3, 3, activation="relu")(inputs)
+    pooled = layers.MaxPooling2D(3, strides=2, padding=padding)(maps)
+    dense = layers.Dense(1, kernel_initializer=keras.initializers.RandomUniform(0, 1))  # so that there is evidence
+    model = keras.Model(inputs, dense(layers.Flatten()(pooled)))
+    images = images_like((9, 8, 1))
+    with tf.GradientTape() as tape:
+        features = keras.Model(inputs, maps)(images)
+        tape.watch(features)
+        score = keras.Model(maps, model.output)(features)
+    weights = tf.reduce_mean(tape.gradient(score, features), axis=(1, 2), keepdims=True)
+    coarse = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1, keepdims=True))
+    expected = tf.image.resize(coarse, (9, 8)).numpy()[..., 0]
+    expected /= np.maximum(expected.max(axis=(1, 2), keepdims=True), 1e-12)
+    assert expected.max() == pytest.approx(1)
+    np.testing.assert_allclose(grad_cam(model, images, target=1), expected, atol=1e-5)
 
 
 def test_classes_0_and_1_of_a_sigmoid_have_opposite_signs():
