@@ -95,7 +95,7 @@ def test_the_graph_of_sets_has_a_line_where_images_are_shared_and_says_which_sha
 
 def test_a_montage_says_of_each_image_its_file_its_class_and_how_it_is_a_duplicate_of_the_first(tmp_path):
     first, other = make_phantoms(2, slices_per_patient=1, seed=3).images
-    files = {"no/a.png": first, "no/b.png": first, "yes/c.png": first[:, ::-1], "yes/d.png": other}
+    files = {"no/a.png": first, "no/b$^$.png": first, "yes/c.png": first[:, ::-1], "yes/d.png": other}
     for path, pixels in files.items():
         write_image(tmp_path / path, pixels)
     table = pd.DataFrame({"path": list(files), "part": "", "label": ["no", "no", "yes", "yes"]})
@@ -108,9 +108,10 @@ def test_a_montage_says_of_each_image_its_file_its_class_and_how_it_is_a_duplica
     plot = figures.duplicate_montage(few, "ours", contradictory=True)
     shown = [axes.get_xlabel() for axes in plot.figure.axes if axes.images]
     # One of each class in turn.
-    assert shown[:3] == ["a.png\nno\nfirst", "c.png\nyes\nmirrored, 1.00", "b.png\nno\nsame pixels"]
+    assert shown[:3] == ["a.png\nno\nfirst", "c.png\nyes\nmirrored, 1.00", "b$^$.png\nno\nsame pixels"]
     assert shown[3].startswith("d.png\nyes\nby others, 0.") and len(shown) == 4
     assert plot.figure.axes[0].get_ylabel() == "4 images\n2 classes"
+    assert plot._repr_mimebundle_()  # a file's name is no formula
     assert plot.alt == "ours: 1 of the 1 groups of duplicates with different labels, of 4 images."
     assert figures.duplicate_montage(few, "none") is None
 
