@@ -22,7 +22,7 @@ def audit_of(options: Options, sets: Sequence[str] = ()) -> Overview:
 
 
 def save(overview: Overview, options: Options) -> Path:
-    """Write ``results/00_data_audit.json``: counts and file names, no images."""
+    """Write ``results/00_data_audit.json``: counts and file names, which may name persons, but no images."""
     path = options.store.parent / "results" / f"{NAME}.json"
     write_json(path, dataclasses.asdict(overview.record))
     return path
