@@ -131,17 +131,16 @@ def audit_folder(
     file that describes one (see `brainlib.data.own`). The store, a folder, keeps the scan and the pairs of
     near-duplicates for the next call.
     """
+    first = progress.part(on_progress, 0, 0.3)
     if target in REGISTRY and not os.path.isdir(target):
         if not data:
             raise UsageError(
                 f"{target}: expected a folder of data sets for it, received none; give --data DIR or "
                 "set BRAINLIB_DATA, or give the folder of the set itself"
             )
-        root, name, classes = datasets.locate(target, Path(data)), target, None
+        scan = scan_folder(datasets.locate(target, Path(data)), target, store, first)
     else:
-        own = own_set(target)
-        root, name, classes = Path(own.root), "", own.classes
-    scan = scan_folder(root, name, store, progress.part(on_progress, 0, 0.3), classes)
+        scan = own_set(target).scan(store, first)
     if scan.table.empty and not scan.unreadable:
         raise DataError(
             f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "

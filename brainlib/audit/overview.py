@@ -19,7 +19,7 @@ from brainlib.audit import findings, planted
 from brainlib.audit.findings import Audit, SetAudit, facing_groups, near_groups
 from brainlib.audit.planted import PhantomPairs, Planted
 from brainlib.data import datasets
-from brainlib.data.own import OWN, is_own, own_set
+from brainlib.data.own import is_own, own_set
 from brainlib.data.phantoms.dataset import phantom_root
 from brainlib.data.registry import REGISTRY, info_of
 from brainlib.data.scan import Scan, scan_folder
@@ -78,11 +78,12 @@ def audit_sets(
     seed.
     """
     own = own_set(source) if is_own(source) else None
-    roots = {OWN: Path(own.root)} if own else _roots(source, store, sets, phantoms)
+    roots = {own.name: Path(own.root)} if own else _roots(source, store, sets, phantoms)
     steps, scans, audits, recall, pairs = len(roots) + 1, {}, {}, (), None
     for number, (name, root) in enumerate(roots.items()):
         ours = progress.part(on_progress, number / steps, (number + 1) / steps, f"{name}: ")
-        scans[name] = scan_folder(root, name, store, progress.part(ours, 0, 0.2), own and own.classes)
+        first = progress.part(ours, 0, 0.2)
+        scans[name] = own.scan(store, first) if own else scan_folder(root, name, store, first)
         audits[name] = findings.audit_scan(scans[name], store=store, on_progress=progress.part(ours, 0.2, 0.8))
         if source == "phantoms":
             recall += planted.in_phantoms(audits[name], root)

@@ -151,7 +151,7 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
 def index_own(own: OwnSet, store: Path, on_progress: progress.OnProgress = progress.ignore) -> DataSet:
     """Scan and tabulate own images as `index` does; DataError if they are not of two classes or more."""
     root = Path(own.root)
-    table = _tabulated(scan_folder(root, OWN, store, on_progress, own.classes), root)
+    table = _tabulated(own.scan(store, on_progress), root)
     classes = tuple(sorted(set(table["label"])))
     folders = {name for path in table["path"] for name in path.split("/")[:-1]}
     faults = [f"no image in a folder called {name!r}" for name, to in own.classes.items() if to and name not in folders]
@@ -161,7 +161,7 @@ def index_own(own: OwnSet, store: Path, on_progress: progress.OnProgress = progr
         expected = f"expected images ({', '.join(sorted(images.SUFFIXES))}) of two classes or more, each in its folder"
         raise DataError(f"{root}: {expected}; received {faults[0]}")
     table["patient"] = pd.Series(own.patients_of(table["path"].tolist()), dtype=object)
-    info = DataSetInfo(OWN, own.title or root.resolve().name, "", own.licence, ())
+    info = DataSetInfo(OWN, own.name, "", own.licence, ())
     return DataSet(info, root, table, classes, fingerprint(table), (), False)
 
 

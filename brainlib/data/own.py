@@ -10,8 +10,11 @@ A YAML file registers own images for good. It has any of the keys of `OwnSet`::
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -19,12 +22,22 @@ from typing import Annotated
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from brainlib import progress
 from brainlib.data.registry import REGISTRY
+from brainlib.data.scan import Scan, files_in, scan_files
 from brainlib.data.yaml_files import SUFFIXES, first_problem, read_yaml
 from brainlib.errors import DataError, shorten
 
 #: Name of every set that is not registered, so that none is taken for a paper's.
 OWN = "own"
+SECONDS = 10  # that a pattern may take for all paths
+# Run in a process of its own, which can be ended: a pattern of a few letters may take years.
+_SEARCH = """
+import json, re, sys
+pattern, paths = json.load(sys.stdin)
+found = [re.search(pattern, path) for path in paths]
+json.dump([match and [match[1]] for match in found], sys.stdout)
+"""
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -43,6 +56,15 @@ class OwnSet(BaseModel):
     patients: Line = ""
     title: Line = ""
     licence: Line = "not stated"
+
+    @property
+    def name(self) -> str:
+        """Its title, or else the name of the folder."""
+        return self.title or Path(self.root).resolve().name
+
+    def scan(self, store: Path | None = None, on_progress: progress.OnProgress = progress.ignore) -> Scan:
+        """Scan its images as `scan.scan_files` does."""
+        return scan_files(self.name, Path(self.root), *files_in(self.root, self.classes), store, on_progress)
 
     def patients_of(self, paths: Sequence[str]) -> list[str | None]:
         """Return the patient of each image, None where it is not known; DataError if some cannot be told."""
@@ -128,8 +150,14 @@ def _matched(pattern: str, paths: Sequence[str]) -> list[str | None]:
         raise DataError(f"{expected}; received {shorten(pattern)} ({error})") from None
     if compiled.groups != 1:
         raise DataError(f"{expected}; received {shorten(pattern)}, which has {compiled.groups}")
-    found = [compiled.search(path) for path in paths]
+    command, given = [sys.executable, "-I", "-S", "-c", _SEARCH], json.dumps([pattern, list(paths)])
+    try:
+        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=SECONDS, check=True)
+    except subprocess.SubprocessError:
+        received = f"received {shorten(pattern)}, which takes longer or too much memory; write a simpler one"
+        raise DataError(f"{expected} that takes at most {SECONDS} s; {received}") from None
+    found = json.loads(done.stdout)
     if None in found:
         path = paths[found.index(None)]
         raise DataError(f"{expected} that every path matches; {shorten(pattern)} does not match {shorten(path)}")
-    return [match[1] for match in found]
+    return [patient for (patient,) in found]

@@ -127,14 +127,12 @@ def scan_folder(
     name: str = "",
     store: Path | None = None,
     on_progress: progress.OnProgress = progress.ignore,
-    classes: Mapping[str, str] | None = None,
 ) -> Scan:
-    """Scan a folder: the published folders of a registered set, or all class folders of any other.
+    """Scan a folder as `scan_files` does: the files of a registered set (`files_of`), or all of any other (`files_in`).
 
-    With the name of a registered set, the files are those of `files_of`. Any other name, by default the folder's own,
-    is that of the result, and the files are those of `files_in`. For the store, see `scan_files`.
+    Any other name, by default the folder's own, is that of the result.
     """
-    files, failed = files_of(name, root) if name in REGISTRY else files_in(root, classes)
+    files, failed = files_of(name, root) if name in REGISTRY else files_in(root)
     return scan_files(name or Path(root).resolve().name, root, files, failed, store, on_progress)
 
 

@@ -53,6 +53,17 @@ def test_only_the_named_sets_are_audited(folder, tmp_path):
         audit_sets(str(folder), tmp_path, ["sartaj"])
 
 
+def test_own_images_are_audited_under_their_title(folder, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"title: Ward 7\nroot: {folder / 'br35h'}\nclasses: {{no: healthy, yes: sick}}\n")
+    overview = audit_sets(str(path), tmp_path, ["sartaj"])
+    found = overview.record.sets["Ward 7"]
+    assert list(overview.record.sets) == list(overview.roots) == [found.name] and overview.record.overlaps == {
+        "Ward 7": {}
+    }
+    assert found.images_by_class == {"healthy": 3, "sick": 4}
+
+
 def test_duplicates_are_planted_in_each_set_and_among_known_phantoms(tmp_path, monkeypatch):
     monkeypatch.setattr(planted, "EACH", 1)
     monkeypatch.setattr(planted, "_PHANTOMS", 24)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pngs import write_image
 
-from brainlib.data import load_dataset
+from brainlib.data import load_dataset, own
 from brainlib.data.own import is_own
 from brainlib.errors import BrainlibError, DataError
 
@@ -100,6 +100,12 @@ def test_what_does_not_fit_the_folder_is_refused_in_one_line(folder, store, argu
     assert "\n" not in str(caught.value)
 
 
+def test_a_pattern_that_takes_years_is_refused(folder, store, monkeypatch):
+    monkeypatch.setattr(own, "SECONDS", 0.5)
+    with pytest.raises(DataError, match=r"at most 0\.5 s; received .*, which takes longer"):
+        load_dataset(folder, store=store, classes=ALL, patients=r"(?:(?:[^!]|[^?])*)*(#)")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -151,8 +157,8 @@ def test_images_beside_the_class_folders_are_refused(folder, store):
 
 def test_a_folder_that_is_or_holds_a_registered_set_is_no_own_set(folder, tmp_path):
     (tmp_path / "data" / "br35h").mkdir(parents=True)
-    own = {folder: True, tmp_path / "x.yml": True, tmp_path / "data": False, tmp_path / "data" / "br35h": False}
-    assert {path: is_own(str(path)) for path in own} == own
+    known = {folder: True, tmp_path / "x.yml": True, tmp_path / "data": False, tmp_path / "data" / "br35h": False}
+    assert {path: is_own(str(path)) for path in known} == known
     assert not any(map(is_own, ("phantoms", "kaggle", "nowhere")))
 
 
