@@ -70,6 +70,8 @@ def _parser():
     score.add_argument("--train", default="", metavar="FILE", help=trained)
     judged = "paper whose printed numbers are judged; each file has the name of one of its arms"
     score.add_argument("--paper", default="", metavar="ID", help=judged)
+    kept = "folder of the report, whose store keeps what was found among the images"
+    score.add_argument("--out", default="reports", metavar="DIR", help=kept)
     export.add_argument("trial", metavar="TRIAL", help="key of a stored model, its first digits, or its name")
     export.add_argument("folder", metavar="DIR", help="a new or empty folder")
     for each in (claims, check):
@@ -226,7 +228,7 @@ def _score(arguments):
     from brainlib.report.tables import scored
     from brainlib.study.scoring import score_files
 
-    given = (arguments.files, arguments.images, arguments.train, arguments.paper)
+    given = (arguments.files, arguments.images, arguments.train, arguments.paper, Path(arguments.out) / "store")
     with progress.shown("reading predictions") as on_progress:
         results = score_files(*given, on_progress=on_progress)
     tables = scored.every(results)

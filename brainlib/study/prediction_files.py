@@ -19,8 +19,11 @@ from brainlib.stats.predictions import PARTS, decide
 
 # Bounds of what is read, far above any published set.
 MOST_BYTES, MOST_IMAGES, MOST_CLASSES = 2**28, 100_000, 20
+_LONGEST = 4096  # characters of a text
 _TEXTS = ("path", "label", "part", "group")
 _KNOWN = (*_TEXTS, "phase")  # tables of `Results` have the phase of training, which is not used
+_NUMBER_TYPES = (pa.types.is_primitive, pa.types.is_decimal, pa.types.is_null)
+_TEXT_TYPES = (pa.types.is_dictionary, pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 
 def read_predictions(file: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -72,7 +75,10 @@ def _read(file: Path, needed: tuple[str, ...]) -> pd.DataFrame:
         expected = f"a table (CSV in UTF-8, or Parquet) of up to {MOST_IMAGES} images with {' and '.join(needed)}"
         raise DataError(f"{file}: expected {expected}; received {_shown(error, 200)}") from None
     for name in set(_TEXTS) & set(frame):
-        frame[name] = [str(value) for value in frame[name].astype(object).where(frame[name].notna(), "")]
+        texts = [str(value) for value in frame[name].astype(object).where(frame[name].notna(), "")]
+        if (longest := max(map(len, texts))) > _LONGEST:  # each, often the same one, would take its space
+            raise DataError(f"{file}: expected texts of at most {_LONGEST} characters, received {longest} in {name}")
+        frame[name] = texts
     _check(file, "paths from the folder of images on, such as yes/y1.jpg", frame["path"], _is_below)
     frame["path"] = frame["path"].map(lambda path: str(PurePosixPath(path)))
     _check(file, "each image once", frame["path"][frame["path"].duplicated()], lambda path: False)
@@ -84,12 +90,20 @@ def _csv(file):
 
 
 def _parquet(file):
-    with parquet.ParquetFile(file) as opened:
-        about = opened.metadata
-        size = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
-        if about.num_rows > MOST_IMAGES or size > MOST_BYTES:
-            raise ValueError(f"{about.num_rows} rows of {size} bytes")
-        return opened.read()
+    """Read a Parquet file and count what it decodes to: its metadata may tell of fewer rows and bytes."""
+    fields, batches, rows, size = parquet.read_schema(file), [], 0, 0
+    allowed = [_TEXT_TYPES + _NUMBER_TYPES if name in _KNOWN else _NUMBER_TYPES for name in fields.names]
+    odd = [each for each, tests in zip(fields, allowed, strict=True) if not any(fits(each.type) for fits in tests)]
+    if odd or len(fields) > MOST_CLASSES + len(_KNOWN):
+        raise ValueError(f"a column {odd[0].name} of {odd[0].type}" if odd else f"{len(fields)} columns")
+    texts = [name for name in fields.names if name in _KNOWN]
+    with parquet.ParquetFile(file, read_dictionary=texts) as opened:  # a text that is repeated is held once
+        for batch in opened.iter_batches(use_threads=False):
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if rows > MOST_IMAGES or size > MOST_BYTES:
+                raise ValueError(f"{rows} rows of {size} bytes, or more")
+            batches.append(batch)
+        return pa.Table.from_batches(batches, opened.schema_arrow).unify_dictionaries()
 
 
 def _is_below(path: str) -> bool:

@@ -78,6 +78,7 @@ def score_files(
     images: str | Path = "",
     train: str | Path = "",
     paper: str = "",
+    store: Path | None = None,
     on_progress: progress.OnProgress = progress.ignore,
 ) -> Results:
     """Read predictions for the same test images, and find those that have a duplicate in training.
@@ -93,6 +94,8 @@ def score_files(
         A file whose column ``path`` names the training images of all files, beside those that each names itself.
     paper : str
         A paper whose printed numbers are judged; each file has the name of the arm that it stands for.
+    store : Path, optional
+        Folder that keeps the scan and the pairs of near-duplicates for the next call.
 
     Raises
     ------
@@ -115,7 +118,7 @@ def score_files(
         differences = {name: _differences(about, name, table, images) for name, table in tables.items()}
     else:
         scenario, about, differences = "", _no_paper(read[0][1], names), dict.fromkeys(names, ())
-    groups = _groups(root, tables, on_progress) if images else {}
+    groups = _groups(root, tables, store, on_progress) if images else {}
     unknown = {name: _unknown(table, groups) for name, table in tables.items()}
     study = Submission(about, (scenario,), tuple(names), SimpleNamespace(root=root), groups, differences, unknown)
     return Results(study, {(scenario, name, "final"): _File(table) for name, table in tables.items()})
@@ -146,13 +149,13 @@ def _with(trained, file, table):
     return pd.concat([table, pd.DataFrame({"path": new, "group": new, "part": "train"})], ignore_index=True)
 
 
-def _groups(images, tables, on_progress):
+def _groups(images, tables, store, on_progress):
     """Find the duplicate group of each image by its path."""
     files = [File(path, "", "") for path in {path for table in tables.values() for path in table["path"]}]
-    scan = scan_files(images.name, images, files, on_progress=on_progress)
+    scan = scan_files(images.name, images, files, store=store, on_progress=on_progress)
     for path, reason in scan.unreadable:
         raise DataError(f"{images / path}: {reason}")
-    return dict(zip(scan.table["path"], near_groups(scan).tolist(), strict=True))
+    return dict(zip(scan.table["path"], near_groups(scan, store).tolist(), strict=True))
 
 
 def _unknown(table, groups):

@@ -87,8 +87,10 @@ def test_a_file_of_any_size_is_refused_before_it_is_read(tmp_path, monkeypatch):
         ("path", ["a", None], "paths from the folder"),
         ("label", ["no", None], "labels of no, yes; received an empty text"),
         ("group", ["1", None], "a group for each image"),
-        ("p_no", [[0.5], [0.5]], "numbers as probabilities"),
-        ("p_no", [b"x" * 9999, b"x"], "numbers as probabilities"),
+        ("group", ["x" * 5000] * 2, "at most 4096 characters, received 5000 in group"),
+        ("p_no", [[0.5], [0.5]], "a column p_no of list<"),
+        ("p_no", [b"x" * 9999, b"x"], "a column p_no of binary"),
+        ("p_no", ["0.5", "0.5"], "a column p_no of string"),
     ],
 )
 def test_cells_of_other_types_are_refused_in_one_line(tmp_path, column, values, words):
@@ -97,6 +99,17 @@ def test_cells_of_other_types_are_refused_in_one_line(tmp_path, column, values, 
     with pytest.raises(DataError, match=words) as caught:
         score_files([tmp_path / "a.parquet"])
     assert len(str(caught.value)) < 600 and str(caught.value).isprintable()
+
+
+def test_a_parquet_that_decodes_to_more_than_it_announces_is_refused(tmp_path, monkeypatch):
+    groups = pa.array(["x" * 1000 + str(n) for n in range(2000)])
+    numbers = {"path": pa.array(map(str, range(2000))), "p_no": pa.array([0.5] * 2000), "p_yes": pa.array([0.5] * 2000)}
+    table = pa.table({"label": ["no", "yes"] * 1000, "group": groups, **numbers})
+    parquet.write_table(table, tmp_path / "a.parquet", compression="zstd", row_group_size=500)
+    assert (tmp_path / "a.parquet").stat().st_size < 500_000
+    monkeypatch.setattr(prediction_files, "MOST_BYTES", 500_000)
+    with pytest.raises(DataError, match="500 rows of [0-9]+ bytes, or more"):
+        score_files([tmp_path / "a.parquet"])
 
 
 def test_csv_and_parquet_give_the_same_scores(tmp_path):
@@ -140,6 +153,14 @@ def test_scores_leave_out_the_test_images_with_a_duplicate_in_training(tmp_path,
     assert frame.loc["accuracy", ["all", "without duplicates"]].tolist() == [0.5, pytest.approx(1 / 3)]
     assert frame.loc["specificity", ["n all", "n without duplicates"]].tolist() == [2, 1]
     assert results.errors("model")["file"].tolist() == [str(images / "no/1.png"), str(images / "yes/5.png")]
+
+
+def test_what_was_found_among_the_images_is_taken_from_the_store(tmp_path, images, monkeypatch):
+    file, store = written(tmp_path, ROWS + TEST), tmp_path / "store"
+    first = score_files([file], images=images, store=store)
+    monkeypatch.setattr("brainlib.audit.near_duplicates.find_near_duplicates", None)
+    assert score_files([file], images=images, store=store).study.groups == first.study.groups
+    assert cli.main(["score", str(file), "--images", str(images), "--out", str(tmp_path)]) == 0
 
 
 def test_a_file_names_the_training_images(tmp_path, images):
