@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from brainlib.errors import WeightsError
 from brainlib.io import sha256_of
@@ -29,64 +30,29 @@ _STAND_IN_DIGEST = "0cef220ccac7583cc63a8ea41df813143da422a9a7aeb5de0678a97ca204
 
 @dataclass(frozen=True)
 class Backbone:
-    """A convolutional network without its classifier.
+    """A convolutional network without its classifier; ``backbones.yaml`` lists them.
 
-    The `function` is one of `keras.applications`, "ResNet18" of keras-hub or our own "StandIn".
-
-    The `preprocess_input` of `module` is the backbone's own. Each of the `files` that hold its ImageNet
-    weights is named with the input scaling that they were trained with: "keras" for the module's own.
+    Attributes
+    ----------
+    function : str
+        One of `keras.applications`, "ResNet18" of keras-hub or our own "StandIn".
+    module : str
+        That of `keras.applications` whose `preprocess_input` is the backbone's; "" for the other two.
+    files : dict of str to str
+        Files of its ImageNet weights, as Keras names them, the preferred one first, with the input scaling that each
+        was trained with: "keras" for the module's own.
+    arguments : dict
+        Of the function.
     """
 
     function: str
     module: str
-    files: tuple[tuple[str, str], ...]
-    arguments: tuple[tuple[str, float], ...] = ()
+    files: dict[str, str]
+    arguments: dict[str, float] = field(default_factory=dict)
 
 
-def _application(function, module, *files, **arguments):
-    return Backbone(function, module, tuple((file, "keras") for file in files), tuple(arguments.items()))
-
-
-def _family(name, function, module, ending, sizes):
-    """Backbones that differ in size alone, in whose names "{}" stands for the size."""
-    names = {name.format(size).lower(): function.format(size) for size in sizes}
-    return {name: _application(function, module, name + ending) for name, function in names.items()}
-
-
-_KERNELS, _NO_TOP = "_weights_tf_dim_ordering_tf_kernels_notop.h5", "_notop.h5"
-_V2_KERNELS = "_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
-_V3_KERNELS = "_224_1.0_float_no_top_v2.h5"
-
-# File names: keras/src/applications/*.py of Keras 3.
-BACKBONES = {
-    "vgg16": _application("VGG16", "vgg16", "vgg16" + _KERNELS),
-    "vgg19": _application("VGG19", "vgg19", "vgg19" + _KERNELS),
-    "xception": _application("Xception", "xception", "xception" + _KERNELS),
-    "inception_v3": _application("InceptionV3", "inception_v3", "inception_v3" + _KERNELS),
-    "inception_resnet_v2": _application("InceptionResNetV2", "inception_resnet_v2", "inception_resnet_v2" + _KERNELS),
-    "mobilenet": Backbone(
-        "MobileNet",
-        "mobilenet",
-        # Weights of a quantisation-aware training take (x - 128) / 128.
-        (("mobilenet_1_0_224_tf_no_top.h5", "keras"), ("mobilenet_1_0_224_qat_no_top.h5", "centred_128")),
-    ),
-    "mobilenet_025": _application("MobileNet", "mobilenet", "mobilenet_2_5_224_tf_no_top.h5", alpha=0.25),
-    "mobilenet_v2": _application("MobileNetV2", "mobilenet_v2", f"mobilenet_v2{_V2_KERNELS}"),
-    "mobilenet_v3_small": _application("MobileNetV3Small", "mobilenet_v3", f"weights_mobilenet_v3_small{_V3_KERNELS}"),
-    "mobilenet_v3_large": _application("MobileNetV3Large", "mobilenet_v3", f"weights_mobilenet_v3_large{_V3_KERNELS}"),
-    "nasnet_mobile": _application("NASNetMobile", "nasnet", "nasnet_mobile_no_top.h5", "NASNet-mobile-no-top.h5"),
-    "nasnet_large": _application("NASNetLarge", "nasnet", "nasnet_large_no_top.h5", "NASNet-large-no-top.h5"),
-    STAND_IN: Backbone("StandIn", "", ()),
-    "resnet18": Backbone("ResNet18", "", (("resnet_18_imagenet.weights.h5", "imagenet_mean_std"),)),
-    **_family("resnet{}", "ResNet{}", "resnet", _KERNELS, (50, 101, 152)),
-    **_family("resnet{}v2", "ResNet{}V2", "resnet_v2", _KERNELS, (50, 101, 152)),
-    **_family("densenet{}", "DenseNet{}", "densenet", _KERNELS, (121, 169, 201)),
-    **_family("efficientnetb{}", "EfficientNetB{}", "efficientnet", _NO_TOP, range(8)),
-    **_family(
-        "efficientnetv2-{}", "EfficientNetV2{}", "efficientnet_v2", _NO_TOP, ("B0", "B1", "B2", "B3", "S", "M", "L")
-    ),
-    **_family("convnext_{}", "ConvNeXt{}", "convnext", _NO_TOP, ("Tiny", "Small", "Base", "Large", "XLarge")),
-}
+_LIST = yaml.safe_load(Path(__file__).with_name("backbones.yaml").read_text("utf-8"))
+BACKBONES = {name: Backbone(**given) for name, given in _LIST.items()}
 
 
 @dataclass(frozen=True)
@@ -142,11 +108,11 @@ def find_weights(name: str, source: str) -> Weights:
     folder = Path(source).expanduser()
     if not folder.is_dir():
         raise WeightsError(f"weights: expected 'imagenet', 'random' or a folder of files; '{source}' is none of them")
-    for file, scaling in backbone.files:
+    for file, scaling in backbone.files.items():
         path = folder / file
         if path.is_file():
             return Weights("file", str(path.resolve()), scaling, sha256_of(path))
-    expected = " or ".join(file for file, _ in backbone.files)
+    expected = " or ".join(backbone.files)
     advice = f"add the file, use --weights random, or substitute the backbone with --backbone {name}=OTHER"
     raise WeightsError(f"weights of {name}: expected {expected} in {folder}, which is not there; {advice}")
 

@@ -7,13 +7,17 @@ graph, so that a part of the backbone can be frozen, cut off and computed once (
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from brainlib.errors import ModelError, WeightsError
 from brainlib.models.backbones import PHANTOMS, STAND_IN, Weights, backbone_named, stand_in_arrays
 from brainlib.models.own import Own
+
+if TYPE_CHECKING:
+    import keras
 
 #: Filters and stride of each convolution of the stand-in (3 by 3, ReLU), which ends in an eighth of the image's size.
 STAND_IN_LAYERS = ((16, 2), (32, 1), (64, 2), (96, 2), (24, 1))
@@ -73,28 +77,17 @@ class Network:
     ----------
     model : keras.Model
         (batch, size, size, channels) pixels in [0, 255] to (batch, outputs) probabilities.
-    backbone_end : str
-        Name of the layer that ends the backbone; for the CNN, the last of its feature layers; for an own model, which
-        may have a random layer anywhere, its input.
-    steps : tuple of (str, tuple of str, keras.KerasTensor)
-        Each operation in the order of computation: its name, the names of its inputs, its output.
-        Recorded when the model is built, because a layer that is used in a second graph no longer
-        knows its first one.
+    head : tuple of str
+        Names of the operations after the backbone; for the CNN, after its feature layers; for an own model, which may
+        have a random layer anywhere, after its input.
     frozen : frozenset of keras.Layer
         Layers that train only when a phase asks for it: those of the backbone, or, at any depth of an own model, those
         that its function froze.
     """
 
     model: object
-    backbone_end: str
-    steps: tuple
+    head: tuple[str, ...]
     frozen: frozenset
-
-    @property
-    def head(self) -> tuple[str, ...]:
-        """Names of the operations after the backbone."""
-        names = [name for name, _, _ in self.steps]
-        return tuple(names[names.index(self.backbone_end) + 1 :])
 
 
 def build_network(spec: ModelSpec, size: int, outputs: int, weights: Weights) -> Network:
@@ -133,12 +126,9 @@ def build_network(spec: ModelSpec, size: int, outputs: int, weights: Weights) ->
             f"cannot build {spec.backbone or spec.kind} for images of {size} pixels: "
             f"{' '.join(str(error).split())[:200]}"
         ) from error
-    backbone_end = features._keras_history.operation.name
-    probabilities = _head(spec, features, outputs)
-    model = keras.Model(pixels, probabilities, name=spec.backbone or spec.kind)
-    network = Network(model, backbone_end, _steps(model), frozenset())
-    head = set(network.head)
-    return replace(network, frozen=frozenset(_inside(layer for layer in model.layers if layer.name not in head)))
+    model = keras.Model(pixels, _head(spec, features, outputs), name=spec.backbone or spec.kind)
+    head = _after(features._keras_history.operation, model)
+    return Network(model, head, frozenset(_inside(layer for layer in model.layers if layer.name not in head)))
 
 
 def _own(spec, size, classes):
@@ -164,7 +154,7 @@ def _own(spec, size, classes):
     require(not strange, "layers of Keras, which a store can load", strange and type(strange[0]).__name__)
     try:
         keras.models.model_from_json(model.to_json())
-        steps = _steps(model)
+        steps_of(model)
     except (TypeError, ValueError) as error:
         require(False, "plain layers of Keras, each used once", " ".join(str(error).split())[:160])
     seen = np.random.default_rng(0).uniform(0, 255, (4, *given[1:])).astype(np.float32)
@@ -173,7 +163,12 @@ def _own(spec, size, classes):
     fits = found.min() >= 0 and found.max() <= 1 and np.allclose(sums, 1, atol=1e-2)
     require(fits, "probabilities, of a sigmoid or softmax", f"values from {found.min():.3g} to {found.max():.3g}")
     frozen = frozenset(layer for layer in every if not layer.trainable)
-    return Network(model, model.inputs[0]._keras_history.operation.name, steps, frozen)
+    return Network(model, _after(model.inputs[0]._keras_history.operation, model), frozen)
+
+
+def _after(operation, model):
+    names = [each.name for each in model.operations]
+    return tuple(names[names.index(operation.name) + 1 :])
 
 
 def _inside(layers):
@@ -211,14 +206,13 @@ def _backbone(spec, x, size, weights):
         return _resnet18(x, size, weights)
     function = getattr(keras.applications, backbone.function)
     start = {"random": None, "imagenet": "imagenet", "file": weights.file}[weights.source]
-    arguments = dict(backbone.arguments)
     try:
-        return function(include_top=False, weights=start, input_tensor=x, **arguments).output
+        return function(include_top=False, weights=start, input_tensor=x, **backbone.arguments).output
     except (OSError, KeyError) as error:
         raise _unusable(spec.backbone, weights, error) from error
     except ValueError as error:
         # A wrong file, or an image that is too small: without weights only the latter fails.
-        if weights.source == "file" and _fits_without_weights(function, x, arguments):
+        if weights.source == "file" and _fits_without_weights(function, x, backbone.arguments):
             raise _unusable(spec.backbone, weights, error) from error
         raise
     except Exception as error:
@@ -297,14 +291,14 @@ def _head(spec, x, outputs):
     return layers.Dense(outputs, activation=activation, dtype="float32", name="output")(x)
 
 
-def _steps(model):
+def steps_of(model: keras.Model) -> list[tuple[keras.Operation, set[str], keras.KerasTensor]]:
+    """List the operations in their order, with the names of those before and the output; ValueError if one has two."""
     owner, steps = {}, []
     inside = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
     for operation in model.operations:
         # The node, not `operation.input`: that of a nested model is the input of its own graph.
         (node,) = (each for each in operation._inbound_nodes if id(each) in inside)
-        feeding = tuple(dict.fromkeys(owner[id(tensor)] for tensor in node.input_tensors))
         (tensor,) = node.outputs
+        steps.append((operation, {owner[id(each)] for each in node.input_tensors}, tensor))
         owner[id(tensor)] = operation.name
-        steps.append((operation.name, feeding, tensor))
-    return tuple(steps)
+    return steps

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from brainlib.errors import ModelError
-from brainlib.models.build import Network
+from brainlib.models.build import Network, steps_of
 
 if TYPE_CHECKING:
     import keras
@@ -70,22 +70,20 @@ def cut_frozen_prefix(network: Network) -> tuple[keras.Model | None, keras.Model
     """
     from brainlib.models._tensorflow import keras
 
-    model, after_backbone = network.model, set(network.head)
-    last_use = {name: position for position, (_, feeding, _) in enumerate(network.steps) for name in feeding}
-    operations = {operation.name: operation for operation in model.operations}
+    model, steps = network.model, steps_of(network.model)
+    last_use = {name: position for position, (_, feeding, _) in enumerate(steps) for name in feeding}
     cut, costly = None, False
-    for position, (name, _, tensor) in enumerate(network.steps[:-1]):
-        operation = operations[name]
+    for position, (operation, _, tensor) in enumerate(steps[:-1]):
         if getattr(operation, "trainable_weights", ()):
             break
         # Dropout of the head is active in training, and so is an own model's augmentation; dropout inside a frozen
         # backbone is not. Besides weights, the variables of a layer are the states of its generators.
         weights, variables = (getattr(operation, kind, ()) for kind in ("weights", "variables"))
-        if name in after_backbone and variables and not weights:
+        if operation.name in network.head and variables and not weights:
             break
         # A layer with a kernel; without one (EfficientNet's normalisation of pixels) there is little to save.
         costly = costly or any(len(w.shape) > 1 for w in weights)
-        if all(last_use[earlier] <= position for earlier, _, _ in network.steps[:position]):
+        if all(last_use[earlier.name] <= position for earlier, _, _ in steps[:position]):
             cut = tensor
     if cut is None or not costly:
         return None, model

@@ -35,10 +35,6 @@ class InputScaling(keras.layers.Layer):
         module = getattr(keras.applications, self.mode.removeprefix("keras:"))
         return module.preprocess_input(pixels)
 
-    def compute_output_shape(self, input_shape):
-        """Return the shape of the input."""
-        return input_shape
-
     def get_config(self):
         """Return the configuration, from which Keras restores the layer."""
         return {**super().get_config(), "mode": self.mode}

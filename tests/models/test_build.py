@@ -95,7 +95,7 @@ def test_a_backbone_and_its_file_are_what_keras_calls_them(name):
     function = getattr(keras.applications, backbone.function)
     assert function.__module__.endswith(f".{backbone.module}")
     assert callable(getattr(keras.applications, backbone.module).preprocess_input)
-    file, scaling = backbone.files[0]
+    file, scaling = next(iter(backbone.files.items()))
     assert scaling == "keras"
     # The families whose files Keras names after the function; the others are asked below.
     family = ("resnet", "densenet", "efficientnet", "convnext")
@@ -119,7 +119,7 @@ def test_keras_asks_for_the_file_that_is_looked_for_in_a_folder(name, monkeypatc
     with pytest.raises(WeightsError, match="--weights random") as error:
         build.build_network(transfer(name), 224, 1, Weights("imagenet"))
     assert name in one_line(error)
-    assert asked == [BACKBONES[name].files[0][0]]
+    assert asked == list(BACKBONES[name].files)[:1]
 
 
 def test_the_preset_of_resnet18_is_one_of_keras_hub():
@@ -162,7 +162,7 @@ def write_weights(network, path):
 def small_file(tmp_path_factory):
     """A random MobileNet 0.25 and the file of its weights."""
     network = build.build_network(transfer("mobilenet_025"), 32, 1, RANDOM)
-    path = tmp_path_factory.mktemp("weights") / BACKBONES["mobilenet_025"].files[0][0]
+    path = tmp_path_factory.mktemp("weights") / next(iter(BACKBONES["mobilenet_025"].files))
     write_weights(network, path)
     return network, path
 

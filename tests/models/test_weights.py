@@ -13,7 +13,7 @@ from brainlib.models.backbones import BACKBONES, find_weights
 
 
 def test_a_file_is_tied_to_its_bytes(tmp_path):
-    (tmp_path / BACKBONES["vgg16"].files[0][0]).write_bytes(b"weights")
+    (tmp_path / next(iter(BACKBONES["vgg16"].files))).write_bytes(b"weights")
     found = find_weights("vgg16", str(tmp_path))
     assert (found.source, found.scaling) == ("file", "keras")
     assert found.digest == hashlib.sha256(b"weights").hexdigest()
