@@ -8,7 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from brainlib.data.altered import NO_BRAIN
+from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.provenance import Frozen
+from brainlib.papers.schema import Claim, Paper
 from brainlib.study import records
 from brainlib.study.controls import APART, PUBLISHED, SHUFFLED, Control
 from brainlib.study.records import PaperResult
@@ -70,27 +72,42 @@ def headlines(results: Mapping[str, PaperResult]) -> list[Headline]:
     """
     chosen = {}
     for paper, result in results.items():
-        for claim in result.claims:
-            headline = claim.metric and claim.metric.name == "accuracy" and claim.metric.over in ("value", "mean")
+        scenarios = load_paper(paper).scenarios if paper in paper_ids() else {}
+        for claim in filter(is_accuracy, result.claims):
             whole = claim.stage in ("test", "validation", "folds")
-            if headline and whole and claim.reproduced and not math.isnan(claim.reproduced.value):
-                place = (paper, claim.arm, claim.scenario, claim.phase, claim.stage, claim.metric.label)
-                chosen.setdefault(place, headline_of(result, claim))
+            if whole and claim.reproduced and not math.isnan(claim.reproduced.value):
+                title = result.arms[claim.arm].title if claim.arm in result.arms else claim.arm or "all arms"
+                scenario = scenarios[claim.scenario].title if claim.scenario in scenarios else claim.scenario
+                stage = "mean of the folds" if claim.stage == "folds" else claim.stage
+                parts = title, scenario, claim.phase, stage, "collapsed" if claim.collapsed else ""
+                place = (paper, *place_of(claim), claim.metric.label)
+                chosen.setdefault(place, headline_of(result, claim, ", ".join(filter(None, parts)), result.data.title))
     tested = {place[:4] for place in chosen if place[4] == "test"}
     return [row for place, row in chosen.items() if place[4] != "validation" or place[:4] not in tested]
 
 
-def headline_of(result: PaperResult, claim: JudgedClaim, name: str = "", images: str = "") -> Headline:
-    """Return a claim of a paper with the scores of its shortcuts, under names of its own if any are given."""
-    title = result.arms[claim.arm].title if claim.arm in result.arms else claim.arm or "all arms"
-    stage = {"folds": "mean of the folds"}.get(claim.stage, claim.stage)
-    collapsed = "collapsed" if claim.collapsed else ""
-    controls = [each for each in result.controls if (each.control, each.split) in SHORTCUTS.values()]
-    of = claim.arm, claim.scenario or ""
-    return Headline(
-        paper=result.paper,
-        name=name or ", ".join(filter(None, [title, claim.scenario, claim.phase, stage, collapsed])),
-        images=images or result.data.title,
-        claim=claim,
-        shortcuts=tuple(c for c in controls if claim.stage == "test" and (c.arm, c.scenario) == of),
-    )
+def headline_of(result: PaperResult, claim: JudgedClaim, name: str, images: str) -> Headline:
+    """Return a claim of a paper, under this name, with the scores of its shortcuts on test images."""
+    of = claim.arm, claim.scenario or "", "test"
+    shortcuts = [
+        each
+        for each in result.controls
+        if (each.control, each.split) in SHORTCUTS.values() and (each.arm, each.scenario, claim.stage) == of
+    ]
+    return Headline(paper=result.paper, name=name, images=images, claim=claim, shortcuts=tuple(shortcuts))
+
+
+def highest(paper: Paper) -> Claim | None:
+    """Find the highest accuracy of a paper's abstract, or else of the paper; those of test images come first."""
+    own = [claim for claim in paper.claims if is_accuracy(claim) and claim.arm and not claim.metric.label]
+    return max(own, key=lambda c: (c.where.startswith("Abstract"), c.stage == "test", c.value), default=None)
+
+
+def is_accuracy(claim: Claim) -> bool:
+    """Whether a printed number is an accuracy, or the mean of those of the folds."""
+    return bool(claim.metric) and claim.metric.name == "accuracy" and claim.metric.over in ("value", "mean")
+
+
+def place_of(claim: Claim) -> tuple[str | None, ...]:
+    """Return what a printed number is of: arm, scenario, phase and stage."""
+    return claim.arm, claim.scenario, claim.phase, claim.stage

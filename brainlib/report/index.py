@@ -22,11 +22,10 @@ from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.progress import duration
 from brainlib.report import consistency, pages
 from brainlib.report.figures.scores import forest
-from brainlib.report.figures.style import Plot
+from brainlib.report.figures.style import Plot, span
 from brainlib.report.headlines import SHORTCUTS, headlines, reference
 from brainlib.report.notebook import Outcome, sections
 from brainlib.report.table import Format
-from brainlib.stats.estimates import Estimate
 from brainlib.study import records
 from brainlib.study.conditions import PHANTOM_WEIGHTS
 from brainlib.study.options import PHANTOMS
@@ -97,7 +96,7 @@ def write_index(out: Path, run: Run) -> Path:
     pages.write(
         path,
         "index.html.j2",
-        {"score": _score, "duration": duration, "svg": _svg},
+        {"written": _written, "duration": duration, "svg": _svg, "span": _span, "pairs": _pairs},
         run=run,
         pages=there,
         data="results.json" if (out / "results.json").is_file() else None,
@@ -110,15 +109,13 @@ def write_index(out: Path, run: Run) -> Path:
         reference=reference(),
         shortcuts=SHORTCUTS,
         figures={"stored": _stored_figure(), "run": forest(accuracies) if accuracies else None},
-        seen=_seen(run, ran),
+        learned=LEARNED,
+        pointing=POINTING,
+        phantom_weights=PHANTOM_WEIGHTS,
         total=Counter(c.verdict for r in ran.values() for c in r.claims),
-        facts=_facts(ran.values()),
         conditions=_conditions(ran),
         accuracies=accuracies,
-        controlled=[
-            (name, r.arms[each.arm], each) for name, r in ran.items() for each in r.controls if each.arm in r.arms
-        ],
-        links={name: sections(out / there[name]) if name in there else {} for name in ran},
+        links={name: sections(out / page) for name, page in there.items() if name in ran},
     )
     return path
 
@@ -126,72 +123,6 @@ def write_index(out: Path, run: Run) -> Path:
 @cache
 def _stored_figure():
     return forest(reference().headlines, "this project")
-
-
-def _seen(run, ran):
-    """Say what a run on phantoms shows of each model; None where no paper ran or any was on real images.
-
-    Returned are sentences, and of each model its paper, the effect of duplicates on its accuracy, the difference that
-    they make, and how often the hottest pixel of its heat maps lies in the lesion (None without maps).
-    """
-    results = ran.values()
-    effects = [(r.paper, each) for r in results for each in r.duplicates if each.score == "accuracy"]
-    if not effects or any(r.data.source != PHANTOMS for r in results):
-        return None
-    maps = {(r.paper, h.arm, h.scenario): h for r in results for h in r.heat_maps if h.score == POINTING and h.n}
-    models = []
-    for name, each in effects:
-        change = Estimate(each.difference, each.low, each.high, each.published.n, "bootstrap")
-        models.append((name, each, change, maps.get((name, each.arm, each.scenario))))
-    scores, changes = [each.published.value for _, each in effects], [each.difference for _, each in effects]
-    learned, by_memory = sum(score > LEARNED for score in scores), sum(each.high < 0 for _, each in effects)
-    sentences = [
-        f"{learned} of {len(models)} models classify more than {100 * LEARNED:.0f} % of their test images correctly "
-        f"(all: {_range(scores, ' %')}).",
-        "Without the test images that have a duplicate in training the accuracy changes by "
-        f"{_range(changes, ' points')}; for {by_memory} of {len(models)} models the whole 95 % interval lies below zero"
-        f"{': part of their accuracy is memory' * (by_memory > 0)}.",
-    ]
-    if maps:
-        hits = _range([found.value for found in maps.values()], " %")
-        sentences.append(
-            f"The hottest pixel of heat maps lies in the lesion in {hits} of the test images that have one."
-        )
-    if planted := run.audit.result.planted if run.audit.result else ():
-        found, total = (sum(getattr(each, name) for each in planted) for name in ("recovered", "planted"))
-        sentences.append(f"The audit, which is not told of them, found {found} of {total} planted duplicates.")
-    if any(PHANTOM_WEIGHTS in arm.conditions for r in results for arm in r.arms.values()):
-        sentences.append(
-            "A small network, pretrained on phantoms of other patients, stands in for the papers' pretrained networks."
-        )
-    return sentences, models
-
-
-def _range(shares, unit):
-    known = [share for share in shares if not math.isnan(share)]  # without duplicates no image may be left
-    if not known:
-        return "undefined"
-    low, high = (round(100 * end) for end in (min(known), max(known)))
-    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
-
-
-def _facts(results):
-    """Collect the settings of the run, each once: {name: distinct values}."""
-    facts = defaultdict(dict)
-    for r in results:
-        limits = {"images": r.profile.images, "epochs a phase": r.profile.epochs}
-        size = [f"at most {n} {what}" for what, n in limits.items() if n]
-        size += [f"{r.profile.size} pixels"] if r.profile.size else []
-        size += [f"a learning rate of at least {r.profile.learning_rate:g}"] if r.profile.learning_rate else []
-        facts["Profile"][f"{r.options.profile} ({', '.join(size) or 'the whole protocol'})"] = 1
-        for weights in r.options.weights.values():
-            facts["Weights"][weights] = 1
-        for stated, used in r.options.backbone.items():
-            facts["Backbones"][f"{used} in place of {stated}"] = 1
-        for key, value in r.environment.items():
-            if key != "brainlib" and value not in (None, "", 0):
-                facts["Environment"][f"{key} {value}"] = 1
-    return {name: list(values) for name, values in facts.items()}
 
 
 def _conditions(ran):
@@ -208,10 +139,17 @@ def _conditions(ran):
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
-def _score(found, unit):
+def _written(value, low, high, unit):
     """Write a number in the unit of the printed one, and its limits: ("95.83", "93.92 to 97.16")."""
     how = Format.of(None, unit)
-    value = "undefined" if math.isnan(found.value) else how.number(found.value)
-    if math.isnan(found.low) or math.isnan(found.high) or found.low == found.high:
-        return value, ""
-    return value, f"{how.number(found.low)} to {how.number(found.high)}"
+    limits = "" if math.isnan(low + high) or low == high else f"{how.number(low)} to {how.number(high)}"
+    return "undefined" if math.isnan(value) else how.number(value), limits
+
+
+def _span(shares):
+    """Write the least and the largest of the shares that are defined, in percent: "80 to 94"."""
+    return span((100 * share for share in shares), "z.0f")
+
+
+def _pairs(dicts):
+    return [pair for each in dicts for pair in each.items()]

@@ -36,18 +36,19 @@ from brainlib.report import notebook_page
 logging.getLogger("papermill").setLevel(logging.CRITICAL)  # how a notebook ended is said here
 _IN_FRAGMENTS = "?/:@!$&'()*+,;="  # what a fragment of an address may hold besides letters and digits
 
-#: What the index links to, and the headings under which notebooks have it: the first that is there counts.
+#: The headings of notebooks that the index links to, and what it calls them: of two by one name, the later counts.
 #: A heading may end in a bracket, such as the paper's number of a figure.
 SECTIONS = {
-    "possible": ("Are the printed numbers possible?",),
-    "duplicates": ("Without duplicates",),
-    "controls": ("Controls",),
-    "t-test": ("The t-test",),
-    "certainty": ("Uncertainty and calibration",),
-    "seeds": ("Several seeds",),
-    "curves": ("Learning curves", "Training"),
-    "heat maps": ("Grad-CAM",),
-    "verdicts": ("Verdict",),
+    "Are the printed numbers possible?": "possible or not",
+    "Without duplicates": "without duplicates",
+    "Controls": "controls",
+    "The t-test": "t-test",
+    "Uncertainty and calibration": "intervals and calibration",
+    "Several seeds": "several seeds",
+    "Training": "learning curves",
+    "Learning curves": "learning curves",
+    "Grad-CAM": "heat maps",
+    "Verdict": "verdicts",
 }
 
 
@@ -252,9 +253,6 @@ def sections(page: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     ids = [unescape(found) for found in re.findall(r'<h[1-6] id="([^"]+)"', html)]
-    links = {}
-    for name, headings in SECTIONS.items():
-        for heading in (each.replace(" ", "-") for each in reversed(headings)):
-            for found in (each for each in ids if each == heading or each.startswith(f"{heading}-(")):
-                links[name] = f"{quote(page.name)}#{quote(found, safe=_IN_FRAGMENTS)}"
-    return links
+    by_heading = {found.split("-(")[0]: quote(found, safe=_IN_FRAGMENTS) for found in reversed(ids)}
+    there = {heading: by_heading.get(heading.replace(" ", "-")) for heading in SECTIONS}
+    return {SECTIONS[heading]: f"{quote(page.name)}#{found}" for heading, found in there.items() if found}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -17,8 +18,18 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
+from brainlib.audit.overview import DataAudit
+from brainlib.errors import DataError
+from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.report import pages
-from brainlib.report.answers import answer
+from brainlib.report.figures.scores import forest
+from brainlib.report.headlines import headlines, highest, place_of
+from brainlib.report.table import PERCENT
+from brainlib.study import records
+from brainlib.study.conditions import OTHER_IMAGES
+from brainlib.study.data_audit import NAME as AUDIT
+from brainlib.study.records import PaperResult
+from brainlib.study.verdicts import VERDICTS
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _HEADING = re.compile(r'<h([23]) id="([^"]+)">(.*?)<a class="anchor-link"', re.DOTALL)
@@ -34,8 +45,9 @@ def write(path: Path, notebook: NotebookNode, error: str | None, order: Sequence
     pages.write(
         path,
         "notebook.html.j2",
-        title=_title(notebook) or name,
-        answer=answer(path.parent, name, bool(error)),
+        {"percent": lambda score: PERCENT.text(score.value, score.low, score.high)},
+        title=Markup(head.partition("<h1")[2].partition(">")[2]).striptags() or name,
+        **_answer(path.parent, name, bool(error)),
         error=error,
         left=left,
         before=order[at - 1] if at else None,
@@ -46,6 +58,28 @@ def write(path: Path, notebook: NotebookNode, error: str | None, order: Sequence
         light=Markup(style["friendly"]),
         dark=Markup(style["github-dark"]),
     )
+
+
+def _answer(out, name, failed):
+    """Collect what a page answers first: what its paper claims and, unless it failed, what its notebook left."""
+    found = None
+    with suppress(DataError):
+        found = records.read(out / "results" / f"{name}.json", DataAudit if name == AUDIT else PaperResult)
+    paper = load_paper(name) if name in paper_ids() else None
+    result = found if paper and not failed else None
+    rows, claim = headlines({name: result}) if result else [], paper and highest(paper)
+    same = [row for row in rows if claim and place_of(row.claim) == place_of(claim)]
+    return {
+        "audit": found if name == AUDIT and not failed else None,
+        "paper": paper,
+        "claim": claim,
+        "result": result,
+        "same": bool(same),
+        "headline": (same or rows or [None])[0],
+        "figure": forest(rows) if rows else None,
+        "other_images": OTHER_IMAGES,
+        "verdicts": VERDICTS,
+    }
 
 
 def _cells(notebook):
@@ -72,25 +106,15 @@ def _numbered(html):
 
     def table(found):
         n, (start, text) = next(tables), found.groups()
-        text = (
-            re.sub(r"(?<=printed numbers: )condition[^.]+", r'<a href="#Conditions">\g<0></a>', text)
-            if listed
-            else text
-        )
+        if listed:
+            text = re.sub(r"(?<=printed numbers: )condition[^.]+", r'<a href="#Conditions">\g<0></a>', text)
         return f'<caption id="table-{n}"{start}><a href="#table-{n}">Table {n}.</a> {text}</caption>'
 
     def figure(found):
         n, (image, _, alt) = next(figures), found.groups()
-        text = re.split(r"[.:;] ", alt)[0].rstrip(".")
-        number = f'<a href="#figure-{n}">Figure {n}.</a>'
-        return f'<figure id="figure-{n}">{image}<figcaption>{number} {text}.</figcaption></figure>'
+        caption = f'<a href="#figure-{n}">Figure {n}.</a> {alt.split(". ")[0].rstrip(".")}.'
+        return f'<figure id="figure-{n}">{image}<figcaption>{caption}</figcaption></figure>'
 
     html = re.sub(r"<caption([^>]*)>(.*?)</caption>", table, html, flags=re.DOTALL)
     # nbconvert quotes an attribute that holds a quotation mark by apostrophes.
-    return re.sub(r"""<figure>(<img alt=(["'])(.*?)\2[^>]*>)</figure>""", figure, html)
-
-
-def _title(notebook):
-    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    heading = re.search(r"^#+\s+(.+?)\s*#*$", text, re.MULTILINE)
-    return heading and re.sub(r"\[([^]]*)\]\([^)]*\)|[*`]", r"\1", heading[1])
+    return re.sub(r"""<figure>((?:<div[^>]*>)?<img alt=(["'])(.*?)\2.*?)</figure>""", figure, html, flags=re.DOTALL)

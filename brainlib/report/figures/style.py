@@ -151,6 +151,7 @@ def percent_axis(axis, values: Collection[float]) -> None:
     least = min((value for value in values if not math.isnan(value)), default=0.0)
     low = max(0.0, min(math.floor(10 * least) / 10, 0.9))
     axis.axes.set(**{f"{axis.axis_name}lim": (low, 1)})
+    axis.get_major_locator().set_params(steps=[1, 2, 5, 10])  # whole percents
     axis.set_major_formatter(PercentFormatter(1, 0, symbol=""))
 
 

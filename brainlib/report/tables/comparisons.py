@@ -48,7 +48,7 @@ def same_images(results: Results, scenario: str = "") -> Table:
         }
         for each in tests
     ]
-    return Table(rows, caption("same_images"))
+    return Table(rows, caption("same_images", some=bool(rows)))
 
 
 def t_tests(results: Results, first: str, second: str) -> Table:
