@@ -23,6 +23,7 @@ from brainlib.data.scan import File, files_of, scan_files
 from brainlib.data.thumbnails import quality_flag, thumbnail
 from brainlib.errors import BrainlibError, DataError, ModelError, StoreError
 from brainlib.models import gradcam
+from brainlib.models.backbones import Weights
 from brainlib.papers.loading import load_paper
 from brainlib.report import model_cards
 from brainlib.study.options import KAGGLE, PHANTOMS
@@ -186,7 +187,7 @@ class Viewer:
             scores = model_cards.scores(self.trial, self.predictions, ["accuracy"])
             self.accuracy = {which: found["accuracy"] for which, found in scores.items() if found}
             self.collapsed = model_cards.collapsed(self.trial, self.predictions)
-            self.arm, self.weights = stored.arm, self.trial["weights"]
+            self.arm, self.weights = stored.arm, Weights(**self.trial["weights"]).label
             apart = ", duplicates kept apart" if self.trial["split"]["by"] == "group" else ""
             self.label = f"{stored.name.removesuffix(' final')}, {stored.trained_on}{apart}"
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:

@@ -91,20 +91,20 @@ class Program:
         """Make the widgets, and connect each to what a change of it does."""
         self.alarm, self.status, self.about, self.warning = (widgets.HTML() for _ in range(4))
         self.result, self.images, self.near, self.saved = (widgets.HTML() for _ in range(4))
-        self.model = _dropdown("Model")
-        self.collection = _dropdown("Or any image of")
-        self.kind, self.path = _dropdown("Kind"), _dropdown("Image")
-        self.explained = _dropdown("Explain")
+        names = ("Model", "Or any image of", "Kind", "Image", "Explain")
+        lists = [widgets.Dropdown(description=name) for name in names]
+        self.model, self.collection, self.kind, self.path, self.explained = lists
         self.chooser, self.examples, self.strength = Chooser(), Examples(), Slider()
         self.train = widgets.Button(
             description="Train the small CNN on phantoms", button_style="primary", layout=widgets.Layout(width="auto")
         )
         self.first = widgets.VBox()
+        headings = [widgets.HTML(f"<h2>{text}</h2>") for text in ("1. Model", "2. Image", "3. Prediction")]
         # Messages stand right below the file input, in sight on a narrow screen too.
         image = (self.chooser, self.alarm, self.status, self.examples, self.collection, self.kind, self.path)
-        self.choices = widgets.VBox([_heading("1. Model"), self.model, self.about, _heading("2. Image"), *image])
+        self.choices = widgets.VBox([headings[0], self.model, self.about, headings[1], *image])
         heat = (self.images, self.explained, self.strength)
-        self.answer = widgets.VBox([_heading("3. Prediction"), self.warning, self.result, *heat, self.saved, self.near])
+        self.answer = widgets.VBox([headings[2], self.warning, self.result, *heat, self.saved, self.near])
         self.alarm.add_class("messages")
         self.answer.add_class("answer")
         columns = widgets.Box([self.choices, self.answer])
@@ -203,7 +203,7 @@ class Program:
     def _choose_model(self):
         self.viewer, self.about.value, self.collections = None, "", []
         image = self.image
-        self._forget()
+        self._forget(self.chooser)  # its file is shown to the other model too
         self.examples.items = []
         for widget in (self.collection, self.kind, self.path):
             self._offer(widget, [])
@@ -223,10 +223,15 @@ class Program:
             self.image = image._replace(kind="", seen=False)
             self._answer()
 
-    def _forget(self):
-        """Remove the answer, which belongs to another image or model."""
+    def _forget(self, chosen: widgets.Widget) -> None:
+        """Remove the answer, which belongs to another image or model, and what other choice it came from."""
         _show(self.answer, False)
         self.image = self.pixels = self.heat = None
+        if chosen is not self.chooser:
+            self.chooser.name = ""
+        if chosen is not self.path:  # the same image of a set can be chosen again
+            with self._quietly():
+                self.path.value = None
 
     def _choose_collection(self):
         kinds = self.collections[self.collection.value].table["kind"]
@@ -241,24 +246,18 @@ class Program:
         _show(self.path, True)
 
     def _open_path(self):
-        self._forget()
+        self._forget(self.path)
         self.image = self.collections[self.collection.value].open(self.path.value)
         self._answer()
 
     def _open_example(self):
-        self._forget_path()
+        self._forget(self.examples)
         self.image = self.collections[0].open(self.examples.items[self.examples.chosen]["path"])
         self._answer()
 
-    def _forget_path(self):
-        """Remove the answer; the same image of a set can be chosen again."""
-        self._forget()
-        with self._quietly():
-            self.path.value = None
-
     def _open_upload(self):
         file = self.chooser
-        self._forget_path()
+        self._forget(file)
         self._say("Reading the file…")
         self.image = viewing.open_upload(file.name, file.content, file.size)
         self._answer()
@@ -317,14 +316,6 @@ class Program:
 
     def _progress(self, fraction: float, line: str) -> None:
         self.status.value = html.parts.progress(fraction, line)
-
-
-def _heading(text):
-    return widgets.HTML(f"<h2>{text}</h2>")
-
-
-def _dropdown(description):
-    return widgets.Dropdown(description=description, style={"description_width": "10rem"})
 
 
 def _show(widget, wanted):

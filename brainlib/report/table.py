@@ -27,30 +27,14 @@ _SPACE = "\N{NO-BREAK SPACE}"
 
 @dataclass(frozen=True)
 class Format:
-    """How a number is written.
+    """How a number is written."""
 
-    Attributes
-    ----------
-    unit : str
-        Behind the number; in a table once, in the heading of the column.
-    scale : float
-        Printed units in one natural unit: 100 for a fraction that is written in percent.
-    digits : int or None
-        After the decimal point; None: four significant digits, and all of those before the point.
-    signed : bool
-        Whether a positive number has its sign.
-    least : float
-        Smaller numbers are written as "< least": a p value is never 0.
-    before : str
-        Before the number: "> ".
-    """
-
-    unit: str = ""
-    scale: float = 1.0
-    digits: int | None = 2
-    signed: bool = False
-    least: float = 0.0
-    before: str = ""
+    unit: str = ""  # behind the number; in a table once, in the heading of the column
+    scale: float = 1.0  # printed units in one natural unit: 100 for a fraction that is written in percent
+    digits: int | None = 2  # after the decimal point; None: four significant digits, and all of those before the point
+    signed: bool = False  # whether a positive number has its sign
+    least: float = 0.0  # smaller numbers are written as "< least": a p value is never 0
+    before: str = ""  # before the number: "> "
 
     @classmethod
     def of(cls, printed: Printed | None, unit: str) -> Format:

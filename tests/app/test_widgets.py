@@ -24,6 +24,7 @@ from uploads import BAD, GREY, saved
 from brainlib import cli
 from brainlib.app import viewer, widgets
 from brainlib.errors import DataError, StoreError
+from brainlib.models import gradcam
 from brainlib.study import Study
 from brainlib.trials import stored
 
@@ -147,9 +148,10 @@ def test_the_same_image_of_a_set_can_be_chosen_again_after_an_upload(out):
     choose(shown)
     first, path = shown.result.value, shown.path.value
     upload(shown, "disc.png", saved(GREY))
-    assert shown.path.value is None
+    assert shown.path.value is None and shown.chooser.name == "disc.png"
     shown.path.value = path
     assert shown.result.value == first and shown.answer.layout.display is None
+    assert shown.chooser.name == ""  # the name beside the file input would be that of another image
 
 
 def test_an_image_or_model_that_cannot_be_read_leaves_nothing_of_the_one_before(out, monkeypatch):
@@ -164,6 +166,16 @@ def test_an_image_or_model_that_cannot_be_read_leaves_nothing_of_the_one_before(
     shown.model.value = shown.model.options[1][1]
     assert shown.about.value == "" and shown.collection.options == () and shown.answer.layout.display == "none"
     assert "of another version" in shown.alarm.value
+
+
+def test_the_colour_bar_has_the_colours_of_the_overlay():
+    grey = np.zeros((1, 1, 9, 1), np.uint8)
+    ((colours,),) = gradcam.overlay(grey, np.linspace(0, 1, 9, dtype=np.float32)[None, None], alpha=1)
+    bar = (ROOT / "brainlib/app/templates/app.css").read_text().split("linear-gradient(to right, ")[1].split(")")[0]
+    written = np.array([list(bytes.fromhex(colour[1:])) for colour in bar.split(", ")])
+    # Where the map is 0 the overlay is the image itself; elsewhere its colour is mixed in by the value of the map.
+    shares = np.linspace(0, 1, 9)[:, None]
+    assert abs(colours - shares * written).max() <= 1
 
 
 def test_a_file_name_is_no_html(out):
@@ -351,6 +363,7 @@ def test_from_an_address_to_a_heat_map_with_good_and_bad_uploads(served, browser
         for width in (1600, 400):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.get_by_label("Model", exact=True).bounding_box()["height"] < 50
     # What another host was to give was refused by the page's own policy, not fetched.
     assert [message for message in page.errors if "Content Security Policy" not in message] == []
     assert not list((out / "store" / "trials").glob(".*"))

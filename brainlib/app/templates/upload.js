@@ -10,6 +10,7 @@ export default {
     input.type = "file";
     input.accept = model.get("accept");
     const name = document.createElement("output");
+    model.on("change:name", () => { name.textContent = model.get("name"); });
     label.append(input);
     el.append(label, name);
     model.on("msg:custom", (message) => setTimeout(() => {
@@ -29,7 +30,6 @@ export default {
       const sent = { name: file.name, size: file.size, content: new DataView(content), count };
       for (const [name, value] of Object.entries(sent)) model.set(name, value);
       model.save_changes();
-      name.textContent = file.name;
       input.value = ""; // so that the same file, mended, can be chosen again
     });
   },
