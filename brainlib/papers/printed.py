@@ -11,9 +11,9 @@ from brainlib.errors import PaperError
 # What one unit of a printed number is in natural units. Any other unit counts things: 1.
 UNITS = {"%": 1e-2, "percentage points": 1e-2, "percent^2": 1e-4, "1": 1.0, "s": 1.0, "min": 60.0}
 _WORDS = {
-    "≈": "around|about|approximately|nearly|almost",
-    ">": "above|over|more than",
-    "<": "below|under|less than",
+    **dict.fromkeys(("around", "about", "approximately", "nearly", "almost"), "≈"),
+    **dict.fromkeys(("above", "over", "more than"), ">"),
+    **dict.fromkeys(("below", "under", "less than"), "<"),
 }
 _LONGEST = 80  # characters
 _PRINTED = re.compile(
@@ -25,7 +25,7 @@ _PRINTED = re.compile(
     \s* (?: (?P<percent> % | percent(?:age \s points)?\b )
           | (?P<min> min(?:utes?)?\b ) | (?P<s> s(?:ec(?:onds?)?)?\b ) | (?P<noun> [a-z]+ ) )?
     (?: \s* per \s (?:fold|epoch|image) )?
-    """.replace("WORDS", "|".join(_WORDS.values()).replace(" ", r"\s")),
+    """.replace("WORDS", "|".join(_WORDS).replace(" ", r"\s")),
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 
@@ -101,11 +101,7 @@ def printed_number(text: str, unit: str | None = None) -> Printed:
     # Rounded to the printed digits, so that "97.94%" is the float 0.9794 and not its neighbour.
     digits = decimals + max(0, round(-math.log10(scale)))
     value = round(float(number) * scale, digits)
-    return Printed(value, decimals, scale, _operator(match))
-
-
-def _operator(match: re.Match) -> str:
+    operator = {None: "=", "~": "≈"}.get(match["sign"], match["sign"])
     if match["word"]:
-        word = re.sub(r"\s+", " ", match["word"].lower())
-        return next(sign for sign, words in _WORDS.items() if word in words.split("|"))
-    return {None: "=", "~": "≈"}.get(match["sign"], match["sign"])
+        operator = _WORDS[re.sub(r"\s+", " ", match["word"].lower())]
+    return Printed(value, decimals, scale, operator)

@@ -109,7 +109,6 @@ def _newcombe_lower(area: float, m: int, n: int) -> float:
 def bootstrap_interval(
     statistic: Callable[[np.ndarray], np.ndarray],
     groups: np.ndarray,
-    n_resamples: int = N_RESAMPLES,
     seed: int = 0,
     strata: np.ndarray | None = None,
 ) -> Interval:
@@ -118,25 +117,14 @@ def bootstrap_interval(
     The images of a group rise and fall together, so drawing them one by one would count the same evidence
     several times (the cluster bootstrap of Davison and Hinkley 1997, section 3.8).
 
-    Parameters
-    ----------
-    statistic : callable
-        Takes how often each row is drawn in some resamples, an (r, n) array, and returns (r,) values; nan
-        where undefined. Undefined resamples are left out and counted in ``method``.
-    groups : (n,) array of int
-        Group of each row.
-    n_resamples, seed : int
-        The same seed gives the same interval.
-    strata : (n,) array of int, optional
-        Groups are drawn within each stratum (a fold), as many as it has. A group in two strata counts as two groups.
+    The statistic takes how often each row is drawn in some resamples, an (r, n) array, and returns (r,) values; nan
+    where undefined. ``groups``, (n,), are drawn within each of the ``strata``, (n,) (folds), as many as it has; a group
+    in two strata counts as two. The same seed gives the same interval.
 
-    Returns
-    -------
-    Interval
-        nan limits, and the reason in ``method``, when every stratum has a single group, when fewer
-        than half of the resamples are defined, or when all of them agree.
+    Undefined resamples are left out and counted in ``method``. The limits are nan, for the reason in ``method``, when
+    every stratum has a single group, fewer than half of the resamples are defined, or all of them agree.
     """
-    method = f"group bootstrap 95 %, {n_resamples} resamples"
+    method = f"group bootstrap 95 %, {N_RESAMPLES} resamples"
     names, group = np.unique(groups, return_inverse=True)
     stratum = 0 * group if strata is None else np.unique(strata, return_inverse=True)[1]
     unique, membership = np.unique(stratum * len(names) + group, return_inverse=True)
@@ -144,18 +132,18 @@ def bootstrap_interval(
     if max((len(pool) for pool in pools), default=0) < 2:
         return Interval(np.nan, np.nan, f"{method}: needs at least two groups")
     rng = np.random.default_rng(seed)
-    values = np.empty(n_resamples)
+    values = np.empty(N_RESAMPLES)
     block = max(1, _CELLS // len(membership))
-    for first in range(0, n_resamples, block):
+    for first in range(0, N_RESAMPLES, block):
         drawn = [
             np.bincount(np.concatenate([rng.choice(pool, len(pool)) for pool in pools]), minlength=len(unique))
-            for _ in range(min(block, n_resamples - first))
+            for _ in range(min(block, N_RESAMPLES - first))
         ]
         values[first : first + block] = statistic(np.array(drawn, dtype=float)[:, membership])
     defined = values[~np.isnan(values)]
-    if len(defined) < n_resamples:
-        method += f", {n_resamples - len(defined)} undefined left out"
-    if len(defined) < max(1, MIN_DEFINED * n_resamples):
+    if len(defined) < N_RESAMPLES:
+        method += f", {N_RESAMPLES - len(defined)} undefined left out"
+    if len(defined) < MIN_DEFINED * N_RESAMPLES:
         return Interval(np.nan, np.nan, f"{method}: too few to go by")
     if np.ptp(defined) == 0:
         return Interval(np.nan, np.nan, f"{method}: all agree, so that the spread is unknown")

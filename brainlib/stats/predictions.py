@@ -150,13 +150,8 @@ def decide(
         Scores averaged over the classes, each against the rest. Of more than two classes an average
         or ``positive`` must be named, or there is only an accuracy and a loss.
 
-    Raises
-    ------
-    DataError
-        A table that lacks columns or rows, mixes parts, holds unknown labels, or whose probabilities are
-        nan, outside [0, 1] or do not sum to 1 within 0.001.
-    UsageError
-        Classes, positive class, threshold or average that cannot be, or both of the last of more than two classes.
+    `DataError` for a table that lacks columns or rows, mixes parts, holds unknown labels, or whose probabilities are
+    nan, outside [0, 1] or do not sum to 1 within 0.001; `UsageError` for other arguments that cannot be.
     """
     classes = tuple(classes)
     if len(classes) < 2 or len(set(classes)) < len(classes):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from brainlib.stats import intervals
 from brainlib.stats.intervals import (
     bootstrap_interval,
     delong_interval,
@@ -115,7 +116,7 @@ def test_duplicates_in_groups_of_nine_make_the_bootstrap_three_times_as_wide():
     assert width(duplicates) / width(np.arange(900)) == pytest.approx(3, rel=0.1)
 
 
-def test_the_bootstrap_draws_whole_groups_within_each_stratum():
+def test_the_bootstrap_draws_whole_groups_within_each_stratum(monkeypatch):
     rng = np.random.default_rng(5)
     groups = rng.integers(0, 12, 60)
     strata = np.repeat([0, 1], 30)
@@ -132,7 +133,8 @@ def test_the_bootstrap_draws_whole_groups_within_each_stratum():
             assert drawn == groups_in
         return counts.mean(axis=1)
 
-    bootstrap_interval(check, groups, n_resamples=40, strata=strata)
+    monkeypatch.setattr(intervals, "N_RESAMPLES", 40)
+    bootstrap_interval(check, groups, strata=strata)
 
 
 def test_the_bootstrap_repeats_itself_by_seed():
@@ -145,10 +147,10 @@ def test_the_bootstrap_repeats_itself_by_seed():
 def test_undefined_resamples_are_left_out_and_counted():
     # A resample of 30 lacks row 0 with probability (29/30)^30 = 0.36.
     mean = mean_of(np.arange(30.0))
-    interval = bootstrap_interval(lambda counts: np.where(counts[:, 0], mean(counts), np.nan), np.arange(30), 1000)
+    interval = bootstrap_interval(lambda counts: np.where(counts[:, 0], mean(counts), np.nan), np.arange(30))
     left_out = int(interval.method.split(", ")[-1].split()[0])
     assert interval.method.endswith("undefined left out")
-    assert left_out == pytest.approx(362, abs=50)
+    assert left_out == pytest.approx(723, abs=75)
     assert interval.low < 14.5 < interval.high
 
 
@@ -163,7 +165,7 @@ def test_undefined_resamples_are_left_out_and_counted():
     ],
 )
 def test_a_bootstrap_that_cannot_say_anything_gives_no_limits(statistic, groups, reason):
-    interval = bootstrap_interval(statistic, groups, 200)
+    interval = bootstrap_interval(statistic, groups)
     assert np.isnan([interval.low, interval.high]).all()
     assert reason in interval.method
 
@@ -186,13 +188,14 @@ def test_a_mean_without_a_known_spread_has_no_limits(values):
 
 
 @pytest.mark.slow
-def test_a_bootstrap_of_groups_covers_where_one_of_images_does_not():
+def test_a_bootstrap_of_groups_covers_where_one_of_images_does_not(monkeypatch):
+    monkeypatch.setattr(intervals, "N_RESAMPLES", 400)
     rng, runs, groups = np.random.default_rng(2), 300, 60
     by_group = by_image = 0
     for run in range(runs):
         values = np.repeat(rng.random(groups) < 0.8, 4).astype(float)  # four duplicates of each image
         found = [
-            bootstrap_interval(mean_of(values), each, 400, run)
+            bootstrap_interval(mean_of(values), each, run)
             for each in (np.repeat(np.arange(groups), 4), np.arange(4 * groups))
         ]
         by_group += found[0].low <= 0.8 <= found[0].high

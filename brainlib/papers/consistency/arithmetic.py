@@ -116,14 +116,11 @@ def _not_excluded(ranges: Mapping[str, Range], n: int) -> list[int]:
     least, most = whole("accuracy", n)
     fits = (tp_low <= tp_high) & (tn_low <= tn_high) & (least <= most)
     fits &= (tp_low + tn_low <= most) & (tp_high + tn_high >= least)
-    for name, others in (("precision", 0), ("f1", positives)):
+    at_low = _of_class(tp_low, n - positives - tn_low, positives)
+    at_high = _of_class(tp_high, n - positives - tn_high, positives)
+    for name in ("precision", "f1"):
         low, high = wide.get(name, (-math.inf, math.inf))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            # precision = tp / (tp + fp), F1 = 2 tp / (tp + fp + positives); 0 / 0 excludes nothing
-            factor = 1 if name == "precision" else 2
-            at_low = factor * tp_low / (tp_low + (n - positives - tn_low) + others)
-            at_high = factor * tp_high / (tp_high + (n - positives - tn_high) + others)
-        fits &= ~(at_low > high) & ~(at_high < low)
+        fits &= ~(at_low[name] > high) & ~(at_high[name] < low)  # 0 / 0 excludes nothing
     return positives[fits].tolist()
 
 
@@ -140,14 +137,10 @@ def weighted_matrices(ranges: Mapping[str, Range], n: int) -> list[int]:
     for size in range(1, n):
         a = np.arange(size + 1)[:, None]  # of the first class
         b = correct - a  # of the second
-        with np.errstate(invalid="ignore", divide="ignore"):
-            predicted = [a + (n - size - b), b + (size - a)]
-            precision = [np.nan_to_num(right / k) for right, k in zip((a, b), predicted, strict=True)]
-            f1 = [2 * right / (k + s) for right, k, s in zip((a, b), predicted, (size, n - size), strict=True)]
-        share = size / n
+        first, second = _of_class(a, n - size - b, size), _of_class(b, size - a, n - size)
         scores = {
-            "precision": share * precision[0] + (1 - share) * precision[1],
-            "f1": share * f1[0] + (1 - share) * f1[1],
+            name: size / n * np.nan_to_num(first[name]) + (1 - size / n) * np.nan_to_num(second[name])
+            for name in ("precision", "f1")
         }
         if (_within(scores, ranges) & (b >= 0) & (b <= n - size)).any():
             found.append(size)
@@ -156,15 +149,14 @@ def weighted_matrices(ranges: Mapping[str, Range], n: int) -> list[int]:
 
 def hits(ranges: Mapping[str, Range], support: int, n: int) -> list[int]:
     """Find by trial how many of a class's ``support`` images among n are classified correctly, by ranges of scores."""
-    tp = np.arange(support + 1)[:, None]
-    fp = np.arange(n - support + 1)[None, :]
+    tp, fp = np.broadcast_arrays(np.arange(support + 1)[:, None], np.arange(n - support + 1))
+    return np.flatnonzero(_within(_of_class(tp, fp, support), ranges).any(axis=1)).tolist()
+
+
+def _of_class(tp, fp, images):
+    """Scores of a class of so many images against the rest, by name; nan for 0 / 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        scores = {
-            "sensitivity": tp / support + 0 * fp,
-            "precision": tp / (tp + fp),
-            "f1": 2 * tp / (tp + fp + support),
-        }
-    return np.flatnonzero(_within(scores, ranges).any(axis=1)).tolist()
+        return {"sensitivity": tp / images, "precision": tp / (tp + fp), "f1": 2 * tp / (tp + fp + images)}
 
 
 def _within(scores, ranges):

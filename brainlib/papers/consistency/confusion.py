@@ -90,12 +90,8 @@ def binary_rows(paper: Paper) -> Iterator[Check]:
                     "; an accuracy is the mean of sensitivity and specificity, weighted by the images "
                     "of each class, and cannot equal the one and not the other"
                 )
-        yield check(
-            row,
-            "one confusion matrix",
-            finding,
-            f"{checks.about(paper, row[0], checks.names(row))} of {n} images: {why}.",
-        )
+        sentence = f"{checks.about(paper, row[0], checks.names(row))} of {n} images: {why}."
+        yield check(row, "one confusion matrix", finding, sentence)
 
 
 def _nearby(row, n):
@@ -183,14 +179,10 @@ def class_reports(paper: Paper) -> Iterator[Check]:
             continue
         low, high = (bound * n for bound in claim.number.rounded)
         low, high = math.ceil(low - 1e-9), math.floor(high + 1e-9)
-        yield check(
-            [claim, *every],
-            "accuracy of all classes",
-            CONSISTENT if low <= most and high >= least else IMPOSSIBLE,
-            f"{checks.about(paper, claim, checks.names([claim]))} of {n} images: "
-            f"{low} to {high} right, where the classes allow {least} to {most}.",
-            1,
-        )
+        finding = CONSISTENT if low <= most and high >= least else IMPOSSIBLE
+        why = f"{low} to {high} right, where the classes allow {least} to {most}"
+        sentence = f"{checks.about(paper, claim, checks.names([claim]))} of {n} images: {why}."
+        yield check([claim, *every], "accuracy of all classes", finding, sentence, 1)
 
 
 def rows_of(paper: Paper, average: str | None = None) -> list[list[Claim]]:

@@ -112,13 +112,8 @@ def p_values(paper: Paper) -> Iterator[Check]:
         holds = [(p > printed.value) == (printed.operator == ">") for p in found.values()]
         finding = CONSISTENT if all(holds) else CONDITIONAL if any(holds) else IMPOSSIBLE
         values = ", ".join(f"{name}: p = {p:.3f}" for name, p in found.items())
-        yield check(
-            [claim, *pair[0], *pair[1]],
-            "p of the folds",
-            finding,
-            f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where}); of the printed folds, {values}.",
-            1,
-        )
+        sentence = f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where}); of the printed folds, {values}."
+        yield check([claim, *pair[0], *pair[1]], "p of the folds", finding, sentence, 1)
 
 
 def _over(paper, over):

@@ -32,33 +32,27 @@ def totals(paper: Paper) -> Iterator[Check]:
         if None in found and set(labels) >= set(paper.data.classes):
             parts = [round(found[label].value) for label in labels]
             total = round(found[None].value)
-            yield check(
-                found.values(),
-                "images of the classes",
-                CONSISTENT if sum(parts) == total else IMPOSSIBLE,
-                f"{' + '.join(map(str, parts))} = {sum(parts)} images{where}; {total} are printed.",
-            )
+            finding = CONSISTENT if sum(parts) == total else IMPOSSIBLE
+            sentence = f"{' + '.join(map(str, parts))} = {sum(parts)} images{where}; {total} are printed."
+            yield check(found.values(), "images of the classes", finding, sentence)
         folders = [f for f in info.folders if stage is None or f.part == stage]
         if not folders or (stage and paper.protocol.holdout.value != "published"):
             continue
         for label, claim in found.items():
             published = sum(f.count for f in folders if label in (None, f.label))
-            printed = round(claim.value)
-            what = f"{label or 'all'} images{where}"
-            yield check(
-                [claim],
-                "images of the published set",
-                CONSISTENT if printed == published else CONDITIONAL,
-                f"{claim.printed} {what}; {info.title} was published with {published}"
-                + ("." if printed == published else ": possible only if another edition or set was used."),
-            )
+            finding, why = CONSISTENT, ""
+            if round(claim.value) != published:
+                finding, why = CONDITIONAL, ": possible only if another edition or set was used"
+            what = f"{claim.printed} {label or 'all'} images{where}"
+            sentence = f"{what}; {info.title} was published with {published}{why}."
+            yield check([claim], "images of the published set", finding, sentence)
 
 
 @dataclass(frozen=True)
 class Part:
     """Sizes of a part of a scenario that admit its printed accuracies, within a fifth of what the protocol draws."""
 
-    scenario: str
+    scenario: str | None
     part: str
     claims: tuple[Claim, ...]
     drawn: int
@@ -72,13 +66,10 @@ class Part:
 
 def parts(paper: Paper) -> Iterator[Part]:
     """Yield the validation and the test part of each scenario for which accuracies are printed."""
-    for scenario in paper.scenarios or ("",):
+    for scenario in paper.scenarios or (None,):
         for part in (splits.VALIDATION, splits.TEST):
-            claims = [
-                claim
-                for claim in exact(paper, name="accuracy", stage=part)
-                if (claim.scenario or "", claim.number.operator) == (scenario, "=")
-            ]
+            claims = exact(paper, name="accuracy", stage=part, scenario=scenario)
+            claims = [claim for claim in claims if claim.number.operator == "="]
             drawn = drawn_size(paper, scenario, part) if claims else 0
             if drawn:
                 printed = [claim.number for claim in claims]
@@ -98,14 +89,12 @@ def part_sizes(paper: Paper) -> Iterator[Check]:
             why = f"; possible only with {checks.listed(part.sizes.truncated)} images, rounded or truncated"
         else:
             why = ", rounded or truncated"
-        yield check(
-            part.claims,
-            "size of a part",
-            finding,
+        sentence = (
             f"{paper.scenario(part.scenario).title}, {part.part} part: {part.values} different accuracies; the "
             f"protocol draws {part.drawn} images; sizes within a fifth of it that admit them all: "
-            f"{checks.listed(part.sizes.rounded)}{why}.",
+            f"{checks.listed(part.sizes.rounded)}{why}."
         )
+        yield check(part.claims, "size of a part", finding, sentence)
 
 
 def whose_set(paper: Paper) -> Iterator[Check]:
@@ -130,14 +119,10 @@ def whose_set(paper: Paper) -> Iterator[Check]:
             f"({holdout:.0%} of each), and only "
             f"{checks.listed([sizes[name] for name in fitting])} admit {checks.names(row)}"
         )
-    sets = ", ".join(f"{REGISTRY[name].title} ({REGISTRY[name].total} images)" for name in fitting)
-    yield check(
-        claims,
-        "whose set",
-        CONDITIONAL,
-        f"no set is named; {basis}; of the public sets known here "
-        + (f"only {sets} has that size." if len(fitting) == 1 else f"{sets or 'none'} have that size."),
-    )
+    sets = ", ".join(f"{REGISTRY[name].title} ({REGISTRY[name].total} images)" for name in fitting) or "none"
+    found = f"only {sets} has" if len(fitting) == 1 else f"{sets} have"
+    sentence = f"no set is named; {basis}; of the public sets known here {found} that size."
+    yield check(claims, "whose set", CONDITIONAL, sentence)
 
 
 def confusion_counts(paper: Paper) -> Iterator[Check]:
@@ -154,14 +139,10 @@ def confusion_counts(paper: Paper) -> Iterator[Check]:
         if set(cells) == set(paper.data.classes) and accuracy:
             n, total = accuracy[0].n, sum(round(x.value) for x in cells.values())
             low, high = accuracy[0].number.rounded
-            sums = " + ".join(x.printed for x in cells.values())
-            yield check(
-                [*cells.values(), accuracy[0]],
-                "counts against the accuracy",
-                CONSISTENT if low <= total / n <= high else IMPOSSIBLE,
-                f"{paper.arms[arm].title}: {sums} = {total} right of {n} is {total / n:.4f}; "
-                f"{accuracy[0].printed} is printed.",
-            )
+            finding = CONSISTENT if low <= total / n <= high else IMPOSSIBLE
+            sums = f"{' + '.join(x.printed for x in cells.values())} = {total} right of {n}"
+            sentence = f"{paper.arms[arm].title}: {sums} is {total / n:.4f}; {accuracy[0].printed} is printed."
+            yield check([*cells.values(), accuracy[0]], "counts against the accuracy", finding, sentence)
         yield from _drawn_classes(paper, arm, cells, wrong[arm])
 
 
@@ -170,19 +151,17 @@ def _drawn_classes(paper, arm, right, wrong):
     for label in (label for label in right if label in wrong):
         drawn = round(right[label].value + wrong[label].value)
         published = published_size(paper, [label])
-        expected = published * holdout
-        stratified = abs(drawn - expected) <= 1
-        yield check(
-            [right[label], wrong[label]],
-            "images of a class in the test part",
-            CONSISTENT if stratified else CONDITIONAL,
-            f"{paper.arms[arm].title}: {right[label].printed} right and {wrong[label].printed} wrong "
-            f"are {drawn} images of {label}; {holdout:.0%} of the set's {published} are {expected:.1f}"
-            + ("." if stratified else ": possible only by a draw that is not stratified."),
+        finding, why = CONSISTENT, ""
+        if abs(drawn - published * holdout) > 1:
+            finding, why = CONDITIONAL, ": possible only by a draw that is not stratified"
+        sentence = (
+            f"{paper.arms[arm].title}: {right[label].printed} right and {wrong[label].printed} wrong are {drawn} "
+            f"images of {label}; {holdout:.0%} of the set's {published} are {published * holdout:.1f}{why}."
         )
+        yield check([right[label], wrong[label]], "images of a class in the test part", finding, sentence)
 
 
-def drawn_size(paper: Paper, scenario: str, part: str) -> int:
+def drawn_size(paper: Paper, scenario: str | None, part: str) -> int:
     """Images of a part, as the protocol draws it from the published set; 0 where it draws none."""
     folders = REGISTRY[paper.data.set.value].folders
     labels = np.repeat([f.label for f in folders], [f.count for f in folders])
