@@ -1,9 +1,9 @@
 """Figures of the notebooks and the index: each is a `Plot`, a Matplotlib figure with its alternative text.
 
 `curves` draws histories of training, `scores` ROC curves, metrics beside the printed ones, confusion matrices and
-calibration, `images` slices with their heat maps, and `audit` how sets overlap and groups of duplicates. `style` holds
-`Plot` and what the figures share. Each alternative text is composed of the plotted data, so it cannot contradict the
-figure. Whatever has nothing to draw raises a UsageError.
+calibration, and `images` how sets overlap, groups of duplicates, and slices with their heat maps. `style` holds `Plot`
+and what the figures share. Each alternative text is composed of the plotted data, so it cannot contradict the figure.
+Whatever has nothing to draw raises a UsageError.
 """
 
 import lazy_loader as lazy
@@ -11,9 +11,8 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "audit": ["duplicate_montage", "overlap_graph"],
         "curves": ["learning_curves"],
-        "images": ["grad_cam_panel"],
+        "images": ["duplicate_montage", "grad_cam_panel", "overlap_graph"],
         "scores": ["confusion", "forest", "metrics", "reliability", "roc"],
         "style": ["Plot"],
     },

@@ -104,6 +104,7 @@ def _described(histories, title, monitored, starts):
     columns |= {"accuracy": "training accuracy", "val_accuracy": f"{monitored} accuracy"}
     last = [history.iloc[-1] for history in histories.values()]
     ends = "; ".join(f"{name} {style.span(row[column] for row in last)}" for column, name in columns.items())
-    epochs = style.plural(style.span(map(len, histories.values()), "d"), "epoch")
+    epochs = style.span(map(len, histories.values()), "d")
+    epochs += " epochs" if epochs != "1" else " epoch"
     sentences = [f"Learning curves of {title}, {', '.join(histories)}, over {epochs}", *starts.values()]
     return f"{'. '.join(sentences)}. After the last epoch: {ends}."

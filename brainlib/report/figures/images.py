@@ -1,21 +1,138 @@
-"""Panels of Grad-CAM heat maps."""
+"""Figures of sets and their images: which set is made of which others, groups of duplicates, and heat maps."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
+import numpy as np
+import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from PIL import Image
 
+from brainlib.audit import near_duplicates
+from brainlib.audit.overview import DataAudit, Overview
+from brainlib.data import images
+from brainlib.data.thumbnails import thumbnail
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
+from brainlib.report.table import PERCENT0
 from brainlib.study.saliency import Explained
 
+_ROWS, _COLUMNS = 6, 8  # of a montage at most
+_SIDE = 96  # pixels of an image in a montage
+_LETTERS = 16  # of a file's name that fit under an image
 _MODELS = 7  # with their heat maps side by side
 _ROOMY = 1.4  # inches of an image above which there is room for the name of a class
 _OUTLINE = "#00e5ff"  # seen on grey and on all colours of a heat map
+
+
+def overlap_graph(record: DataAudit) -> Plot | None:
+    """Draw sets as nodes, and between two sets the share of each that has a duplicate in the other.
+
+    Lines are as wide as the larger share; `record.overlaps` has the counts. Where no two sets were compared there is no
+    figure.
+    """
+    names = [name for name, others in record.overlaps.items() if others]
+    if not names:
+        return None
+    figure = style.figure(WIDTH, 4.6)
+    axes = figure.subplots()
+    turns = math.tau * (0.625 - np.arange(len(names)) / len(names))  # clockwise from the lower left
+    at = dict(zip(names, np.stack([np.cos(turns), np.sin(turns)], axis=1), strict=True))
+    colours, described = {"duplicates": style.COLOURS[0], "some of them mirrored": style.COLOURS[4]}, []
+    for first, second in itertools.combinations(names, 2):
+        shares = {pair: record.share(*pair) for pair in ((first, second), (second, first))}
+        texts = [_words(*pair, *share) for pair, share in shares.items()]
+        described += texts
+        largest, turned = np.max(list(shares.values()), axis=0)
+        if not largest:
+            continue
+        colour = list(colours.values())[bool(turned)]
+        line = {"color": colour, "lw": 1 + 9 * largest, "alpha": 0.55, "solid_capstyle": "round", "zorder": 1}
+        axes.plot(*np.stack([at[first], at[second]], axis=1), **line)
+        # Diagonals cross in the middle.
+        beside = abs(names.index(first) - names.index(second)) in (1, len(names) - 1)
+        middle = at[first] + (0.5 if beside else 0.3) * (at[second] - at[first])
+        box = {"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none"}
+        axes.text(*middle, "\n".join(texts), ha="center", va="center", fontsize=style.SMALL, bbox=box, zorder=2)
+    for name, place in at.items():
+        node = {"boxstyle": "round,pad=0.5", "fc": "0.95", "ec": "0.3"}
+        text = f"{name}\n{record.sets[name].images} images"
+        axes.text(*place, text, ha="center", va="center", fontsize=10, weight="bold", bbox=node, zorder=3)
+    axes.set(xlim=(-1.1, 1.1), ylim=(-0.95, 0.95) if len(names) == 4 else (-1.15, 1.15))
+    axes.axis("off")
+    lines = {name: {"color": colour, "lw": 4, "alpha": 0.55} for name, colour in colours.items()}
+    style.legend(figure, lines, "outside lower center")
+    return Plot(figure, f"Images with a duplicate in another set. {'; '.join(described)}.")
+
+
+def _words(name, other, share, mirrored):
+    turned = f" ({PERCENT0.text(mirrored)} of them mirrored)" if mirrored else ""
+    return f"{PERCENT0.text(share)} of {name} in {other}{turned}"
+
+
+def duplicate_montage(overview: Overview, name: str, contradictory: bool = False) -> Plot | None:
+    """Show the largest groups of near-duplicates of a set, one a row, each image compared with the first of its row.
+
+    Under an image are its file, its class, and the kind of duplicate with the correlation. Contradictory groups are
+    those of several classes, which come in turn. Without a group there is no figure. It shows published images, so
+    it is for the local report alone.
+    """
+    audit, root = overview.audits[name], overview.roots[name]
+    table = audit.table.set_index("path")
+    groups = [table.loc[paths] for paths in sorted(audit.groups("near"), key=len, reverse=True)]
+    groups = [group for group in groups if not contradictory or group["label"].nunique() > 1]
+    if not groups:
+        return None
+    shown = groups[:_ROWS]
+    columns = max(4, min(_COLUMNS, len(shown[0])))
+    figure = style.figure(0.8 + 1.02 * columns, 0.5 + 1.42 * len(shown))
+    grid = figure.subplots(len(shown), columns, squeeze=False)
+    for line, group in zip(grid, shown, strict=True):
+        few = group.assign(turn=group.groupby("label").cumcount()).sort_values("turn", kind="stable").head(columns)
+        decoded = [images.decode(root / path) for path in few.index]
+        kinds = _kinds(few, np.stack([thumbnail(image) for image in decoded]))
+        for axes in line:
+            style.picture(axes, None)
+        for axes, path, label, image, kind in zip(line, few.index, few["label"], decoded, kinds, strict=False):
+            grey = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+            style.picture(axes, np.asarray(grey))
+            lines = [_shortened(PurePosixPath(path).name), _shortened(label), kind]
+            axes.set_xlabel("\n".join(lines), fontsize=7, labelpad=2, parse_math=False)  # a name may hold dollars
+        count = f"{len(group)} images"
+        classes = group["label"].nunique()
+        text = f"{count}\n{classes} classes" if classes > 1 else count
+        line[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=style.SMALL, labelpad=4)
+    kind = "groups of duplicates with different labels" if contradictory else "groups of near-duplicates"
+    title = f"{name}: {len(shown)} of the {len(groups)} {kind}"
+    figure.suptitle(f"{title},\neach image compared with the first of its row", fontsize=10, parse_math=False)
+    return Plot(figure, f"{title}, of {', '.join(str(len(group)) for group in shown)} images.")
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LETTERS else f"…{name[1 - _LETTERS :]}"
+
+
+def _kinds(group: pd.DataFrame, thumbnails: np.ndarray) -> list[str]:
+    """Say how each image of a group is a duplicate of the first, which it need not be: others may connect them."""
+    pairs = np.stack([np.zeros(len(group), int), np.arange(len(group))], axis=1)
+    plain, mirrored = (
+        near_duplicates.correlations(thumbnails, pairs, np.full(len(pairs), way)) for way in (False, True)
+    )
+    kinds = ["first"]
+    for n, row in enumerate(group.iloc[1:].itertuples(), 1):
+        value, way = max((plain[n], "near"), (mirrored[n], "mirrored"))
+        if row.byte_hash == group["byte_hash"].iloc[0]:
+            kinds.append("same bytes")
+        elif row.pixel_hash == group["pixel_hash"].iloc[0]:
+            kinds.append("same pixels")
+        else:
+            kinds.append(f"{way if value >= near_duplicates.THRESHOLD else 'by others'}, {value:.2f}")
+    return kinds
 
 
 def grad_cam_panel(rows: Sequence[Explained]) -> Plot:
@@ -56,5 +173,5 @@ def grad_cam_panel(rows: Sequence[Explained]) -> Plot:
         f"{row.kind}, p({row.shown}) {', '.join(f'{title} {p:.2f}' for title, p in row.probabilities.items())}"
         for row in rows
     ]
-    alt = f"Grad-CAM heat maps of {style.plural(len(rows), 'image')}{' with outlined lesions' * outlined}"
+    alt = f"Grad-CAM heat maps of {len(rows)} image{'s' * (len(rows) > 1)}{' with outlined lesions' * outlined}"
     return Plot(figure, f"{alt}, by {', '.join(titles) or 'no model'}. {'; '.join(described)}.")

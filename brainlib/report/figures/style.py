@@ -179,11 +179,6 @@ def span(values: Iterable[float], form: str = ".3f") -> str:
     return " to ".join(ends)
 
 
-def plural(count: int | str, noun: str) -> str:
-    """Return a count with its noun in the right number."""
-    return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"
-
-
 def wrapped(text: str, width: int) -> str:
     """Return a text with its lines broken at a width in characters."""
     return "\n".join(textwrap.fill(line, width, break_long_words=False) for line in text.splitlines())
