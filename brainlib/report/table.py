@@ -73,12 +73,12 @@ class Format:
         return self.before + format(self.scale * value, f"{'+' if self.signed else ''}{kind}")
 
     def text(self, value: float | None, low: float | None = None, high: float | None = None, unit: bool = True) -> str:
-        """Write a number, with its unit or without, and its limits where both are known: "95.83 % (93.92 to 97.16)"."""
+        """Write a number, with or without its unit, and its limits if these differ: "95.83 % (93.92 to 97.16)"."""
         written = self.number(value)
         limits = [self.number(limit).removeprefix(self.before) for limit in (low, high)]
         if written != NONE and unit and self.unit:
             written += f"{_SPACE}{self.unit}"
-        return written if NONE in (written, *limits) else f"{written} ({limits[0]} to {limits[1]})"
+        return written if NONE in (written, *limits) or low == high else f"{written} ({limits[0]} to {limits[1]})"
 
 
 PERCENT = Format("%", 100)

@@ -51,24 +51,19 @@ def verdicts(results: Results) -> Table:
 
 def _row(claim, numbers):
     ours, without, own = claim.reproduced, claim.without_duplicates, claim.printed_interval
+    how = Format.of(None, claim.unit)
     return {
         "claim": claim_name(claim),
         "where": claim.where,
         "printed": Format.of(claim.number, claim.unit)(claim.value, *((own.low, own.high) if own else ())),
-        OURS: _score(ours, claim.unit, NOT_RUN),
+        OURS: how.score(ours, NOT_RUN),
         "n": COUNT(ours.n) if ours else None,
         "verdict": claim.verdict,
-        "without duplicates": _score(without, claim.unit),
+        "without duplicates": how.score(without),
         "n without": COUNT(without.n) if without else None,
         "verdict without": claim.verdict_without_duplicates or "–",
         "reason": _reasons(claim, numbers),
     }
-
-
-def _score(found, unit, missing="–"):
-    """Return a number as a cell, without an interval where it is exact."""
-    how = Format.of(None, unit)
-    return how(found.value) if found and found.low == found.high else how.score(found, missing)
 
 
 def _reasons(claim, numbers):
