@@ -34,15 +34,12 @@ def audit_by_class(overview: Overview) -> Table:
     """Images and duplicates of each class and published part of each set."""
     rows, parts = [], any(audit.table["part"].any() for audit in overview.audits.values())
     for name, audit in overview.audits.items():
-        group = audit.table.groupby("near")
-        table = audit.table.assign(
-            duplicate=group["path"].transform("size") > 1, contradictory=group["label"].transform("nunique") > 1
-        )
-        for (part, label), own in table.groupby(["part", "label"]):
-            row = {"set": name} | ({"part": part} if parts else {}) | {"class": label, "images": len(own)}
-            row["with a duplicate"] = int(own["duplicate"].sum())
-            row["in groups of several classes"] = int(own["contradictory"].sum())
-            rows.append(row)
+        near = audit.table.groupby("near")
+        counted = {"images": 1, "with a duplicate": near["path"].transform("size") > 1}
+        counted["in groups of several classes"] = near["label"].transform("nunique") > 1
+        table = audit.table.rename(columns={"label": "class"}).assign(set=name, **counted)
+        sums = table.groupby(["set", *(["part"] if parts else []), "class"])[list(counted)].sum()
+        rows += sums.reset_index().to_dict("records")
     return _table("audit_by_class", rows, overview)
 
 

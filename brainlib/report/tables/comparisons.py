@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 
-import pandas as pd
-
 from brainlib.papers.schema import Metric
 from brainlib.report.table import COUNT, P_VALUE, PERCENT, PERCENT0, PERCENT1, POINTS, Format, Table
 from brainlib.report.tables.captions import T, caption
@@ -121,16 +119,15 @@ def calibration(results: Results, scenario: str = "") -> Table:
     """Show the expected calibration error and the Brier score of every arm."""
     rows = []
     for title, found in calibrations(results, scenario).items():
-        curve = pd.DataFrame(found.curve)
-        high = curve[curve["confidence"] >= CONFIDENT]
-        images = int(high["images"].sum())
-        correct = float((high["accuracy"] * high["images"]).sum() / images) if images else math.nan
+        high = [each for each in found.curve if each.confidence >= CONFIDENT]
+        images = sum(each.images for each in high)
+        correct = sum(each.accuracy * each.images for each in high) / images if images else math.nan
         rows.append(
             {
                 "arm": title,
                 "calibration error": PERCENT1(found.error, found.error_interval.low, found.error_interval.high),
                 "Brier score": _BRIER(found.brier, found.brier_interval.low, found.brier_interval.high),
-                "images": int(curve["images"].sum()),
+                "images": sum(each.images for each in found.curve),
                 f"images with a probability of {CONFIDENT:g} or more": images,
                 "of these correct": PERCENT1(correct),
             }

@@ -47,14 +47,11 @@ def test_scores(results: Results, metrics: Sequence[Metric | str], scenario: str
     rows = []
     for arm in results.study.paper.arms:
         for metric in metrics:
-            printed, how = results.printed(arm, "test", metric, scenario), _format(metric)
-            title = results.title(arm, scenario)
-            row = {"arm": title, "metric": metric_name(metric), "printed": as_printed(printed, how)}
-            row[OURS] = how.score(None, NOT_RUN)
-            if arm in results.study.arms:
-                estimate = results.estimate(arm, "test", metric, scenario)
-                row |= {OURS: how.score(estimate), "n": COUNT(estimate.n), "interval by": estimate.method}
-            rows.append(row)
+            place, how = (arm, "test", metric, scenario), _format(metric)
+            found = results.estimate(*place) if arm in results.study.arms else None
+            row = {"arm": results.title(arm, scenario), "metric": metric_name(metric)}
+            row |= {"printed": as_printed(results.printed(*place), how), OURS: how.score(found, NOT_RUN)}
+            rows.append(row | ({"n": COUNT(found.n), "interval by": found.method} if found else {}))
     images = len(results.predictions(results.study.arms[0], "test", scenario))
     return Table(rows, f"Scores on {images} test images, with 95 % intervals.{not_comparable(results)}")
 
@@ -134,12 +131,12 @@ def counts(results: Results) -> Table:
     for claim in study.paper.claims:
         if not claim.metric or claim.metric.name not in ("count", "errors"):
             continue
-        place = claim.arm, claim.scenario or "", claim.stage, claim.phase or ""
-        row = {"arm": results.title(*place), "images": metric_name(claim.metric)}
+        scenario, phase = claim.scenario or "", claim.phase or ""
+        row = {"arm": results.title(claim.arm, scenario, claim.stage, phase), "images": metric_name(claim.metric)}
         row |= {"printed": as_printed(claim.number, COUNT), OURS: COUNT.score(None, NOT_RUN)}
-        if not study.why_not_run([claim.arm], claim.scenario):
-            estimate = results.estimate(claim.arm, claim.stage, claim.metric, claim.scenario or "", claim.phase or "")
-            row |= {OURS: COUNT(estimate.value), "of images": COUNT(estimate.n)}
+        if not study.why_not_run([claim.arm], scenario):
+            found = results.estimate(claim.arm, claim.stage, claim.metric, scenario, phase)
+            row |= {OURS: COUNT(found.value), "of images": COUNT(found.n)}
         rows.append(row)
     return Table(rows, caption("counts", conditions=not_comparable(results)))
 
