@@ -1,8 +1,7 @@
 """The parts of a paper's experiment, as frozen values with their provenance.
 
-A `Setting` is `stated` (the place in the paper) or `assumed` (why, and the other readings that the
-paper leaves open). `Protocol`, `ModelSettings` and `Phase` are made of settings alone, so the table
-of stated and assumed values is printed, not typed.
+`Protocol`, `ModelSettings` and `Phase` are made of settings alone, so the table of stated and assumed values is
+printed, not typed.
 """
 
 from __future__ import annotations

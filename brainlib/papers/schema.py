@@ -1,8 +1,6 @@
-"""A paper as data: its protocol, its models and every figure that it prints, read from YAML.
+"""A paper as data: its protocol, its models and every figure that it prints, read from YAML and frozen.
 
-The protocol and the arms are made of settings with their provenance (`brainlib.papers.provenance`). Each
-printed figure is a `Claim` that keeps the string as printed. Everything read is frozen, and nothing
-here is interpreted: what a claim means as a number is the business of `brainlib.papers.printed`.
+The protocol and the arms are made of settings with their provenance (`brainlib.papers.provenance`).
 """
 
 from __future__ import annotations

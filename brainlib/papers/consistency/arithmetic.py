@@ -1,10 +1,4 @@
-"""Which counts of images are behind printed scores: arithmetic of numbers, without papers.
-
-An accuracy is a whole number of images over another one, so a table of accuracies of one test set
-tells how many images it can have had (`fitting_sizes`). Scores of two classes come from one confusion
-matrix (`matrices`, `weighted_matrices`). A model that predicts the same class for every image has scores
-that follow from its accuracy and tell which average was printed (`is_collapsed`, `collapse_rows`).
-"""
+"""Which counts of images are behind printed scores: arithmetic of numbers, without papers."""
 
 from __future__ import annotations
 
