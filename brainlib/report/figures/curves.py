@@ -36,9 +36,8 @@ def learning_curves(
     width = min(3.6, (WIDTH - 0.8) / columns)
     figure = style.figure(0.8 + width * columns, 1.3 + bands * (4.0 if bands == 1 else 3.4))
     grid = figure.subplots(2 * bands, columns, sharex=True, squeeze=False)
-    losses = np.concatenate([h[c] for h in histories.values() for c in ("loss", "val_loss")])
-    shares = np.concatenate([h[c] for h in histories.values() for c in ("accuracy", "val_accuracy")])
-    last = max(history["epoch"].max() for history in histories.values())
+    every = pd.concat(histories.values())
+    losses, shares = (every[[name, f"val_{name}"]].to_numpy().ravel() for name in ("loss", "accuracy"))
     for axes in grid.flat:
         axes.set_visible(False)
     for i, (name, history) in enumerate(histories.items()):
@@ -46,7 +45,7 @@ def learning_curves(
         for axes, quantity in zip(grid[2 * band : 2 * band + 2, column], ("loss", "accuracy"), strict=True):
             axes.set_visible(True)
             _lines(axes, history, quantity, monitored, looks[name])
-            axes.set_xlim(0.5, last + 0.5)
+            axes.set_xlim(0.5, every["epoch"].max() + 0.5)
             axes.tick_params(labelleft=not column, labelbottom=quantity == "accuracy", labelsize=style.SMALL)
         above, below = grid[2 * band : 2 * band + 2, column]
         style.head(above, name, width)

@@ -44,6 +44,7 @@ def overlap_graph(record: DataAudit) -> Plot | None:
     turns = math.tau * (0.625 - np.arange(len(names)) / len(names))  # clockwise from the lower left
     at = dict(zip(names, np.stack([np.cos(turns), np.sin(turns)], axis=1), strict=True))
     colours, described = {"duplicates": style.COLOURS[0], "some of them mirrored": style.COLOURS[4]}, []
+    looks = {name: {"color": colour, "lw": 4, "alpha": 0.55} for name, colour in colours.items()}
     for first, second in itertools.combinations(names, 2):
         shares = {pair: record.share(*pair) for pair in ((first, second), (second, first))}
         texts = [_words(*pair, *share) for pair, share in shares.items()]
@@ -51,9 +52,8 @@ def overlap_graph(record: DataAudit) -> Plot | None:
         largest, turned = np.max(list(shares.values()), axis=0)
         if not largest:
             continue
-        colour = list(colours.values())[bool(turned)]
-        line = {"color": colour, "lw": 1 + 9 * largest, "alpha": 0.55, "solid_capstyle": "round", "zorder": 1}
-        axes.plot(*np.stack([at[first], at[second]], axis=1), **line)
+        line = looks["some of them mirrored" if turned else "duplicates"] | {"lw": 1 + 9 * largest, "zorder": 1}
+        axes.plot(*np.stack([at[first], at[second]], axis=1), solid_capstyle="round", **line)
         # Diagonals cross in the middle.
         beside = abs(names.index(first) - names.index(second)) in (1, len(names) - 1)
         middle = at[first] + (0.5 if beside else 0.3) * (at[second] - at[first])
@@ -65,8 +65,7 @@ def overlap_graph(record: DataAudit) -> Plot | None:
         axes.text(*place, text, ha="center", va="center", fontsize=10, weight="bold", bbox=node, zorder=3)
     axes.set(xlim=(-1.1, 1.1), ylim=(-0.95, 0.95) if len(names) == 4 else (-1.15, 1.15))
     axes.axis("off")
-    lines = {name: {"color": colour, "lw": 4, "alpha": 0.55} for name, colour in colours.items()}
-    style.legend(figure, lines, "outside lower center")
+    style.legend(figure, looks, "outside lower center")
     return Plot(figure, f"Images with a duplicate in another set. {'; '.join(described)}.")
 
 

@@ -95,7 +95,7 @@ def metrics(
             values, look = [], {"color": looks[title]["color"], "marker": "o", "ms": 6}
             if estimate := estimates[title].get(metric):
                 score = [_fraction(estimate.value), estimate.low, estimate.high]
-                values.append(style.limits(*score))
+                values.append(style.number(*score))
                 drawn += score
                 style.mark(axes, y, *score, **look)
                 if math.isnan(estimate.value):

@@ -22,6 +22,7 @@ from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
 from brainlib.errors import UsageError
+from brainlib.report.table import Format
 
 CSS_DPI = 96  # CSS pixels an inch: a browser shows the figure at its own size
 DPI = 2 * CSS_DPI  # sharp on a screen of double density
@@ -161,15 +162,9 @@ def expect(given, what: str, complete: bool = True) -> None:
         raise UsageError(f"a figure needs {what} to draw, received none")
 
 
-def number(value: float) -> str:
-    """Return a value with three decimals, or "undefined"."""
-    return "undefined" if math.isnan(value) else f"{value:.3f}"
-
-
-def limits(value: float, low: float, high: float) -> str:
-    """Return a value and its interval, as far as they are defined."""
-    interval = " without an interval" if math.isnan(low + high) else f" ({low:.3f} to {high:.3f})"
-    return number(value) + ("" if math.isnan(value) else interval)
+def number(value: float, low: float = math.nan, high: float = math.nan) -> str:
+    """Return a value with three decimals and its limits, as far as they are defined, or "undefined"."""
+    return Format(digits=3)(value, low, high, "undefined").text(unit=False)
 
 
 def span(values: Iterable[float], form: str = ".3f") -> str:

@@ -91,20 +91,14 @@ def averaging(study: Study) -> Table:
     paper, rows = study.paper, []
     for printed in confusion.collapsed(paper):
         one = printed["accuracy"]
-        classes = paper.scenario(one.scenario or "").classes
-        averages = collapse_rows(one.value, one.n, len(classes))
-        rows.append(
-            {
-                "row": f"{paper.arms[one.arm].title}, {paper.phase_of(one)}",
-                "scenario": paper.scenario(one.scenario or "").title,
-                "n": one.n,
-                "numbers": "printed",
-                **{name: PERCENT(printed[name].value) for name in FOUR},
-            }
-        )
-        for kind, scores in averages.items():
-            cells = {name: PERCENT(score) for name, score in scores.items()}
-            rows.append({"row": "", "scenario": "", "numbers": f"{kind} averages", **cells})
+        scenario = paper.scenario(one.scenario or "")
+        averages = collapse_rows(one.value, one.n, len(scenario.classes))
+        numbers = {"printed": {name: printed[name].value for name in FOUR}}
+        numbers |= {f"{kind} averages": scores for kind, scores in averages.items()}
+        place = {"row": f"{paper.arms[one.arm].title}, {paper.phase_of(one)}", "scenario": scenario.title, "n": one.n}
+        for name, scores in numbers.items():
+            rows.append(place | {"numbers": name} | {score: PERCENT(value) for score, value in scores.items()})
+            place = {"row": "", "scenario": ""}
     return Table(rows, caption("averaging"))
 
 

@@ -182,12 +182,10 @@ def times(results: Results) -> Table:
 def other_work(results: Results, arm: str, scenario: str = "") -> Table:
     """Show the paper's comparison with other papers, with its own claim and this run at the end."""
     paper = results.study.paper
-    others = [(row.reference, row.method, printed_number(row.accuracy)) for row in paper.tables.other_work]
+    printed = [(row.reference, row.method, printed_number(row.accuracy)) for row in paper.tables.other_work]
     own = results.printed(arm, "test", "accuracy", scenario)
-    rows = [
-        {"reference": reference, "method": method, "accuracy": as_printed(printed, PERCENT)}
-        for reference, method, printed in (*others, ("this paper, as printed", paper.arms[arm].title, own))
-    ]
+    printed.append(("this paper, as printed", paper.arms[arm].title, own))
+    rows = [{"reference": by, "method": how, "accuracy": as_printed(found, PERCENT)} for by, how, found in printed]
     left_out = results.study.why_not_run([arm], scenario)
     ours = None if left_out else results.estimate(arm, "test", "accuracy", scenario)
     rows.append({"reference": OURS, "method": results.title(arm, scenario), "accuracy": PERCENT.score(ours, NOT_RUN)})
