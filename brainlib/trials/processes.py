@@ -1,11 +1,10 @@
 """Call a function in a process of its own, which starts clean and ends with everything it held.
 
-Training resets Keras and seeds every global generator: what else runs in the caller's process, such
-as a user's own Keras session, is not touched. TensorFlow also keeps parts of every model until its
-process ends (tf-keras issue 286): a process that had trained the twenty small models of a smoke run
-held more than 5 GiB. Importing TensorFlow for each of them would take longer than training some, so
-on Linux the processes are forked from a server that has imported it and computed nothing; elsewhere
-they are spawned.
+Training resets Keras and seeds every global generator: what else runs in the caller's process, such as a user's own
+Keras session, is not touched. TensorFlow also keeps parts of every model until its process ends (tf-keras issue 286): a
+process that had trained the twenty small models of a smoke run held more than 5 GiB. Importing TensorFlow for each of
+them would take longer than training some, so on Linux the processes are forked from a server that has imported it and
+computed nothing; elsewhere they are spawned.
 """
 
 from __future__ import annotations
@@ -43,8 +42,8 @@ def warm() -> None:
 def run(function: Callable, arguments: tuple, report: Callable) -> object:
     """Call ``function(*arguments, report)`` in a process of its own; return or raise what it does.
 
-    The function is any that cloudpickle can carry, such as one of a notebook; `report` runs in this
-    process. Where the process was killed, and so was a second one, a BrainlibError is raised.
+    The function is any that cloudpickle can carry, such as one of a notebook; `report` runs in this process. Where the
+    process was killed, and so was a second one, a BrainlibError is raised.
     """
     return run_all(function, [arguments], [{}], lambda number, *values: report(*values))[0]
 
@@ -54,8 +53,8 @@ def run_all(
 ) -> list[object]:
     """Do as `run` does for several jobs, and return the results in their order.
 
-    As many run at a time as there are places, each in the environment of its place; `report` receives the
-    job's position first. When one fails, those that run are ended and none is started any more.
+    As many run at a time as there are places, each in the environment of its place; `report` receives the job's
+    position first. When one fails, those that run are ended and none is started any more.
     """
     waiting, free, running, tries = deque(range(len(jobs))), list(places), {}, Counter()
     results = [None] * len(jobs)
@@ -124,9 +123,9 @@ class _Process:
 def _startable() -> Iterator[None]:
     """Let any process start others: a script without a guard of its main part, and a Dask worker.
 
-    A new process would run the caller's script once more to define its functions, but cloudpickle
-    carries these. A daemonic process, such as a Dask worker, may have no children, which would
-    outlive it, but ours end with it (`_end_with_parent`).
+    A new process would run the caller's script once more to define its functions, but cloudpickle carries these. A
+    daemonic process, such as a Dask worker, may have no children, which would outlive it, but ours end with it
+    (`_end_with_parent`).
     """
     this, main = multiprocessing.current_process()._config, vars(sys.modules["__main__"])
     before = {name: main[name] for name in ("__file__", "__spec__") if name in main}

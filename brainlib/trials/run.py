@@ -1,7 +1,7 @@
 """Get the results of trials from the store, and have those trained that it lacks.
 
-What is stored are predictions, so that a new question about a trained model needs no training.
-Training runs in processes of its own (`jobs`), on this machine or on a Dask cluster.
+What is stored are predictions, so that a new question about a trained model needs no training. Training runs in
+processes of its own (`jobs`), on this machine or on a Dask cluster.
 """
 
 from __future__ import annotations
@@ -43,18 +43,10 @@ def run_trials(
     Training changes nothing in this process: neither its Keras session nor its random generators. BrainlibError for
     what prevented a trial; those that finished before are in the store.
 
-    Parameters
-    ----------
-    dataset : DataSet
-        The one whose fingerprint the trials name.
-    folder : Path
-        The store.
-    scheduler : str
-        See `workers.run`; the workers of a cluster see the store and the data at the same paths.
-    fresh : bool
-        Train everything again, from the first epoch; a stored result is replaced when the new one is complete.
-    on_progress : callable, optional
-        Called after every epoch; by default `progress.shown` shows it.
+    The data set is the one whose fingerprint the trials name, and `folder` the store; the workers of a cluster (see
+    `workers.run`) see both at the same paths. If `fresh`, everything is trained again from the first epoch, and a
+    stored result is replaced when the new one is complete. `on_progress` is called after every epoch; by default
+    `progress.shown` shows it.
     """
     folder = Path(folder).resolve()
     # Of trials that differ in name only, one is trained: one that keeps its model, if any does.
@@ -134,11 +126,9 @@ def heat_maps(asked: Sequence[Asked], dataset: DataSet, folder: Path, *, schedul
     Those that the store lacks are computed at the same time, as far as there are workers; StoreError when it has no
     such model. The other parameters are those of `run_trials`.
 
-    Returns
-    -------
-    list of float32 arrays, shape (n, size, size)
-        Maps in [0, 1] for the predicted class. With `permuted` the shape is (3, n, size, size): maps of the model, of
-        the model with permuted dense layers, and with all weights permuted (see `gradcam.permute`).
+    Maps are float32 arrays of shape (n, size, size) in [0, 1], for the predicted class. With `permuted` the shape is
+    (3, n, size, size): maps of the model, of the model with permuted dense layers, and with all weights permuted (see
+    `gradcam.permute`).
     """
     folder, paths, maps, missing = Path(folder).resolve(), [], [], {}
     for number, each in enumerate(asked):

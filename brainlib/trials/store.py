@@ -1,9 +1,9 @@
 """The store of results: a folder for each trial, written atomically and verified when read.
 
-``STORE/trials/KEY/`` holds ``trial.json`` (the trial, its duration, the environment, and the SHA-256
-of the other files), tables as Parquet, and, for trials that keep it, ``model.keras``. A folder that
-does not verify is renamed, never deleted, and its trial is trained again. ``STORE/unfinished/KEY`` is the
-checkpoint of a trial that is being trained, or was when its process was killed.
+``STORE/trials/KEY/`` holds ``trial.json`` (the trial, its duration, the environment, and the SHA-256 of the other
+files), tables as Parquet, and, for trials that keep it, ``model.keras``. A folder that does not verify is renamed,
+never deleted, and its trial is trained again. ``STORE/unfinished/KEY`` is the checkpoint of a trial that is being
+trained, or was when its process was killed.
 """
 
 from __future__ import annotations

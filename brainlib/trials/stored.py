@@ -1,7 +1,6 @@
 """The trained models that a store keeps: listed by their facts alone, found by key or name.
 
-A list reads one small JSON file a model. Tables and weights are read, and verified, by `store` once a
-model has been chosen.
+Tables and weights are read, and verified, by `store` once a model has been chosen.
 """
 
 from __future__ import annotations

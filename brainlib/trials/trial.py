@@ -1,8 +1,4 @@
-"""The trial, one model trained once: the unit of caching, resuming, distributing and reporting.
-
-A `Trial` is frozen data, and its `key` is a hash of what determines its result. A `TrialResult` holds
-the predictions of the trained model for every image.
-"""
+"""The trial, one model trained once: the unit of caching, resuming, distributing and reporting."""
 
 from __future__ import annotations
 
@@ -29,36 +25,19 @@ _LATER = {"precision": "float32", "optimizer": "adam", "early_stopping": 0}
 
 @dataclass(frozen=True)
 class Trial:
-    """One model to be trained once.
+    """One model to be trained once, as frozen data.
 
-    Attributes
-    ----------
-    paper, arm, stage : str
-        Purpose of the trial, such as "jardim", "cnn", "fold 1". Not a part of the key.
-    data : str
-        Fingerprint of the data set.
-    classes : tuple of str
-        Labels in the order of class numbers; of two, the last is the positive one. Images of other
-        labels are not used.
-    size : int
-        Height and width of the images in pixels.
-    loss : {"binary_crossentropy", "categorical_crossentropy"}
-    seed : int
-        Of initialisation, dropout, augmentation and the order of the images.
-    monitored : {"validation", "test"}
-        The part that is predicted after every epoch.
-    scenario : str
-        The paper's name of these classes; not a part of the key.
-    oversampled : str
-        The class whose training images are repeated until it is as large as the largest; "" for none.
-    groups : str
-        Fingerprint of the groups of a split by group; "" for a split by image.
-    precision : {"float32", "mixed"}
-        See `training.prepare`.
-    keep_model : bool
-        Whether the trained model is stored as well. Not a part of the key.
-    conditions : tuple of str
-        Why the numbers of this model are not comparable with the paper's. Not a part of the key.
+    `paper`, `scenario`, `arm` and `stage` name it ("jardim", "", "cnn", "fold 1"). They are not a part of the key, nor
+    are `keep_model` (whether the trained model is stored as well) and `conditions` (why its numbers are not comparable
+    with the paper's).
+
+    `data` is the fingerprint of the data set. `classes` are labels in the order of class numbers; of two, the last is
+    the positive one, and images of other labels are not used. `size` is height and width in pixels. `loss` is
+    "binary_crossentropy" or "categorical_crossentropy". `seed` is that of initialisation, dropout, augmentation and the
+    order of the images. `monitored`, "validation" or "test", is the part that is predicted after every epoch.
+    `oversampled` is the class whose training images are repeated until it is as large as the largest, "" for none.
+    `groups` is the fingerprint of the groups of a split by group, "" for a split by image. `precision` is "float32" or
+    "mixed", see `training.prepare`.
     """
 
     paper: str
@@ -117,20 +96,11 @@ class Trial:
 class TrialResult:
     """The result of a trial, as stored.
 
-    Attributes
-    ----------
-    trial : Trial
-    predictions : DataFrame
-        One row per image and phase, predicted at the end of the phase: path, label, part, group (of
-        duplicates), phase, and ``p_CLASS`` for each class, probabilities that sum to 1.
-    history : DataFrame
-        One row per epoch: phase, epoch (counted through all phases), loss, accuracy, val_loss,
-        val_accuracy, seconds.
-    epochs : DataFrame
-        Predictions of the monitored part after every epoch: epoch, path, label, ``p_CLASS``.
-    facts : dict
-        ``seconds`` (training, and everything else), ``peak_memory_mib`` of the trial's process,
-        ``environment``, and the trial as it was stored.
+    `predictions` has a row for each image and phase, predicted at the end of the phase: path, label, part, group (of
+    duplicates), phase, and ``p_CLASS`` for each class, probabilities that sum to 1. `history` has a row for each epoch:
+    phase, epoch (counted through all phases), loss, accuracy, val_loss, val_accuracy, seconds. `epochs` has predictions
+    of the monitored part after every epoch: epoch, path, label, ``p_CLASS``. `facts` are ``seconds`` (training, and
+    everything else), ``peak_memory_mib`` of the trial's process, ``environment``, and the trial as it was stored.
     """
 
     trial: Trial

@@ -1,7 +1,7 @@
 """Call a function for many jobs, on this machine or on the workers of a Dask cluster.
 
-Each job runs in a process of its own, which this process or a worker starts. Workers of the local
-cluster outlive the notebooks of a run.
+Each job runs in a process of its own, which this process or a worker starts. Workers of the local cluster outlive the
+notebooks of a run.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def local_cluster(jobs: int | None = None, *, warm: bool = True) -> Iterator[str
         # Any free port for its page: several runs may be active at once.
         scheduler = {"cls": Scheduler, "options": {**local, "dashboard": False, "dashboard_address": ":0"}}
         cluster = SpecCluster(dict(enumerate(nannies)), scheduler, silence_logs=50)
-    # Dask also leaves its workers' variables in this process. A notebook's kernel would inherit one
-    # that returns freed memory at once, and spend more time on that than on its arrays.
+    # Dask also leaves its workers' variables in this process. A notebook's kernel would inherit one that returns freed
+    # memory at once, and spend more time on that than on its arrays.
     for name in set(os.environ) - set(before):
         del os.environ[name]
     os.environ.update(before)
