@@ -17,6 +17,7 @@ from brainlib.study.study import Study
 from brainlib.trials.trial import TrialResult
 
 FACTS = {
+    "data": {"set": "br35h", "title": "Br35H", "licence": "CC BY 4.0", "phantom": False},
     "seconds": {"training": 12.0, "other": 3.0},
     "peak_memory_mib": 1000.0,
     "environment": {"processor": "a processor", "cores": 2, "accelerators": 0, "threads": "2"},

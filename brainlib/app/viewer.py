@@ -222,7 +222,7 @@ class Viewer:
         name, why, places = self.stored.info.name, [], []
         if not self.stored.phantom and self.source not in (PHANTOMS, KAGGLE):
             places.append(lambda: datasets.load_dataset(asked(name, self.source), self.source, self.folder))
-        if self.stored.phantom is not False:
+        if self.stored.phantom:
             roots = sorted((self.folder / "phantoms").glob(f"{name}-*"))
             places += [lambda root=root: datasets.index(name, root, self.folder) for root in roots]
         for load in places:

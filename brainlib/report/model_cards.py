@@ -86,7 +86,7 @@ def model_card(stored: Stored, predictions: pd.DataFrame) -> dict:
             "images": {part: labels.value_counts().sort_index().to_dict() for part, labels in parts},
         },
         "trial": trial,
-        "conditions": stored.conditions,
+        "conditions": trial["conditions"],
         "scores": scores(trial, predictions),
         "collapsed": collapsed(trial, predictions),
         "environment": facts["environment"],

@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "duplicates": ["duplicate_effects"],
         "options": ["Options"],
         "records": ["PaperResult"],
-        "results": ["Results", "WithoutDuplicates"],
+        "results": ["Results"],
         "saliency": ["grad_cam_rows"],
         "scoring": ["score_files"],
         "study": ["Study"],

@@ -1,7 +1,7 @@
 """What keeps the numbers of a study from being comparable with the printed ones.
 
 Each condition is a short phrase, such as "60 of 3000 images". Tables, verdicts, stored trials, model cards and the
-program all show the same ones. `Study.conditions` puts them together.
+program all show the same ones.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ OTHER_IMAGES = "other images than the paper's"
 _WEIGHTS = {RANDOM: "random weights", PHANTOMS: PHANTOM_WEIGHTS}
 
 
-def of_study(study) -> tuple[str, ...]:
-    """List how settings, images and split differ from the paper's; this holds for every arm."""
+def of_images(study) -> tuple[str, ...]:
+    """List how settings, images and split differ from the paper's: why counts of images are not comparable."""
     found = [*study.changed]
     data, used = study.dataset, study.profile.images
     if data.phantom:
@@ -31,7 +31,14 @@ def of_study(study) -> tuple[str, ...]:
         found.append("duplicates kept apart")
     if study.options.precision != "float32":
         found.append(f"{study.options.precision} precision")
-    return tuple(found)
+    return (*found, *data.differences)
+
+
+def of_study(study) -> tuple[str, ...]:
+    """List what holds for every arm: `of_images`, and the size of the images."""
+    stated = study.paper.protocol.image_size.value
+    size = [f"images of {study.size} instead of {stated} pixels"] if study.size != stated else []
+    return (*of_images(study), *size)
 
 
 def of_arm(study, arm: str) -> tuple[str, ...]:

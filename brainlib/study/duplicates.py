@@ -11,7 +11,7 @@ import numpy as np
 from brainlib.errors import DataError
 from brainlib.papers.schema import Metric
 from brainlib.stats import intervals
-from brainlib.stats.estimates import Estimate
+from brainlib.stats.estimates import Estimate, estimate
 from brainlib.stats.intervals import Number
 from brainlib.study.results import Results
 
@@ -57,16 +57,16 @@ def _effects(results, scenario):
 
 def _score(results, arm, scenario, score):
     place, without = (arm, "test", score, scenario), results.without_duplicates
-    every = results.predictions(arm, "test", scenario)
+    every, seed = results.predictions(arm, "test", scenario), results.study.options.seed
     left = every["path"].isin(without.predictions(arm, "test", scenario)["path"]).to_numpy()
     decisions = results.decided(every, scenario)
 
     def change(counts):
         return decisions.values(score, counts * left) - decisions.values(score, counts)
 
-    interval = intervals.bootstrap_interval(change, decisions.groups, seed=results.study.options.seed)
+    interval = intervals.bootstrap_interval(change, decisions.groups, seed=seed)
     try:
-        leaked = results.score(score, every[~left], scenario)
+        leaked = estimate(score, results.decided(every[~left], scenario), seed)
     except DataError:  # no image has leaked
         leaked = Estimate(math.nan, math.nan, math.nan, 0, "no image")
     found = (results.estimate(*place), without.estimate(*place), leaked)
@@ -77,11 +77,9 @@ def _score(results, arm, scenario, score):
 
 def _retrained(retrained, arm, scenario, score):
     """Score with an interval that draws groups: they are held out whole, and duplicates are no new evidence."""
-    table = retrained.predictions(arm, "test", scenario)
-    found = retrained.score(score, table, scenario, grouped=True)
-    if math.isnan(found.low):  # all resamples agree, as where every image is predicted correctly
-        return retrained.score(score, table, scenario)
-    return found
+    found = estimate(score, retrained.decisions(arm, "test", scenario), retrained.study.options.seed, grouped=True)
+    # All resamples agree where, for example, every image is predicted correctly.
+    return retrained.estimate(arm, "test", score, scenario) if math.isnan(found.low) else found
 
 
 def _fold_score(results, arm, scenario):

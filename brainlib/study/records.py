@@ -194,7 +194,7 @@ def save(results: Results) -> PaperResult:
             for arm in study.arms
         },
         not_run=study.not_run(),
-        conditions=study.common_conditions(),
+        conditions=conditions.of_study(study),
         environment=results.trial(study.arms[0], "test", study.scenarios[0]).facts["environment"],
         training_seconds=sum(trained.facts["seconds"]["training"] for trained in results.trials.values()),
         claims=judge(results),

@@ -70,7 +70,7 @@ class Results:
     @cached_property
     def without_duplicates(self) -> WithoutDuplicates:
         """The same models, evaluated without the images that have a duplicate in training."""
-        return WithoutDuplicates(self)
+        return WithoutDuplicates(self.study, self.trials)
 
     def trial(self, arm: str, stage: str = "test", scenario: str = "") -> TrialResult:
         """Return the trained model that is evaluated in a stage; `UsageError` where there is none."""
@@ -123,10 +123,6 @@ class Results:
         decided = [self.decided(table, scenario, metric.label, metric.average) for table in tables]
         over = "value" if metric.over == "comparison" else metric.over
         return estimates.fold_estimate(metric.name, over, decided, self.study.options.seed)
-
-    def score(self, metric: str, table: pd.DataFrame, scenario: str = "", grouped: bool = False) -> Estimate:
-        """Compute a plain score of some predictions, with its 95 % interval; see `estimates.estimate`."""
-        return estimates.estimate(metric, self.decided(table, scenario), self.study.options.seed, grouped)
 
     def _counted(self, arm, stage, metric, scenario, phase):
         """Count the images of a class that are predicted as one class, or as any but their own."""
@@ -219,9 +215,6 @@ class Results:
 
 class WithoutDuplicates(Results):
     """The same trained models, evaluated without the images that have a duplicate in their training part."""
-
-    def __init__(self, results: Results):
-        super().__init__(results.study, results.trials)
 
     def predictions(self, arm: str, stage: str, scenario: str = "", phase: str = "") -> pd.DataFrame:
         """Return `Results.predictions` for the images that have no duplicate in training."""

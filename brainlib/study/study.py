@@ -160,17 +160,7 @@ class Study:
     def conditions(self, *arms: str) -> tuple[str, ...]:
         """Why numbers of these arms, by default of all, are not comparable with the printed ones; () if they are."""
         of_arms = (f"{arm}: {each}" for arm in arms or self.arms for each in conditions.of_arm(self, arm))
-        return (*self.common_conditions(), *of_arms)
-
-    def common_conditions(self) -> tuple[str, ...]:
-        """Those of the conditions that hold for every arm."""
-        stated = self.paper.protocol.image_size.value
-        size = [f"images of {self.size} instead of {stated} pixels"] if self.size != stated else []
-        return (*self.data_conditions(), *size)
-
-    def data_conditions(self) -> tuple[str, ...]:
-        """Why counts of images are not comparable with the printed ones; () if they are."""
-        return (*conditions.of_study(self), *self.dataset.differences)
+        return (*conditions.of_study(self), *of_arms)
 
     def not_run(self) -> tuple[str, ...]:
         """List what of the paper this run leaves out: "arm vgg16", "scenario glioma"."""

@@ -17,6 +17,7 @@ from brainlib.papers.schema import Claim
 from brainlib.stats import comparisons, intervals
 from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import Interval, Number
+from brainlib.study import conditions
 from brainlib.study.results import Results
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
@@ -206,7 +207,7 @@ def _reproduce(claim, results):
     """Compute the number that a claim prints, and collect the conditions that forbid to compare it."""
     metric, study = claim.metric, results.study
     if metric.name == "images":
-        return _count(claim, results), study.data_conditions()
+        return _count(claim, results), conditions.of_images(study)
     notes = study.conditions(*((claim.arm,) if claim.arm else claim.arms))
     if metric.name.startswith("t_test"):
         # Of the tests that the paper may have used, the unpaired one comes nearest to its T.

@@ -6,6 +6,7 @@ Tables and weights are read, and verified, by `store` once a model has been chos
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,17 +43,10 @@ class Stored(NamedTuple):
         return arms[name].title if name in arms else name
 
     @property
-    def conditions(self) -> tuple[str, ...] | None:
-        """Why its scores are not comparable with the paper's; None where that was not recorded."""
-        found = self.trial.get("conditions")
-        return None if found is None else tuple(found)
-
-    @property
     def info(self) -> DataSetInfo:
         """The data set that it was trained on; of own images, what was recorded."""
-        data = self.facts.get("data") or {}
-        name = data.get("set") or load_paper(self.trial["paper"]).data.set.value
-        return REGISTRY.get(name) or DataSetInfo(name, data.get("title", name), "", data.get("licence", ""), ())
+        data = self.facts["data"]
+        return REGISTRY.get(data["set"]) or DataSetInfo(data["set"], data["title"], "", data["licence"], ())
 
     @property
     def trained_on(self) -> str:
@@ -60,9 +54,9 @@ class Stored(NamedTuple):
         return f"phantoms in the layout of {self.info.title}" if self.phantom else self.info.title
 
     @property
-    def phantom(self) -> bool | None:
-        """Whether it was trained on phantoms; None where that was not recorded."""
-        return (self.facts.get("data") or {}).get("phantom")
+    def phantom(self) -> bool:
+        """Whether it was trained on phantoms."""
+        return self.facts["data"]["phantom"]
 
 
 def stored_models(folder: Path) -> list[Stored]:
@@ -72,12 +66,11 @@ def stored_models(folder: Path) -> list[Stored]:
     """
     found = []
     for path in Path(folder).glob(f"trials/*/{MODEL}"):
-        try:
+        with suppress(*UNREADABLE):
             each = Stored(path.parent.name, json.loads(path.with_name(FACTS).read_bytes()))
-            if "." not in each.key:  # else unfinished or set aside
+            whole = each.trained_on and "conditions" in each.trial  # else of an earlier version
+            if whole and "." not in each.key:  # else unfinished or set aside
                 found.append((each.name, each.key, each))
-        except UNREADABLE:
-            continue
     return [each for *_, each in sorted(found, key=lambda row: row[:2])]
 
 

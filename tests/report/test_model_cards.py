@@ -93,12 +93,11 @@ def test_leaked_test_images_have_a_score_without_them():
 @pytest.mark.parametrize(
     ("conditions", "text"),
     [
-        (None, "Not recorded"),
         ([], "No difference from the paper's protocol is recorded."),
         (["3 images"], "- 3 images"),
     ],
 )
-def test_conditions_that_were_not_stored_are_not_taken_for_none(conditions, text):
+def test_a_card_lists_the_conditions_or_says_that_there_is_none(conditions, text):
     card = model_cards.card_text(made_up_card(conditions=conditions))
     assert text in card.split("comparable with the paper's")[1].split("## Data")[0]
 

@@ -14,7 +14,7 @@ from made_up import predictions, result, study_of, with_images
 
 from brainlib.report.tables import claims, comparisons
 from brainlib.study import duplicates
-from brainlib.study.results import Results, WithoutDuplicates
+from brainlib.study.results import Results
 from brainlib.study.verdicts import judge
 
 
@@ -138,7 +138,7 @@ def test_the_groups_of_the_audit_replace_those_that_were_stored(hajhashem):
     paths = results.trials["", "resnet18", "final"].predictions["path"]
     table = pd.DataFrame({"path": paths, "patient": None})
     results = with_images(results, table=table, duplicates=np.arange(len(paths)) % 150)
-    left = WithoutDuplicates(results).predictions("resnet18", "test")
+    left = results.without_duplicates.predictions("resnet18", "test")
     # Of 100 test and 200 training images, numbers 0 to 99 come again at 150 to 249.
     assert left.empty
 

@@ -95,7 +95,7 @@ def test_phantoms_and_differing_counts_are_conditions(full, tmp_path):
     sentence = ("no: 1500 images were published, 1499 are here.",)
     table = full.dataset.table.iloc[1:]
     fewer = dataclasses.replace(full.dataset, table=table, differences=sentence)
-    assert study_of("jardim", tmp_path, fewer).data_conditions() == sentence
+    assert conditions.of_images(study_of("jardim", tmp_path, fewer)) == sentence
     phantoms = dataclasses.replace(fewer, phantom=True)
     assert study_of("jardim", tmp_path, phantoms).conditions()[0] == "2999 phantoms"
 

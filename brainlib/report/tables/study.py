@@ -20,7 +20,7 @@ def summary(study: Study) -> Table:
     source = options.source if options.source in (KAGGLE, PHANTOMS) else "a folder of this machine"
     if source == PHANTOMS and not data.phantom:
         source = "what the study was given"
-    last, common = options.seed + options.seeds - 1, study.common_conditions()
+    last, common = options.seed + options.seeds - 1, conditions.of_study(study)
     rows = {
         "profile": options.profile,
         "data set": f"{data.info.title}, from {source}",
