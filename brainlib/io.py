@@ -81,7 +81,7 @@ def write_json(path: Path, content) -> None:
 
 @contextmanager
 def writing_folder(target: Path, replaces: Callable[[Path], None] | None = None) -> Iterator[Path]:
-    """Fill a folder whole or not at all; an OSError is left to the caller, who says what it means.
+    """Fill a folder whole or not at all; StoreError if it cannot be written.
 
     The block receives an empty folder, which takes the name `target` when the block ends well, else is removed.
     `replaces` is called with `target` just before, to remove what is there.
@@ -93,6 +93,8 @@ def writing_folder(target: Path, replaces: Callable[[Path], None] | None = None)
         if replaces:
             replaces(target)
         os.rename(temporary, target)
+    except OSError as error:
+        raise _unwritten(target, "folder", error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -129,9 +131,9 @@ def built_folder(target: Path, write: Callable[[Path], None]) -> Path:
             with writing_folder(target, shutil.rmtree if target.exists() else None) as folder:
                 write(folder)
                 (folder / _MANIFEST).write_text(json.dumps(_manifest(folder)), "utf-8")
-        except OSError as error:
+        except StoreError:
             if not is_whole(target):  # else another process has written the same content meanwhile
-                raise _unwritten(target, "folder", error) from error
+                raise
     return target
 
 

@@ -51,16 +51,10 @@ def export(folder: Path, wanted: str, target: Path) -> Path:
         raise StoreError(f"{stored.name}: expected a stored model that verifies, found none; run again")
     facts, tables = store.read(folder, stored.key)
     card = model_card(Stored(stored.key, facts), tables["predictions"])
-    try:
-        with writing_folder(target) as unfinished:
-            shutil.copyfile(folder / "trials" / stored.key / MODEL, unfinished / MODEL)
-            (unfinished / CARD).write_text(card_text(card), "utf-8")
-            (unfinished / FACTS).write_bytes(to_json(card, indent=1, inf_nan_mode="null"))
-    except OSError as error:
-        raise StoreError(
-            f"{target}: expected to write the model there, received {error.strerror or error}; "
-            "free disk space or choose another folder"
-        ) from error
+    with writing_folder(target) as unfinished:
+        shutil.copyfile(folder / "trials" / stored.key / MODEL, unfinished / MODEL)
+        (unfinished / CARD).write_text(card_text(card), "utf-8")
+        (unfinished / FACTS).write_bytes(to_json(card, indent=1, inf_nan_mode="null"))
     return target
 
 

@@ -1,11 +1,7 @@
 """A study: one paper under the options of one run, from its trials to a verdict on every printed number.
 
-`study` plans and runs the trials, by `options`; `variation` changes one setting of a protocol; `conditions` finds what
-keeps a number from being comparable with the printed one. `results` computes scores from stored predictions,
-`comparisons` tests of two arms, `duplicates` what is left of a score without duplicates, `controls` what the protocol
-scores on altered images, `saliency` whether heat maps lie on lesions and depend on the training. `verdicts` judges
-each claim, `records` is what a run stores of all this, and `data_audit` audits the data sets of a run. `scoring` scores
-predictions of any other program, which `prediction_files` reads.
+`Study` plans and runs the trials, `Results` computes scores from their stored predictions, `judge` compares these with
+the printed numbers, and `records` is what a run stores of all this. `score_files` does so for any other predictions.
 """
 
 import lazy_loader as lazy

@@ -1,8 +1,6 @@
 """Trials: models trained once, stored, and taken from the store ever after.
 
-`trial` describes a trial and its result, `run` takes results from the store or has them trained,
-`store` keeps and verifies them, `jobs` is what a process of its own does, `processes` starts such a
-process, and `workers` distributes jobs over a Dask cluster.
+`run` takes results from the store or has them trained, by `jobs` in processes of their own.
 """
 
 import lazy_loader as lazy

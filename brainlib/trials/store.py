@@ -42,13 +42,10 @@ def save(folder: Path, key: str, facts: dict, tables: dict[str, pd.DataFrame], m
                 model.save(unfinished / MODEL, include_optimizer=False)
             sums = {file.name: sha256_of(file) for file in sorted(unfinished.iterdir())}
             (unfinished / FACTS).write_text(json.dumps({**facts, "sha256": sums}, indent=1), encoding="utf-8")
-    except OSError as error:
+    except StoreError:
         if target.is_dir() and _verified(target) is not None:
             return  # another process finished the same trial first
-        raise StoreError(
-            f"{target}: expected to write a result there, received {error.strerror or error}; "
-            "free disk space or choose another --out"
-        ) from error
+        raise
     discard_unfinished(folder, key)
     for replaced in target.parent.glob(f"{key}.replaced-*"):
         shutil.rmtree(replaced, ignore_errors=True)

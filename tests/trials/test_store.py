@@ -133,7 +133,7 @@ def test_a_stored_result_needs_no_checkpoint_and_nobody_needs_one_of_two_weeks_a
 
 def test_a_store_that_is_a_file_is_reported_in_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with refused("another --out"):
+    with refused("choose a folder that can be written"):
         save(tmp_path / "file", "key", FACTS, tables())
 
 
