@@ -111,11 +111,11 @@ class Protocol(Frozen):
     epoch: Setting[Literal["last", "best"]]
     threshold: Setting[Fraction] | None
 
-    def split(self, fold: int = 0, images: int = 0, seed: int = 0) -> Split:
-        """How so many images (0: all) are divided, for a fold or (0) for the final model; `seed` as in `Split`."""
+    def split(self, fold: int = 0, images: int = 0, seed: int = 0, by: str = "") -> Split:
+        """How so many images (0: all) are divided, for a fold or (0) the final model; `by` in place of `split_by`."""
         from brainlib.data.splits import Split  # with pandas, which a paper by itself does not need
 
-        published = self.holdout.value == "published"
+        published, by = self.holdout.value == "published", by or self.split_by.value
         return Split(
             holdout=0.0 if published else self.holdout.value,
             published=published,
@@ -123,11 +123,11 @@ class Protocol(Frozen):
             fold=fold,
             validation=self.validation.value if self.validation else 0.0,
             stratified=self.stratified.value,
-            by=self.split_by.value,
+            by=by,
             images=images,
             seed=seed,
-            # Duplicates are kept together only where the paper states it: repeated as it was published.
-            leakage="as_published" if self.split_by.value == "image" else "refused",
+            # A published protocol is repeated with its leaks; one that keeps duplicates apart must have none.
+            leakage="as_published" if by == "image" else "refused",
         )
 
 

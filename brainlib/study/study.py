@@ -263,12 +263,10 @@ class Study:
         return other
 
     def _split(self, fold, arm=""):
-        split = self.paper.protocol.split(fold, self.profile.images, self.options.seed)
-        # A published protocol is repeated with its leaks; one that keeps duplicates apart must have none.
-        leakage = "refused" if self.split_by == "group" else "as_published"
+        split = self.paper.protocol.split(fold, self.profile.images, self.options.seed, self.split_by)
         if arm and not fold and self.stops_early(arm):  # the test part stays as it is
-            split = dataclasses.replace(split, folds=5, fold=1)
-        return dataclasses.replace(split, by=self.split_by, leakage=leakage)
+            return dataclasses.replace(split, folds=5, fold=1)
+        return split
 
     def _trial(self, scenario, arm, fold):
         protocol, groups = self.paper.protocol, ""
@@ -311,12 +309,10 @@ class Study:
         """Phases of training of an arm in this run."""
         phases = []
         for phase in self.paper.arms[arm].phases:
-            given = values(phase)
+            given = {"optimizer": self.paper.protocol.optimizer.value}
+            given |= {name: value for name, value in values(phase).items() if value is not None}
+            given |= {name: self._function(given.get(name)) for name in ("optimizer", "schedule", "callbacks")}
             given["augmentation"] = tuple(sorted(given["augmentation"].items()))
-            given["batch_norm"] = given["batch_norm"] or "trained"
-            given["optimizer"] = self._function(given["optimizer"] or self.paper.protocol.optimizer.value)
-            given |= {name: self._function(given[name]) for name in ("schedule", "callbacks")}
-            given["early_stopping"] = given["early_stopping"] or 0
             given["epochs"] = min(given["epochs"], self.profile.epochs or given["epochs"])
             if not phases:  # a later phase would undo at such a rate what the first one learned
                 least = 0 if phase.learning_rate.stated == variation.OWN else self.profile.learning_rate
