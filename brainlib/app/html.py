@@ -11,6 +11,8 @@ from brainlib.app.viewer import FEWEST, InputImage, Viewer
 from brainlib.report import pages
 from brainlib.report.table import PERCENT, PERCENT1
 
+_EXAMPLES = 6  # test images to click
+
 _environment = pages.templates(Path(__file__).parent / "templates", autoescape=True)
 _environment.filters |= {"png": pages.png_url, "thumbnail": pages.thumbnail_url}
 _environment.globals |= {"percent": PERCENT, "percent1": PERCENT1, "zip": zip, "fewest": FEWEST}
@@ -25,15 +27,16 @@ def model_label(viewer: Viewer) -> str:
 
 
 def examples(viewer: Viewer) -> list[dict[str, str]]:
-    """Return the test images to click: path, class in words, and the image as a data URL."""
-    return [
-        {
-            "path": row.path,
-            "label": viewer.class_name(row.label),
-            "src": pages.thumbnail_url(viewer.dataset.root / row.path),
-        }
-        for row in viewer.examples.itertuples()
-    ]
+    """Return test images to click, as many of each class and none with a duplicate in training.
+
+    Each has its path, its class in words, and the image as a data URL.
+    """
+    if viewer.own_images is None:
+        return []
+    root, table = viewer.own_images.root, viewer.own_images.table
+    shown = table[table["part"] == "test"].groupby("label").head(max(1, _EXAMPLES // len(viewer.classes)))
+    rows = zip(shown["path"], shown["label"], strict=True)
+    return [{"path": p, "label": viewer.class_name(name), "src": pages.thumbnail_url(root / p)} for p, name in rows]
 
 
 def saved(viewer: Viewer, image: InputImage, values: np.ndarray, novelty: float | None) -> str:

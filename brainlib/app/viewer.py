@@ -35,7 +35,6 @@ MAX_UPLOAD_BYTES = 8 * 2**20
 _MOST_PIXELS = 25_000_000  # a few hundred megabytes while they are decoded
 #: Images from which a rate is shown: one of fewer would say little.
 FEWEST = 20
-_EXAMPLES = 6  # test images to click
 _LONGEST_NAME = 80
 _ADVICE = "open it in the program it comes from and save the slice as a PNG or JPEG file of 8 bits"
 _STRETCHED = 1.2  # ratio of the sides from which a note says that the image is stretched
@@ -251,14 +250,6 @@ class Viewer:
         )
         table = table.sort_values(["part", "label"], kind="stable", ignore_index=True)
         return Collection(f"{self.stored.trained_on}, the model's own", self.dataset.root, table)
-
-    @property
-    def examples(self) -> pd.DataFrame:
-        """Rows of `own_images`: test images without a duplicate in training, as many of each class; or none."""
-        if self.own_images is None:
-            return pd.DataFrame(columns=["path", "label"])
-        table = self.own_images.table
-        return table[table["part"] == "test"].groupby("label").head(max(1, _EXAMPLES // len(self.classes)))
 
     @cached_property
     def _scanned(self):

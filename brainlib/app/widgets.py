@@ -24,7 +24,7 @@ from brainlib.data import images
 from brainlib.errors import BrainlibError, DataError
 from brainlib.models import gradcam
 from brainlib.study.options import PHANTOMS, Options
-from brainlib.trials.stored import Stored, stored_models
+from brainlib.trials.stored import stored_models
 
 _NEAREST = 6  # training images that are shown
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -73,11 +73,8 @@ class Program:
     def __init__(self, out: str = "reports", data: str = ""):
         options = Options(out=out, data=data)
         self.store, self.source = options.store, options.source
-        self.models: dict[str, Stored] = {}
-        self.collections: list[viewing.Collection] = []
-        self.viewer: Viewer | None = None
-        self.image: viewing.InputImage | None = None
-        self.pixels = self.heat = None
+        self.models, self.collections = {}, []
+        self.viewer = self.image = self.pixels = self.heat = None
         self._quiet = False  # while the program itself changes what is chosen
         self._build()
         self._list_models()
@@ -168,6 +165,9 @@ class Program:
 
     def _say(self, sentence: str) -> None:
         self.status.value = html.parts.status(sentence)
+
+    def _progress(self, fraction: float, line: str) -> None:
+        self.status.value = html.parts.progress(fraction, line)
 
     def _shown(self, *_):
         """Begin what a page needs; since its kernel was started ahead of it, models may have been stored."""
@@ -313,9 +313,6 @@ class Program:
         finally:
             self.train.disabled = False
         self._list_models(final.key)
-
-    def _progress(self, fraction: float, line: str) -> None:
-        self.status.value = html.parts.progress(fraction, line)
 
 
 def _show(widget, wanted):

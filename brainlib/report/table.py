@@ -151,8 +151,7 @@ class Table:
 
     def shown(self) -> pd.DataFrame:
         """Return the table as it is displayed: strings, with units in the headings."""
-        headings, _, texts = zip(*self._columns(), strict=True)
-        return pd.DataFrame(zip(*texts, strict=True), columns=headings)
+        return pd.DataFrame({heading: texts for heading, _, texts in self._columns()})
 
     def _repr_html_(self) -> str:
         template = pages.templates(autoescape=True).get_template("table.html.j2")

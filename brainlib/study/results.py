@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from brainlib import progress
+from brainlib.data.yaml_files import first_problem
 from brainlib.errors import DataError, UsageError
 from brainlib.papers.printed import Printed
 from brainlib.papers.schema import Metric
@@ -230,7 +232,10 @@ class WithoutDuplicates(Results):
 
 
 def _metric(metric):
-    return Metric(name=metric) if isinstance(metric, str) else metric
+    try:
+        return Metric(name=metric) if isinstance(metric, str) else metric
+    except ValidationError as error:
+        raise UsageError(f"score {first_problem(error, {'name': metric})}") from None
 
 
 def metric_name(metric: Metric | str) -> str:

@@ -101,6 +101,7 @@ def test_a_table_is_written_as_csv_in_natural_units_and_without_its_images(tmp_p
     written = (tmp_path / "table.csv").read_text()
     assert written == table.to_csv() == 'arm,accuracy,accuracy low,accuracy high\n"cnn, small",0.9583,0.9,0.98\n'
     assert '<img alt="cnn, small"' in table._repr_html_()
+    assert Table([], "Nothing.").shown().empty and Table([], "Nothing.").to_csv() == "\n"
 
 
 def test_a_verdict_has_a_colour_beside_its_word_and_other_words_have_none():

@@ -47,3 +47,9 @@ def test_what_was_not_trained_is_refused_with_what_was(jardim, lu, place):
         jardim.predictions(*place)
     with pytest.raises(UsageError, match="a scenario of four; received 'mobilenet', 'test', 'glioma'"):
         lu.errors("mobilenet", "test", "glioma")
+
+
+def test_a_score_of_no_known_name_is_refused_in_a_line(jardim):
+    with pytest.raises(UsageError, match="score name.*'accuracy'.*received 'acuracy'") as caught:
+        jardim.fold_values("cnn", "acuracy")
+    assert "\n" not in str(caught.value)
