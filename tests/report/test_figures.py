@@ -87,6 +87,7 @@ def every_plot(titles=(LONG,)) -> dict[str, figures.Plot]:
         "confusion": figures.confusion(dict.fromkeys(titles, table([[3, 1], [0, 0]], ["no", "yes"]))),
         "reliability": figures.reliability(dict.fromkeys(titles, calibrated()), "a paper", ARMS),
         "grad_cam_panel": figures.grad_cam_panel(explained(titles, lesion=lesion)),
+        "one row of heat maps": figures.grad_cam_panel(explained(titles, lesion=lesion)[:1]),
     }
 
 

@@ -164,8 +164,9 @@ def grad_cam_panel(rows: Sequence[Explained]) -> Plot:
                 axes.set_xlabel(f"{name} = {row.probabilities[title]:.2f}", fontsize=style.SMALL, labelpad=2)
         label = row.kind if row.kind == row.shown else f"{row.kind}\n(p of {row.shown})"
         grid[line, 0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=6, fontsize=9)
-    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), "inferno"), ax=grid, ticks=[0, 1], aspect=40, pad=0.02)
-    bar.set_label("Support of the predicted class (1: maximum of a map)", fontsize=style.SMALL)
+    aspect = min(40, 7 * figure.get_figheight())  # a bar that can be seen beside a single row
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), "inferno"), ax=grid, ticks=[0, 1], aspect=aspect, pad=0.02)
+    bar.set_label("Support of the predicted class\n(1: maximum of a map)", fontsize=style.SMALL)
     if outlined := any(row.lesion is not None for row in rows):
         style.legend(figure, {"outline of the lesion": {"color": _OUTLINE, "lw": 1.5}})
     described = [
