@@ -80,8 +80,6 @@ def _run(study):
         for number, (control, data, split_by, expected) in enumerate(planned):
             split = APART if split_by == "group" else PUBLISHED
             on_progress(number / len(planned), f"control, {control}, {split}")
-            if not progress.in_notebook():
-                progress.log(f"{study.paper.id}: control, {control}, {split}")
             judged = study.on(data, split_by).run(folds=False)
             places = itertools.product(study.scenarios, study.arms)
             found += [_score(judged, arm, scenario, control, split, expected) for scenario, arm in places]
