@@ -48,6 +48,11 @@ class Control:
     finding: str
     expected: str
 
+    @property
+    def collapsed(self) -> bool:
+        """Whether the model gave every test image the same class, so that its score has no interval."""
+        return math.isnan(self.low) and self.value < 1
+
 
 def run_controls(results: Results) -> tuple[Control, ...]:
     """Train and score every control of a study; () unless its options ask for them.

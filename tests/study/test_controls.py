@@ -159,4 +159,6 @@ def control(value, low, high, expected):
     ],
 )
 def test_a_finding_is_where_the_interval_lies(value, low, high, finding):
-    assert control(value, low, high, "").finding == finding
+    found = control(value, low, high, "")
+    assert found.finding == finding
+    assert found.collapsed == (np.isnan(low) and value == 0.25)

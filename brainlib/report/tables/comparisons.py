@@ -170,7 +170,8 @@ def controls(results: Results) -> Table:
         place = {"arm": results.study.title(each.arm, each.scenario)}
         row = place | {"control": each.control, "split": each.split, "n": COUNT(each.n)}
         row |= {"balanced accuracy": PERCENT1.score(each), "chance": PERCENT0(each.chance)}
-        rows.append(row | {"finding": each.finding, "expected": each.expected})
+        finding = f"{each.finding} (collapsed)" if each.collapsed else each.finding
+        rows.append(row | {"finding": finding, "expected": each.expected})
         if (each.control, each.split) == (SHUFFLED, PUBLISHED):
             published[each.arm, each.scenario] = each
         elif (each.control, each.split) == (SHUFFLED, APART) and (each.arm, each.scenario) in published:
