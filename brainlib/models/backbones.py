@@ -1,8 +1,6 @@
 """The backbones and the files of their pretrained weights.
 
-A backbone is named as Keras names its weights (`resnet50v2`, `mobilenet_v2`). Weights are
-`imagenet` (Keras' own download), `random`, `phantoms`, or a folder that holds the files under the names that
-Keras gives them. Nothing here imports TensorFlow, so that missing weights are reported before a run.
+Nothing here imports TensorFlow, so that missing weights are reported before a run.
 
 The `stand_in` is a small network of our own with weights pretrained on phantoms. It takes the place of every pretrained
 backbone where phantoms are to be learned within seconds.
@@ -30,20 +28,7 @@ _STAND_IN_DIGEST = "0cef220ccac7583cc63a8ea41df813143da422a9a7aeb5de0678a97ca204
 
 @dataclass(frozen=True)
 class Backbone:
-    """A convolutional network without its classifier; ``backbones.yaml`` lists them.
-
-    Attributes
-    ----------
-    function : str
-        One of `keras.applications`, "ResNet18" of keras-hub or our own "StandIn".
-    module : str
-        That of `keras.applications` whose `preprocess_input` is the backbone's; "" for the other two.
-    files : dict of str to str
-        Files of its ImageNet weights, as Keras names them, the preferred one first, with the input scaling that each
-        was trained with: "keras" for the module's own.
-    arguments : dict
-        Of the function.
-    """
+    """A convolutional network without its classifier: an entry of ``backbones.yaml``, which says what its keys are."""
 
     function: str
     module: str
@@ -92,9 +77,11 @@ def backbone_named(name: str) -> Backbone:
 
 
 def find_weights(name: str, source: str) -> Weights:
-    """Find the weights of a backbone: "random", "imagenet", "phantoms" (the stand-in's alone), or in a folder of files.
+    """Find the weights of a backbone.
 
-    WeightsError when the folder or the file is missing, or the stand-in's is not as it was; the message names it.
+    The source is "random", "imagenet" (Keras' own download), "phantoms" (the stand-in's alone) or a folder of files
+    under the names that Keras gives them. WeightsError, which names it, when the folder or the file is missing, or
+    the stand-in's is not as it was.
     """
     backbone = backbone_named(name)
     if (name == STAND_IN) != (source == PHANTOMS) and source != RANDOM:

@@ -200,7 +200,7 @@ def _differences(paper, arm, table, images):
         found.append(OTHER_IMAGES)
     labels = {file.path: file.label for file in files}
     if wrong := int((test["path"].map(labels) != test["label"]).sum()):
-        found.append(f"{wrong} labels other than the published ones")
+        found.append(f"{wrong} label{'s' * (wrong > 1)} other than the published ones")
     printed = {claim.n for claim in paper.claims if claim.metric and (claim.arm, claim.stage) == (arm, "test")} - {None}
     if printed and len(test) not in printed:
         found.append(f"{len(test)} test images in place of {min(printed)}")

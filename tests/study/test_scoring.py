@@ -252,7 +252,7 @@ def test_only_the_papers_own_images_are_comparable(tmp_path, monkeypatch, images
     (images / "truth.csv").touch()
     wrong = written(tmp_path, (ROWS + TEST).replace("5.png,yes", "5.png,no"), "cnn.csv")
     found = score_files([wrong], images=images, paper="jardim").study.conditions()
-    assert found == ("phantoms", "1 labels other than the published ones", "4 test images in place of 600")
+    assert found == ("phantoms", "1 label other than the published ones", "4 test images in place of 600")
 
 
 @pytest.mark.parametrize(

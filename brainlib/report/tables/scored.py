@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from brainlib.papers.schema import Metric
-from brainlib.report.table import COUNT, NUMBER, PERCENT, POINTS, Format, Table
+from brainlib.report.table import COUNT, NUMBER, PERCENT, Format, Table
 from brainlib.report.tables import comparisons, scores
+from brainlib.report.tables.captions import caption
 from brainlib.study.duplicates import duplicate_effects
 from brainlib.study.results import Results, metric_name
 from brainlib.study.verdicts import MARGIN, judge
@@ -31,20 +32,9 @@ def every(results: Results) -> list[Table]:
 def of_file(results: Results, arm: str) -> Table:
     """Show the scores of a file, also without the test images that have a duplicate in training."""
     study, scenario = results.study, results.study.scenarios[0]
-    classes, rows = study.paper.scenario(scenario), []
-    trial = results.trial(arm, "test", scenario)
-    test, trained = len(trial.part("test")), len(trial.part("train"))
-    caption, columns = f"{results.title(arm, scenario)}: {test} test images", {"all": results}
-    if study.unknown[arm]:
-        caption += f"; {study.unknown[arm]}, so that none can be left out."
-    else:
-        effect = next(each for each in duplicate_effects(results, scenario) if each.arm == arm)
-        columns["without duplicates"] = results.without_duplicates
-        caption += f", of which {effect.leaked.n} have a duplicate among the {trained} training images."
-        if effect.leaked.n:
-            change = POINTS.text(effect.difference, effect.low, effect.high)
-            alone = PERCENT.score(effect.leaked).text(unit=True)
-            caption += f" Without these the accuracy changes by {change}; on these alone it is {alone}."
+    classes, trial, unknown = study.paper.scenario(scenario), results.trial(arm, "test", scenario), study.unknown[arm]
+    effect = None if unknown else next(each for each in duplicate_effects(results, scenario) if each.arm == arm)
+    rows, columns = [], {"all": results} | ({"without duplicates": results.without_duplicates} if effect else {})
     for name in _SCORES:
         average = None if classes.positive or name in ("accuracy", "loss") else "macro"
         metric, how = Metric(name=name, average=average), NUMBER if name == "loss" else PERCENT
@@ -53,8 +43,10 @@ def of_file(results: Results, arm: str) -> Table:
             estimate = each.estimate(arm, "test", metric, scenario)
             row |= {images: how.score(estimate), f"n {images}": COUNT(estimate.n)}
         rows.append(row)
-    of = f" Positive class: {classes.positive}." if classes.positive else " Macro: mean over the classes."
-    return Table(rows, f"{caption}{of} With 95 % intervals.")
+    said = {"title": results.title(arm, scenario), "unknown": unknown, "effect": effect, "positive": classes.positive}
+    said |= {part: len(trial.part(part)) for part in ("test", "train")}
+    alone = effect and PERCENT.score(effect.leaked).text(unit=True)
+    return Table(rows, caption("of_file", **said, alone=alone))
 
 
 def confusion(results: Results, arm: str) -> Table:
@@ -90,13 +82,9 @@ def verdicts(results: Results) -> Table:
             again = {"verdict": claim.verdict_without_duplicates}
             again |= {"n": COUNT(without.n), "these files": how.score(without)}
             rows.append({"images": "without duplicates"} | again)
-    paper, points = results.study.paper, 100 * MARGIN
-    caption = (
-        f"Printed numbers of {paper.id} that these predictions answer; {sum(c.metric is None for c in paper.claims)} "
-        f"others were not computed. Reproduced: the 95 % interval lies within {points:g} points of the printed number; "
-        "not reproduced: wholly outside; inconclusive: neither."
-    )
-    return Table(rows, f"{caption} Not comparable, because of {conditions}." if conditions else caption)
+    paper, others = results.study.paper, sum(claim.metric is None for claim in results.study.paper.claims)
+    said = {"paper": paper.id, "others": others, "points": f"{100 * MARGIN:g}", "conditions": conditions}
+    return Table(rows, caption("verdicts_of_files", **said))
 
 
 def as_json(tables: Sequence[Table]) -> list[dict]:
