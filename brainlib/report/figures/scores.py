@@ -52,14 +52,8 @@ def roc(
             axes.fill_between(x, *limits, color=look["color"], alpha=0.12, lw=0)
         described.append(f"{title}: AUC {style.number(area)} ({n} of {len(truth)} images positive)")
     axes.plot([0, 1], [0, 1], ":", color="0.45", lw=1.5, label="chance: AUC 0.5", zorder=1)
-    axes.set(
-        xlim=(0, 1),
-        ylim=(0, 1),
-        aspect="equal",
-        xlabel="False positive rate (1 - specificity)",
-        ylabel="True positive rate (sensitivity)",
-        title=f"ROC, positive class: {positive}",
-    )
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=f"ROC, positive class: {positive}")
+    axes.set(xlabel="False positive rate (1 - specificity)", ylabel="True positive rate (sensitivity)")
     # The figure's, not the axes': beside axes of fixed aspect the layout would not make room.
     figure.legend(loc="outside right upper", frameon=False)
     return Plot(figure, f"ROC curves for the positive class {positive}. {'; '.join(described)}.")
@@ -212,18 +206,11 @@ def reliability(calibrations: Mapping[str, Calibration], title: str, order: Sequ
     figure, grid = style.multiples(names, 5, 2.7, heads=0.9)
     described, looks = [], style.looks(calibrations, order)
     for axes, (name, each) in zip(grid.flat, calibrations.items(), strict=False):
-        curve, look = pd.DataFrame(each.curve), looks[name]
+        curve = pd.DataFrame(each.curve)
+        limits = np.abs(curve[["low", "high"]].to_numpy().T - curve["accuracy"].to_numpy())
+        look = {"color": looks[name]["color"], "marker": "o", "ms": 4, "lw": 1.5, "capsize": 2}
         axes.plot([0, 1], [0, 1], ":", color="0.45", lw=1.5, zorder=1)
-        axes.errorbar(
-            curve["confidence"],
-            curve["accuracy"],
-            yerr=np.abs(curve[["low", "high"]].to_numpy().T - curve["accuracy"].to_numpy()),
-            color=look["color"],
-            marker="o",
-            ms=4,
-            lw=1.5,
-            capsize=2,
-        )
+        axes.errorbar(curve["confidence"], curve["accuracy"], limits, **look)
         style.tidy(axes)
         top = curve.iloc[-1]
         described.append(

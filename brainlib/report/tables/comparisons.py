@@ -29,13 +29,11 @@ _POINTS1 = Format("points", 100, digits=1, signed=True)
 
 def same_images(results: Results, scenario: str = "") -> Table:
     """Show McNemar's test and, for two classes, DeLong's of every pair of arms; of several, p by Holm as well."""
-    tests = comparisons.on_images(results, scenario)
+    tests, arms = comparisons.on_images(results, scenario), results.study.arms
+    names = {arm: f"{arm} (collapsed)" if results.collapsed(arm, "test", scenario) else arm for arm in arms}
     rows = [
         {
-            "arms": " minus ".join(
-                f"{arm} (collapsed)" if results.collapsed(arm, "test", scenario) else arm
-                for arm in (each.first, each.second)
-            ),
+            "arms": f"{names[each.first]} minus {names[each.second]}",
             "score": each.score,
             "difference": _difference(each.test),
             "n": each.test.n,
