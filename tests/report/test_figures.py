@@ -266,6 +266,13 @@ def test_confusion_matrices_show_counts_and_shares_of_each_true_class_that_has_a
     )
 
 
+def test_names_with_dollars_are_shown_as_they_are():
+    names = ["a $\\frac$", "$5 or $6"]
+    plot = figures.confusion({names[0]: table([[3, 1], [0, 5]], names)})
+    assert shown(plot)[0] == "image/svg+xml"  # a formula that Matplotlib cannot read would be an error
+    assert {text.get_text() for text in plot.figure.findobj(Text) if not text.get_parse_math()} == set(names)
+
+
 def test_the_grad_cam_panel_puts_each_overlay_under_its_model_beside_its_image_and_outlines_lesions():
     first, second, third = (overlays(shade) for shade in (1, 2, 3))
     image, lesion = np.arange(16, dtype=np.uint8).reshape(4, 4, 1), np.eye(4, dtype=bool)

@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
@@ -47,6 +48,9 @@ class Plot:
     def __post_init__(self) -> None:
         if not self.alt.strip():
             raise UsageError("a figure needs an alternative text that says what it shows")
+        for text in self.figure.findobj(Text):
+            if "$" in text.get_text():  # in the name of a file or a class, which is no formula
+                text.set_parse_math(False)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
         """Return data and metadata as Jupyter and the template of the pages read them.
