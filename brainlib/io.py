@@ -21,9 +21,8 @@ from brainlib.errors import StoreError
 
 _MANIFEST = "manifest.json"
 _BLOCK_BYTES = 2**20
-#: Number of processors that this process may use, and of threads in a pool: more than eight wait for the disk.
-PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-THREADS = min(8, PROCESSORS)
+#: Threads in a pool, as many as this process has processors: more than eight wait for the disk.
+THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 @contextmanager

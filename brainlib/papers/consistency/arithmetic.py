@@ -47,10 +47,6 @@ def fitting_sizes(printed: Sequence[Printed], most: int, least: int = 1) -> Size
     multiple of a fitting n fits, too, and from n = U on every n does (10 000 for percentages with two
     decimals), so a large ``most`` adds sizes without evidence for them.
     """
-    if not 1 <= least <= most:
-        raise UsageError(f"expected 1 <= least <= most, received least {least} and most {most}")
-    if not printed:
-        raise UsageError("expected one printed proportion or more, received none")
     for one in printed:
         if not (0 <= one.value <= 1 and one.operator == "="):
             raise UsageError(f"expected a printed proportion in [0, 1], received {one}")
@@ -181,8 +177,6 @@ def collapse_rows(accuracy: float, n: int, classes: int) -> dict[str, dict[str, 
     each other class is never predicted and counts 0. So weighted by the images of each class the averages are a^2, a
     and 2a^2/(1+a); the macro averages over C classes are a/C, 1/C and 2a/((1+a)C).
     """
-    if n < 1 or classes < 2:
-        raise UsageError(f"expected images of two or more classes, received {n} of {classes}")
     a = round(accuracy * n) / n
     macro = (a, a / classes, 1 / classes, 2 * a / ((1 + a) * classes))
     return {"weighted": _of_one_class(a), "macro": dict(zip(FOUR, macro, strict=True))}
