@@ -72,7 +72,8 @@ def _read(file: Path, needed: tuple[str, ...]) -> pd.DataFrame:
             raise ValueError(f"columns {', '.join(table.column_names)}")
         frame = table.to_pandas(ignore_metadata=True)
     except (OSError, ValueError, TypeError, NotImplementedError, MemoryError, pa.ArrowException) as error:
-        expected = f"a table (CSV in UTF-8, or Parquet) of up to {MOST_IMAGES} images with {' and '.join(needed)}"
+        form = "CSV in UTF-8 with commas, or Parquet"
+        expected = f"a table ({form}) of up to {MOST_IMAGES} images with {' and '.join(needed)}"
         raise DataError(f"{file}: expected {expected}; received {_shown(error, 200)}") from None
     for name in set(_TEXTS) & set(frame):
         texts = [str(value) for value in frame[name].astype(object).where(frame[name].notna(), "")]

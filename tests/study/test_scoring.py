@@ -37,7 +37,7 @@ def written(folder, text, name="model.csv"):
         (b"\x89PNG\r\n\x1a\n\x00\xff\xfe", ["CSV"]),
         (b"PAR1 and nothing of it", ["Parquet"]),
         (GOOD + "no/c.png,no,0.5\n", ["4 columns", "3"]),
-        (GOOD.replace(",", ";"), ["path and label", "path;label;p_no;p_yes"]),
+        (GOOD.replace(",", ";"), ["with commas", "path and label", "path;label;p_no;p_yes"]),
         (GOOD.replace("label", "class"), ["path and label", "path, class"]),
         (GOOD.replace("p_yes", "yes"), ["2 to 20 classes", "a column yes"]),
         (GOOD.replace("p_yes", "p_no"), ["p_no, p_no"]),
