@@ -8,7 +8,10 @@ white above grey matter, fluid and cortical bone dark). Nothing here knows of le
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import yaml
 
 PLANES = ("axial", "coronal", "sagittal")
 FIELD_OF_VIEW = 240.0  # mm across the image
@@ -22,40 +25,8 @@ LAYOUT = {
 WARP, FOLDS, SHAPE, TEXTURE, BIAS = range(5)
 FIELDS = (12, 110.0), (64, 21.0), (24, 26.0), (32, 9.0), (6, 330.0)  # of each: number of waves, wavelength in mm
 
-# (centre, radii, grey level) in mm; a centre off the midline stands for both sides
-FACE = (
-    ((32, 56, -24), (20, 26, 17), 0.78),  # orbital fat
-    ((32, 66, -24), (12.5, 12.5, 12.5), 0.20),  # eye
-    ((30, 42, -24), (2.5, 16, 2.5), 0.40),  # optic nerve
-    ((0, 52, -26), (11, 24, 10), 0.10),  # ethmoid cells
-    ((0, 82, -8), (14, 6, 9), 0.04),  # frontal sinus
-    ((27, 56, -56), (14, 17, 15), 0.04),  # maxillary sinus
-    ((0, 58, -56), (11, 34, 19), 0.06),  # nasal cavity
-    ((6, 56, -60), (2.5, 24, 5), 0.45),  # turbinates
-    ((0, 22, -44), (13, 13, 8), 0.04),  # sphenoid sinus
-    ((0, 2, -44), (11, 7, 16), 0.62),  # clivus, fatty marrow
-    ((42, -14, -44), (20, 11, 9), 0.08),  # petrous bone
-    ((0, 56, -78), (27, 34, 3), 0.10),  # hard palate
-    ((0, 48, -96), (22, 30, 15), 0.42),  # tongue
-    ((0, 12, -88), (9, 6, 32), 0.04),  # pharynx
-    ((0, -8, -84), (9, 8, 18), 0.50),  # upper vertebrae
-    ((0, -8, -118), (10, 9, 13), 0.50),
-)
-DEEP_GREY = (
-    ((12, -12, 3), (11, 16, 10), 0.47),  # thalamus
-    ((23, 3, 2), (7, 20, 10), 0.48),  # lentiform nucleus
-    ((13, 17, 10), (6, 13, 10), 0.47),  # head of the caudate nucleus
-)
-STEM = (
-    ((0, 4, -19), (15, 15, 8), 0.13),  # suprasellar cistern
-    ((0, -15, -12), (15, 9, 10), 0.56),  # midbrain
-    ((0, -14, -31), (15, 11, 14), 0.57),  # pons
-    ((0, -24, -56), (8, 7, 20), 0.56),  # medulla
-    ((0, -30, -95), (8, 8, 40), 0.13),  # spinal canal
-    ((0, -30, -95), (5, 5, 40), 0.54),  # cord
-    ((0, -31, -32), (7, 5, 10), 0.13),  # fourth ventricle
-    ((0, 12, -29), (6, 5, 3), 0.62),  # pituitary gland
-)
+# Centre, radii and grey level of small ellipsoids: outside the brain, in it, and those around the brain stem.
+_SHAPES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 
 
 def ellipsoid(p, centre, radii) -> np.ndarray:
@@ -178,7 +149,7 @@ class Slice:
         self.image += (value - self.image) * (inside(distance, self.edge) * weight)
 
     def ellipsoids(self, shapes, p) -> None:
-        """Blend small ellipsoids (see ``FACE``) at the coordinates `p`, each in its own window."""
+        """Blend small ellipsoids (see ``anatomy.yaml``) at the coordinates `p`, each in its own window."""
         for (x, y, z), radii, value in shapes:
             for middle in ((x, y, z), (-x, y, z)) if x else ((x, y, z),):
                 # warp and mass effect move a shape by less than 9 mm
@@ -203,7 +174,7 @@ class Slice:
         table = np.abs(self.cavity - 1.5 - own.skull / 2)
         self.blend(table - own.skull / 2, 0.06)
         self.blend(table - 1.0, 0.30)  # marrow between the tables
-        self.ellipsoids(FACE, p)
+        self.ellipsoids(_SHAPES["face"], p)
         self.blend(self.cavity - 3.5, 0.06)  # the thin bone of the skull base
         self.blend(self.cavity - 1.5, 0.13)
 
@@ -228,7 +199,7 @@ class Slice:
         self.blend(surface, 0.62)
         self.blend(depth - 3.3, 0.43, within)  # the cortex
         self.blend(depth - 0.5 * own.atrophy, 0.15, within)
-        self.ellipsoids(DEEP_GREY, q)
+        self.ellipsoids(_SHAPES["deep_grey"], q)
         self.blend(np.maximum(np.abs(core + 3) - 3.2, np.maximum(x - 14, 4 - z)), 0.66)  # callosum
         self.blend(own.ventricle(half), 0.12)
         self.ellipsoids((((0, -6, -1), (2.2 * own.ventricles, 13, 10), 0.12),), q)
@@ -237,6 +208,6 @@ class Slice:
         cerebellum = ellipsoid(half, (0, -48, -36), (53, 37, 29))
         self.blend(np.maximum(cerebellum, z - tentorium + 1), 0.42 + folia)
         self.blend(white, 0.58)
-        self.ellipsoids(STEM, q)
+        self.ellipsoids(_SHAPES["stem"], q)
         sinus = np.maximum(np.abs(self.cavity + 1.5) - 2.5, np.maximum(x - 3.5, -z))
         self.blend(sinus, 0.7)  # superior sagittal sinus, enhanced
