@@ -103,16 +103,15 @@ def audit_sets(
 
 def _roots(source, store, sets, phantoms):
     """Folder of each set that is audited."""
-    published = [name for name, info in REGISTRY.items() if info.handle]
     if source == "phantoms":
-        infos = {name: info_of(name) for name in sets or published}
+        infos = {name: info_of(name) for name in sets or REGISTRY}
         return {name: phantom_root(info, phantoms or info.total, Path(store)) for name, info in infos.items()}
     if source == "kaggle":
         return {name: datasets.download(name) for name in sets}
     if sets:
         return {name: datasets.locate(name, Path(source)) for name in sets}
     present = {}
-    for name in published:
+    for name in REGISTRY:
         with suppress(DataError):
             present[name] = datasets.locate(name, Path(source))
     return present

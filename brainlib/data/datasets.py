@@ -19,7 +19,7 @@ from brainlib.data.groups import joined
 from brainlib.data.own import OWN, OwnSet, own_set, read_patients
 from brainlib.data.phantoms.dataset import TRUTH, phantom_root
 from brainlib.data.registry import REGISTRY, DataSetInfo, info_of
-from brainlib.data.scan import File, Scan, files_of, scan_files, scan_folder
+from brainlib.data.scan import File, Scan, scan_files, scan_folder, walk
 from brainlib.errors import DataError
 
 
@@ -109,10 +109,6 @@ def download(name: str) -> Path:
     DataError if kagglehub is not installed, the download fails or the set has another layout.
     """
     info = info_of(name)
-    if not info.handle:
-        raise DataError(
-            f"{name}: expected a set published on Kaggle, received one that this program makes; use phantoms for it"
-        )
     try:
         import kagglehub
 
@@ -134,11 +130,10 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
     if an image cannot be decoded.
     """
     info, root = info_of(name), Path(root)
-    drawn = (root / TRUTH).exists()
-    patients = read_patients(root / TRUTH) if drawn else {}
+    phantom = (root / TRUTH).exists()
+    patients = read_patients(root / TRUTH) if phantom else {}
     table = _tabulated(scan_folder(root, name, store, on_progress), root)
     table["patient"] = pd.Series([patients.get(path) for path in table["path"]], dtype=object)
-    phantom = drawn or name == "phantom"
     here = Counter(path.rpartition("/")[0] for path in table["path"])
     differences = tuple(
         f"{folder.path}: {folder.count} images were published, {here[folder.path]} are here."
@@ -218,7 +213,7 @@ def _root_of(info: DataSetInfo, base: Path) -> Path:
     """Return `base`, or the folder in it, that holds the whole published layout."""
     wanted = [folder.path for folder in info.folders]
     layout = f"folders {', '.join(wanted)}"
-    advice = f"unpack {info.url} there" if info.url else "write phantoms there"
+    advice = f"unpack {info.url} there"
     try:
         inside = sorted(entry for entry in base.iterdir() if entry.is_dir())
     except OSError as error:
@@ -226,21 +221,18 @@ def _root_of(info: DataSetInfo, base: Path) -> Path:
         raise DataError(f"{base}: expected a folder with the {layout}, received {received}; {advice}") from error
     for root in (base, *inside):
         if all((root / path).is_dir() for path in wanted):
-            _check_filled(info, root)
-            return root
+            return _filled(root, wanted)
     missing = ", ".join(path for path in wanted if not (base / path).is_dir())
     received = f"no {missing}" if inside else "no folder at all"
     raise DataError(f"{base}: expected the {layout}, received {received}; {advice}")
 
 
-def _check_filled(info: DataSetInfo, root: Path) -> None:
-    files, failed = files_of(info.name, root)
-    for folder in info.folders:
-        if not any(f"{path}/".startswith(f"{folder.path}/") for path, *_ in (*files, *failed)):
-            raise DataError(
-                f"{root / folder.path}: expected images ({', '.join(sorted(images.SUFFIXES))}), received a folder "
-                "without one; fill it or unpack the data set again"
-            )
+def _filled(root: Path, wanted: Sequence[str]) -> Path:
+    for path in wanted:
+        if not any(walk(root / path, deep=False)):  # neither an image nor what cannot be listed
+            expected = f"expected images ({', '.join(sorted(images.SUFFIXES))}), received a folder without one"
+            raise DataError(f"{root / path}: {expected}; fill it or unpack the data set again")
+    return root
 
 
 def _readable(scan: Scan, root: Path) -> Scan:
@@ -250,9 +242,9 @@ def _readable(scan: Scan, root: Path) -> Scan:
 
 
 def _tabulated(scan: Scan, root: Path) -> pd.DataFrame:
-    rows = _readable(scan, root).table.drop(columns="quality_flag").to_dict("records")
-    rows.sort(key=lambda row: (row["part"], row["label"], _natural(row["path"])))
-    return pd.DataFrame(rows, columns=[name for name in scan.table.columns if name != "quality_flag"])
+    table = _readable(scan, root).table.drop(columns="quality_flag")
+    order = sorted(table.itertuples(), key=lambda row: (row.part, row.label, _natural(row.path)))
+    return table.loc[[row.Index for row in order]].reset_index(drop=True)
 
 
 def _natural(path: str) -> tuple[list[str | int], str]:

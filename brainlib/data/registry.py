@@ -39,7 +39,7 @@ class DataSetInfo:
 
     @property
     def url(self) -> str:
-        """Where a reader finds the set; empty for the phantom."""
+        """Where a reader finds the set; empty for own images."""
         return f"https://www.kaggle.com/datasets/{self.handle}" if self.handle else ""
 
     @property

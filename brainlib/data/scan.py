@@ -66,7 +66,7 @@ def files_of(name: str, root: Path) -> tuple[list[File], list[tuple[str, str]]]:
     """
     files, failed = [], []
     for folder in info_of(name).folders:
-        paths, unlisted = _walk(Path(root, folder.path), deep=False)
+        paths, unlisted = walk(Path(root, folder.path), deep=False)
         files += [File(f"{folder.path}/{path}", folder.label, folder.part) for path in paths]
         failed += [(f"{folder.path}/{path}".rstrip("/"), reason) for path, reason in unlisted]
     return files, failed
@@ -79,7 +79,7 @@ def files_in(root: Path, classes: Mapping[str, str] | None = None) -> tuple[list
     class is that of the nearest folder that they name, and those of which it is "" are left out. Links to folders are
     not followed, so that no loop is walked.
     """
-    paths, failed = _walk(Path(root), deep=True)
+    paths, failed = walk(Path(root), deep=True)
     files = []
     for path in paths:
         folders = path.split("/")[:-1]
@@ -95,7 +95,7 @@ def files_in(root: Path, classes: Mapping[str, str] | None = None) -> tuple[list
     return files, failed
 
 
-def _walk(root: Path, deep: bool) -> tuple[list[str], list[tuple[str, str]]]:
+def walk(root: Path, deep: bool) -> tuple[list[str], list[tuple[str, str]]]:
     """Paths of the images in a folder, or also below it, in order; and what cannot be listed."""
     found, failed = [], []
 

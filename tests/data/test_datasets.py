@@ -43,7 +43,7 @@ def one_line(caught: pytest.ExceptionInfo) -> str:
 
 def test_the_registry_has_the_published_totals():
     totals = {name: info.total for name, info in registry.REGISTRY.items()}
-    assert totals == {"br35h": 3000, "navoneel": 253, "sartaj": 3264, "dubail": 3096, "nickparvar": 7023, "phantom": 0}
+    assert totals == {"br35h": 3000, "navoneel": 253, "sartaj": 3264, "dubail": 3096, "nickparvar": 7023}
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path):
@@ -141,12 +141,10 @@ def test_a_failed_download_names_the_handle_and_the_way_out(kaggle):
     assert "unpack https://www.kaggle.com/datasets/thomasdubail" in message
 
 
-def test_a_download_of_another_layout_and_one_of_phantoms_are_refused(tmp_path, kaggle):
+def test_a_download_of_another_layout_is_refused(tmp_path, kaggle):
     kaggle(lambda handle: str(tmp_path))
     with pytest.raises(DataError, match="expected the folders no, yes"):
         datasets.download("br35h")
-    with pytest.raises(DataError, match="phantom: expected a set published on Kaggle"):
-        datasets.download("phantom")
 
 
 def test_rows_are_sorted_by_part_then_label_then_natural_path(navoneel, store):
