@@ -144,14 +144,12 @@ def select(
 
 
 def _chosen(paper, kind, named):
-    own = tuple(getattr(paper, kind))
+    own = getattr(paper, kind)
     _refuse_unknown(kind, named, own)
-    chosen = _among(own, named)
-    if not chosen:
-        expected, received = ", ".join(own), ", ".join(named)
-        why = f"expected any of {expected} for {paper.id}, received {received}"
-        raise UsageError(f"--{kind}: {why}; name the papers to run with --papers")
-    return chosen
+    if chosen := _among(own, named):
+        return chosen
+    why = f"expected any of {', '.join(own)} for {paper.id}, received {', '.join(named)}"
+    raise UsageError(f"--{kind}: {why}; name the papers to run with --papers")
 
 
 def _among(own, named):
