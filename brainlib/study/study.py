@@ -159,7 +159,8 @@ class Study:
 
     def conditions(self, *arms: str) -> tuple[str, ...]:
         """Why numbers of these arms, by default of all, are not comparable with the printed ones; () if they are."""
-        of_arms = (f"{arm}: {each}" for arm in arms or self.arms for each in conditions.of_arm(self, arm))
+        run = [arm for arm in arms or self.arms if arm in self.arms]  # a table may name one that is not
+        of_arms = (f"{arm}: {each}" for arm in run for each in conditions.of_arm(self, arm))
         return (*conditions.of_study(self), *of_arms)
 
     def not_run(self) -> tuple[str, ...]:

@@ -66,6 +66,8 @@ def test_the_t_test_of_each_seed(jardim):
 
 def test_an_arm_that_was_not_run_is_compared_as_printed(jardim, monkeypatch):
     monkeypatch.setitem(vars(jardim.study), "arms", ("transfer",))
+    monkeypatch.delitem(jardim.study.weights, "cnn")
+    assert "these folds, cnn as printed" in set(comparisons.t_tests(jardim, "transfer", "cnn").frame["on"])
     table = comparisons.t_by_seed(jardim, "transfer", "cnn")
     assert "these folds, cnn as printed" in table.caption
     # 98.25, 97.75, 97.25 and 97.94, 97.34, 97.70 printed.
