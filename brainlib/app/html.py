@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import numpy as np
-
-from brainlib.app.viewer import FEWEST, InputImage, Viewer
+from brainlib.app.viewer import FEWEST, Viewer
 from brainlib.report import pages
 from brainlib.report.table import PERCENT, PERCENT1
 
@@ -37,17 +34,3 @@ def examples(viewer: Viewer) -> list[dict[str, str]]:
     shown = table[table["part"] == "test"].groupby("label").head(max(1, _EXAMPLES // len(viewer.classes)))
     rows = zip(shown["path"], shown["label"], strict=True)
     return [{"path": p, "label": viewer.class_name(name), "src": pages.thumbnail_url(root / p)} for p, name in rows]
-
-
-def saved(viewer: Viewer, image: InputImage, values: np.ndarray, novelty: float | None) -> str:
-    """Offer the answer as a file, JSON: the model, the image, and the numbers that the page shows."""
-    answer = {
-        "note": "For research use only. This is not a medical device.",
-        "model": {"name": viewer.stored.name, "key": viewer.stored.key, "trained_on": viewer.stored.trained_on},
-        "image": {"name": image.name, "part_and_class": image.kind, "notes": image.notes},
-        "probabilities": dict(zip(viewer.classes, values.tolist(), strict=True)),
-        "predicted": viewer.classes[int(values.argmax())],
-        "true": image.label or None,
-        "novelty": novelty,
-    }
-    return parts.saved(image, pages.data_url(json.dumps(answer, indent=1).encode(), "application/json"))

@@ -102,7 +102,10 @@ def _checked(name, data):
     """Bits of a pixel and channel; DataError for several images or too many pixels, before any is decoded."""
     try:
         with Image.open(io.BytesIO(data), formats=images.FORMATS) as image:
-            pixels, bits, several = image.width * image.height, _bits(image, data), getattr(image, "is_animated", False)
+            pixels, several = image.width * image.height, getattr(image, "is_animated", False)
+            # Pillow's mode does not tell: it reads colour of 16 bits as RGB of 8.
+            in_tags = image.tag_v2.get(258, 8) if image.format == "TIFF" else 8  # BitsPerSample
+            bits = data[24] if image.format == "PNG" else int(np.max(in_tags))
     except Exception:  # `decode_bytes` raises it again, in a sentence
         return 8
     if pixels > _MOST_PIXELS:
@@ -113,15 +116,6 @@ def _checked(name, data):
     if several:
         raise DataError(f"{name}: expected one image, received several in one file; {_ADVICE}")
     return bits
-
-
-def _bits(image, data):
-    # Pillow's mode does not tell: it reads colour of 16 bits as RGB of 8.
-    if image.format == "PNG":
-        return data[24]
-    if image.format == "TIFF":
-        return int(np.max(image.tag_v2.get(258, 8)))  # BitsPerSample
-    return 8
 
 
 class Collection(NamedTuple):

@@ -92,9 +92,7 @@ class Program:
         lists = [widgets.Dropdown(description=name) for name in names]
         self.model, self.collection, self.kind, self.path, self.explained = lists
         self.chooser, self.examples, self.strength = Chooser(), Examples(), Slider()
-        self.train = widgets.Button(
-            description="Train the small CNN on phantoms", button_style="primary", layout=widgets.Layout(width="auto")
-        )
+        self.train = widgets.Button(description="Train the small CNN on phantoms", button_style="primary")
         self.first = widgets.VBox()
         headings = [widgets.HTML(f"<h2>{text}</h2>") for text in ("1. Model", "2. Image", "3. Prediction")]
         # Messages stand right below the file input, in sight on a narrow screen too.
@@ -283,7 +281,7 @@ class Program:
         self.warning.value = html.parts.warning(self.image, novelty, near)
         if viewer.dataset is not None:
             self.near.value = html.parts.neighbours(viewer, self.image, novelty, near)
-        self.saved.value = html.saved(viewer, self.image, probabilities, novelty)
+        self.saved.value = html.parts.saved(viewer, self.image, probabilities, novelty)
 
     def _explain(self):
         if self.pixels is not None:

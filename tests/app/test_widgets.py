@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -14,6 +13,7 @@ import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -104,7 +104,7 @@ def test_an_example_is_answered_beside_its_true_class_and_saved(out):
         predicted = re.search(r"<strong>(.*?)</strong>", shown.result.value)[1]
         assert ("✓ correct" in shown.result.value) == (predicted == label)
         assert (f"the true class is {label}" in shown.result.value) == (predicted != label)
-        answer = json.loads(base64.b64decode(re.search(r'base64,([^"]+)"', shown.saved.value)[1]))
+        answer = json.loads(unquote(re.search(r'json,([^"]+)"', shown.saved.value)[1]))
         assert answer["true"] == {"tumour": "yes", "no tumour": "no"}[label] and answer["novelty"] > 0
         assert max(answer["probabilities"], key=answer["probabilities"].get) == answer["predicted"]
     upload(shown, "disc.png", saved(GREY))
