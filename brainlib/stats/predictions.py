@@ -113,16 +113,11 @@ class Decisions:
         A row a class, then "macro average" and "weighted average"; columns precision, sensitivity, f1 (in [0, 1], or
         nan; in a class's own row also where the averages count 0) and support (images).
         """
-        names = ("precision", "sensitivity", "f1")
-        rows = {}
-        for c, name in enumerate(self.classes):
-            of_class, support = replace(self, positive=c, average=None), int((self.truth == c).sum())
-            rows[name] = [*map(of_class.value, names), support]
-        for kind in AVERAGES:
-            average = replace(self, positive=None, average=kind)
-            rows[f"{kind} average"] = [*map(average.value, names), len(self.truth)]
-        table = pd.DataFrame.from_dict(rows, orient="index", columns=[*names, "support"])
-        return table.rename_axis("class")
+        rows = {name: replace(self, positive=c, average=None) for c, name in enumerate(self.classes)}
+        rows |= {f"{kind} average": replace(self, positive=None, average=kind) for kind in AVERAGES}
+        columns = {name: [row.value(name) for row in rows.values()] for name in ("precision", "sensitivity", "f1")}
+        support = [*self.matrix.sum(axis=1), *[len(self.truth)] * len(AVERAGES)]
+        return pd.DataFrame({**columns, "support": support}, pd.Index(rows, name="class"))
 
 
 def decide(
