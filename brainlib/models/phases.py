@@ -108,12 +108,10 @@ class Course:
         self.callbacks = phase.callbacks.call() if phase.callbacks else []
         vars(model).update(optimizer=optimizer, stop_training=False)  # not by Keras' setter, which would track it
         plain = keras.callbacks.Callback
+        hooks = sorted({name for name in dir(plain) if name.startswith("on_")} - {"on_train_begin", "on_epoch_end"})
         for callback in self.callbacks:
-            for name in set(dir(plain)) - {"on_train_begin", "on_epoch_end"}:
-                if (
-                    name.startswith("on_")
-                    and getattr(getattr(callback, name, None), "__code__", None) is not getattr(plain, name).__code__
-                ):
+            for name in hooks:
+                if getattr(getattr(callback, name, None), "__code__", None) is not getattr(plain, name).__code__:
                     expected = f"{phase.callbacks.name}: expected callbacks with on_train_begin and on_epoch_end alone"
                     raise ModelError(f"{expected}, received {type(callback).__name__} with {name}; see early_stopping")
             callback.set_model(model)
