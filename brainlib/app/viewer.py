@@ -26,6 +26,7 @@ from brainlib.models import gradcam
 from brainlib.models.backbones import Weights
 from brainlib.papers.loading import load_paper
 from brainlib.report import model_cards
+from brainlib.stats.estimates import estimate
 from brainlib.study.options import KAGGLE, PHANTOMS
 from brainlib.trials import store
 from brainlib.trials.stored import Stored, final_predictions
@@ -165,8 +166,8 @@ class Viewer:
     -----
     Attributes are its `classes` in the order of the probabilities; the `predictions` of its own images
     (`final_predictions`); its `accuracy` on all test images and without duplicates, where there are any
-    (`model_cards.scores`); `label`, its name in a list; `collapsed`, the class that it predicts for every test image,
-    None if it predicts several; and `missing`, why `dataset` is None, "" where it is not or has not been asked for.
+    (`model_cards.decisions`); `label`, its name in a list; `collapsed`, the class that it predicts for every test
+    image, None if it predicts several; and `missing`, why `dataset` is None, "" where it is not or was not asked for.
     """
 
     def __init__(self, folder: Path, stored: Stored, source: str):
@@ -177,9 +178,9 @@ class Viewer:
             self.classes = list(self.trial["classes"])
             self.paper = load_paper(self.trial["paper"])
             self.predictions = final_predictions(self.trial, tables["predictions"])
-            scores = model_cards.scores(self.trial, self.predictions, ["accuracy"])
-            self.accuracy = {which: found["accuracy"] for which, found in scores.items() if found}
-            self.collapsed = model_cards.collapsed(self.trial, self.predictions)
+            decided = model_cards.decisions(self.trial, self.predictions)
+            self.accuracy = {which: estimate("accuracy", each) for which, each in decided.items()}
+            self.collapsed = decided[model_cards.ALL].collapsed if decided else None
             self.arm, self.weights = stored.arm, Weights(**self.trial["weights"]).label
             apart = ", duplicates kept apart" if self.trial["split"]["by"] == "group" else ""
             self.label = f"{stored.name.removesuffix(' final')}, {stored.trained_on}{apart}"

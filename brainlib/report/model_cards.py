@@ -7,9 +7,10 @@ the training) and, for what was stated and what assumed, from the paper.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -61,7 +62,7 @@ def export(folder: Path, wanted: str, target: Path) -> Path:
 def model_card(stored: Stored, predictions: pd.DataFrame) -> dict:
     """Collect what a card states, as plain data and `Estimate` objects, from a model and its stored predictions."""
     trial, facts = stored.trial, stored.facts
-    paper = load_paper(trial["paper"])
+    paper, decided = load_paper(trial["paper"]), decisions(trial, predictions)
     parts = final_predictions(trial, predictions).groupby("part")["label"]
     info = stored.info
     return {
@@ -81,50 +82,33 @@ def model_card(stored: Stored, predictions: pd.DataFrame) -> dict:
         },
         "trial": trial,
         "conditions": trial["conditions"],
-        "scores": scores(trial, predictions),
-        "collapsed": collapsed(trial, predictions),
+        "scores": {which: _scores(decided.get(which)) for which in (ALL, WITHOUT)},
+        "collapsed": decided[ALL].collapsed if decided else None,
         "environment": facts["environment"],
         "seconds": facts["seconds"],
     }
 
 
-def scores(trial: dict, predictions: pd.DataFrame, metrics: Sequence[str] = _SCORES) -> dict[str, dict[str, Estimate]]:
-    """Score a model on all its test images, and on those without a duplicate among its training images.
+def decisions(trial: dict, predictions: pd.DataFrame) -> dict[str, Decisions]:
+    """Return a model's decisions on its test images: `ALL`, and those `WITHOUT` a duplicate among its training images.
 
-    The estimates are by `ALL` and `WITHOUT`, then by score; none where no image is left.
+    Of none there are no decisions.
     """
-    rule, test = _rule(trial), _test(trial, predictions)
-    averages = {metric: None if rule[1] or metric == "accuracy" else "macro" for metric in metrics}
-    return {
-        which: {
-            f"{metric} (macro)" if average else metric: estimate(metric, decide(table, *rule, average))
-            for metric, average in averages.items()
-            if len(table)
-        }
-        for which, table in ((ALL, test), (WITHOUT, test[~test["leaked"]]))
-    }
-
-
-def collapsed(trial: dict, predictions: pd.DataFrame) -> str | None:
-    """Name the one class that a model predicts for all its test images; None if it predicts several."""
-    decisions = test_decisions(trial, predictions)
-    return decisions.collapsed if len(decisions.truth) else None
-
-
-def test_decisions(trial: dict, predictions: pd.DataFrame) -> Decisions:
-    """Return a model's decisions on its test images."""
-    return decide(_test(trial, predictions), *_rule(trial))
-
-
-def _test(trial, predictions):
-    return final_predictions(trial, predictions).query("part == 'test'")
-
-
-def _rule(trial):
-    """Classes, positive class and threshold, as `decide` takes them."""
     paper = load_paper(trial["paper"])
     scenario, threshold = paper.scenario(trial["scenario"]), paper.protocol.threshold
-    return scenario.classes, scenario.positive, threshold and threshold.value
+    rule = scenario.classes, scenario.positive, threshold and threshold.value
+    test = final_predictions(trial, predictions).query("part == 'test'")
+    tables = {ALL: test, WITHOUT: test[~test["leaked"]]}
+    return {which: decide(table, *rule) for which, table in tables.items() if len(table)}
+
+
+def _scores(decided: Decisions | None) -> dict[str, Estimate]:
+    found = {}
+    for metric in _SCORES if decided else ():
+        macro = decided.positive is None and metric != "accuracy"
+        scored = dataclasses.replace(decided, average="macro") if macro else decided
+        found[f"{metric} (macro)" if macro else metric] = estimate(metric, scored)
+    return found
 
 
 def card_text(card: dict) -> str:
