@@ -17,6 +17,11 @@ from brainlib.report.table import Table
 from brainlib.report.tables.scores import numbered
 
 TABLE = Table([{"score": 1.0}], f"Scores. Not comparable with the printed numbers: {numbered('condition', [1, 2, 3])}.")
+WIDE = Table(
+    [{"setting": "trainable", "why": 20 * "The paper is silent. ", "alternatives": 5 * "all layers ", "n": 1.0}] * 2
+    + [{"key": 3 * "arms.mobilenet.phases[0].learning_rate"}],
+    "The protocol.",
+)
 HEADINGS = ("# A small CNN\n\nProse.", "## Test & scores", "### Conditions")
 
 
@@ -36,7 +41,8 @@ def write(out, stored=None, error=None, name="jardim"):
         (out / "results").mkdir()
         (out / "results" / f"{name}.json").write_text(json.dumps(stored))
     page = out / f"{name}.html"
-    outputs = ({"text/html": TABLE._repr_html_()}, {"image/png": "iVBORw0KGgo="}, {"text/html": TABLE._repr_html_()})
+    tables = [{"text/html": each._repr_html_()} for each in (WIDE, TABLE)]
+    outputs = (tables[0], {"image/png": "iVBORw0KGgo="}, tables[1])
     notebook_page.write(page, executed(*outputs), error, ["hajhashem", "jardim", "lu"])
     return page
 
@@ -128,4 +134,6 @@ def test_one_switch_shows_all_code_and_contents_fold_where_the_window_is_narrow(
             assert code.is_visible()
             page.emulate_media(media="print")
             assert not page.get_by_label("Show code").is_visible()
+            page.set_viewport_size({"width": 1031, "height": 900})  # A4 less the margins
+            assert page.evaluate("document.documentElement.scrollWidth") <= 1031
         assert page.left == [] and page.errors == []

@@ -109,7 +109,7 @@ def duplicate_montage(overview: Overview, name: str, contradictory: bool = False
     kind = "groups of duplicates with different labels" if contradictory else "groups of near-duplicates"
     title = f"{name}: {len(shown)} of the {len(groups)} {kind}"
     figure.suptitle(f"{title},\neach image compared with the first of its row", fontsize=10)
-    return Plot(figure, f"{title}, of {', '.join(str(len(group)) for group in shown)} images.")
+    return Plot(figure, f"{title}, of {style.span(map(len, shown), 'd')} images.")
 
 
 def _shortened(name: str) -> str:
