@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from brainlib.papers.consistency.checks import CONSISTENT, FINDINGS, IMPOSSIBLE, Check
+from brainlib.papers.consistency.checks import FINDINGS, IMPOSSIBLE, Check
 from brainlib.report import pages
 
 PAGE = "consistency.html"
@@ -26,12 +25,5 @@ def impossible(checks: Sequence[Check]) -> tuple[int, int]:
 
 def lines(papers: Mapping[str, Sequence[Check]]) -> list[str]:
     """Write a line a paper, and one for each of its checks that is not consistent."""
-    written = []
-    for paper, checks in papers.items():
-        counts = Counter(check.finding for check in checks)
-        found = ", ".join(f"{counts[finding]} {finding}" for finding in reversed(FINDINGS))
-        written.append(f"{paper}: {len(checks)} checks, {found}")
-        wrong = [check for check in checks if check.finding != CONSISTENT]
-        wrong.sort(key=lambda check: -FINDINGS.index(check.finding))
-        written += [f"  {check.finding}: {check.sentence}" for check in wrong]
-    return written
+    template = pages.templates().get_template("consistency.txt.j2")
+    return template.render(papers=papers, findings=FINDINGS[::-1]).rstrip("\n").split("\n")

@@ -234,10 +234,8 @@ def _shareable(parameters: Mapping[str, Any]) -> Callable[[str], str]:
 
 def _map_text(node, change):
     if isinstance(node, dict):
-        return {
-            key: value if key in ("image/png", "image/jpeg") and isinstance(value, str) else _map_text(value, change)
-            for key, value in node.items()
-        }
+        images = [key for key in ("image/png", "image/jpeg") if isinstance(node.get(key), str)]
+        return {key: value if key in images else _map_text(value, change) for key, value in node.items()}
     if isinstance(node, list):
         return [_map_text(value, change) for value in node]
     return change(node) if isinstance(node, str) else node

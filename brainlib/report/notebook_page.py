@@ -41,7 +41,6 @@ def write(path: Path, notebook: NotebookNode, error: str | None, order: Sequence
     name, cells = path.stem, _numbered(html)
     at = order.index(name) if name in order else 0
     head, end, rest = cells.rpartition("</h1>") if cells.count("</h1>") == 1 else ("", "", cells)
-    style = {scheme: HtmlFormatter(style=scheme).get_style_defs(".highlight") for scheme in ("friendly", "github-dark")}
     pages.write(
         path,
         "notebook.html.j2",
@@ -55,8 +54,7 @@ def write(path: Path, notebook: NotebookNode, error: str | None, order: Sequence
         headings=[(n, Markup(i), Markup(text)) for n, i, text in _HEADING.findall(cells)],
         head=Markup(head + end),
         cells=Markup(rest),
-        light=Markup(style["friendly"]),
-        dark=Markup(style["github-dark"]),
+        colours=lambda style: Markup(HtmlFormatter(style=style).get_style_defs(".highlight")),
     )
 
 
