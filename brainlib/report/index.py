@@ -141,7 +141,7 @@ def _conditions(ran):
 
 def _written(value, low, high, unit):
     """Write a number in the unit of the printed one, and its limits: ("95.83", "93.92 to 97.16")."""
-    how = Format.of(None, unit)
+    how = Format.of(unit)
     limits = "" if math.isnan(low + high) or low == high else f"{how.number(low)} to {how.number(high)}"
     return "undefined" if math.isnan(value) else how.number(value), limits
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
 from pathlib import Path
@@ -19,7 +19,7 @@ import pandas as pd
 from brainlib.papers.printed import UNITS, Printed
 from brainlib.report import pages
 from brainlib.stats.estimates import Estimate
-from brainlib.stats.intervals import wilson_interval
+from brainlib.stats.intervals import Interval, wilson_interval
 
 NONE = "–"  # stands where a number is not defined or not given
 _SPACE = "\N{NO-BREAK SPACE}"
@@ -37,17 +37,10 @@ class Format:
     before: str = ""  # before the number: "> "
 
     @classmethod
-    def of(cls, printed: Printed | None, unit: str) -> Format:
-        """Return the format that writes a printed number as it was printed; None: any number of its unit.
-
-        The unit is a key of `papers.printed.UNITS`, or the name of what is counted.
-        """
-        scale = 1 / UNITS.get(unit, 1.0)
+    def of(cls, unit: str) -> Format:
+        """Return the format of numbers of a unit: a key of `papers.printed.UNITS`, or the name of what is counted."""
         written = {"1": "", "percent^2": "points²", "percentage points": "points"}.get(unit, unit)
-        if printed is None:
-            return cls(written, scale, digits=2 if unit in ("%", "percentage points") else None)
-        digits = max(0, printed.decimals - round(math.log10(scale * printed.scale)))
-        return cls(written, scale, digits, before="" if printed.operator == "=" else f"{printed.operator} ")
+        return cls(written, 1 / UNITS.get(unit, 1.0), digits=2 if unit in ("%", "percentage points") else None)
 
     def __call__(self, value: float, low: float = math.nan, high: float = math.nan, missing: str = NONE) -> Cell:
         """Return a number as a cell of a `Table`; nan is shown as `missing`."""
@@ -56,6 +49,14 @@ class Format:
     def score(self, found: Estimate | None, missing: str = NONE) -> Cell:
         """Return a score, or what else has a value, low and high, as a cell; None is shown as `missing`."""
         return self(found.value, found.low, found.high) if found else self(math.nan, missing=missing)
+
+    def printed(self, number: Printed | None, interval: Interval | None = None) -> Cell:
+        """Return a printed number as a cell, with the digits and the operator that it was printed with."""
+        if number is None:
+            return self(math.nan)
+        digits = max(0, number.decimals - round(math.log10(self.scale * number.scale)))
+        how = replace(self, digits=digits, before="" if number.operator == "=" else f"{number.operator} ")
+        return how(number.value, interval.low, interval.high) if interval else how(number.value)
 
     def share(self, k: int, n: int) -> Cell:
         """Return k of n, with Wilson's 95 % interval, as a cell."""

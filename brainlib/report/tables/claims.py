@@ -50,12 +50,11 @@ def verdicts(results: Results) -> Table:
 
 
 def _row(claim, numbers):
-    ours, without, own = claim.reproduced, claim.without_duplicates, claim.printed_interval
-    how = Format.of(None, claim.unit)
+    ours, without, how = claim.reproduced, claim.without_duplicates, Format.of(claim.unit)
     return {
         "claim": claim_name(claim),
         "where": claim.where,
-        "printed": Format.of(claim.number, claim.unit)(claim.value, *((own.low, own.high) if own else ())),
+        "printed": how.printed(claim.number, claim.printed_interval),
         OURS: how.score(ours, NOT_RUN),
         "n": COUNT(ours.n) if ours else None,
         "verdict": claim.verdict,
@@ -90,12 +89,12 @@ def seeds(results: Results) -> Table:
 
 
 def _seeds(claim: JudgedClaim, own: list[int]) -> dict:
-    values, printed, how = claim.by_seed, claim.number, Format.of(None, claim.unit)
+    values, printed, how = claim.by_seed, claim.number, Format.of(claim.unit)
     low, high = min(values), max(values)
     inside = low - printed.tolerance <= printed.value <= high + printed.tolerance
     return {
         "claim": claim_name(claim),
-        "printed": Format.of(printed, claim.unit)(printed.value),
+        "printed": how.printed(printed),
         **({f"seed {n}": how(each) for n, each in zip(own, values, strict=True)} if len(own) <= MOST_SEEDS else {}),
         "mean": how.score(claim.mean_over_seeds),
         "standard deviation": how(float(np.std(values, ddof=1))),

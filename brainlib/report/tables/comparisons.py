@@ -10,7 +10,7 @@ import math
 from brainlib.papers.schema import Metric
 from brainlib.report.table import COUNT, P_VALUE, PERCENT, PERCENT0, PERCENT1, POINTS, Format, Table
 from brainlib.report.tables.captions import T, caption
-from brainlib.report.tables.scores import as_printed, not_comparable
+from brainlib.report.tables.scores import not_comparable
 from brainlib.stats import intervals
 from brainlib.stats.calibration import Calibration
 from brainlib.stats.comparisons import ALPHA
@@ -144,7 +144,7 @@ def duplicates(results: Results) -> Table:
             row = {
                 "arm": results.title(each.arm, scenario, place[0]),
                 "score": each.score,
-                "printed": as_printed(results.printed(each.arm, *place, scenario), PERCENT),
+                "printed": PERCENT.printed(results.printed(each.arm, *place, scenario)),
                 "as published": PERCENT.score(each.published),
                 "images": each.published.n,
                 "without duplicates": PERCENT.score(each.without_duplicates),

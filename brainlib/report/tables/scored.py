@@ -65,11 +65,11 @@ def verdicts(results: Results) -> Table:
         if claim.reproduced is None or (place := (claim.arm, claim.stage, claim.metric, claim.value)) in shown:
             continue
         shown.add(place)
-        how, without = Format.of(None, claim.unit), claim.without_duplicates
+        how, without = Format.of(claim.unit), claim.without_duplicates
         rows.append(
             {
                 "score": f"{claim.arm}, {claim.stage}: {metric_name(claim.metric)}",
-                "printed": Format.of(claim.number, claim.unit)(claim.value),
+                "printed": how.printed(claim.number),
                 "images": "all",
                 "n": COUNT(claim.reproduced.n),
                 "these files": how.score(claim.reproduced),

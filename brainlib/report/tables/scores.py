@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from brainlib.papers.printed import Printed, printed_number
+from brainlib.papers.printed import printed_number
 from brainlib.papers.schema import Metric
-from brainlib.report.table import COUNT, NUMBER, PERCENT, PERCENT1, POINTS, SECONDS, Cell, Format, Table
+from brainlib.report.table import COUNT, NUMBER, PERCENT, PERCENT1, POINTS, SECONDS, Format, Table
 from brainlib.report.tables.captions import caption
 from brainlib.study.results import Results, metric_name
 
@@ -35,7 +35,7 @@ def folds(results: Results, arm: str, metrics: Sequence[str] = _FOLD_METRICS) ->
         row, how = {"fold": name}, _VARIANCE if over == "variance" else PERCENT
         for metric in (Metric(name=each, over=over) for each in metrics):
             row[metric.name] = how(results.estimate(arm, stage, metric).value)
-            row[f"{metric.name}, printed"] = as_printed(results.printed(arm, stage, metric), how)
+            row[f"{metric.name}, printed"] = how.printed(results.printed(arm, stage, metric))
         rows.append(row)
     images = sum(len(results.predictions(arm, fold)) for fold in results.folds)
     counted = f"{title}: {len(results.folds)} folds, {images} validation images."
@@ -50,7 +50,7 @@ def test_scores(results: Results, metrics: Sequence[Metric | str], scenario: str
             place, how = (arm, "test", metric, scenario), _format(metric)
             found = results.estimate(*place) if arm in results.study.arms else None
             row = {"arm": results.title(arm, scenario), "metric": metric_name(metric)}
-            row |= {"printed": as_printed(results.printed(*place), how), OURS: how.score(found, NOT_RUN)}
+            row |= {"printed": how.printed(results.printed(*place)), OURS: how.score(found, NOT_RUN)}
             rows.append(row | ({"n": COUNT(found.n), "interval by": found.method} if found else {}))
     images = len(results.predictions(results.study.arms[0], "test", scenario))
     return Table(rows, f"Scores on {images} test images, with 95 % intervals.{not_comparable(results)}")
@@ -70,7 +70,7 @@ def comparison(
             continue
         title, printed = given.title, {}
         for heading, (stage, metric) in columns.items():
-            printed[heading] = as_printed(results.printed(arm, stage, metric, scenario, phase), _format(metric))
+            printed[heading] = _format(metric).printed(results.printed(arm, stage, metric, scenario, phase))
         if not all(math.isnan(cell.value) for cell in printed.values()):
             rows.append({"arm": title, "numbers": "printed", **printed})
             title = ""
@@ -103,7 +103,7 @@ def per_class(results: Results, arm: str, scenario: str = "") -> Table:
         for name in ("precision", "sensitivity", "f1"):
             row[name] = PERCENT(scored[name])
             printed = results.printed(arm, "test", Metric(name=name, **of), scenario)
-            row |= {f"{name}, printed": as_printed(printed, PERCENT)} if printed else {}
+            row |= {f"{name}, printed": PERCENT.printed(printed)} if printed else {}
         rows.append(row | {"support": int(scored["support"])})
     return Table(rows, f"{title}: each class against the rest, and their averages.{not_comparable(results, arm)}")
 
@@ -133,7 +133,7 @@ def counts(results: Results) -> Table:
             continue
         scenario, phase = claim.scenario or "", claim.phase or ""
         row = {"arm": results.title(claim.arm, scenario, claim.stage, phase), "images": metric_name(claim.metric)}
-        row |= {"printed": as_printed(claim.number, COUNT), OURS: COUNT.score(None, NOT_RUN)}
+        row |= {"printed": COUNT.printed(claim.number), OURS: COUNT.score(None, NOT_RUN)}
         if not study.why_not_run([claim.arm], scenario):
             found = results.estimate(claim.arm, claim.stage, claim.metric, scenario, phase)
             row |= {OURS: COUNT(found.value), "of images": COUNT(found.n)}
@@ -185,19 +185,11 @@ def other_work(results: Results, arm: str, scenario: str = "") -> Table:
     printed = [(row.reference, row.method, printed_number(row.accuracy)) for row in paper.tables.other_work]
     own = results.printed(arm, "test", "accuracy", scenario)
     printed.append(("this paper, as printed", paper.arms[arm].title, own))
-    rows = [{"reference": by, "method": how, "accuracy": as_printed(found, PERCENT)} for by, how, found in printed]
+    rows = [{"reference": by, "method": how, "accuracy": PERCENT.printed(found)} for by, how, found in printed]
     left_out = results.study.why_not_run([arm], scenario)
     ours = None if left_out else results.estimate(arm, "test", "accuracy", scenario)
     rows.append({"reference": OURS, "method": results.title(arm, scenario), "accuracy": PERCENT.score(ours, NOT_RUN)})
     return Table(rows, "Accuracies of other papers, on other images and splits: none of them is comparable.")
-
-
-def as_printed(printed: Printed | None, ours: Format) -> Cell:
-    """Return a printed number as a cell with its own digits, in the unit of ours."""
-    if printed is None:
-        return ours(math.nan)
-    unit = {"points²": "percent^2", "": "1"}.get(ours.unit, ours.unit)
-    return Format.of(printed, unit)(printed.value)
 
 
 def not_comparable(results: Results, *arms: str) -> str:
