@@ -70,22 +70,21 @@ def _run(study):
     drawn = altered.shuffled(given, study.options.seed)
     store = study.options.store
     planned = [
-        (GIVEN, given, "group", ""),
-        *([(SHUFFLED, drawn, study.split_by, "")] if study.split_by != "group" else []),
-        (SHUFFLED, drawn, "group", AT),
-        *((kind, altered.masked(given, kind, store), "group", "") for kind in (altered.BACKGROUND, altered.NO_BRAIN)),
+        (GIVEN, given, APART, ""),
+        *([(SHUFFLED, drawn, PUBLISHED, "")] if study.split_by != "group" else []),
+        (SHUFFLED, drawn, APART, AT),
+        *((kind, altered.masked(given, kind, store), APART, "") for kind in (altered.BACKGROUND, altered.NO_BRAIN)),
     ]
     if not given.phantom:
         phantoms = datasets.load_dataset(study.paper.data.set.value, PHANTOMS, store, phantoms=len(rows))
         # Kept apart are those with the same pixels.
         phantoms = dataclasses.replace(phantoms, duplicates=phantoms.group_ids())
-        planned.append((DRAWN, phantoms, "group", ABOVE))
+        planned.append((DRAWN, phantoms, APART, ABOVE))
     found = []
     with progress.shown(f"{len(planned)} controls") as on_progress:
-        for number, (control, data, split_by, expected) in enumerate(planned):
-            split = APART if split_by == "group" else PUBLISHED
+        for number, (control, data, split, expected) in enumerate(planned):
             on_progress(number / len(planned), f"control, {control}, {split}")
-            judged = study.on(data, split_by).run(folds=False)
+            judged = study.on(data, "group" if split == APART else study.split_by).run(folds=False)
             places = itertools.product(study.scenarios, study.arms)
             found += [_score(judged, arm, scenario, control, split, expected) for scenario, arm in places]
     return tuple(found)

@@ -136,10 +136,9 @@ def inputs(trial: Trial, dataset: DataSet, paths: Sequence[str], folder: Path) -
 
 def environment() -> dict:
     """Describe the machine and the versions that a result depends on, without the machine's name."""
-    tensorflow = sys.modules.get("tensorflow")
-    gpus = tensorflow.config.list_physical_devices("GPU") if tensorflow else []
-    details = [tensorflow.config.experimental.get_device_details(gpu) for gpu in gpus]
-    names = [about.get("device_name", gpu.name) for gpu, about in zip(gpus, details, strict=True)]
+    from brainlib.models._tensorflow import tf
+
+    gpus, details = tf.config.list_physical_devices("GPU"), tf.config.experimental.get_device_details
     return {
         "brainlib": brainlib.__version__,
         "python": platform.python_version(),
@@ -150,7 +149,7 @@ def environment() -> dict:
         "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", "all"),
         "models_at_a_time": int(os.environ.get(devices.AT_A_TIME, 1)),
         "accelerators": len(gpus),
-        "accelerator": ", ".join(names),
+        "accelerator": ", ".join(details(gpu).get("device_name", gpu.name) for gpu in gpus),
         "tensor_float_32": False,  # see `training.prepare`
         **{name: version(name) for name in ("tensorflow", "keras", "numpy", "scikit-learn")},
     }

@@ -68,10 +68,10 @@ def stored_models(folder: Path) -> list[Stored]:
     for path in Path(folder).glob(f"trials/*/{MODEL}"):
         with suppress(*UNREADABLE):
             each = Stored(path.parent.name, json.loads(path.with_name(FACTS).read_bytes()))
-            whole = each.trained_on and "conditions" in each.trial  # else of an earlier version
+            whole = each.name and each.trained_on and "conditions" in each.trial  # else of an earlier version
             if whole and "." not in each.key:  # else unfinished or set aside
-                found.append((each.name, each.key, each))
-    return [each for *_, each in sorted(found, key=lambda row: row[:2])]
+                found.append(each)
+    return sorted(found, key=lambda each: (each.name, each.key))
 
 
 def find_model(folder: Path, wanted: str) -> Stored:

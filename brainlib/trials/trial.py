@@ -75,8 +75,7 @@ class Trial:
         """Return what JSON can hold of a trial: of a user's function its name and the hash of its source."""
 
         def fields(pairs):
-            kept = (pair for pair in pairs if pair[0] != "call" and pair[1] not in (None, _LATER.get(pair[0])))
-            return dict(kept)
+            return {name: each for name, each in pairs if name != "call" and each not in (None, _LATER.get(name))}
 
         return dataclasses.asdict(self, dict_factory=fields)
 
