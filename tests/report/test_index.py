@@ -37,6 +37,13 @@ def test_controls_stand_on_the_index_and_one_that_fails_stands_out(run):
     assert html.count('class="not-reproduced">above chance; expected at chance') == 1
 
 
+def test_an_index_of_own_images_says_so_and_none_is_called_impossible_where_none_is(run):
+    _, html = run(result(data=result()["data"] | {"set": "own", "title": "My scans", "source": "folder"}))
+    text = text_of(html)
+    assert "Your own images, other images than the papers'" in text and "neither confirms" not in text
+    assert "No printed number is impossible. 1 check was made" in text
+
+
 @pytest.fixture
 def run(tmp_path):
     """Write results of papers (a dict, or the text of a file) and make the answers of a run."""
