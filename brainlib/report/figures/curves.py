@@ -53,8 +53,8 @@ def learning_curves(
         style.percent_axis(below.yaxis, shares)
         if not column:
             below.set_ylabel("Accuracy (%)")
-    below = "\n\n" * (columns == 1)  # the legend, which fills the width of one panel
-    figure.suptitle(below + style.wrapped(title, round(9 * (0.8 + width * columns))), fontsize=11)
+    lower = "\n\n" * (columns == 1)  # than the legend, which fills the width of one panel
+    figure.suptitle(lower + style.wrapped(title, round(9 * (0.8 + width * columns))), fontsize=11)
     figure.supxlabel("Epoch", fontsize=10)
     starts = _starts(histories.values())
     lines = {"training": _STYLES[""], monitored: _STYLES["val_"]}

@@ -6,6 +6,7 @@ import dataclasses
 
 from brainlib.report import pages
 from brainlib.report.table import PERCENT, PERCENT1, Table
+from brainlib.report.tables.captions import caption
 from brainlib.study import conditions
 from brainlib.study.options import KAGGLE, PHANTOMS
 from brainlib.study.results import Results
@@ -48,8 +49,8 @@ def errors(
         for row in shown.itertuples()
     ]
     first = f", the {len(rows)} of the highest probability" if len(rows) < len(wrong) else ""
-    caption = f"{results.study.title(arm)}: {len(wrong)} of {n} images predicted wrongly ({stage}){first}."
-    return Table(rows, caption, [pages.thumbnail_url(file) for file in shown["file"]])
+    counted = f"{results.study.title(arm)}: {len(wrong)} of {n} images predicted wrongly ({stage}){first}."
+    return Table(rows, counted, [pages.thumbnail_url(file) for file in shown["file"]])
 
 
 def data(study: Study) -> Table:
@@ -68,11 +69,8 @@ def data(study: Study) -> Table:
         row |= {"used": int(own["used"].sum()), "duplicates among those used": int(own["duplicate"].sum())}
         row |= {"patients": own["patient"].nunique()} if own["patient"].notna().any() else {}
         rows.append(row | {"modes": ", ".join(sorted(own["mode"].unique()))})
-    kind = "phantoms in the layout of " if data.phantom else ""
-    sentences = [f"Images: {kind}{data.info.title}.", *data.differences]
-    if parted and study.paper.protocol.holdout.value != "published":
-        sentences.append("The protocol draws its test images from all parts of the set.")
-    return Table(rows, " ".join(sentences))
+    all_parts = parted and study.paper.protocol.holdout.value != "published"
+    return Table(rows, caption("data", data=data, all_parts=all_parts))
 
 
 def overview(results: Results) -> Table:
