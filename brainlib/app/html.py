@@ -24,10 +24,7 @@ def model_label(viewer: Viewer) -> str:
 
 
 def examples(viewer: Viewer) -> list[dict[str, str]]:
-    """Return test images to click, as many of each class and none with a duplicate in training.
-
-    Each has its path, its class in words, and the image as a data URL.
-    """
+    """Return test images to click, as many of each class and none with a duplicate in training, for `Examples`."""
     if viewer.own_images is None:
         return []
     root, table = viewer.own_images.root, viewer.own_images.table

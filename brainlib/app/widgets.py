@@ -60,14 +60,9 @@ class Examples(anywidget.AnyWidget):
 
 
 class Program:
-    """The whole page.
+    """The whole page, with the models of the store in `out`, the folder of the reports.
 
-    Parameters
-    ----------
-    out : str
-        Folder of the reports, whose store has the models.
-    data : str
-        Folder of the data sets; "" takes that of BRAINLIB_DATA, else phantoms alone.
+    `data` is the folder of the data sets or own images; "" takes that of BRAINLIB_DATA, else phantoms alone.
     """
 
     def __init__(self, out: str = "reports", data: str = ""):
