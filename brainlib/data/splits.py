@@ -1,8 +1,7 @@
 """Seeded splits of a table of images into training, validation and test parts.
 
-A split is data (`Split`), so that a trial can be hashed, stored and repeated. `assign` turns it into one word an
-image: "train", "validation", "test", or "" for an image that the trial does not use. scikit-learn draws single
-images, as most papers do, or whole groups of duplicates, so that no image has a duplicate in another part.
+A split is data (`Split`), so that a trial can be hashed, stored and repeated. scikit-learn draws single images, as most
+papers do, or whole groups of duplicates, so that no image has a duplicate in another part.
 """
 
 from __future__ import annotations

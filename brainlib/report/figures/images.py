@@ -101,14 +101,15 @@ def duplicate_montage(overview: Overview, name: str, contradictory: bool = False
             grey = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
             style.picture(axes, np.asarray(grey))
             lines = [_shortened(PurePosixPath(path).name), _shortened(label), kind]
-            axes.set_xlabel("\n".join(lines), fontsize=7, labelpad=2)
+            axes.set_xlabel("\n".join(lines), fontsize=7, labelpad=2, parse_math=False)  # a name may hold dollars
         count = f"{len(group)} images"
         classes = group["label"].nunique()
         text = f"{count}\n{classes} classes" if classes > 1 else count
         line[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=style.SMALL, labelpad=4)
     kind = "groups of duplicates with different labels" if contradictory else "groups of near-duplicates"
     title = f"{name}: {len(shown)} of the {len(groups)} {kind}"
-    figure.suptitle(f"{title},\neach image compared with the first of its row", fontsize=10)
+    head = style.wrapped(f"{title},\neach image compared with the first of its row", round(12 * figure.get_figwidth()))
+    figure.suptitle(head, fontsize=10, parse_math=False)
     return Plot(figure, f"{title}, of {style.span(map(len, shown), 'd')} images.")
 
 
