@@ -8,6 +8,7 @@ graph, so that a part of the backbone can be frozen, cut off and computed once (
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -205,28 +206,20 @@ def _backbone(spec, x, size, weights):
     if not backbone.module:
         return _resnet18(x, size, weights)
     function = getattr(keras.applications, backbone.function)
-    start = {"random": None, "imagenet": "imagenet", "file": weights.file}[weights.source]
+    make = partial(function, include_top=False, input_tensor=x, **backbone.arguments)
     try:
-        return function(include_top=False, weights=start, input_tensor=x, **backbone.arguments).output
+        return make(weights={"random": None, "imagenet": "imagenet", "file": weights.file}[weights.source]).output
     except (OSError, KeyError) as error:
         raise _unusable(spec.backbone, weights, error) from error
     except ValueError as error:
-        # A wrong file, or an image that is too small: without weights only the latter fails.
-        if weights.source == "file" and _fits_without_weights(function, x, backbone.arguments):
-            raise _unusable(spec.backbone, weights, error) from error
-        raise
+        if weights.source != "file":
+            raise
+        make(weights=None)  # raises the error of an image that is too small; else the file is wrong
+        raise _unusable(spec.backbone, weights, error) from error
     except Exception as error:
         if weights.source == "imagenet":
             raise _unusable(spec.backbone, weights, error) from error
         raise
-
-
-def _fits_without_weights(function, x, arguments):
-    try:
-        function(include_top=False, weights=None, input_tensor=x, **arguments)
-    except ValueError:
-        return False
-    return True
 
 
 def _unusable(name, weights, error):

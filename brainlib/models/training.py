@@ -28,9 +28,6 @@ from brainlib.models.freezing import cut_frozen_prefix, set_trainable
 from brainlib.models.phases import Course, Epoch, Phase, optimizer_of
 from brainlib.stats import metrics
 
-#: Whether XLA compiles the steps of training. On a CPU it is several times slower than plain graphs.
-#: On a GPU nobody has measured it yet: this is the place to decide it.
-XLA = False
 #: What a checkpoint tells of an `Epoch` in numbers.
 _SCORES = ("number", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
 
@@ -223,7 +220,7 @@ def _trainer(model, optimizer, inputs, targets, batch_size):
     losses, hits = getattr(keras.losses, f"{kind}_crossentropy"), getattr(keras.metrics, f"{kind}_accuracy")
     targets = tf.constant(targets)
 
-    @tf.function(jit_compile=XLA)
+    @tf.function(jit_compile=False)  # compiled by XLA it is several times slower on a CPU; not measured on a GPU
     def step(rows):
         truth = tf.gather(targets, rows)
         with tf.GradientTape() as tape:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -60,11 +61,10 @@ class Submission:
         return ()
 
 
-class _File:
+class _File(NamedTuple):
     """The predictions of a file, in place of a `TrialResult`."""
 
-    def __init__(self, predictions):
-        self.predictions = predictions
+    predictions: pd.DataFrame
 
     def part(self, name, phase=""):
         return self.predictions[self.predictions["part"] == name]
