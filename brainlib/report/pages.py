@@ -18,11 +18,7 @@ from brainlib.data import images
 from brainlib.errors import DataError
 
 _TEMPLATES = Path(__file__).parent / "templates"
-
-
-def data_url(content: bytes, kind: str) -> str:
-    """Return a file's content as an address that a page can hold."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+_THUMBNAIL = 136, 136  # pixels
 
 
 def png_url(pixels: np.ndarray | Image.Image) -> str:
@@ -31,15 +27,15 @@ def png_url(pixels: np.ndarray | Image.Image) -> str:
     if isinstance(pixels, np.ndarray):
         pixels = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     pixels.save(file, "PNG")
-    return data_url(file.getvalue(), "image/png")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def thumbnail_url(path: Path, size: int = 136) -> str:
+def thumbnail_url(path: Path) -> str:
     """Return a file as a small square image, black where it cannot be read."""
     try:
-        image = images.decode(path).convert("RGB").resize((size, size))
+        image = images.decode(path).convert("RGB").resize(_THUMBNAIL)
     except DataError:
-        image = Image.new("RGB", (size, size))
+        image = Image.new("RGB", _THUMBNAIL)
     return png_url(image)
 
 
