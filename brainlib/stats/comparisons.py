@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-from brainlib.stats.intervals import UPPER, Number, negligible, paired_proportions, placements
+from brainlib.stats.intervals import UPPER, Number, difference_interval, negligible, placements, wilson_interval
 
 ALPHA = 0.05  # the conventional level of a test
 POWER = 0.8  # the conventional chance to find a difference that is there
@@ -47,13 +47,19 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> PairedTest:
     a, b = np.asarray(right_a, dtype=bool), np.asarray(right_b, dtype=bool)
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"expected one prediction an image of both models, received {a.shape} and {b.shape}")
-    only_a, only_b, n = int((a & ~b).sum()), int((b & ~a).sum()), len(a)
+    n, of_a, of_b, both = len(a), int(a.sum()), int(b.sum()), int((a & b).sum())
     name, assumes = "McNemar, exact", "images independent of each other: duplicates of an image make p too small"
     if not n:
         return PairedTest(name, np.nan, np.nan, np.nan, np.nan, n, assumes)
-    p = float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    interval = paired_proportions(int((a & b).sum()), only_a, only_b, int((~a & ~b).sum()))
-    return PairedTest(name, p, (only_a - only_b) / n, interval.low, interval.high, n, assumes)
+    differing = of_a + of_b - 2 * both
+    p = float(stats.binomtest(of_a - both, differing).pvalue) if differing else 1.0
+    # The correlation of the two proportions, above 0 corrected for continuity, as Newcombe has it.
+    excess, margins = n * both - of_a * of_b, of_a * (n - of_a) * of_b * (n - of_b)
+    excess = max(excess - n / 2, 0) if excess > 0 else excess
+    phi = excess / np.sqrt(margins) if margins else 0.0
+    first, second = wilson_interval(of_a, n), wilson_interval(of_b, n)
+    interval = difference_interval((of_a / n, first.low, first.high), (of_b / n, second.low, second.high), phi)
+    return PairedTest(name, p, (of_a - of_b) / n, interval.low, interval.high, n, assumes)
 
 
 def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarray) -> PairedTest:

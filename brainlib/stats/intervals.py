@@ -191,22 +191,6 @@ def difference_interval(
     return Interval(float(a - b - np.sqrt(down)), float(a - b + np.sqrt(up)), method)
 
 
-def paired_proportions(both: int, only_a: int, only_b: int, neither: int) -> Interval:
-    """Interval of a difference of two proportions of the same images (Newcombe, Stat. Med. 1998, 17:2635, method 10).
-
-    Of counts of images, one or more; Wilson's intervals of both proportions are combined by their correlation phi.
-    """
-    n, a, b = both + only_a + only_b + neither, both + only_a, both + only_b
-    phi, margins = 0.0, a * (n - a) * b * (n - b)
-    if margins:
-        excess = both * neither - only_a * only_b
-        if excess > 0:  # corrected for continuity, as Newcombe has it
-            excess = max(excess - n / 2, 0)
-        phi = excess / np.sqrt(margins)
-    first, second = wilson_interval(a, n), wilson_interval(b, n)
-    return difference_interval((a / n, first.low, first.high), (b / n, second.low, second.high), phi)
-
-
 def negligible(error: float, *values: np.ndarray) -> bool:
     """Say whether a standard error is nothing but rounding of the values behind it."""
     return bool(error <= 1e-12 * max(np.abs(v).max() for v in values))
