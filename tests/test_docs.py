@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -82,6 +83,14 @@ def test_performance_is_what_the_stored_results_give():
 
 
 @pytest.mark.slow
+def test_the_page_of_faults_is_what_the_tests_prove():
+    page = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "make_faults.py")))
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert page.filled(text) == text, "run python docs/make_faults.py"
+    numbers = Counter(f"{kind}{letter}" for kind, letter, *_ in page.faults())
+    assert max(numbers.values(), default=0) <= 1, f"used twice: {numbers.most_common(1)}"
+
+
 def test_the_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "examples.md").read_text(encoding="utf-8"), re.DOTALL)
