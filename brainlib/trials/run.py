@@ -26,7 +26,7 @@ from brainlib.trials import jobs, store, workers
 from brainlib.trials.trial import Trial, TrialResult
 
 #: Part of the names of stored heat maps: increase it when a change of the code changes a map.
-_MAPS = 1
+_MAPS = 2
 
 
 def run_trials(
