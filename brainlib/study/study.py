@@ -97,10 +97,8 @@ class Study:
         of, needed, title = self.paper.data, f"{self.paper.id} needs", data.info.title
         if set(of.classes) != set(data.classes):
             names = (f"{name} (no tumour)" if name == of.normal else name for name in of.classes)
-            wanted, classes = f"{needed} classes {', '.join(names)}", dict.fromkeys(data.classes, "...")
-            advice = f"; say classes={classes} in load_dataset, or root: FOLDER and classes: {classes} in a YAML file"
-            advice = f"{advice} for --data" if data.name == OWN else ""
-            raise UsageError(f"{wanted}; {title} has {', '.join(data.classes)}{advice}")
+            advice = _mapping(data) if data.name == OWN else ""
+            raise UsageError(f"{needed} classes {', '.join(names)}; {title} has {', '.join(data.classes)}{advice}")
         if self.paper.protocol.holdout.value == "published" and splits.TEST not in set(data.table["part"]):
             advice = "add train and test folders, or vary protocol.holdout, as to 0.2"
             raise UsageError(f"{needed} a published test part; {title} has none: {advice}")
@@ -331,3 +329,10 @@ class Study:
         if model.kind != "transfer" or not model.pretrained.value:
             return backbones.Weights("own" if model.kind == "own" else "none")
         return backbones.find_weights(self.backbone(arm), self.options.starting_weights)
+
+
+def _mapping(data):
+    """Advise how to give own images a paper's classes; those given already are no names of folders."""
+    folders = {name for path in data.table["path"] for name in path.split("/")}
+    classes = dict.fromkeys((name if name in folders else "FOLDER" for name in data.classes), "...")
+    return f"; say classes={classes} in load_dataset, or root: FOLDER and classes: {classes} in a YAML file for --data"

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from made_up import dataset_of, study_of
+from pngs import write_image
 
+from brainlib.data import load_dataset
 from brainlib.data.registry import DataSetInfo, info_of
 from brainlib.errors import UsageError
 from brainlib.report import tables
@@ -199,6 +201,19 @@ def test_classes_that_are_not_the_papers_are_refused(monkeypatch, tmp_path):
         study_of("jardim", tmp_path, dataset_of("sartaj")).trials()
 
 
+def test_own_images_of_other_classes_are_answered_with_the_mapping_to_write(tmp_path):
+    for number, name in enumerate(("healthy", "sick")):
+        write_image(tmp_path / "mine" / name / "1.png", np.full((8, 8), 100 * number, np.uint8))
+    for given, said in (
+        ({}, "{'healthy': '...', 'sick': '...'}"),
+        ({"healthy": "a", "sick": "b"}, "{'FOLDER': '...'}"),
+    ):
+        data = load_dataset(tmp_path / "mine", store=tmp_path, classes=given)
+        with pytest.raises(UsageError) as refused:
+            _ = study_of("jardim", tmp_path, data).indexed
+        assert f"say classes={said} in load_dataset" in str(refused.value)
+
+
 def test_what_is_left_out_is_named_with_the_option_that_runs_it(tmp_path):
     study = study_of("lu", tmp_path, arms=["mobilenet"], scenarios=["four"])
     assert "arm vgg16" in study.not_run() and "scenario glioma" in study.not_run()
@@ -207,18 +222,6 @@ def test_what_is_left_out_is_named_with_the_option_that_runs_it(tmp_path):
         "arm vgg16 was not run: --arms vgg16 runs it",
         "scenario glioma was not run: --scenarios glioma runs it",
     )
-
-
-@pytest.fixture
-def own(full):
-    """Images of a folder whose classes are called healthy and sick, in one part."""
-    table = full.dataset.table.assign(label=full.dataset.table["label"].map({"no": "healthy", "yes": "sick"}))
-    return dataclasses.replace(full.dataset, info=OWN_INFO, table=table, classes=("healthy", "sick"))
-
-
-def test_own_images_with_other_classes_are_answered_with_the_mapping_to_write(own, tmp_path):
-    with pytest.raises(UsageError, match=r"br35h has healthy, sick; .*classes=\{'healthy': '...', 'sick': '...'\}"):
-        study_of("jardim", tmp_path, own).trials()
 
 
 def test_a_published_test_part_is_asked_for_or_drawn(tmp_path):
