@@ -2,8 +2,8 @@
 
     python docs/make_faults.py
 
-A test that proves what happens at a fault carries ``@pytest.mark.fault("4a", "what is done", "what happens")``; one test
-may carry several. Rows stand between ``<!-- faults -->`` and ``<!-- end -->``; a test compares the page with them.
+A test that proves what happens at a fault carries ``@pytest.mark.fault("4a", "what is done", "what happens")``; one
+test may carry several. Rows stand between ``<!-- faults -->`` and ``<!-- end -->``; a test compares the page with them.
 """
 
 from __future__ import annotations
