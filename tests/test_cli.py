@@ -77,6 +77,12 @@ def refused(capsys, tmp_path, *arguments) -> str:
         ("--profil smoke", ["--profil", "--help"]),  # no abbreviations
     ],
 )
+@pytest.mark.fault("6a", "--out is a file", "refused in one line, before anything is written")
+@pytest.mark.fault(
+    "16b",
+    "unknown papers, profiles, backbones, weights and folders, and impossible numbers",
+    "refused in one line; nothing is written",
+)
 def test_a_value_that_cannot_be_is_refused_in_one_line(capsys, tmp_path, arguments, words):
     (tmp_path / "file").touch()
     said = refused(capsys, tmp_path, *arguments.format(tmp_path).split())
@@ -93,6 +99,7 @@ def damage(data: Path) -> Path:
 
 
 @pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.fault("7b", "a run on a set with one cut image", "refused in one line that names it; nothing is written")
 def test_bad_data_is_named_and_nothing_is_written(capsys, tmp_path, data, missing):
     named = damage(data)
     if missing:
@@ -123,6 +130,9 @@ def test_a_second_paper_with_bad_data_undoes_what_the_first_one_wrote(capsys, tm
     refused(capsys, tmp_path, *arguments, "--weights", "random")
 
 
+@pytest.mark.fault(
+    "5f", "a run is refused while another stores results in the same folder", "what the other stored stays"
+)
 def test_a_refused_run_leaves_alone_what_another_run_stores_meanwhile(capsys, tmp_path, data, monkeypatch):
     trial = tmp_path / "reports" / "store" / "trials" / "abc"
 
@@ -168,6 +178,7 @@ def test_help_names_and_describes_every_option(capsys):
         ("app --no-b", "--no-b"),
     ],
 )
+@pytest.mark.fault("16a", "abbreviated and unknown options", "refused in one line")
 def test_a_command_that_cannot_be_is_refused_in_one_line(capsys, command, word):
     assert cli.main(command.split()) == 2
     message = capsys.readouterr().err
@@ -228,6 +239,7 @@ def test_words_reach_the_notebooks_as_they_are_and_folders_as_whole_paths(tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.fault("2k", "a notebook fails", "the others run; the index names it and the reason; exit status 1")
 def test_a_notebook_that_fails_does_not_stop_the_others(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "_notebook", lambda name: notebook(tmp_path / f"{name}.ipynb"))
     monkeypatch.setattr(workers, "local_cluster", lambda jobs, warm: contextlib.nullcontext(""))
@@ -255,6 +267,7 @@ def test_claims_are_printed_one_a_line_or_written_as_json(capsys, tmp_path):
     assert (t["printed"], t["where"], t["n"]) == ("T ≈ 0.3977", "Results, t-test", None)
 
 
+@pytest.mark.fault("16f", "the reader of a pipe ends before the last line", "exit status 0, and no traceback")
 def test_the_module_is_the_program_and_a_closed_pipe_is_no_traceback():
     read, write = os.pipe()
     os.close(read)

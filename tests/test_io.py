@@ -60,6 +60,16 @@ FULL = OSError(28, "No space left on device")
 @pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError(), SystemExit(), FULL], ids=repr)
 @pytest.mark.parametrize("there", [True, False])
+@pytest.mark.fault(
+    "1j",
+    "an interrupt or an error while a file, an array or a folder is written",
+    "what was there before stays, and nothing else is left",
+)
+@pytest.mark.fault(
+    "3e",
+    "the disk is full while a file, an array or a folder is written",
+    "one line names it; what was there before stays",
+)
 def test_an_interrupt_and_a_full_disk_leave_what_was_there_and_nothing_else(tmp_path, write, error, there):
     target = tmp_path / "target"
     file = target / "file" if write is fill_folder else target
@@ -83,6 +93,7 @@ def test_a_folder_that_is_a_file_is_named_in_one_line(tmp_path, write):
 
 
 @pytest.mark.parametrize("write", ["file", "folder"])
+@pytest.mark.fault("5c", "several writers of one file or folder at once", "a reader finds one of them, whole")
 def test_writers_of_the_same_target_do_not_mix(tmp_path, write):
     target = tmp_path / "target"
     file = target if write == "file" else target / "file"
@@ -114,6 +125,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.fault("4m", "a file of a folder that was built is changed, deleted or added", "the folder is built again")
 def test_a_built_folder_is_kept_while_whole_and_built_again_when_damaged(tmp_path, damage):
     target, built = tmp_path / "target", []
 
@@ -166,6 +178,9 @@ def test_another_array_than_expected_and_what_holds_none_with_a_sum_are_none(sto
         assert open_array(tmp_path / name, (3, 4), np.float32) is None
 
 
+@pytest.mark.fault(
+    "4b", "a stored array is cut, longer, or changed in any byte", "it does not verify, and is made anew"
+)
 def test_a_file_that_is_truncated_longer_or_changed_in_any_byte_of_data_or_sum_is_none(stored):
     whole = stored.read_bytes()
     assert open_array(stored, (3, 4), np.float32) is not None  # the sum of this state is remembered
@@ -182,6 +197,9 @@ def test_the_sum_of_a_file_is_compared_once(stored, monkeypatch):
     assert open_array(stored, (3, 4), np.float32) is not None
 
 
+@pytest.mark.fault(
+    "4c", "any byte of the header of a stored array is changed", "the array is the same, or is made anew"
+)
 def test_a_header_with_any_byte_changed_gives_the_array_or_none(stored):
     whole = stored.read_bytes()
     for place in range(128):
@@ -208,11 +226,15 @@ def header(text: bytes) -> bytes:
     ],
     ids=["PK", "huge", "negative", "objects", "no type", "deep", "nested"],
 )
+@pytest.mark.fault(
+    "9n", "a stored array announces a huge, negative or nested shape", "it is not used, and is made anew"
+)
 def test_hostile_headers_are_none(stored, content):
     stored.write_bytes(content)
     assert open_array(stored, (3, 4), np.float32) is None
 
 
+@pytest.mark.fault("9o", "a pickle in the place of a stored array", "it is never loaded")
 def test_a_pickle_is_never_loaded(tmp_path):
     class Hostile:
         def __reduce__(self):

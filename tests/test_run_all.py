@@ -146,6 +146,7 @@ def test_an_environment_is_made_anew_when_what_it_was_made_from_changes(box, cha
     assert len(box.installs()) == 4 and box.installs()[-1][-1] == str(box.project)
 
 
+@pytest.mark.fault("1i", "SIGKILL while run_all.sh sets up", "the next call makes the environment anew")
 def test_a_set_up_that_was_killed_is_made_anew(box):
     box.set("pip_seconds", "60")
     process = box.start()
@@ -163,6 +164,7 @@ def test_a_set_up_that_was_killed_is_made_anew(box):
     assert len(box.installs()) == 3
 
 
+@pytest.mark.fault("6i", "the installation of a dependency fails", "one line with the reason and the log")
 def test_a_failed_installation_is_one_line_with_the_reason_and_the_log(box):
     box.set("pip_fails")
     failed = box.run()
@@ -225,6 +227,7 @@ def test_a_failed_installation_of_cuda_is_one_line_too(box):
 
 
 @pytest.mark.skipif(shutil.which("flock") is None, reason="run_all.sh needs flock for this")
+@pytest.mark.fault("5e", "two calls of run_all.sh at once in a new checkout", "one sets up, and both run")
 def test_two_calls_at_once_set_up_once_and_both_run(box):
     box.set("pip_seconds", "0.3")
     both = [box.start("--out", name) for name in ("a", "b")]
@@ -236,6 +239,7 @@ def test_two_calls_at_once_set_up_once_and_both_run(box):
 
 
 @pytest.mark.parametrize("version", ["3.10.13", "3.14.0", ""])
+@pytest.mark.fault("6j", "Python is missing, or TensorFlow does not support it", "one line; no environment is made")
 def test_a_python_that_tensorflow_does_not_support_is_one_line_and_no_environment(box, version):
     box.set("version", version)
     if not version:

@@ -16,6 +16,9 @@ from brainlib.trials.stored import Stored, find_model
 
 
 @pytest.mark.parametrize("name", BAD)
+@pytest.mark.fault(
+    "11e", "an upload is empty, huge, cut, animated, a bomb or no image", "refused in a sentence that says what to do"
+)
 def test_a_file_that_is_not_one_image_is_refused_in_a_sentence_that_says_what_to_do(name):
     data, sentence = BAD[name]
     with pytest.raises(DataError) as caught:

@@ -74,6 +74,11 @@ def test_duplicates_with_different_labels_are_contradictions(audit):
     )
 
 
+@pytest.mark.fault(
+    "4i",
+    "a byte of the stored pairs of duplicates is changed",
+    "the images are compared again; the groups are the same",
+)
 def test_a_second_audit_takes_the_pairs_from_the_store_unless_they_were_changed(folder, audit, tmp_path, monkeypatch):
     audit_folder(str(folder), store=tmp_path)
     with monkeypatch.context() as patch:
@@ -85,6 +90,11 @@ def test_a_second_audit_takes_the_pairs_from_the_store_unless_they_were_changed(
     assert audit_folder(str(folder), store=tmp_path).as_dict() == audit.as_dict()
 
 
+@pytest.mark.fault(
+    "7a",
+    "a folder with cut, empty and huge images, loops and pipes is audited",
+    "each is listed with the reason; the others are audited",
+)
 def test_a_damaged_folder_is_audited_to_its_end(tmp_path, capsys):
     root = tmp_path / "set"
     write_image(root / "yes" / "whole.png", make_phantoms(1, seed=5).images[0])

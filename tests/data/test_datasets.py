@@ -128,6 +128,7 @@ def test_a_set_is_loaded_by_its_name_alone(navoneel, store, kaggle, monkeypatch,
     assert len(load_dataset("navoneel", "phantoms", store, phantoms=4).table) == 4
 
 
+@pytest.mark.fault("10b", "a download fails", "one line names the set, the reason and where to fetch it by hand")
 def test_a_failed_download_names_the_handle_and_the_way_out(kaggle):
     def fail(handle):
         raise ConnectionError("no route\nto host")
@@ -141,6 +142,7 @@ def test_a_failed_download_names_the_handle_and_the_way_out(kaggle):
     assert "unpack https://www.kaggle.com/datasets/thomasdubail" in message
 
 
+@pytest.mark.fault("10c", "a download has other folders than the set", "refused in one line")
 def test_a_download_of_another_layout_is_refused(tmp_path, kaggle):
     kaggle(lambda handle: str(tmp_path))
     with pytest.raises(DataError, match="expected the folders no, yes"):
@@ -189,6 +191,9 @@ def test_images_with_the_same_pixels_share_a_group(navoneel, store):
         ("two\nlines.png", b"", r"yes/two\\nlines\.png: expected a name in UTF-8 without control"),
         (os.fsdecode(b"caf\xe9.png"), b"", r"yes/caf\\udce9\.png: expected a name in UTF-8 without control"),
     ],
+)
+@pytest.mark.fault(
+    "7i", "names of images that are not UTF-8 or have a new line", "refused in one line that shows the name"
 )
 def test_an_image_that_cannot_be_used_is_named_in_one_line(navoneel, store, name, content, message):
     try:

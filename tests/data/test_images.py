@@ -118,6 +118,7 @@ def test_exif_orientation_6_turns_the_image_clockwise(tmp_path, dtype, scale):
     np.testing.assert_array_equal(pixels(path), [[4, 1], [5, 2], [6, 3]])
 
 
+@pytest.mark.fault("7g", "an image has damaged EXIF bytes", "it is read as it is")
 def test_damaged_exif_bytes_leave_the_image_as_it_is(tmp_path):
     grey = noise(3, 5, channels=1)
     path = saved(tmp_path / "exif.png", grey, exif=b"Exif\x00\x00XX not a TIFF header")
@@ -144,6 +145,9 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.fault(
+    "7e", "half an image, no byte, text, a program, or a folder as an image", "refused in one line with the reason"
+)
 def test_a_file_that_is_no_whole_image_is_named_in_one_line(tmp_path, damage):
     make, reason = DAMAGE[damage]
     make(tmp_path / "x7.jpg")
@@ -155,6 +159,7 @@ def test_a_file_that_is_no_whole_image_is_named_in_one_line(tmp_path, damage):
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("limit", [15, 7])  # Pillow itself warns above the limit, fails above twice
+@pytest.mark.fault("7f", "a small file announces a huge image", "refused before a pixel is decoded")
 def test_a_decompression_bomb_is_refused_before_a_pixel_is_decoded(tmp_path, monkeypatch, limit):
     path = saved(tmp_path / "bomb.png", noise(4, 4))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
@@ -208,6 +213,7 @@ def test_another_order_size_or_number_of_channels_is_another_array(three, store)
     assert len(list((store / "images").iterdir())) == 4
 
 
+@pytest.mark.fault("4a", "one byte of a stored image array is changed", "the images are decoded again")
 def test_an_array_is_decoded_once_and_again_when_it_is_damaged(three, store, monkeypatch):
     first = np.array(images.load_images(*three, 8, 3, store))
     (path,) = (store / "images").iterdir()
@@ -219,12 +225,14 @@ def test_an_array_is_decoded_once_and_again_when_it_is_damaged(three, store, mon
     np.testing.assert_array_equal(images.load_images(*three, 8, 3, store), first)
 
 
+@pytest.mark.fault("7h", "an image is changed after it was indexed", "refused in one line")
 def test_a_file_that_changed_since_it_was_indexed_is_refused(three, store):
     saved(three[0][1], noise(9, 5, 99))
     with pytest.raises(DataError, match=r"b\.png.*the file changed"):
         images.load_images(*three, 8, 3, store)
 
 
+@pytest.mark.fault("12e", "a large array of images is made", "memory for a part of it is enough")
 def test_building_needs_memory_for_a_chunk_and_not_for_the_array(tmp_path, store):
     (path,), (byte_hash,) = files(saved(tmp_path / "a.png", noise(240, 240)))
     code = f"""

@@ -143,6 +143,9 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.fault(
+    "4g", "the stored scan of images is cut, emptied, or changed in one bit", "the images are decoded again"
+)
 def test_a_damaged_entry_of_the_store_is_made_anew(root, store, decoded, damage):
     first = scan.scan_folder(root, "navoneel", store)
     files = {path: path.read_bytes() for path in store.rglob("*.npy")}
@@ -154,6 +157,9 @@ def test_a_damaged_entry_of_the_store_is_made_anew(root, store, decoded, damage)
     assert {path: path.read_bytes() for path in store.rglob("*.npy")} == files
 
 
+@pytest.mark.fault(
+    "7j", "unreadable images and links to nothing in a folder", "listed with the reason; the others are scanned"
+)
 def test_an_unreadable_file_has_a_reason_and_the_others_are_scanned(root, store):
     (root / "yes" / "4.png").write_bytes(b"")
     (root / "yes" / "9.jpg").symlink_to(root / "nothing")
@@ -172,6 +178,7 @@ def test_a_reason_is_not_kept_because_it_may_lie_in_this_machine(root, store, mo
     assert scan.scan_folder(root, "navoneel", store).unreadable == ()
 
 
+@pytest.mark.fault("6h", "a folder of images cannot be listed", "refused in one line with the reason")
 def test_a_folder_that_cannot_be_listed_has_a_reason_and_is_refused_by_the_index(root, store, monkeypatch):
     real = os.scandir
 
@@ -190,6 +197,7 @@ def test_a_folder_that_cannot_be_listed_has_a_reason_and_is_refused_by_the_index
         datasets.index("navoneel", root, store)
 
 
+@pytest.mark.fault("2j", "the scan of images is interrupted", "what was decoded is kept")
 def test_what_was_decoded_before_an_interrupt_is_kept(root, store, decoded):
     def interrupt(fraction, line):
         raise KeyboardInterrupt

@@ -127,6 +127,11 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("damage", HOSTILE)
+@pytest.mark.fault(
+    "13b",
+    "a checkpoint is damaged, hostile or of another training",
+    "one line; the model is trained from the first epoch",
+)
 def test_what_does_not_verify_is_ignored_with_a_line_that_says_why(kept, lines, damage):
     HOSTILE[damage](kept.path)
     assert kept.read(5, 5) is None
@@ -135,6 +140,7 @@ def test_what_does_not_verify_is_ignored_with_a_line_that_says_why(kept, lines, 
     assert "\n" not in line
 
 
+@pytest.mark.fault("13c", "any byte of a checkpoint is changed", "it is not used")
 def test_a_change_of_any_byte_is_found(kept, lines):
     whole = kept.path.read_bytes()
     for position in range(len(whole)):
@@ -142,6 +148,7 @@ def test_a_change_of_any_byte_is_found(kept, lines):
         assert kept.read(5, 5) is None
 
 
+@pytest.mark.fault("5d", "two trainings write the same checkpoint at once", "each finds one of them, whole")
 def test_of_two_processes_that_train_the_same_each_finds_one_whole_checkpoint(kept, lines):
     def train(mark):
         checkpoint, found = Checkpoint(kept.path, "key", 0), []
@@ -158,6 +165,7 @@ def test_of_two_processes_that_train_the_same_each_finds_one_whole_checkpoint(ke
 
 
 @pytest.mark.parametrize("name", ["tensorflow", "keras", "numpy"])
+@pytest.mark.fault("13d", "a checkpoint of another version of TensorFlow, Keras or NumPy", "one line; it is not used")
 def test_a_checkpoint_of_another_version_is_ignored(kept, lines, monkeypatch, name):
     version = checkpoints.version
     monkeypatch.setattr(checkpoints, "version", lambda each: "0.1" if each == name else version(each))
@@ -189,6 +197,11 @@ def test_pauses_are_as_long_as_asked_and_fifty_times_what_writing_took(tmp_path,
     assert done == written
 
 
+@pytest.mark.fault(
+    "3g",
+    "the disk is full while a checkpoint is written",
+    "said once; training goes on, and the checkpoint before it stays",
+)
 def test_a_full_disk_is_told_once_and_leaves_the_checkpoint_before_it_alone(kept, lines, monkeypatch):
     before = kept.path.read_bytes()
 

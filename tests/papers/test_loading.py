@@ -247,6 +247,9 @@ SPOILT = [
 
 
 @pytest.mark.parametrize(("path", "value", "message"), SPOILT)
+@pytest.mark.fault(
+    "8g", "a paper with a missing, unknown or impossible value", "refused in one line that names the key"
+)
 def test_a_spoilt_paper_is_refused_with_its_key_path(path, value, message, content, refused):
     _set(content, path, value)
     assert re.search(message, refused(content))
@@ -315,6 +318,7 @@ def test_an_arm_like_another_has_its_settings_and_lists_only_its_own(four_classe
         ("claims/0/printed", "above 0.9", "metric.over: expected 'comparison' if and only if"),
     ],
 )
+@pytest.mark.fault("8h", "parts of a paper that contradict each other", "refused in one line that names the key")
 def test_parts_of_a_paper_that_do_not_go_together_are_refused(four_classes, refused, path, value, message):
     _set(four_classes, path, value)
     assert re.search(message, refused(four_classes))
@@ -345,6 +349,11 @@ def test_parts_of_a_paper_that_do_not_go_together_are_refused(four_classes, refu
         (b"#" * 1_000_001, r"expected at most 1000000 bytes, received more"),
     ],
     ids=lambda value: repr(value)[:30],
+)
+@pytest.mark.fault(
+    "8a",
+    "a paper with aliases, tags, duplicate keys, deep levels, binary or a megabyte",
+    "refused in one line; nothing is executed",
 )
 def test_what_is_no_plain_yaml_mapping_is_refused_in_one_line(text, message, refused):
     assert re.search(message, refused(text))

@@ -45,6 +45,7 @@ def test_a_printed_number_is_read_in_natural_units(text, unit, value, decimals, 
         "9" * 10_000, "a" * 79, " " * 10_000, None, 97.94, 98, True, ["1"], b"97%",
     ],
 )  # fmt: skip
+@pytest.mark.fault("8i", "a printed number that is none, or is endless", "refused in one line")
 def test_what_is_not_one_printed_number_is_refused_in_one_short_line(text):
     with pytest.raises(PaperError, match=r"\Aprinted number: expected .*, received .*\Z") as caught:
         printed_number(text)

@@ -157,6 +157,11 @@ def test_numbers_that_are_not_finite_become_null(run, tmp_path):
     ],
     ids=lambda value: value[:12],
 )
+@pytest.mark.fault(
+    "9i",
+    "results of a notebook are no JSON, of another schema, or another paper's",
+    "that paper has failed, in one line; the others stand",
+)
 def test_a_damaged_result_is_that_papers_failure_and_no_crash(run, damaged, said):
     content, html = run(damaged, result("lu"))
     entry = content["papers"]["jardim"]
@@ -287,6 +292,7 @@ def without_own_script(html):
     return html.replace(f"<script>{script}</script>", "")
 
 
+@pytest.mark.fault("8b", "HTML and scripts in the title, the authors and the claims of a paper", "shown as text")
 def test_hostile_text_from_files_stays_text(run):
     arms = {HOSTILE: {"title": HOSTILE, "weights": HOSTILE, "conditions": [HOSTILE], "collapsed": {}}}
     data = result()["data"] | {"title": HOSTILE, "fingerprint": HOSTILE, "differences": [HOSTILE]}

@@ -125,6 +125,11 @@ def test_every_arm_has_its_protocol_also_one_that_is_like_another(paper):
 
 
 @pytest.mark.parametrize("wanted", ["", "lu", "jardim transfer final", "ffffffffffffffffffffffff"])
+@pytest.mark.fault(
+    "9h",
+    "export of an unknown model, or to a folder that is not empty",
+    "refused in one line; nothing is written",
+)
 def test_a_model_that_is_not_there_is_refused_with_those_that_are(trained, tmp_path, wanted):
     with pytest.raises(UsageError, match="received one of none; the store has .* jardim cnn final"):
         model_cards.export(trained[0], wanted, tmp_path / "model")

@@ -108,6 +108,7 @@ def test_a_notebook_that_ends_well_leaves_its_page_and_the_executed_notebook(ran
     assert not (folder / "out" / "results" / "jardim.json").exists()
 
 
+@pytest.mark.fault("7d", "scripts and escape sequences in what a notebook shows", "none reaches its page")
 def test_a_page_loads_nothing_runs_no_script_and_shows_no_progress_or_escape_sequences(ran, failed):
     assert ran[2].splitlines() == ["jardim: epoch 1/30"]  # in the terminal
     for html in (ran[1], failed[1]):
@@ -175,6 +176,9 @@ def test_a_failure_is_one_line_and_the_page_shows_how_far_the_notebook_came(fail
 
 
 @pytest.mark.slow
+@pytest.mark.fault(
+    "2c", "SIGKILL of a notebook's process", "the notebook has failed, in one line; its page shows how far it came"
+)
 def test_an_error_that_is_not_ours_is_shown_with_its_type_and_a_killed_kernel_is_a_failure(tmp_path):
     fails = (
         "import pandas as pd\ndef fail(x):\n    raise ValueError('first\\nlast line\\n  ^')\npd.Series([1]).map(fail)"
@@ -188,6 +192,7 @@ def test_an_error_that_is_not_ours_is_shown_with_its_type_and_a_killed_kernel_is
     assert not outcome.ok and "was killed" in outcome.error and outcome.html.exists()
 
 
+@pytest.mark.fault("16g", "a notebook is given an unknown parameter", "refused in one line before anything runs")
 def test_an_unknown_parameter_is_refused_before_anything_runs(tmp_path):
     notebook = write_notebook(tmp_path / "lu.ipynb", f"open({str(tmp_path / 'x')!r}, 'w')")
     with pytest.raises(UsageError) as error:
@@ -197,6 +202,7 @@ def test_an_unknown_parameter_is_refused_before_anything_runs(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b'{"cells": 3}'])
+@pytest.mark.fault("16h", "a notebook that is missing or unreadable", "it has failed, in one line")
 def test_a_notebook_that_cannot_be_read_is_a_failure_and_not_a_crash(tmp_path, content):
     path = tmp_path / "kruszyk.ipynb"
     if content is not None:

@@ -12,6 +12,7 @@ from brainlib.report.table import COUNT, NUMBER, P_VALUE, PERCENT, POINTS, SECON
 SPACE = "\N{NO-BREAK SPACE}"
 
 
+@pytest.mark.fault("7c", "HTML and scripts in the cells of a table, such as names of files", "shown as text")
 def test_hostile_text_is_shown_not_obeyed():
     hostile = "<script>alert(1)</script>"
     html = Table([{hostile: hostile}], hostile)._repr_html_()

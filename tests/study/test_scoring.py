@@ -60,6 +60,11 @@ def written(folder, text, name="model.csv"):
         ("path,label,part,p_no,p_yes\na,no,train,1,0\n", ["test images", "1 rows without one"]),
     ],
 )
+@pytest.mark.fault(
+    "9j",
+    "a CSV of predictions with wrong columns, paths, labels or probabilities",
+    "refused in one line that says what was expected",
+)
 def test_a_file_that_cannot_be_is_refused_in_one_line(tmp_path, capsys, text, words):
     file = written(tmp_path, text)
     assert cli.main(["score", str(file)]) == 2
@@ -69,6 +74,7 @@ def test_a_file_that_cannot_be_is_refused_in_one_line(tmp_path, capsys, text, wo
         assert word in error
 
 
+@pytest.mark.fault("9k", "a terabyte, or too many rows in few bytes, as predictions", "refused before it is read")
 def test_a_file_of_any_size_is_refused_before_it_is_read(tmp_path, monkeypatch):
     sparse = tmp_path / "huge.csv"
     with open(sparse, "wb") as file:
@@ -93,6 +99,7 @@ def test_a_file_of_any_size_is_refused_before_it_is_read(tmp_path, monkeypatch):
         ("p_no", ["0.5", "0.5"], "a column p_no of string"),
     ],
 )
+@pytest.mark.fault("9l", "a Parquet of predictions with nulls, lists, bytes or huge texts", "refused in one line")
 def test_cells_of_other_types_are_refused_in_one_line(tmp_path, column, values, words):
     table = {"path": ["a", "b"], "label": ["no", "yes"], "p_no": [0.5, 0.5], "p_yes": [0.5, 0.5], column: values}
     parquet.write_table(pa.table(table), tmp_path / "a.parquet")
@@ -101,6 +108,9 @@ def test_cells_of_other_types_are_refused_in_one_line(tmp_path, column, values, 
     assert len(str(caught.value)) < 600 and str(caught.value).isprintable()
 
 
+@pytest.mark.fault(
+    "9m", "a Parquet that decodes to more bytes than it announces", "refused at the first block that is too large"
+)
 def test_a_parquet_that_decodes_to_more_than_it_announces_is_refused(tmp_path, monkeypatch):
     groups = pa.array(["x" * 1000 + str(n) for n in range(2000)])
     numbers = {"path": pa.array(map(str, range(2000))), "p_no": pa.array([0.5] * 2000), "p_yes": pa.array([0.5] * 2000)}

@@ -82,6 +82,11 @@ def weights_of(folder, trial):
 
 
 @pytest.mark.parametrize("name", TRIALS)
+@pytest.mark.fault(
+    "13a",
+    "SIGKILL of a training, again and again, in the middle of its epochs",
+    "it goes on from its checkpoint; same predictions and weights",
+)
 def test_a_trial_whose_process_is_killed_ends_as_if_it_had_not_been(dataset, tmp_path, name):
     changes, deaths = TRIALS[name]
     trial = small_trial(dataset, keep_model=True, **changes)

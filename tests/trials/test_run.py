@@ -212,6 +212,16 @@ def test_a_trial_stored_without_its_model_is_trained_for_it(shared, store, train
 
 
 @pytest.mark.parametrize("file", ["predictions.parquet", "model.keras"])
+@pytest.mark.fault(
+    "4e",
+    "predictions.parquet of a stored trial is damaged",
+    "said in one line, set aside, trained again; the result is the same",
+)
+@pytest.mark.fault(
+    "4f",
+    "model.keras of a stored trial is damaged",
+    "said in one line, set aside, trained again; the result is the same",
+)
 def test_a_damaged_result_is_trained_again_and_kept_for_inspection(copied, shared, file, capsys):
     folder, dataset, trial, target = copied
     (target / file).write_bytes(b"\x80\x04cos\nsystem\n(S'exit 1'\ntR.")  # a pickle that would run a command
@@ -257,6 +267,11 @@ run_trials([small_trial(dataset, stage=str(n), seed=n) for n in range(200)], dat
 """
 
 
+@pytest.mark.fault(
+    "1g",
+    "SIGKILL of a script after the first of many trials",
+    "a repeat trains only the others; the results are the same",
+)
 def test_after_kill_9_the_run_goes_on_where_it_was(shared, store, trained):
     folder, dataset, *_ = shared
     shutil.copytree(folder / "phantoms", store / "phantoms")
@@ -355,6 +370,7 @@ def test_the_peak_of_memory_is_in_mib_and_unknown_where_python_has_no_module_for
 # Heat maps of a stored model.
 
 
+@pytest.mark.fault("4p", "a stored heat map is damaged", "it is computed again")
 def test_heat_maps_explain_the_images_asked_for_in_their_order_and_are_kept(shared, monkeypatch):
     folder, dataset, result = shared
     from brainlib.models import gradcam

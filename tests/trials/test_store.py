@@ -87,6 +87,9 @@ def truncate(file):
         ("trial.json", lambda file: file.write_text("[" * 100_000)),
     ],
 )
+@pytest.mark.fault(
+    "4o", "any file of a stored trial is cut, missing or nonsense", "set aside whole, in one line, and trained again"
+)
 def test_a_damaged_result_is_set_aside_whole_with_a_message(store, kept, printed, file, damage):
     damage(kept / file)
     left = {path.name: path.read_bytes() for path in kept.iterdir()}
@@ -106,6 +109,7 @@ def test_a_damaged_result_is_set_aside_whole_with_a_message(store, kept, printed
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "..", "", ".", "a/../../secret"])
+@pytest.mark.fault("9d", "trial.json names files outside its folder", "it does not verify; nothing outside is read")
 def test_names_that_leave_the_folder_are_refused(store, kept, printed, name):
     (kept.parent / "secret").write_bytes(b"")
     facts = json.loads((kept / "trial.json").read_text())
@@ -131,12 +135,16 @@ def test_a_stored_result_needs_no_checkpoint_and_nobody_needs_one_of_two_weeks_a
     assert list(mine.parent.iterdir()) == [other]
 
 
+@pytest.mark.fault("6k", "a file is in the place of the store", "one line that says what to do")
 def test_a_store_that_is_a_file_is_reported_in_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with refused("choose a folder that can be written"):
         save(tmp_path / "file", "key", FACTS, tables())
 
 
+@pytest.mark.fault(
+    "3f", "the disk is full while a trained trial is stored", "one line; the results that were stored stay"
+)
 def test_a_full_disk_is_reported_and_leaves_the_old_result_alone(store, kept, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
@@ -147,6 +155,7 @@ def test_a_full_disk_is_reported_and_leaves_the_old_result_alone(store, kept, mo
     assert [folder.name for folder in kept.parent.iterdir()] == ["key"]
 
 
+@pytest.mark.fault("5a", "two runs train the same trial at once", "the first result is kept, whole")
 def test_a_result_that_appeared_meanwhile_is_left_alone(store, monkeypatch):
     # Another process finishes the same trial between our look and our renaming.
     rename, done = os.rename, []
@@ -178,6 +187,7 @@ def test_a_result_that_another_process_replaces_meanwhile_is_no_error(store, kep
     assert read(store, "key")[0]["note"] == "ours"
 
 
+@pytest.mark.fault("6l", "a damaged result cannot be renamed", "one line with the reason")
 def test_a_damaged_result_that_cannot_be_set_aside_is_reported(store, kept, monkeypatch):
     def denied(source, target):
         raise PermissionError(13, "Permission denied")

@@ -91,6 +91,7 @@ def cluster():
         yield address
 
 
+@pytest.mark.fault("2g", "SIGINT reaches the workers too, as by Ctrl-C", "they ignore it; their run ends them")
 def test_a_worker_heeds_no_interrupt_which_is_for_its_run(cluster):
     with workers.connected(cluster) as client:
         pids = set(client.run(os.getpid).values())
@@ -136,6 +137,7 @@ def test_as_many_jobs_run_at_once_as_there_are_places_each_in_its_environment(tm
     assert "PLACE" not in os.environ
 
 
+@pytest.mark.fault("2i", "one of several trainings fails", "its error is raised, and the others are ended")
 def test_when_one_job_fails_the_others_are_ended(tmp_path):
     before = multiprocessing.active_children()
     with pytest.raises(DataError, match="another value"):
@@ -143,12 +145,17 @@ def test_when_one_job_fails_the_others_are_ended(tmp_path):
     assert set(multiprocessing.active_children()) <= set(before)
 
 
+@pytest.mark.fault("2h", "SIGKILL of one of several trainings at once", "it is done again, and the others go on")
 def test_a_job_that_was_killed_beside_others_is_done_again_and_the_others_stay(tmp_path):
     jobs = [(str(tmp_path / "marker"),)] * 4
     assert processes.run_all(die_once, jobs, [{}, {}], ignore) == ["lived"] * 4
 
 
 @pytest.mark.parametrize("where", ["", "cluster"])
+@pytest.mark.fault("2a", "SIGKILL of a training process", "it is started again, once")
+@pytest.mark.fault(
+    "12d", "a training process is killed twice in a row", "one line says that memory ran out, most likely"
+)
 def test_a_process_that_was_killed_is_started_again_once(where, request, tmp_path):
     scheduler = request.getfixturevalue(where) if where else ""
     assert workers.run(die_once, [(str(tmp_path / "marker"),)], scheduler) == ["lived"]
@@ -169,6 +176,7 @@ def test_an_error_that_cannot_be_pickled_is_raised_with_its_traceback():
         processes.run(fail, (), print)
 
 
+@pytest.mark.fault("1h", "SIGKILL of the process that asked for a training", "the training process ends too")
 def test_a_process_ends_when_the_one_that_asked_for_it_is_killed(tmp_path):
     program = (
         "import os, time\nfrom brainlib.trials import processes\n"
@@ -226,6 +234,9 @@ def distributed(asked, cluster, tmp_path_factory):
     return trained(asked, tmp_path_factory.mktemp("distributed"), scheduler=cluster)
 
 
+@pytest.mark.fault(
+    "14a", "trials are trained by the workers of a Dask scheduler", "the results are those of one process, bit for bit"
+)
 def test_a_worker_gives_the_same_bits_as_this_process(inline, distributed):
     for here, there in zip(inline[0], distributed[0], strict=True):
         assert_same(here, there)
@@ -244,6 +255,7 @@ def test_progress_names_each_trial_and_its_scores(where, request):
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:notaport"])
+@pytest.mark.fault("14e", "no scheduler answers at the address", "refused in one line")
 def test_no_scheduler_at_the_address_is_reported_in_one_line(address, monkeypatch):
     import distributed
 
