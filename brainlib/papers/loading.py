@@ -5,6 +5,7 @@ Each refusal is one line that begins with the file's name and, where it can, the
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable, Iterator
 from importlib import resources
@@ -13,11 +14,14 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from brainlib.data.registry import REGISTRY
 from brainlib.data.yaml_files import first_problem, read_yaml
 from brainlib.errors import PaperError, shorten
+from brainlib.papers.provenance import MOST_IMAGES
 from brainlib.papers.schema import Claim, Metric, OfOneClass, OfTwoArms, Paper
 
 _FOLDER = resources.files("brainlib") / "papers"
+_SHARES, _COUNTS = ("accuracy", *get_args(OfOneClass), "t_test.p"), ("images", "count", "errors")
 _COMPARES = re.compile(r"[<>≤≥]|\b(above|over|below|under|more than|less than)\b", re.IGNORECASE)
 
 
@@ -100,6 +104,8 @@ def _problems(paper: Paper, stem: str) -> Iterator[str]:
     if paper.id != stem:
         yield f"id: expected the file's stem {stem!r}, received {paper.id!r}"
     classes, protocol = paper.data.classes, paper.protocol
+    yield from _unknown("data.set.value", [paper.data.set.value], REGISTRY)
+    yield from _unknown("data.classes", classes, REGISTRY[paper.data.set.value].classes)
     yield from (f"data: {problem}" for problem in _order_problems(classes, paper.data.normal))
     if protocol.loss.value == "binary_crossentropy" and len(classes) != 2:
         yield (
@@ -150,6 +156,16 @@ def _claim_problems(claim: Claim, paper: Paper) -> Iterator[str]:
 
 def _metric_problems(claim: Claim, metric: Metric, paper: Paper) -> Iterator[str]:
     """Yield what is wrong with how a claim is computed."""
+    try:
+        value = claim.value
+    except PaperError as error:
+        yield str(error)
+        return
+    most = 1 if metric.name in _SHARES else MOST_IMAGES if metric.name in _COUNTS else math.inf
+    if most < math.inf and not 0 <= value <= most:
+        yield f"printed: expected 0 to {most} for {metric.name}, or why_not, received {shorten(claim.printed)}"
+    if claim.unit == "percent^2" and metric.over != "variance":
+        yield f"unit: expected percent^2 for a variance alone, received it for a {metric.over}"
     classes = paper.scenario(claim.scenario).classes
     for key in ("label", "predicted"):
         yield from _unknown(f"metric.{key}", [getattr(metric, key)], classes)

@@ -21,8 +21,15 @@ T = TypeVar("T")
 KeyPath = tuple[str | int, ...]  # from a paper to a part of it: ("arms", "cnn", "phases", 0, "epochs")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Words = Annotated[str, StringConstraints(pattern=r"\S\s+\S")]
-Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
-Count = Annotated[int, Field(ge=1)]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100)]
+# Limits far beyond any study of slices, so that a slip is refused, not trained: of images; of epochs and the images of
+# a batch; of filters and units of a layer (VGG has 4096); of a side in pixels (an image of 4096 has 200 MB in float32).
+MOST_IMAGES = 1_000_000
+Images = Annotated[int, Field(ge=1, le=MOST_IMAGES)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+Width = Annotated[int, Field(ge=1, le=10_000)]
+Side = Annotated[int, Field(ge=1, le=4096)]
+Layers = Field(max_length=100)
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 #: Import path of a Python function, "package.module:function". Who runs a paper that names one runs that function.
@@ -98,7 +105,7 @@ class Protocol(Frozen):
     whose predictions count; `threshold` on the positive class's probability (null: the most probable class).
     """
 
-    image_size: Setting[Count]
+    image_size: Setting[Side]
     holdout: Setting[Fraction | Literal["published"]]
     validation: Setting[Fraction] | None
     folds: Setting[Annotated[int, Field(ge=2, le=99)]] | None
@@ -144,7 +151,7 @@ class _Model(Frozen):
     channels: Setting[Literal[1, 3]]
     scaling: Setting[Literal["unit", "backbone", "imagenet_mean_std"]]
     pooling: Setting[Literal["flatten", "average", "max"]]
-    dense: Setting[tuple[Count, ...]]
+    dense: Setting[Annotated[tuple[Width, ...], Layers]]
     head_dropout: Setting[tuple[Rate, ...]]
 
     @model_validator(mode="after")
@@ -162,10 +169,10 @@ class CnnSettings(_Model):
     """A plain network: per entry of `convolutions` (filters) a ReLU convolution, pool, dropout."""
 
     kind: Literal["cnn"]
-    convolutions: Setting[Annotated[tuple[Count, ...], Field(min_length=1)]]
-    kernel_size: Setting[Count]
+    convolutions: Setting[Annotated[tuple[Width, ...], Layers, Field(min_length=1)]]
+    kernel_size: Setting[Side]
     padding: Setting[Literal["same", "valid"]]
-    pool_size: Setting[Count]
+    pool_size: Setting[Side]
     conv_dropout: Setting[Rate]
 
 
@@ -212,7 +219,7 @@ class Phase(Frozen):
     name: Text
     trainable: Setting[Literal["all", "head"] | Annotated[tuple[Text, ...], Field(min_length=1)]]
     epochs: Setting[Count]
-    learning_rate: Setting[Annotated[float, Field(gt=0)]]
+    learning_rate: Setting[Annotated[float, Field(gt=0, le=100)]]
     batch_norm: Setting[Literal["trained", "frozen"]] | None = None
     augmentation: Setting[Annotated[Augmentation, AfterValidator(FrozenDict)]]
     optimizer: Setting[Optimizer] | None = None
@@ -230,7 +237,7 @@ class Arm(Frozen):
     title: Text
     like: Identifier | None = None
     model: ModelSettings
-    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=100)]
 
     @model_validator(mode="after")
     def _phases_have_names_of_their_own(self) -> Arm:

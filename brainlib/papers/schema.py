@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from brainlib.papers.printed import Printed, printed_number
-from brainlib.papers.provenance import Arm, Count, Frozen, FrozenDict, Identifier, Protocol, Setting, Text
+from brainlib.papers.provenance import Arm, Count, Frozen, FrozenDict, Identifier, Images, Protocol, Setting, Text
 
 _parsed = lru_cache(maxsize=None)(printed_number)
 OfOneClass = Literal["sensitivity", "specificity", "precision", "f1", "auc"]
@@ -36,7 +36,7 @@ class Scenario(Frozen):
     """
 
     title: Text
-    classes: Annotated[tuple[Text, ...], Field(min_length=2)]
+    classes: Annotated[tuple[Text, ...], Field(min_length=2, max_length=100)]
 
     @property
     def positive(self) -> str | None:
@@ -51,9 +51,9 @@ class Data(Frozen):
     """
 
     set: Setting[Text]
-    classes: Annotated[tuple[Text, ...], Field(min_length=2)]
+    classes: Annotated[tuple[Text, ...], Field(min_length=2, max_length=100)]
     normal: Text
-    images: Setting[Count]
+    images: Setting[Images]
 
 
 class LayerRow(Frozen):
@@ -126,7 +126,7 @@ class Claim(Frozen):
     printed: Annotated[str, StringConstraints(pattern=r"[0-9]")]
     unit: Text
     where: Text
-    n: Count | None = None
+    n: Images | None = None
     n_why: Text | None = None
     arm: str | None = None
     arms: tuple[str, ...] = ()
@@ -154,11 +154,11 @@ class Paper(Frozen):
     citation: Citation
     data: Data
     protocol: Protocol
-    scenarios: Annotated[dict[Identifier, Scenario], AfterValidator(FrozenDict)] = FrozenDict()
-    arms: Annotated[dict[Identifier, Arm], Field(min_length=1), AfterValidator(FrozenDict)]
+    scenarios: Annotated[dict[Identifier, Scenario], Field(max_length=100), AfterValidator(FrozenDict)] = FrozenDict()
+    arms: Annotated[dict[Identifier, Arm], Field(min_length=1, max_length=200), AfterValidator(FrozenDict)]
     profiles: Annotated[dict[Literal["smoke", "demo"], Selection], AfterValidator(FrozenDict)] = FrozenDict()
     tables: Tables = Tables()
-    claims: tuple[Claim, ...]
+    claims: Annotated[tuple[Claim, ...], Field(max_length=2000)]
 
     def scenario(self, name: str | None = None) -> Scenario:
         """Return the classes of a scenario; no name stands for all classes in a paper without scenarios."""

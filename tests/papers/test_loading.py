@@ -255,18 +255,87 @@ def test_a_spoilt_paper_is_refused_with_its_key_path(path, value, message, conte
     assert re.search(message, refused(content))
 
 
+@pytest.mark.fault("8c", "a paper names a data set that is not registered", "refused in one line that names the known")
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("data/set/value", "../../../etc", r"data\.set\.value: expected one of br35h, .*received '../../../etc'"),
+        ("data/classes", ["no", "maybe"], r"data\.classes: expected one of no, yes, received 'maybe'"),
+    ],
+)
+def test_a_set_or_a_class_that_is_not_registered_is_refused(path, value, message, content, refused):
+    _set(content, path, value)
+    assert re.search(message, refused(content))
+
+
+@pytest.mark.fault("8d", "a claim is of 10^20 images", "refused in one line that names the limit")
+@pytest.mark.fault("8e", "a claim is of 2,000,000,000 images", "refused in one line that names the limit")
+@pytest.mark.fault(
+    "8f", "10^12 epochs, images of 10^7 pixels, 10^9 filters", "refused in one line that names the limit"
+)
+@pytest.mark.parametrize(
+    ("path", "value", "limit"),
+    [
+        ("claims/0/n", 10**20, 1_000_000),
+        ("claims/0/n", 2_000_000_000, 1_000_000),
+        ("data/images/value", 10**9, 1_000_000),
+        ("arms/net/phases/0/epochs/value", 10**12, 100_000),
+        ("protocol/batch_size/value", 10**12, 100_000),
+        ("protocol/image_size/value", 10**7, 4096),
+        ("protocol/folds/value", 100, 99),
+        ("arms/net/model/dense/value", [10**9], 10_000),
+        ("arms/net/phases/0/learning_rate/value", 1e300, 100),
+    ],
+)
+def test_a_number_beyond_its_limit_is_refused(path, value, limit, content, refused):
+    _set(content, path, value)
+    assert re.search(rf"{path.split('/')[-2]}.*less than or equal to {limit}, received", refused(content))
+
+
+@pytest.mark.fault("8h", "hundreds of phases, classes or layers", "refused in one line that names the limit")
+@pytest.mark.parametrize("path", ["arms/net/phases", "data/classes", "arms/net/model/dense/value"])
+def test_a_list_beyond_its_limit_is_refused(path, content, refused):
+    part = content
+    for key in path.split("/"):
+        part = part[key]
+    _set(content, path, [copy.deepcopy((part or [8])[0]) for _ in range(101)])
+    assert re.search(r"should have at most 100 items", refused(content))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"printed": "108%"}, r"\.printed: expected 0 to 1 for accuracy, or why_not, received '108%'"),
+        ({"printed": "-1%"}, r"\.printed: expected 0 to 1 for accuracy"),
+        ({"printed": "97 or 98"}, r"claims\[0\] \(a\)\.printed number: expected one number .*'97 or 98'"),
+        ({"printed": "0.9", "unit": "percent^2"}, r"\.unit: expected percent\^2 for a variance alone"),
+        (
+            {"printed": "999999999999", "unit": "images", "metric": {"name": "images"}},
+            r"\.printed: expected 0 to 1000000",
+        ),
+    ],
+)
+def test_a_printed_number_that_its_metric_cannot_have_is_refused(changes, message, content, refused):
+    content["claims"][0] |= changes
+    assert re.search(message, refused(content))
+
+
 @pytest.fixture
 def four_classes(content):
     """The small paper with three classes, two scenarios, two phases and a second arm like the first."""
-    content["data"] |= {"classes": ["a", "no", "yes"]}
+    content["data"] |= {
+        "set": {"value": "nickparvar", "stated": "Methods"},
+        "classes": ["glioma", "notumor", "pituitary"],
+        "normal": "notumor",
+    }
     content["protocol"] |= {
         "loss": {"value": "categorical_crossentropy", "stated": "Methods"},
         "folds": None,
         "validation": {"value": 0.1, "stated": "Methods"},
     }
     content["scenarios"] = {
-        "two": {"title": "two of them", "classes": ["no", "yes"]},
-        "every": {"title": "all of them", "classes": ["a", "no", "yes"]},
+        "two": {"title": "two of them", "classes": ["notumor", "pituitary"]},
+        "every": {"title": "all of them", "classes": ["glioma", "notumor", "pituitary"]},
     }
     net = content["arms"]["net"]
     net["phases"].append(copy.deepcopy(net["phases"][0]) | {"name": "tuning"})
@@ -286,8 +355,8 @@ def test_an_arm_like_another_has_its_settings_and_lists_only_its_own(four_classe
     assert other.model.dense == net.model.dense and other.phases == net.phases
     own = [key for path, _ in settings_of(paper) if (key := key_of(path)).startswith("arms.other")]
     assert own == ["arms.other.model.backbone"]
-    assert paper.scenario("two").positive == "yes" and paper.scenario("every").positive is None
-    assert paper.scenario().classes == ("a", "no", "yes")
+    assert paper.scenario("two").positive == "pituitary" and paper.scenario("every").positive is None
+    assert paper.scenario().classes == ("glioma", "notumor", "pituitary")
 
 
 @pytest.mark.parametrize(
@@ -298,9 +367,9 @@ def test_an_arm_like_another_has_its_settings_and_lists_only_its_own(four_classe
         ("arms/other/phases", [], "arms.other: expected title, backbone and like"),
         ("arms/net/phases/1/name", "training", "phases: expected different names"),
         ("arms/net/model/head_dropout/value", [0.1] * 9, "head_dropout: expected at most"),
-        ("scenarios/two/classes", ["yes", "no"], "scenarios.two.classes: normal: expected 'yes'"),
-        ("scenarios/two/classes", ["no", "maybe"], "scenarios.two.classes: expected one of a"),
-        ("scenarios/two/classes", ["a", "yes"], "scenarios.two.classes: normal: expected one of"),
+        ("scenarios/two/classes", ["pituitary", "notumor"], "scenarios.two.classes: normal: expected 'pituitary'"),
+        ("scenarios/two/classes", ["notumor", "maybe"], "scenarios.two.classes: expected one of glioma"),
+        ("scenarios/two/classes", ["glioma", "pituitary"], "scenarios.two.classes: normal: expected one of"),
         ("profiles/smoke/arms", ["nett"], "profiles.smoke.arms: expected one of net, other"),
         ("profiles/smoke/scenarios", ["x"], "profiles.smoke.scenarios: expected one of two"),
         ("protocol/oversample", {"value": "x", "stated": "y"}, "protocol.oversample.value: .*'x'"),
@@ -311,9 +380,13 @@ def test_an_arm_like_another_has_its_settings_and_lists_only_its_own(four_classe
         ("claims/0/scenario-", None, "scenario: expected one of two, every, received none"),
         ("claims/0/phase", "x", "phase: expected one of training, tuning, received 'x'"),
         ("claims/0/metric", {"name": "f1"}, "metric: expected a label or an average for f1 of 3"),
-        ("claims/0/metric", {"name": "f1", "label": "a", "average": "macro"}, "metric.average: .*, received both"),
+        ("claims/0/metric", {"name": "f1", "label": "glioma", "average": "macro"}, "metric.average: .*, received both"),
         ("claims/0/metric", {"name": "count"}, "metric.label: expected the class"),
-        ("claims/0/metric", {"name": "count", "label": "a", "predicted": "b"}, "predicted: expected one of a, no, yes"),
+        (
+            "claims/0/metric",
+            {"name": "count", "label": "glioma", "predicted": "b"},
+            "predicted: expected one of glioma",
+        ),
         ("claims/0/metric", {"name": "training_loss"}, "metric.over: expected 'epochs'"),
         ("claims/0/printed", "above 0.9", "metric.over: expected 'comparison' if and only if"),
     ],

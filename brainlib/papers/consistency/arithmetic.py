@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -21,6 +22,8 @@ HIGHEST_COLLAPSE = 0.9
 _ITS_NAMES = {"accuracy": "acc", "sensitivity": "sens", "specificity": "spec", "precision": "ppv", "f1": "f1p"}
 SCORES = tuple(_ITS_NAMES)
 _ROUNDING = 1e-12  # of binary fractions, which must not decide
+_ENDS = 10  # more than a sentence lists
+_AT_ONCE = 256  # numbers of positives, so that the arrays stay small
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ def matrices(ranges: Mapping[str, Range], n: int) -> dict[int, tuple[int, int]]:
 
     ``ranges`` has the smallest and largest value of accuracy, sensitivity, specificity, precision, F1, or of some.
     mlscorecheck (Fazekas and Kovács, https://github.com/FalseNegativeLab/mlscorecheck) searches the
-    confusion matrices of each number of positives that the ends of the ranges do not exclude already.
+    confusion matrices of each number of positives that the ranges do not exclude already; of very many, those of the
+    `_ENDS` smallest and largest that it admits.
     """
     candidates = _not_excluded(ranges, n)
     if not candidates:
@@ -79,39 +83,50 @@ def matrices(ranges: Mapping[str, Range], n: int) -> dict[int, tuple[int, int]]:
     logger.setLevel("WARNING")
     scores = {_ITS_NAMES[name]: (low + high) / 2 for name, (low, high) in ranges.items()}
     half_widths = {_ITS_NAMES[name]: (high - low) / 2 for name, (low, high) in ranges.items()}
-    found = {}
-    for positives in candidates:
-        testset = {"p": positives, "n": n - positives}
-        result = check_1_testset_no_kfold(testset=testset, scores=scores, eps=half_widths)
-        if not result["inconsistency"]:
-            found[positives] = (result["evidence"]["tp"], result["evidence"]["tn"])
-    return found
+
+    def admitted(candidates):
+        for positives in candidates:
+            testset = {"p": positives, "n": n - positives}
+            result = check_1_testset_no_kfold(testset=testset, scores=scores, eps=half_widths)
+            if not result["inconsistency"]:
+                yield positives, (result["evidence"]["tp"], result["evidence"]["tn"])
+
+    found = dict(itertools.islice(admitted(candidates), _ENDS))
+    if len(found) == _ENDS:  # else every candidate was asked
+        found |= itertools.islice(admitted(each for each in candidates[::-1] if each not in found), _ENDS)
+    return dict(sorted(found.items()))
 
 
 def _not_excluded(ranges: Mapping[str, Range], n: int) -> list[int]:
-    """Numbers of positives for which each score by itself has matrices that give it.
+    """Numbers of positives for which some confusion matrix has every score, ascending.
 
-    Every score grows with the true positives and with the true negatives, so over all matrices that the
-    sensitivity and the specificity leave, each lies between its values at the two ends.
+    For so many positives and true positives each score bounds the false positives: a precision of at least l, for
+    instance, allows tp/l - tp.
     """
     slack = 1e-5  # more than what mlscorecheck allows for the rounding of floats
-    wide = {name: (low - slack, high + slack) for name, (low, high) in ranges.items()}
-    positives = np.arange(1, n)
+    wide = {name: (max(low - slack, 0.0), high + slack) for name, (low, high) in ranges.items()}
+    low, high = wide.pop("sensitivity", (0.0, 1.0))
+    found = []
+    for start in range(1, n, _AT_ONCE):
+        positives = np.arange(start, min(start + _AT_ONCE, n))[:, None]
+        least, most = np.ceil(low * positives), np.minimum(np.floor(high * positives), positives)
+        tp = least + np.arange(max(0, (most - least).max()) + 1)
+        bounds = [(0.0, n - positives), *(_false_positives(name, *wide[name], tp, positives, n) for name in wide)]
+        fewest = reduce(np.maximum, (each for each, _ in bounds))
+        highest = reduce(np.minimum, (each for _, each in bounds))
+        fits = (tp <= most) & (np.ceil(fewest) <= np.floor(highest))
+        found += positives[fits.any(axis=1), 0].tolist()
+    return found
 
-    def whole(name, total):
-        low, high = wide.get(name, (0.0, 1.0))
-        return np.maximum(np.ceil(low * total), 0), np.minimum(np.floor(high * total), total)
 
-    (tp_low, tp_high), (tn_low, tn_high) = whole("sensitivity", positives), whole("specificity", n - positives)
-    least, most = whole("accuracy", n)
-    fits = (tp_low <= tp_high) & (tn_low <= tn_high) & (least <= most)
-    fits &= (tp_low + tn_low <= most) & (tp_high + tn_high >= least)
-    at_low = _of_class(tp_low, n - positives - tn_low, positives)
-    at_high = _of_class(tp_high, n - positives - tn_high, positives)
-    for name in ("precision", "f1"):
-        low, high = wide.get(name, (-math.inf, math.inf))
-        fits &= ~(at_low[name] > high) & ~(at_high[name] < low)  # 0 / 0 excludes nothing
-    return positives[fits].tolist()
+def _false_positives(name, low, high, tp, positives, n):
+    """Fewest and most false positives, as fractions, with which a score lies from low to high."""
+    if name == "specificity":
+        return (1 - high) * (n - positives), (1 - low) * (n - positives)
+    if name == "accuracy":
+        return tp + n - positives - high * n, tp + n - positives - low * n
+    hits, others = (tp, tp) if name == "precision" else (2 * tp, tp + positives)  # score: hits / (others + fp)
+    return hits / high - others, hits / low - others if low else np.inf
 
 
 def weighted_matrices(ranges: Mapping[str, Range], n: int) -> list[int]:
@@ -124,8 +139,8 @@ def weighted_matrices(ranges: Mapping[str, Range], n: int) -> list[int]:
     share = correct / n  # the accuracy and, weighted, the sensitivity
     correct = correct[_within({"accuracy": share, "sensitivity": share}, ranges)]
     found = []
-    for size in range(1, n):
-        a = np.arange(size + 1)[:, None]  # of the first class
+    for size in range(1, n) if len(correct) else ():
+        a = np.arange(max(0, correct[0] - n + size), min(size, correct[-1]) + 1)[:, None]  # of the first class
         b = correct - a  # of the second
         first, second = _of_class(a, n - size - b, size), _of_class(b, size - a, n - size)
         scores = {

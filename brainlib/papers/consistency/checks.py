@@ -15,6 +15,8 @@ from typing import Literal
 
 from brainlib.papers.schema import Claim, Paper
 
+# Of images behind scores whose counts are searched: beyond, searches take minutes, and most numbers fit.
+MOST_SEARCHED = 2500
 CONSISTENT, CONDITIONAL, IMPOSSIBLE = FINDINGS = ("consistent", "conditional", "impossible")
 
 

@@ -107,7 +107,8 @@ def weighted_rows(paper: Paper) -> Iterator[Check]:
     """Whether accuracy and weighted scores of two classes come from one confusion matrix."""
     for row in rows_of(paper, average="weighted"):
         n = row[0].n
-        if len(paper.scenario(row[0].scenario).classes) != 2:
+        has_share = any(claim.metric.name in ("accuracy", "sensitivity") for claim in row)
+        if len(paper.scenario(row[0].scenario).classes) != 2 or not has_share:
             continue
         fits, truncated = checks.fitting(arithmetic.weighted_matrices, row, n)
         finding = checks.finding_of(fits, truncated)
@@ -163,6 +164,8 @@ def class_reports(paper: Paper) -> Iterator[Check]:
     if not rows:
         return
     n, least, most = supports.get(None, sum(supports[label] for label in rows)), 0, 0
+    if n > checks.MOST_SEARCHED:
+        return
     for label, row in rows.items():
         support = supports[label]
         fits, truncated = checks.fitting(arithmetic.hits, row, support, n)
@@ -191,7 +194,7 @@ def rows_of(paper: Paper, average: str | None = None) -> list[list[Claim]]:
     for claim in exact(paper):
         metric = claim.metric
         own = metric.name in arithmetic.SCORES and not metric.label
-        if not own or not claim.n or metric.average not in (average, None):
+        if not own or not 0 < (claim.n or 0) <= checks.MOST_SEARCHED or metric.average not in (average, None):
             continue
         row = rows[claim.arm, claim.stage, claim.scenario, paper.phase_of(claim), claim.n]
         if metric.name not in row or claim.number.tolerance < row[metric.name].number.tolerance:
