@@ -39,7 +39,7 @@ def printed(monkeypatch):
 
 
 @contextmanager
-def refused(match=""):
+def refused(match="expected"):
     with pytest.raises(StoreError, match=match) as error:
         yield
     assert "\n" not in str(error.value)
