@@ -391,7 +391,7 @@ def test_an_arm_like_another_has_its_settings_and_lists_only_its_own(four_classe
         ("claims/0/printed", "above 0.9", "metric.over: expected 'comparison' if and only if"),
     ],
 )
-@pytest.mark.fault("8h", "parts of a paper that contradict each other", "refused in one line that names the key")
+@pytest.mark.fault("8j", "parts of a paper that contradict each other", "refused in one line that names the key")
 def test_parts_of_a_paper_that_do_not_go_together_are_refused(four_classes, refused, path, value, message):
     _set(four_classes, path, value)
     assert re.search(message, refused(four_classes))
