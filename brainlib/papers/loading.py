@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
@@ -45,6 +46,20 @@ def load_paper(id_or_path: str | Path) -> Paper:
     else:
         known = ", ".join(paper_ids())
         raise PaperError(f"unknown paper {shorten(name)}: expected one of {known}, or the path of a .yaml file")
+    try:
+        now = path.stat()
+    except (OSError, ValueError):  # reading it says what is wrong
+        return _read(path)
+    return _loaded(path, (now.st_ino, now.st_size, now.st_mtime_ns))
+
+
+@cache
+def _loaded(path: Path, state: tuple[int, ...]) -> Paper:
+    """Read a paper once in a process for each state of its file: a list of models asks for it again and again."""
+    return _read(path)
+
+
+def _read(path: Path) -> Paper:
     try:
         content = _spelled_out(read_yaml(path))
         paper = Paper.model_validate(content)
