@@ -22,7 +22,6 @@ from urllib.parse import quote
 
 import nbformat
 import papermill
-import zmq
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import DeadKernelError
@@ -173,13 +172,16 @@ def _execute(notebook, parameters, kernels):
             if kernels.ended:
                 kernels.end()
 
-        # Other users of the machine can reach the kernel's ports; older versions have no choice.
-        @default("transport_encryption")
-        def _if_possible(self):
-            return "auto" if zmq.has("curve") else "disabled"
+        # Sockets in a folder of this user's: a port that is free when it is chosen can be taken when the kernel binds
+        # it, and other users of the machine could reach it.
+        transport = "ipc"
+
+        @default("connection_file")
+        def _in_the_folder(self):
+            return str(Path(folder) / "kernel")
 
     error = None
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=_short_folder()) as folder:
         target = Path(folder) / "executed.ipynb"
         try:
             papermill.execute_notebook(
@@ -202,6 +204,12 @@ def _execute(notebook, parameters, kernels):
     executed.metadata.papermill.pop("output_path", None)
     executed.metadata.papermill["input_path"] = notebook.name
     return executed, error
+
+
+def _short_folder():
+    # The name of a socket may have some 100 bytes.
+    usual = tempfile.gettempdir()
+    return usual if len(os.fsencode(usual)) < 64 else "/tmp"
 
 
 def _reason(kind: str, message: str) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -190,6 +191,25 @@ def test_an_error_that_is_not_ours_is_shown_with_its_type_and_a_killed_kernel_is
     killed = write_notebook(tmp_path / "lu.ipynb", "import os\nos.kill(os.getpid(), 9)")
     outcome = run_notebook(killed, {}, tmp_path / "out")
     assert not outcome.ok and "was killed" in outcome.error and outcome.html.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.fault("6u", "a port is taken before a notebook's process binds it", "it needs none")
+def test_a_notebook_needs_no_port_and_its_sockets_are_for_this_user_only(tmp_path, monkeypatch):
+    look = """
+import os, pathlib
+from ipykernel.connect import get_connection_info
+info = get_connection_info(unpack=True)
+folder = pathlib.Path(info["ip"]).parent
+print(info["transport"], oct(folder.stat().st_mode)[-3:], len(list(folder.glob("kernel-ipc-*"))))"""
+    for name in ("", "folder " * 18):
+        temporary = tmp_path / name
+        temporary.mkdir(exist_ok=True)
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+        outcome = run_notebook(write_notebook(tmp_path / "lu.ipynb", look), {}, tmp_path / "out")
+        assert outcome.error is None
+        assert "ipc 700 5" in outcome.html.read_text()
+        assert list(temporary.glob("tmp*")) == []
 
 
 @pytest.mark.fault("16g", "a notebook is given an unknown parameter", "refused in one line before anything runs")
