@@ -178,7 +178,7 @@ def test_the_colour_bar_has_the_colours_of_the_overlay():
     assert abs(colours - shares * written).max() <= 1
 
 
-@pytest.mark.fault("11h", "HTML in the name of an upload", "shown as text")
+@pytest.mark.fault("11l", "HTML in the name of an upload", "shown as text")
 def test_a_file_name_is_no_html(out):
     shown = program(out)
     upload(shown, "<img src=x onerror=alert(1)>.png", saved(GREY))
@@ -194,7 +194,7 @@ def test_another_model_classifies_the_same_image(out):
     assert abs(shown.viewer.probabilities(shown.pixels) - first).max() > 1e-6
 
 
-@pytest.mark.fault("11g", "a damaged model is chosen in the program", "a sentence says that it does not verify")
+@pytest.mark.fault("11k", "a damaged model is chosen in the program", "a sentence says that it does not verify")
 def test_damaged_models_are_listed_and_are_an_error_when_chosen(out, tmp_path):
     shutil.copytree(out, tmp_path / "reports")
     first, second = sorted((tmp_path / "reports" / "store" / "trials").iterdir())
@@ -241,7 +241,7 @@ def test_listing_the_models_opens_no_table_and_hashes_nothing(out, monkeypatch):
         viewer.Viewer(out / "store", found[0], "phantoms")
 
 
-@pytest.mark.fault("11i", "the program has a fault of its own", "a sentence that says so")
+@pytest.mark.fault("11m", "the program has a fault of its own", "a sentence that says so")
 def test_an_unexpected_error_is_a_sentence_too(out, monkeypatch):
     shown = program(out)
     monkeypatch.setattr(viewer.Viewer, "probabilities", raising(ZeroDivisionError("by nothing")))

@@ -74,11 +74,6 @@ def test_duplicates_with_different_labels_are_contradictions(audit):
     )
 
 
-@pytest.mark.fault(
-    "4i",
-    "a byte of the stored pairs of duplicates is changed",
-    "the images are compared again; the groups are the same",
-)
 def test_a_second_audit_takes_the_pairs_from_the_store_unless_they_were_changed(folder, audit, tmp_path, monkeypatch):
     audit_folder(str(folder), store=tmp_path)
     with monkeypatch.context() as patch:

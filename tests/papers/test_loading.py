@@ -248,7 +248,7 @@ SPOILT = [
 
 @pytest.mark.parametrize(("path", "value", "message"), SPOILT)
 @pytest.mark.fault(
-    "8g", "a paper with a missing, unknown or impossible value", "refused in one line that names the key"
+    "8k", "a paper with a missing, unknown or impossible value", "refused in one line that names the key"
 )
 def test_a_spoilt_paper_is_refused_with_its_key_path(path, value, message, content, refused):
     _set(content, path, value)

@@ -217,11 +217,6 @@ def test_a_trial_stored_without_its_model_is_trained_for_it(shared, store, train
     "predictions.parquet of a stored trial is damaged",
     "said in one line, set aside, trained again; the result is the same",
 )
-@pytest.mark.fault(
-    "4f",
-    "model.keras of a stored trial is damaged",
-    "said in one line, set aside, trained again; the result is the same",
-)
 def test_a_damaged_result_is_trained_again_and_kept_for_inspection(copied, shared, file, capsys):
     folder, dataset, trial, target = copied
     (target / file).write_bytes(b"\x80\x04cos\nsystem\n(S'exit 1'\ntR.")  # a pickle that would run a command

@@ -91,7 +91,7 @@ def cluster():
         yield address
 
 
-@pytest.mark.fault("2g", "SIGINT reaches the workers too, as by Ctrl-C", "they ignore it; their run ends them")
+@pytest.mark.fault("2l", "SIGINT reaches the workers too, as by Ctrl-C", "they ignore it; their run ends them")
 def test_a_worker_heeds_no_interrupt_which_is_for_its_run(cluster):
     with workers.connected(cluster) as client:
         pids = set(client.run(os.getpid).values())
@@ -145,7 +145,7 @@ def test_when_one_job_fails_the_others_are_ended(tmp_path):
     assert set(multiprocessing.active_children()) <= set(before)
 
 
-@pytest.mark.fault("2h", "SIGKILL of one of several trainings at once", "it is done again, and the others go on")
+@pytest.mark.fault("2m", "SIGKILL of one of several trainings at once", "it is done again, and the others go on")
 def test_a_job_that_was_killed_beside_others_is_done_again_and_the_others_stay(tmp_path):
     jobs = [(str(tmp_path / "marker"),)] * 4
     assert processes.run_all(die_once, jobs, [{}, {}], ignore) == ["lived"] * 4
@@ -154,7 +154,7 @@ def test_a_job_that_was_killed_beside_others_is_done_again_and_the_others_stay(t
 @pytest.mark.parametrize("where", ["", "cluster"])
 @pytest.mark.fault("2a", "SIGKILL of a training process", "it is started again, once")
 @pytest.mark.fault(
-    "12d", "a training process is killed twice in a row", "one line says that memory ran out, most likely"
+    "12f", "a training process is killed twice in a row", "one line says that memory ran out, most likely"
 )
 def test_a_process_that_was_killed_is_started_again_once(where, request, tmp_path):
     scheduler = request.getfixturevalue(where) if where else ""
@@ -255,7 +255,7 @@ def test_progress_names_each_trial_and_its_scores(where, request):
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:notaport"])
-@pytest.mark.fault("14e", "no scheduler answers at the address", "refused in one line")
+@pytest.mark.fault("14k", "no scheduler answers at the address", "refused in one line")
 def test_no_scheduler_at_the_address_is_reported_in_one_line(address, monkeypatch):
     import distributed
 
