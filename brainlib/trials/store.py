@@ -1,13 +1,14 @@
 """The store of results: a folder for each trial, written atomically and verified when read.
 
-``STORE/trials/KEY/`` holds ``trial.json`` (the trial, its duration, the environment, and the SHA-256 of the other
-files), tables as Parquet, and, for trials that keep it, ``model.keras``. A folder that does not verify is renamed,
+``STORE/trials/KEY/`` holds ``trial.json`` (the trial, its duration, the environment, and the SHA-256 of every
+file), tables as Parquet, and, for trials that keep it, ``model.keras``. A folder that does not verify is renamed,
 never deleted, and its trial is trained again. ``STORE/unfinished/KEY`` is the checkpoint of a trial that is being
 trained, or was when its process was killed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 FACTS, MODEL = "trial.json", "model.keras"
 #: What reading ``trial.json`` may raise where it is damaged.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_BLANK = "0" * 64
 _ABANDONED = 14 * 86400  # seconds after which nobody goes on with a training
 
 
@@ -41,7 +43,8 @@ def save(folder: Path, key: str, facts: dict, tables: dict[str, pd.DataFrame], m
             if model is not None:
                 model.save(unfinished / MODEL, include_optimizer=False)
             sums = {file.name: sha256_of(file) for file in sorted(unfinished.iterdir())}
-            (unfinished / FACTS).write_text(json.dumps({**facts, "sha256": sums}, indent=1), encoding="utf-8")
+            text = json.dumps({**facts, "sha256": {**sums, FACTS: _BLANK}}, indent=1)
+            (unfinished / FACTS).write_text(text.replace(_BLANK, _sum(text)), encoding="utf-8")
     except StoreError:
         if target.is_dir() and _verified(target) is not None:
             return  # another process finished the same trial first
@@ -114,20 +117,29 @@ def _verified(target, model=False):
     A model is large and seldom needed: its bytes are compared only where it is asked for.
     """
     try:
-        facts = json.loads((target / FACTS).read_text(encoding="utf-8"))
+        text = (target / FACTS).read_text(encoding="utf-8")
+        facts = json.loads(text)
         sums = facts["sha256"]
         if any(file.name not in sums for file in target.glob("*.parquet")):
             return None
         for name, digest in sums.items():
             if Path(name).name != name:
                 return None
-            if name == MODEL and not model:
+            if name == FACTS:  # has no sum where an earlier version wrote it
+                if digest != _sum(text.replace(digest, _BLANK)):
+                    return None
+            elif name == MODEL and not model:
                 (target / name).stat()
             elif sha256_of(target / name) != digest:
                 return None
         return facts
     except UNREADABLE:
         return None
+
+
+def _sum(text):
+    """Return the SHA-256 of a text of ``trial.json`` in which zeros hold the place of this sum itself."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _set_aside(target, why):

@@ -69,6 +69,8 @@ def truncate(file):
     file.write_bytes(file.read_bytes()[:-1])
 
 
+@pytest.mark.fault("4e", "one bit of stored predictions is changed", "said; set aside, not deleted; trained again")
+@pytest.mark.fault("4h", "the seconds in trial.json are edited", "said; set aside, not deleted; trained again")
 @pytest.mark.parametrize(
     ("file", "damage"),
     [
@@ -85,6 +87,8 @@ def truncate(file):
         ("trial.json", lambda file: file.write_text('{"sha256": {"predictions.parquet": 1}}')),
         ("trial.json", lambda file: file.write_text('{"sha256": {}}')),
         ("trial.json", lambda file: file.write_text("[" * 100_000)),
+        ("trial.json", lambda file: file.write_text(file.read_text().replace("1.5", "1e9"))),
+        ("trial.json", flip_a_bit),
     ],
 )
 @pytest.mark.fault(
@@ -114,9 +118,25 @@ def test_names_that_leave_the_folder_are_refused(store, kept, printed, name):
     (kept.parent / "secret").write_bytes(b"")
     facts = json.loads((kept / "trial.json").read_text())
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    del facts["sha256"]["trial.json"]
     facts["sha256"][name] = empty
     (kept / "trial.json").write_text(json.dumps(facts))
     assert not holds(store, "key")
+
+
+def test_a_change_of_any_byte_of_the_facts_is_found(store, kept):
+    whole = (kept / "trial.json").read_bytes()
+    for place in range(len(whole)):
+        (kept / "trial.json").write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with refused():
+            read(store, "key")
+
+
+def test_facts_of_an_earlier_version_without_a_sum_of_their_own_are_valid(store, kept):
+    facts = json.loads((kept / "trial.json").read_text())
+    del facts["sha256"]["trial.json"]
+    (kept / "trial.json").write_text(json.dumps(facts, indent=1))
+    assert holds(store, "key") and read(store, "key")[0] == facts
 
 
 def test_saving_again_replaces_the_result_and_leaves_nothing_else(store, kept):
@@ -228,6 +248,7 @@ def test_a_result_without_a_model_is_held_only_for_who_needs_none(store, kept, p
         load_model(store, "key")
 
 
+@pytest.mark.fault("4f", "one bit of a trained model is changed", "said; set aside, not deleted; trained again")
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", [truncate, flip_a_bit, os.unlink])
 def test_a_damaged_model_is_not_loaded_and_is_trained_again(store, model, printed, damage):
