@@ -24,7 +24,7 @@ from brainlib.data.own import own_set
 from brainlib.data.registry import REGISTRY
 from brainlib.data.scan import VERSION, Scan, scan_folder
 from brainlib.errors import DataError, UsageError
-from brainlib.io import built_folder
+from brainlib.io import built_folder, is_whole
 from brainlib.progress import OnProgress
 
 KINDS = ("byte", "pixel", "near")
@@ -206,6 +206,8 @@ def _near_duplicates(scan, store, on_progress):
         versions = [VERSION, near_duplicates.VERSION, str(near_duplicates.THRESHOLD)]
         key = hashlib.sha256("\n".join([*versions, *scan.table["byte_hash"].iloc[rows]]).encode()).hexdigest()
         target = Path(store) / "audit" / key[:32]
+        if target.exists() and not is_whole(target):
+            progress.log(f"stored near-duplicates {target.name} do not verify: the images are compared again")
         built_folder(target, lambda folder: np.savez(folder / "pairs.npz", **vars(found())))
         with np.load(target / "pairs.npz") as stored:
             near = NearDuplicates(**stored)

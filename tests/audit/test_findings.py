@@ -74,15 +74,45 @@ def test_duplicates_with_different_labels_are_contradictions(audit):
     )
 
 
-def test_a_second_audit_takes_the_pairs_from_the_store_unless_they_were_changed(folder, audit, tmp_path, monkeypatch):
+def test_a_second_audit_takes_the_pairs_from_the_store(folder, audit, tmp_path, monkeypatch, capsys):
     audit_folder(str(folder), store=tmp_path)
-    with monkeypatch.context() as patch:
-        patch.setattr(findings.near_duplicates, "find_near_duplicates", lambda *_, **__: pytest.fail("compared again"))
-        again = audit_folder(str(folder), store=tmp_path)
+    monkeypatch.setattr(
+        findings.near_duplicates, "find_near_duplicates", lambda *_, **__: pytest.fail("compared again")
+    )
+    again = audit_folder(str(folder), store=tmp_path)
     assert again.as_dict() == audit.as_dict() and again.pairs.equals(audit.pairs)
-    (stored,) = (tmp_path / "audit").glob("*/pairs.npz")
-    stored.write_bytes(stored.read_bytes().replace(b"\x01", b"\x00"))
-    assert audit_folder(str(folder), store=tmp_path).as_dict() == audit.as_dict()
+    assert capsys.readouterr().err == ""
+
+
+DAMAGE = {
+    "a digit": lambda pairs, sums: pairs.write_bytes(pairs.read_bytes().replace(b"\x01", b"\x00")),
+    "other pairs": lambda pairs, sums: np.savez(pairs, pairs=[[0, 1]], mirrored=[True], correlation=[np.nan]),
+    "no pairs": lambda pairs, sums: np.savez(pairs, pairs=[], mirrored=[], correlation=[]),
+    "cut": lambda pairs, sums: pairs.write_bytes(pairs.read_bytes()[:-1]),
+    "missing": lambda pairs, sums: pairs.unlink(),
+    "infinity": lambda pairs, sums: sums.write_text("1e400"),
+    "deep": lambda pairs, sums: sums.write_text("[" * 100_000),
+    "null": lambda pairs, sums: sums.write_text("null"),
+    "another dict": lambda pairs, sums: sums.write_text('{"a": 1}'),
+}
+
+
+@pytest.mark.fault(
+    "4i", "stored pairs of duplicates are edited, or replaced by others", "said in one line; searched again"
+)
+@pytest.mark.fault("4j", "wild JSON takes the place of sums of the audit", "said in one line; searched again")
+@pytest.mark.fault("4k", "stored arrays of the audit have another content", "said in one line; searched again")
+@pytest.mark.fault("4m", "files of the audit's cache are cut or removed", "said in one line; searched again")
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_pairs_are_searched_again_with_a_line_that_says_so(folder, audit, tmp_path, capsys, damage):
+    audit_folder(str(folder), store=tmp_path)
+    (pairs,), (sums,) = ((tmp_path / "audit").glob(f"*/{name}") for name in ("pairs.npz", "manifest.json"))
+    whole = sums.read_bytes()
+    DAMAGE[damage](pairs, sums)
+    again = audit_folder(str(folder), store=tmp_path)
+    assert again.as_dict() == audit.as_dict() and again.pairs.equals(audit.pairs)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "do not verify" in line and sums.read_bytes() == whole
 
 
 @pytest.mark.fault(
