@@ -213,12 +213,24 @@ def test_another_order_size_or_number_of_channels_is_another_array(three, store)
     assert len(list((store / "images").iterdir())) == 4
 
 
-@pytest.mark.fault("4a", "one byte of a stored image array is changed", "the images are decoded again")
-def test_an_array_is_decoded_once_and_again_when_it_is_damaged(three, store, monkeypatch):
+SPOILED = {
+    "a byte": lambda whole: whole[:300] + bytes([whole[300] ^ 1]) + whole[301:],
+    "the second half is zero": lambda whole: whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2),
+    "cut short": lambda whole: whole[:-1],
+    "the header": lambda whole: whole[:30] + bytes([whole[30] ^ 1]) + whole[31:],
+    "all is zero": lambda whole: bytes(len(whole)),
+}
+
+
+@pytest.mark.fault("4a", "one byte of a stored image array is changed", "it does not verify and is decoded anew")
+@pytest.mark.fault("4b", "a power cut left zeros in half of an image array", "it does not verify and is decoded anew")
+@pytest.mark.fault("4c", "an image array is cut, or its header changed", "it does not verify and is decoded anew")
+@pytest.mark.parametrize("damage", SPOILED)
+def test_an_array_is_decoded_once_and_again_when_it_is_damaged(three, store, monkeypatch, damage):
     first = np.array(images.load_images(*three, 8, 3, store))
     (path,) = (store / "images").iterdir()
     whole = path.read_bytes()
-    path.write_bytes(whole[:300] + bytes([whole[300] ^ 1]) + whole[301:])
+    path.write_bytes(SPOILED[damage](whole))
     np.testing.assert_array_equal(images.load_images(*three, 8, 3, store), first)
     assert path.read_bytes() == whole
     monkeypatch.setattr(images, "decode_bytes", lambda *_: pytest.fail("decoded again"))
