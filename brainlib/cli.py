@@ -151,6 +151,7 @@ def _run(arguments):
         audited["sets"] = list(dict.fromkeys(study.paper.data.set.value for study in studies))
         given = {path: audited if name == data_audit.NAME else parameters for name, path in notebooks.items()}
         audit, *outcomes = notebook.run_notebooks(given, out)
+    io.sweep(out)  # what a killed process of this run left
     results = index.write_results(out, outcomes, audit)
     entries = {data_audit.NAME: results.audit, **results.papers}
     for name, entry in entries.items():

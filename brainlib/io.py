@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
 import time
 import uuid
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +24,10 @@ from brainlib.errors import StoreError
 
 _MANIFEST = "manifest.json"
 _BLOCK_BYTES = 2**20
+#: Names of temporary files and folders: of what machine and process, but for locks and those of earlier versions.
+_TEMPORARY = re.compile(r"\..+\.(?:(?:([0-9a-f]{8})-)?(\d{1,7})-[0-9a-f]{8}|lock)\.tmp", re.DOTALL)
+_FOLDERS = ("notebooks", "results", "store")  # that a run makes
+_ABANDONED = 86400  # seconds after which no process of another machine still writes a temporary file
 #: Threads in a pool, as many as this process has processors: more than eight wait for the disk.
 THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
@@ -42,8 +49,17 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@cache
+def _machine() -> str:
+    """Return eight digits for this machine, or for the container, whose processes have numbers of their own."""
+    numbering = ""
+    with suppress(OSError):
+        numbering = os.readlink("/proc/self/ns/pid")
+    return hashlib.sha256(f"{platform.node()} {numbering}".encode()).hexdigest()[:8]
+
+
 def _temporary(target: Path) -> Path:
-    return target.parent / f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"
+    return target.parent / f".{target.name}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"
 
 
 def _unwritten(target: Path, what: str, error: OSError) -> StoreError:
@@ -138,7 +154,7 @@ def built_folder(target: Path, write: Callable[[Path], None]) -> Path:
 
 def is_whole(folder: Path) -> bool:
     """Whether a folder holds exactly the files that `built_folder` wrote to it."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         manifest = json.loads((folder / _MANIFEST).read_bytes())
         return bool(manifest) and manifest == _manifest(folder)
     return False
@@ -149,12 +165,29 @@ def _manifest(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
-def sweep(folder: Path) -> None:
-    """Remove temporary files of killed processes: those over a day old, which no process still writes."""
-    for path in folder.rglob(".*.tmp"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > 86400:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+def sweep(out: Path) -> None:
+    """Remove what killed processes left of the files and folders that they wrote for a run.
+
+    Only names that this module makes, in `out` and in the folders that a run makes there: at once if the process was
+    one of this machine, else after a day, and so are locks, which several processes share.
+    """
+    ours = [islice(os.walk(out), 1), *(os.walk(Path(out, name)) for name in _FOLDERS)]
+    for folder, below, names in chain.from_iterable(ours):
+        for name in (*below, *names):
+            path, writer = Path(folder, name), _TEMPORARY.fullmatch(name)
+            with suppress(OSError):  # it may be gone by now
+                if writer and _is_left(path, *writer.groups()):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_left(path: Path, machine: str | None, process: str | None) -> bool:
+    if machine != _machine() or os.name != "posix":
+        return time.time() - path.stat().st_mtime > _ABANDONED
+    try:
+        os.kill(int(process), 0)
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)  # else it is a process of somebody else
+    return False
 
 
 def stored_array(path: Path, shape: tuple[int, ...], dtype, blocks: Iterable[np.ndarray]) -> np.ndarray:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from brainlib.errors import StoreError
-from brainlib.io import built_folder, open_array, save_array, sweep, writing
+from brainlib.io import built_folder, open_array, save_array, sweep, writing, writing_folder
 
 ARRAY = np.arange(12, dtype=np.float32).reshape(3, 4)
 
@@ -121,9 +123,13 @@ DAMAGE = {
     "added": lambda target: (target / "more").write_bytes(b""),
     "no manifest": lambda target: (target / "manifest.json").unlink(),
     "truncated manifest": lambda target: (target / "manifest.json").write_bytes(b'{"below'),
+    "null": lambda target: (target / "manifest.json").write_bytes(b"null"),
+    "a number": lambda target: (target / "manifest.json").write_bytes(b"1e400"),
+    "deep": lambda target: (target / "manifest.json").write_bytes(b"[" * 100_000),
 }
 
 
+@pytest.mark.fault("4n", "a file of phantoms is changed, removed or added", "they are drawn anew")
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_built_folder_is_kept_while_whole_and_built_again_when_damaged(tmp_path, damage):
     target, built = tmp_path / "target", []
@@ -142,15 +148,56 @@ def test_a_built_folder_is_kept_while_whole_and_built_again_when_damaged(tmp_pat
     assert (target / "below" / "file").read_bytes() == b"content" and names(target) == ["below", "manifest.json"]
 
 
-def test_old_leftovers_of_killed_processes_are_removed_and_young_ones_are_not(tmp_path):
-    old, young, folder = (tmp_path / f".{name}.1-2.tmp" for name in ("old", "young", "folder"))
-    old.write_bytes(b"")
-    young.write_bytes(b"")
-    (folder / "inside").mkdir(parents=True)
-    for path in (old, folder):
-        os.utime(path, (0, 0))
+KILLED = """
+import signal, sys
+from pathlib import Path
+from brainlib.io import writing, writing_folder
+trial, phantoms = (writing_folder(Path(sys.argv[1], "store", name)) for name in ("trials/key", "phantoms/br35h"))
+with trial, phantoms, writing(Path(sys.argv[1], "page.html")):
+    print(flush=True)
+    signal.pause()
+"""
+
+
+@pytest.mark.fault("1d", "SIGKILL while a trial is stored", "the next run removes what was half written")
+@pytest.mark.fault("1e", "SIGKILL while a page is written", "the next run removes what was half written")
+@pytest.mark.fault("1f", "SIGKILL while phantoms are drawn", "the next run removes what was half written")
+def test_what_a_killed_process_was_writing_goes_when_it_is_dead_and_not_before(tmp_path):
+    given = {"stdout": subprocess.PIPE, "env": {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}}
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], **given) as process:
+        process.stdout.readline()
+        sweep(tmp_path)
+        assert len(list(tmp_path.rglob(".*.tmp"))) == 3
+        process.kill()
     sweep(tmp_path)
-    assert names(tmp_path) == [young.name]
+    assert {path.name for path in tmp_path.rglob("*")} == {"store", "trials", "phantoms"}
+
+
+@pytest.mark.fault("16e", "--out is a folder with temporary files of others", "only names that we make are removed")
+def test_a_sweep_removes_only_names_that_we_make_in_folders_that_we_make(tmp_path):
+    kept = [".notes.tmp", ".a.b.tmp", "store/.cache.tmp/file", "mywork/.a.1-00000000.tmp", ".config/.a.lock.tmp"]
+    old = [".earlier.1-00000000.tmp", ".page.html.00000000-1-00000000.tmp", "results/.a.json.00000000-1-00000000.tmp"]
+    old += ["store/images/.a.npy.lock.tmp", "notebooks/.a\nb.00000000-1-00000000.tmp"]
+    young = "store/trials/.key.00000000-1-00000000.tmp"
+    for name in (*kept, *old, young):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+        if name != young:
+            os.utime(tmp_path / name, (0, 0))
+    sweep(tmp_path)
+    left = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert {path.relative_to(tmp_path).as_posix() for path in left} == {*kept, young}
+    sweep(tmp_path / "not there")
+
+
+def test_what_a_process_of_somebody_else_writes_is_left_alone(tmp_path, monkeypatch):
+    def denied(process, signal):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", denied)
+    with writing(tmp_path / "page.html"):
+        sweep(tmp_path)
+    assert names(tmp_path) == ["page.html"]
 
 
 @pytest.fixture
