@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
@@ -81,11 +81,22 @@ def writing(target: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
+        sync(target.parent)
     except OSError as error:
         raise _unwritten(target, "file", error) from error
     finally:
         with suppress(OSError):  # the folder itself may be a file
             temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have the bytes of a file, or the names in a folder, survive a power cut; of a folder, where that is possible."""
+    with suppress(OSError) if path.is_dir() else nullcontext():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_json(path: Path, content) -> None:
@@ -95,19 +106,26 @@ def write_json(path: Path, content) -> None:
 
 
 @contextmanager
-def writing_folder(target: Path, replaces: Callable[[Path], None] | None = None) -> Iterator[Path]:
+def writing_folder(
+    target: Path, replaces: Callable[[Path], None] | None = None, durable: bool = True
+) -> Iterator[Path]:
     """Fill a folder whole or not at all; StoreError if it cannot be written.
 
     The block receives an empty folder, which takes the name `target` when the block ends well, else is removed.
-    `replaces` is called with `target` just before, to remove what is there.
+    `replaces` is called with `target` just before, to remove what is there. What is `durable` survives a power cut
+    after the block: files, the folder, and the names of it and of the folders around it, which may be new.
     """
     temporary = _temporary(target)
     try:
         temporary.mkdir(parents=True)
         yield temporary
+        for path in (*temporary.rglob("*"), temporary) if durable else ():
+            sync(path)
         if replaces:
             replaces(target)
         os.rename(temporary, target)
+        for path in target.parents if durable else ():
+            sync(path)
     except OSError as error:
         raise _unwritten(target, "folder", error) from error
     finally:
@@ -143,7 +161,8 @@ def built_folder(target: Path, write: Callable[[Path], None]) -> Path:
         if is_whole(target):  # by now
             return target
         try:
-            with writing_folder(target, shutil.rmtree if target.exists() else None) as folder:
+            # Not durable: a folder that a power cut damaged is found by its sums.
+            with writing_folder(target, shutil.rmtree if target.exists() else None, durable=False) as folder:
                 write(folder)
                 (folder / _MANIFEST).write_text(json.dumps(_manifest(folder)), "utf-8")
         except StoreError:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -198,6 +200,49 @@ def test_what_a_process_of_somebody_else_writes_is_left_alone(tmp_path, monkeypa
     with writing(tmp_path / "page.html"):
         sweep(tmp_path)
     assert names(tmp_path) == ["page.html"]
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """Paths that are synced or take their name, in order; of the latter, the name comes with an arrow."""
+    paths = []
+
+    def noted(original):
+        def call(source, *target):
+            paths.append(f"-> {target[0]}" if target else os.readlink(f"/proc/self/fd/{source}"))
+            original(source, *target)
+
+        return call
+
+    for name in ("fsync", "rename", "replace"):
+        monkeypatch.setattr(os, name, noted(getattr(os, name)))
+    return paths
+
+
+@pytest.mark.fault("4o", "the power is cut after a trial was stored", "its bytes and its name were on the disk before")
+def test_bytes_are_on_the_disk_before_they_have_their_name_and_names_before_a_writer_ends(tmp_path, done):
+    target = tmp_path / "new" / "key"
+    with writing_folder(target) as folder:
+        (folder / "file").write_bytes(b"content")
+    assert done[:3] == [str(folder / "file"), str(folder), f"-> {target}"]
+    assert done[3:5] == [str(target.parent), str(tmp_path)]
+    done.clear()
+    with writing(tmp_path / "file") as file:
+        pass
+    assert done == [file.name, f"-> {tmp_path / 'file'}", str(tmp_path)]
+
+
+@pytest.mark.parametrize("folders", [False, True])
+def test_bytes_that_cannot_be_synced_are_an_error_and_folders_that_cannot_are_none(tmp_path, monkeypatch, folders):
+    def broken(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode) == folders:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with nullcontext() if folders else pytest.raises(StoreError, match="Input/output error"):
+        with writing_folder(tmp_path / "key") as folder:
+            (folder / "file").write_bytes(b"content")
+    assert names(tmp_path) == (["key"] if folders else [])
 
 
 @pytest.fixture
