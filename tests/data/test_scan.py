@@ -142,7 +142,6 @@ DAMAGE = {
 }
 
 
-@pytest.mark.fault("4g", "the index of the images is cut or changed", "damaged entries are made anew; same result")
 @pytest.mark.fault("4l", "one bit of what a scan stored is changed", "that image is decoded and hashed anew")
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.fault(

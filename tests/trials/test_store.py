@@ -69,7 +69,6 @@ def truncate(file):
     file.write_bytes(file.read_bytes()[:-1])
 
 
-@pytest.mark.fault("4e", "one bit of stored predictions is changed", "said; set aside, not deleted; trained again")
 @pytest.mark.fault("4h", "the seconds in trial.json are edited", "said; set aside, not deleted; trained again")
 @pytest.mark.parametrize(
     ("file", "damage"),
