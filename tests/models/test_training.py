@@ -176,7 +176,9 @@ def test_the_backbone_sees_each_image_once_for_all_epochs_phases_and_folds(passe
     assert len(list((tmp_path / "features").iterdir())) == 3
 
 
-@pytest.mark.fault("4d", "one byte of stored activations of a backbone is changed", "they are computed anew")
+@pytest.mark.fault(
+    "4d", "stored activations of a frozen network are cut, or changed in one bit", "they are computed again"
+)
 def test_stored_activations_are_the_frozen_networks_own_and_computed_again_after_damage(tmp_path):
     data, network = task(), built(SMALL)
     freezing.set_trainable(network, "head")
