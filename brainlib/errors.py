@@ -4,9 +4,17 @@ The command line prints the message and exits with status 2; a notebook shows it
 of its traceback. A message says what was expected, what was received and what to do.
 """
 
+import re
+
+_UNSEEN = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # control characters, ends of lines, half letters
+
 
 class BrainlibError(Exception):
     """Base of every error that a user can mend."""
+
+    def __str__(self):
+        """Keep the message on one line, whatever the names of files and the texts of others hold."""
+        return _UNSEEN.sub("?", super().__str__())
 
 
 class UsageError(BrainlibError):
@@ -31,6 +39,11 @@ class ModelError(BrainlibError):
 
 class StoreError(BrainlibError):
     """A stored result that cannot be written."""
+
+
+def reason(error: Exception) -> str:
+    """Return what another library's exception says as one short line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def shorten(value: object) -> str:

@@ -33,7 +33,6 @@ from brainlib.trials.stored import Stored, final_predictions
 
 #: A slice has less than a megabyte; the web socket to a notebook's kernel takes ten at once.
 MAX_UPLOAD_BYTES = 8 * 2**20
-_MOST_PIXELS = 25_000_000  # a few hundred megabytes while they are decoded
 #: Images from which a rate is shown: one of fewer would say little.
 FEWEST = 20
 _LONGEST_NAME = 80
@@ -100,20 +99,15 @@ def printable(name: str) -> str:
 
 
 def _checked(name, data):
-    """Bits of a pixel and channel; DataError for several images or too many pixels, before any is decoded."""
+    """Bits of a pixel and channel; DataError for several images, before any is decoded."""
     try:
         with Image.open(io.BytesIO(data), formats=images.FORMATS) as image:
-            pixels, several = image.width * image.height, getattr(image, "is_animated", False)
+            several = getattr(image, "is_animated", False)
             # Pillow's mode does not tell: it reads colour of 16 bits as RGB of 8.
             in_tags = image.tag_v2.get(258, 8) if image.format == "TIFF" else 8  # BitsPerSample
             bits = data[24] if image.format == "PNG" else int(np.max(in_tags))
     except Exception:  # `decode_bytes` raises it again, in a sentence
         return 8
-    if pixels > _MOST_PIXELS:
-        raise DataError(
-            f"{name}: expected at most {_MOST_PIXELS // 10**6} million pixels, received an image that announces "
-            f"{pixels / 1e6:.0f} million; {_ADVICE}"
-        )
     if several:
         raise DataError(f"{name}: expected one image, received several in one file; {_ADVICE}")
     return bits

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from brainlib.errors import DataError
+from brainlib.errors import DataError, reason
 from brainlib.io import stored_array, threads
 
 #: Part of the keys of the store: raise it when decoding, hashing or resizing gives other pixels.
@@ -24,6 +25,9 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", 
 #: Pillow also reads formats that start other programs (EPS starts Ghostscript): none is needed.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 MAX_FILE_BYTES = 256 * 2**20  # a slice has less than 2**20; a file of any size would fill the memory
+MAX_PIXELS = 25_000_000  # a few hundred megabytes while they are decoded
+# A damaged image is an error or decodes all the same: either way Pillow's warnings would be lines about nothing.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 _ADVICE = "replace the file by a fresh copy of the data set's"
 _CHUNK = 64  # images in memory at once while the memory map is written: 11 MB at 240 by 240 by 3
 
@@ -36,8 +40,8 @@ def decode(path: Path) -> Image.Image:
     the narrowest of these ranges that holds them all.
 
     The result has mode ``"L"`` or ``"RGB"`` and values 0 to 255; the EXIF rotation is applied. DataError if the file
-    cannot be read, is empty, is not an image, is truncated, or announces more pixels than
-    ``PIL.Image.MAX_IMAGE_PIXELS`` (before any of them is decoded).
+    cannot be read, is empty, is not an image, is truncated, or announces more pixels than `MAX_PIXELS` (before any of
+    them is decoded).
     """
     return decode_bytes(read(path), path)[0]
 
@@ -49,21 +53,21 @@ def decode_bytes(data: bytes, name: Path | str, advice: str = _ADVICE) -> tuple[
     """
     if not data:
         raise DataError(f"{name}: expected an image, received an empty file (0 bytes); {advice}")
-    limit = Image.MAX_IMAGE_PIXELS
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if limit is not None and image.width * image.height > limit:
+            if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
             stored = (image.width, image.height, image.mode, image.format or "")
             image.load()
             return _to_eight_bits(_upright(image)), stored
     except Exception as error:  # a damaged file makes Pillow raise nearly any kind of exception
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        problem = f"a whole image, received one that cannot be decoded ({reason})"
+        problem = f"a whole image, received one that cannot be decoded ({reason(error)})"
         if isinstance(error, Image.UnidentifiedImageError):
             problem = f"an image ({', '.join(FORMATS)}), received {len(data)} bytes that are none"
-        elif isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-            problem = f"at most {limit} pixels, received an image that announces more ({reason})"
+        elif isinstance(error, Image.DecompressionBombError):
+            problem = (
+                f"at most {MAX_PIXELS // 10**6} million pixels, received an image that announces more ({reason(error)})"
+            )
         raise DataError(f"{name}: expected {problem}; {advice}") from error
 
 

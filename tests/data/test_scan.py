@@ -174,7 +174,7 @@ def test_an_unreadable_file_has_a_reason_and_the_others_are_scanned(root, store)
 
 def test_a_reason_is_not_kept_because_it_may_lie_in_this_machine(root, store, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Image, "MAX_IMAGE_PIXELS", 15)
+        patch.setattr(images, "MAX_PIXELS", 15)
         assert len(scan.scan_folder(root, "navoneel", store).unreadable) == 6
     assert scan.scan_folder(root, "navoneel", store).unreadable == ()
 
