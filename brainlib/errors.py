@@ -38,7 +38,7 @@ class ModelError(BrainlibError):
 
 
 class StoreError(BrainlibError):
-    """A stored result that cannot be written."""
+    """A stored result that cannot be written, or is not what a training stores."""
 
 
 def reason(error: Exception) -> str:

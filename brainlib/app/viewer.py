@@ -21,7 +21,7 @@ from brainlib.data.own import asked
 from brainlib.data.registry import REGISTRY
 from brainlib.data.scan import File, files_of, scan_files
 from brainlib.data.thumbnails import quality_flag, thumbnail
-from brainlib.errors import BrainlibError, DataError, ModelError, StoreError
+from brainlib.errors import BrainlibError, DataError, ModelError
 from brainlib.models import gradcam
 from brainlib.models.backbones import Weights
 from brainlib.papers.loading import load_paper
@@ -29,7 +29,7 @@ from brainlib.report import model_cards
 from brainlib.stats.estimates import estimate
 from brainlib.study.options import KAGGLE, PHANTOMS
 from brainlib.trials import store
-from brainlib.trials.stored import Stored, final_predictions
+from brainlib.trials.stored import Stored, read_model
 
 #: A slice has less than a megabyte; the web socket to a notebook's kernel takes ten at once.
 MAX_UPLOAD_BYTES = 8 * 2**20
@@ -165,24 +165,18 @@ class Viewer:
     """
 
     def __init__(self, folder: Path, stored: Stored, source: str):
-        self.folder, self.stored, self.source = Path(folder), stored, source
-        self.trial, self.missing = stored.trial, ""
-        tables = store.read(self.folder, stored.key)[1]
-        try:
+        self.folder, self.source, self.missing = Path(folder), source, ""
+        self.stored, self.predictions = read_model(self.folder, stored.key)
+        self.trial = self.stored.trial
+        with store.expecting("facts of a trial", stored.key):
             self.classes = list(self.trial["classes"])
             self.paper = load_paper(self.trial["paper"])
-            self.predictions = final_predictions(self.trial, tables["predictions"])
             decided = model_cards.decisions(self.trial, self.predictions)
             self.accuracy = {which: estimate("accuracy", each) for which, each in decided.items()}
             self.collapsed = decided[model_cards.ALL].collapsed if decided else None
             self.arm, self.weights = stored.arm, Weights(**self.trial["weights"]).label
             apart = ", duplicates kept apart" if self.trial["split"]["by"] == "group" else ""
             self.label = f"{stored.name.removesuffix(' final')}, {stored.trained_on}{apart}"
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise StoreError(
-                f"{stored.key}: expected the facts of a trial, received others ({type(error).__name__}: {error}); "
-                "it may be of another version: run again"
-            ) from error
 
     def class_name(self, label: str) -> str:
         """Name a class in words: "no tumour" for the paper's normal one, "tumour" for the other of two."""
@@ -211,7 +205,7 @@ class Viewer:
         if not self.stored.phantom and self.source not in (PHANTOMS, KAGGLE):
             places.append(lambda: datasets.load_dataset(asked(name, self.source), self.source, self.folder))
         if self.stored.phantom:
-            roots = sorted((self.folder / "phantoms").glob(f"{name}-*"))
+            roots = sorted(each for each in (self.folder / "phantoms").glob("*") if each.name.startswith(f"{name}-"))
             places += [lambda root=root: datasets.index(name, root, self.folder) for root in roots]
         for load in places:
             try:
@@ -271,7 +265,8 @@ class Viewer:
 
     def pixels(self, image: InputImage) -> np.ndarray:
         """Return an image as the model takes it: uint8 (1, size, size, channels)."""
-        return images.to_array(image.image, self.trial["size"], self.trial["model"]["channels"])[None]
+        _, size, _, channels = self.model.input_shape
+        return images.to_array(image.image, size, channels)[None]
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Return the probability of each class; they sum to 1."""

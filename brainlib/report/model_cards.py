@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic_core import to_json
 
 import brainlib
-from brainlib.errors import StoreError, UsageError
+from brainlib.errors import UsageError
 from brainlib.io import writing_folder
 from brainlib.papers.loading import load_paper
 from brainlib.papers.provenance import in_words, name_of, settings_of
@@ -27,7 +27,7 @@ from brainlib.report.table import PERCENT
 from brainlib.stats.estimates import Estimate, estimate
 from brainlib.stats.predictions import Decisions, decide
 from brainlib.trials import store
-from brainlib.trials.stored import MODEL, Stored, final_predictions, find_model
+from brainlib.trials.stored import MODEL, Stored, final_predictions, find_model, read_model
 
 CARD, FACTS = "README.md", "card.json"
 ALL, WITHOUT = "all test images", "without duplicates"
@@ -42,20 +42,21 @@ def export(folder: Path, wanted: str, target: Path) -> Path:
 
     The model is `wanted` by its name or the first digits of its key (`find_model`). `target` gets ``model.keras``,
     ``README.md`` (the card) and ``card.json`` (the same as data). A folder that is not empty is a UsageError, a stored
-    model that does not verify a StoreError.
+    model that does not verify or cannot be loaded, or predictions that are none, a StoreError.
     """
     folder, target = Path(folder), Path(target)
     stored = find_model(folder, wanted)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target}: expected a new or empty folder, received one with something in it")
-    if not store.holds(folder, stored.key, model=True):
-        raise StoreError(f"{stored.name}: expected a stored model that verifies, found none; run again")
-    facts, tables = store.read(folder, stored.key)
-    card = model_card(Stored(stored.key, facts), tables["predictions"])
+    stored, predictions = read_model(folder, stored.key)
+    with store.expecting("facts for a card", stored.key):
+        card = model_card(stored, predictions)
+        text, data = card_text(card), to_json(card, indent=1, inf_nan_mode="null")
+    store.load_model(folder, stored.key)
     with writing_folder(target) as unfinished:
         shutil.copyfile(folder / "trials" / stored.key / MODEL, unfinished / MODEL)
-        (unfinished / CARD).write_text(card_text(card), "utf-8")
-        (unfinished / FACTS).write_bytes(to_json(card, indent=1, inf_nan_mode="null"))
+        (unfinished / CARD).write_text(text, "utf-8")
+        (unfinished / FACTS).write_bytes(data)
     return target
 
 

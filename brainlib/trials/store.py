@@ -13,14 +13,15 @@ import json
 import os
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from brainlib import progress
-from brainlib.errors import StoreError
+from brainlib.errors import StoreError, reason
 from brainlib.io import sha256_of, writing_folder
 
 if TYPE_CHECKING:
@@ -97,18 +98,38 @@ def read(folder: Path, key: str) -> tuple[dict, dict[str, pd.DataFrame]]:
     if facts is None:
         raise StoreError(f"{target}: expected a stored result, found none that verifies; run again")
     names = [name for name in facts["sha256"] if name.endswith(".parquet")]
-    return facts, {name.removesuffix(".parquet"): pd.read_parquet(target / name) for name in names}
+    with expecting("tables", key):
+        return facts, {name.removesuffix(".parquet"): pd.read_parquet(target / name) for name in names}
 
 
 def load_model(folder: Path, key: str) -> keras.Model:
-    """Load the trained model of a result; StoreError when it has none, or one that does not verify."""
+    """Load the trained model of a result, without running code from the store.
+
+    StoreError when it has none, or one that does not verify, cannot be loaded or is not for the trial's images.
+    """
     from brainlib.models.layers import keras  # the import registers the package's layer with Keras
 
     target = folder / "trials" / key
     facts = _verified(target, model=True)
     if facts is None or MODEL not in facts["sha256"]:
         raise StoreError(f"{target}: expected a trained model that verifies, found none; run again")
-    return keras.models.load_model(target / MODEL, compile=False)
+    with expecting("a model for the trial's images", key):
+        model, trial = keras.models.load_model(target / MODEL, compile=False), facts["trial"]
+        given = (None, trial["size"], trial["size"], trial["model"]["channels"])
+        if model.input_shape != given or model.output_shape not in [(None, 1), (None, len(trial["classes"]))]:
+            raise ValueError(f"one from {model.input_shape} to {model.output_shape}")
+        return model
+
+
+@contextmanager
+def expecting(what: str, key: str) -> Iterator[None]:
+    """Raise a StoreError for whatever a result raises that verifies and yet is not what a training stores."""
+    try:
+        yield
+    except Exception as error:  # Arrow and Keras raise nearly any kind
+        received = f"others ({type(error).__name__}: {reason(error)})"
+        advice = "it may be of another version: remove its folder from the store and run again"
+        raise StoreError(f"{key}: expected {what}, received {received}; {advice}") from error
 
 
 def _verified(target, model=False):

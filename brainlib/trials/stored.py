@@ -15,6 +15,8 @@ import pandas as pd
 from brainlib.data.registry import REGISTRY, DataSetInfo
 from brainlib.errors import UsageError
 from brainlib.papers.loading import load_paper
+from brainlib.stats.predictions import PARTS, decide
+from brainlib.trials import store
 from brainlib.trials.store import FACTS, MODEL, UNREADABLE
 
 _MOST_NAMED = 12  # models that an error message lists
@@ -58,6 +60,13 @@ class Stored(NamedTuple):
         """Whether it was trained on phantoms."""
         return self.facts["data"]["phantom"]
 
+    def checked(self) -> Stored:
+        """Return itself; one of `UNREADABLE` where facts that are shown are missing or no texts."""
+        shown = [_described(self), self.trained_on, *self.trial["classes"], *self.trial["conditions"]]
+        if not all(isinstance(each, str) for each in shown):
+            raise TypeError("other values than names")
+        return self
+
 
 def stored_models(folder: Path) -> list[Stored]:
     """List the trained models of a store by name; facts that cannot be read are left out.
@@ -67,9 +76,8 @@ def stored_models(folder: Path) -> list[Stored]:
     found = []
     for path in Path(folder).glob(f"trials/*/{MODEL}"):
         with suppress(*UNREADABLE):
-            each = Stored(path.parent.name, json.loads(path.with_name(FACTS).read_bytes()))
-            whole = each.name and each.trained_on and "conditions" in each.trial  # else of an earlier version
-            if whole and "." not in each.key:  # else unfinished or set aside
+            each = Stored(path.parent.name, json.loads(path.with_name(FACTS).read_bytes())).checked()
+            if "." not in each.key:  # else unfinished or set aside
                 found.append(each)
     return sorted(found, key=lambda each: (each.name, each.key))
 
@@ -89,6 +97,23 @@ def find_model(folder: Path, wanted: str) -> Stored:
     received = "several" if found else "none"
     expected = f"expected the key or the name of one trained model, received one of {received}"
     raise UsageError(f"{wanted}: {expected}; the store has {listed}{more}")
+
+
+def read_model(folder: Path, key: str) -> tuple[Stored, pd.DataFrame]:
+    """Read the facts of a trained model and its `final_predictions`.
+
+    StoreError where they do not verify, or are not the facts and probabilities that a training stores.
+    """
+    facts, tables = store.read(folder, key)
+    with store.expecting("the facts and predictions of a trained model", key):
+        stored = Stored(key, facts).checked()
+        found = final_predictions(stored.trial, tables["predictions"])
+        named = found["part"].isin(PARTS).all() and all(isinstance(path, str) for path in found["path"])
+        if found.empty or not named:
+            raise ValueError("predictions of no images of a part")
+        for _, part in found.groupby("part"):
+            decide(part, stored.trial["classes"])
+    return stored, found
 
 
 def final_predictions(trial: dict, predictions: pd.DataFrame) -> pd.DataFrame:

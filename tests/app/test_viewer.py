@@ -11,8 +11,8 @@ from pngs import png
 from uploads import BAD, GREY, saved, slice_like
 
 from brainlib.app import viewer
-from brainlib.errors import DataError, StoreError
-from brainlib.trials.stored import Stored, find_model
+from brainlib.errors import DataError
+from brainlib.trials.stored import find_model
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -136,14 +136,6 @@ def test_false_alarms_leave_out_test_images_whose_patient_was_trained_on(stored)
     trained = set(patients[result.part("train")["path"]])
     unseen = [path for path in result.part("test")["path"] if patients[path] not in trained]
     assert shown.false_alarms[1] <= len(unseen) < len(result.part("test"))
-
-
-def test_incomplete_facts_are_an_error_that_names_the_version(stored):
-    folder, result = stored
-    each = find_model(folder, result.trial.key)
-    trial = {name: value for name, value in each.trial.items() if name != "weights"}
-    with pytest.raises(StoreError, match="expected the facts of a trial.*weights.*run again"):
-        viewer.Viewer(folder, Stored(each.key, each.facts | {"trial": trial}), "phantoms")
 
 
 def test_a_folder_without_sets_has_no_collection(tmp_path):

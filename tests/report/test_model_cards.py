@@ -153,6 +153,6 @@ def test_two_models_of_one_name_are_told_apart_by_their_keys(trained, tmp_path):
     with open(tmp_path / "store" / "trials" / trial.key / "model.keras", "r+b") as file:
         file.seek(2000)
         file.write(b"damaged")
-    with pytest.raises(StoreError, match="expected a stored model that verifies"):
+    with pytest.raises(StoreError, match="expected a trained model that verifies"):
         model_cards.export(tmp_path / "store", trial.key, tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -14,7 +14,8 @@ import pytest
 from brainlib.errors import StoreError
 from brainlib.trials.store import holds, load_model, read, save, unfinished
 
-FACTS = {"seconds": {"training": 1.5}, "note": "fünf"}
+TRIAL = {"size": 4, "model": {"channels": 1}, "classes": ["no", "yes"]}
+FACTS = {"seconds": {"training": 1.5}, "note": "fünf", "trial": TRIAL}
 
 
 def tables() -> dict[str, pd.DataFrame]:
