@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -325,3 +329,16 @@ def test_prediction_follows_the_rows_asked_for(tmp_path):
     rows = np.array([39, 0, 17, 0, 3] * 8)  # more than one batch, with a repeat
     every = predict(np.arange(40))
     np.testing.assert_allclose(predict(rows), every[rows], atol=1e-6)
+
+
+@pytest.mark.fault("6q", "Keras is set to another backend, precision or layout of images", "same numbers as without")
+def test_a_users_settings_of_keras_change_no_number(tmp_path):
+    settings = {"floatx": "float16", "epsilon": 0.1, "backend": "jax", "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings), "utf-8")
+    code = (
+        "from brainlib.models._tensorflow import keras; from keras import config as c; print(c.backend(), c.floatx(), "
+    )
+    code += "c.epsilon(), c.image_data_format())"
+    environment = os.environ | {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["tensorflow", "float32", "1e-07", "channels_last"]
