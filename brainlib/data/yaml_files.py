@@ -15,12 +15,14 @@ MAX_BYTES = 1_000_000
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML's safe loader without anchors, aliases (which can grow without limit) and duplicate keys."""
+    """YAML's safe loader without anchors, aliases (which can grow without limit), tags and duplicate keys."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()
         if getattr(event, "anchor", None) is not None:
             self._refuse(f"expected no anchors or aliases, received {event.anchor!r}", event)
+        if getattr(event, "tag", None):  # of a text that is none of its kind, such as !!int "", YAML's own fail
+            self._refuse(f"expected no tags, received {shorten(event.tag)}", event)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict:
