@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 #: Called with the finished part of the work, from 0 to 1, and a line that describes the current step.
 OnProgress = Callable[[float, str], None]
@@ -29,8 +29,12 @@ def part(on_progress: OnProgress, start: float, end: float, label: str = "") -> 
 
 
 def log(line: str) -> None:
-    """Print a line on standard error, in one piece where several threads print, and flush it."""
-    print(f"{line}\n", end="", file=sys.stderr, flush=True)
+    """Print a line on standard error, in one piece where several threads print, and flush it.
+
+    Where nobody can read it, as in a terminal that was closed or in a file on a full disk, work goes on without it.
+    """
+    with suppress(OSError):
+        print(f"{line}\n", end="", file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from types import SimpleNamespace
 
 import IPython
@@ -47,6 +48,15 @@ def test_outside_a_notebook_the_task_and_a_line_every_two_seconds_are_printed(cl
             clock.append(seconds)
             on_progress(fraction, f"at {fraction}")
     assert capsys.readouterr().err.splitlines() == ["3 models to train", "at 0.4", "at 0.8", "at 1.0"]
+
+
+@pytest.mark.fault("3q", "the disk of the log is full, or its terminal is gone", "the run goes on without a log")
+def test_a_line_that_cannot_be_written_ends_no_work(monkeypatch):
+    def gone(text):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(progress.sys, "stderr", SimpleNamespace(write=gone, flush=lambda: None))
+    progress.log("3 models to train")
 
 
 def test_only_a_kernel_whose_reader_has_not_asked_for_lines_shows_a_bar(monkeypatch):
