@@ -87,7 +87,8 @@ def _read(file: Path, needed: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _csv(file):
-    return csv.read_csv(file, convert_options=csv.ConvertOptions(column_types=dict.fromkeys(_TEXTS, pa.string())))
+    opened = pa.OSFile(str(file))  # of a path alone, pyarrow would unpack a .gz of any size
+    return csv.read_csv(opened, convert_options=csv.ConvertOptions(column_types=dict.fromkeys(_TEXTS, pa.string())))
 
 
 def _parquet(file):
