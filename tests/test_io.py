@@ -219,7 +219,6 @@ def done(monkeypatch):
     return paths
 
 
-@pytest.mark.fault("1p", "the power is cut after a trial was stored", "its bytes and its name were on the disk before")
 def test_bytes_are_on_the_disk_before_they_have_their_name_and_names_before_a_writer_ends(tmp_path, done):
     target = tmp_path / "new" / "key"
     with writing_folder(target) as folder:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import time
 from contextlib import contextmanager
 
@@ -173,6 +175,36 @@ def test_a_full_disk_is_reported_and_leaves_the_old_result_alone(store, kept, mo
     with refused("No space left on device"):
         save(store, "new", FACTS, tables())
     assert [folder.name for folder in kept.parent.iterdir()] == ["key"]
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """Mount a file as a disk, formatted if it is new; root only."""
+    done = []
+
+    def mount(disk):
+        folder = tmp_path / f"on {disk.name}"
+        folder.mkdir()
+        make = [] if disk.exists() else [["truncate", "-s", "64M", disk], ["mkfs.ext4", "-q", disk]]
+        for command in (*make, ["mount", "-o", "loop", disk, folder]):
+            try:
+                subprocess.run(command, check=True, capture_output=True)
+            except (OSError, subprocess.CalledProcessError) as error:
+                pytest.skip(f"no disk of our own can be mounted here: {error}")
+        done.append(folder)
+        return folder
+
+    yield mount
+    for folder in done:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.fault("1p", "the power is cut as soon as a trial is stored", "the trial is there, whole")
+def test_a_result_survives_a_power_cut_as_soon_as_it_is_stored(tmp_path, mounted):
+    disk = tmp_path / "disk"
+    save(mounted(disk) / "out" / "store", "key", FACTS, tables())
+    shutil.copyfile(disk, tmp_path / "cut")  # what has reached the disk by now
+    assert holds(mounted(tmp_path / "cut") / "out" / "store", "key")
 
 
 @pytest.mark.fault("5a", "two runs train the same trial at once", "the first result is kept, whole")
