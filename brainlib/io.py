@@ -27,7 +27,6 @@ _BLOCK_BYTES = 2**20
 #: Names of temporary files and folders: of what machine and process, but for locks and those of earlier versions.
 _TEMPORARY = re.compile(r"\..+\.(?:(?:([0-9a-f]{8})-)?(\d{1,7})-[0-9a-f]{8}|lock)\.tmp", re.DOTALL)
 _FOLDERS = ("notebooks", "results", "store")  # that a run makes
-_ABANDONED = 86400  # seconds after which no process of another machine still writes a temporary file
 #: Threads in a pool, as many as this process has processors: more than eight wait for the disk.
 THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
@@ -52,10 +51,9 @@ def sha256_of(path: Path) -> str:
 @cache
 def _machine() -> str:
     """Return eight digits for this machine, or for the container, whose processes have numbers of their own."""
-    numbering = ""
-    with suppress(OSError):
-        numbering = os.readlink("/proc/self/ns/pid")
-    return hashlib.sha256(f"{platform.node()} {numbering}".encode()).hexdigest()[:8]
+    numbering = Path("/proc/self/ns/pid")
+    both = f"{platform.node()} {os.readlink(numbering) if numbering.exists() else ''}"
+    return hashlib.sha256(both.encode()).hexdigest()[:8]
 
 
 def _temporary(target: Path) -> Path:
@@ -194,18 +192,18 @@ def sweep(out: Path) -> None:
     for folder, below, names in chain.from_iterable(ours):
         for name in (*below, *names):
             path, writer = Path(folder, name), _TEMPORARY.fullmatch(name)
-            with suppress(OSError):  # it may be gone by now
+            with suppress(OSError):  # it may be gone by now, or its process be somebody else's
                 if writer and _is_left(path, *writer.groups()):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _is_left(path: Path, machine: str | None, process: str | None) -> bool:
     if machine != _machine() or os.name != "posix":
-        return time.time() - path.stat().st_mtime > _ABANDONED
+        return time.time() - path.stat().st_mtime > 86400
     try:
         os.kill(int(process), 0)
-    except OSError as error:
-        return isinstance(error, ProcessLookupError)  # else it is a process of somebody else
+    except ProcessLookupError:
+        return True
     return False
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -196,19 +197,16 @@ def _group_ids(pixel_hashes, pairs):
 def _near_duplicates(scan, store, on_progress):
     """Pairs of near-duplicates of different pixels, by position; from the store where it has them intact."""
     rows = np.flatnonzero(~scan.table["pixel_hash"].duplicated())
-
-    def found():
-        return near_duplicates.find_near_duplicates(scan.thumbnails[rows], on_progress=on_progress)
-
+    find = partial(near_duplicates.find_near_duplicates, scan.thumbnails[rows], on_progress=on_progress)
     if not store:
-        near = found()
+        near = find()
     else:
         versions = [VERSION, near_duplicates.VERSION, str(near_duplicates.THRESHOLD)]
         key = hashlib.sha256("\n".join([*versions, *scan.table["byte_hash"].iloc[rows]]).encode()).hexdigest()
         target = Path(store) / "audit" / key[:32]
         if target.exists() and not is_whole(target):
             progress.log(f"stored near-duplicates {target.name} do not verify: the images are compared again")
-        built_folder(target, lambda folder: np.savez(folder / "pairs.npz", **vars(found())))
+        built_folder(target, lambda folder: np.savez(folder / "pairs.npz", **vars(find())))
         with np.load(target / "pairs.npz") as stored:
             near = NearDuplicates(**stored)
     return replace(near, pairs=rows[near.pairs])

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FACTS, MODEL = "trial.json", "model.keras"
 #: What reading ``trial.json`` may raise where it is damaged.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
-_BLANK = "0" * 64
+_BLANK = "0" * 64  # in the place of the sum of ``trial.json`` while that is computed
 _ABANDONED = 14 * 86400  # seconds after which nobody goes on with a training
 
 
@@ -45,7 +45,8 @@ def save(folder: Path, key: str, facts: dict, tables: dict[str, pd.DataFrame], m
                 model.save(unfinished / MODEL, include_optimizer=False)
             sums = {file.name: sha256_of(file) for file in sorted(unfinished.iterdir())}
             text = json.dumps({**facts, "sha256": {**sums, FACTS: _BLANK}}, indent=1)
-            (unfinished / FACTS).write_text(text.replace(_BLANK, _sum(text)), encoding="utf-8")
+            own = hashlib.sha256(text.encode()).hexdigest()
+            (unfinished / FACTS).write_text(text.replace(_BLANK, own), encoding="utf-8")
     except StoreError:
         if target.is_dir() and _verified(target) is not None:
             return  # another process finished the same trial first
@@ -147,7 +148,7 @@ def _verified(target, model=False):
             if Path(name).name != name:
                 return None
             if name == FACTS:  # has no sum where an earlier version wrote it
-                if digest != _sum(text.replace(digest, _BLANK)):
+                if digest != hashlib.sha256(text.replace(digest, _BLANK).encode()).hexdigest():
                     return None
             elif name == MODEL and not model:
                 (target / name).stat()
@@ -156,11 +157,6 @@ def _verified(target, model=False):
         return facts
     except UNREADABLE:
         return None
-
-
-def _sum(text):
-    """Return the SHA-256 of a text of ``trial.json`` in which zeros hold the place of this sum itself."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _set_aside(target, why):
