@@ -297,6 +297,21 @@ def test_phantoms_are_written_once_and_a_copied_folder_of_them_is_still_known_as
     assert list(copied.table["patient"]) == list(truth_of(copied)["patient"])
 
 
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-9])])
+@pytest.mark.fault(
+    "4ac", "an image, a mask or the table of stored phantoms is cut or deleted", "they are drawn again; the same bytes"
+)
+def test_damaged_phantoms_are_drawn_again(store, damage):
+    def drawn():
+        root = load_dataset("br35h", "phantoms", store, phantoms=4).root
+        return root, {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+    root, whole = drawn()
+    for name in ("yes/yes_1.png", "masks/yes/yes_1.png", "truth.csv"):
+        damage(root / name)
+        assert drawn() == (root, whole)
+
+
 def test_exact_duplicates_are_planted_and_named(binary):
     truth, groups = truth_of(binary), dict(zip(binary.table["path"], binary.group_ids(), strict=True))
     exact = truth[truth["alteration"] == "exact"]

@@ -48,6 +48,15 @@ def die_once(marker, report):
     return "lived"
 
 
+def die_with_worker_once(marker, report):
+    """Kill the worker, with which this process ends."""
+    if not os.path.exists(marker):
+        open(marker, "w").close()
+        os.kill(multiprocessing.parent_process().pid, signal.SIGKILL)
+        time.sleep(600)
+    return "lived"
+
+
 def die(report):
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -162,6 +171,12 @@ def test_a_process_that_was_killed_is_started_again_once(where, request, tmp_pat
     with pytest.raises(BrainlibError, match="want of memory; use fewer --jobs") as error:
         workers.run(die, [()], scheduler)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.fault("2b", "SIGKILL of a worker of the local cluster while it trains", "another takes its place")
+@pytest.mark.fault("14b", "SIGKILL of the worker of a scheduler that trains", "another worker does it")
+def test_the_job_of_a_worker_that_was_killed_is_done_by_another(cluster, tmp_path):
+    assert workers.run(die_with_worker_once, [(str(tmp_path / "marker"),)], cluster) == ["lived"]
 
 
 @pytest.mark.parametrize("where", ["", "cluster"])
