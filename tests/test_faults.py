@@ -147,6 +147,25 @@ def disk(tmp_path):
 
 
 @needs_root
+@pytest.mark.fault("3a", "a disk of 1 MB, where the images do not fit", "exit status 1; a line for each notebook")
+@pytest.mark.fault("3b", "a disk of 20 MB, where the trained model does not fit", "exit status 1; one line names it")
+@pytest.mark.fault("3c", "a full disk is enlarged, and the run repeated", "the results are the same")
+def test_a_full_disk_is_one_line_and_a_larger_one_gives_the_results(undisturbed, disk):
+    out, remount = disk
+    for size, failed in (("1m", 2), ("20m", 1)):
+        remount(f"size={size}")
+        done = run(out)
+        lines = [line for line in done.stdout.splitlines() if "FAILED" in line]
+        assert (done.returncode, len(lines)) == (1, failed), done.stdout + done.stderr
+        assert all("expected to write" in line and "No space left on device" in line for line in lines)
+        assert "Traceback" not in done.stderr and not list(out.rglob(".*.tmp"))
+    remount("size=300m")
+    done = run(out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert result(out) == undisturbed
+
+
+@needs_root
 @pytest.mark.fault("6g", "--out is on a file system that is read-only", "refused in one line")
 def test_a_disk_that_cannot_be_written_is_refused_in_one_line(disk):
     out, remount = disk
