@@ -138,8 +138,9 @@ def _run(arguments):
     with _leaving_nothing(out):
         studies = _check(papers, options)
         if options.scheduler:
-            with workers.connected(options.scheduler):
-                pass  # answers, or raises the error of one line
+            real = [study.indexed for study in studies if options.source != PHANTOMS]
+            files = {file for data in real for file in data.sizes()}
+            workers.run(print, [], options.scheduler, None, options.store, sorted(files))  # checks the workers
     io.sweep(out)
     # Where models are stored already, few runs need TensorFlow.
     warm = options.fresh or not (options.store / "trials").is_dir()

@@ -136,7 +136,7 @@ def test_a_second_paper_with_bad_data_undoes_what_the_first_one_wrote(capsys, tm
 def test_a_refused_run_leaves_alone_what_another_run_stores_meanwhile(capsys, tmp_path, data, monkeypatch):
     trial = tmp_path / "reports" / "store" / "trials" / "abc"
 
-    def silent(scheduler):
+    def silent(scheduler, patience):
         trial.mkdir(parents=True)
         (trial / "facts.json").write_text("hours of training")
         raise UsageError(f"--scheduler {scheduler}: none answered there")

@@ -67,6 +67,10 @@ class DataSet:
         chosen = self.table.iloc[list(rows)]
         return [self.root / path for path in chosen["path"]], chosen["byte_hash"].tolist()
 
+    def sizes(self) -> list[tuple[str, int]]:
+        """Return the path of each image file and its size in bytes."""
+        return [(str(self.root / row.path), int(row.bytes)) for row in self.table.itertuples()]
+
     def scan(
         self,
         store: Path,

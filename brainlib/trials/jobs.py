@@ -10,6 +10,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -134,14 +135,22 @@ def inputs(trial: Trial, dataset: DataSet, paths: Sequence[str], folder: Path) -
     return images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder)
 
 
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on; those of brainlib's code are told apart by a hash of it."""
+    modules = b"".join(path.read_bytes() for path in sorted(Path(brainlib.__file__).parent.rglob("*.py")))
+    found = {"brainlib": brainlib.__version__, "code": hashlib.sha256(modules).hexdigest()[:12]}
+    found["python"] = platform.python_version()
+    return found | {name: version(name) for name in ("tensorflow", "keras", "numpy", "scikit-learn")}
+
+
 def environment() -> dict:
     """Describe the machine and the versions that a result depends on, without the machine's name."""
     from brainlib.models._tensorflow import tf
 
     gpus, details = tf.config.list_physical_devices("GPU"), tf.config.experimental.get_device_details
     return {
-        "brainlib": brainlib.__version__,
-        "python": platform.python_version(),
+        **versions(),
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": _processor(),
@@ -151,7 +160,6 @@ def environment() -> dict:
         "accelerators": len(gpus),
         "accelerator": ", ".join(details(gpu).get("device_name", gpu.name) for gpu in gpus),
         "tensor_float_32": False,  # see `training.prepare`
-        **{name: version(name) for name in ("tensorflow", "keras", "numpy", "scikit-learn")},
     }
 
 

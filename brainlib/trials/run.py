@@ -43,10 +43,10 @@ def run_trials(
     Training changes nothing in this process: neither its Keras session nor its random generators. BrainlibError for
     what prevented a trial; those that finished before are in the store.
 
-    The data set is the one whose fingerprint the trials name, and `folder` the store; the workers of a cluster (see
-    `workers.run`) see both at the same paths. If `fresh`, everything is trained again from the first epoch, and a
-    stored result is replaced when the new one is complete. `on_progress` is called after every epoch; by default
-    `progress.shown` shows it.
+    The data set is the one whose fingerprint the trials name, and `folder` the store; the workers of a cluster see
+    both at the same paths, which is checked (see `workers.run`). If `fresh`, everything is trained again from the first
+    epoch, and a stored result is replaced when the new one is complete. `on_progress` is called after every epoch; by
+    default `progress.shown` shows it.
     """
     folder = Path(folder).resolve()
     # Of trials that differ in name only, one is trained: one that keeps its model, if any does.
@@ -64,7 +64,10 @@ def run_trials(
         task += f", {stored} taken from the store" if stored else ""
         with nullcontext(on_progress) if on_progress else progress.shown(task) as show:
             on_epoch = Epochs([(trial.name, trial.epochs) for trial in missing], show)
-            workers.run(jobs.train, [(trial, dataset, folder) for trial in missing], scheduler, on_epoch)
+            wanted = [(trial, dataset, folder) for trial in missing]
+            weights = {trial.weights.file for trial in missing if trial.weights.source == "file"}
+            files = [*dataset.sizes(), *((path, Path(path).stat().st_size) for path in sorted(weights))]
+            workers.run(jobs.train, wanted, scheduler, on_epoch, folder, files)
     results = [(trial, *store.read(folder, trial.key)) for trial in trials]
     return [TrialResult(trial, facts=facts, **tables) for trial, facts, tables in results]
 
@@ -141,7 +144,7 @@ def heat_maps(asked: Sequence[Asked], dataset: DataSet, folder: Path, *, schedul
     for numbers in missing.values():  # of one model
         lots = [(asked[number].paths, asked[number].permuted) for number in numbers]
         wanted.append((asked[numbers[0]].result.trial, dataset, lots, folder))
-    found = workers.run(jobs.explain, wanted, scheduler) if wanted else []
+    found = workers.run(jobs.explain, wanted, scheduler, None, folder, dataset.sizes()) if wanted else []
     for number, array in zip(chain(*missing.values()), chain(*found), strict=True):
         io.save_array(paths[number], array.shape, array.dtype, array)
         maps[number] = array

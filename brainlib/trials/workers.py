@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from brainlib import progress
 from brainlib.errors import BrainlibError, UsageError
 from brainlib.trials import devices, processes
+from brainlib.trials.jobs import versions
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -22,22 +26,83 @@ if TYPE_CHECKING:
 _TOPIC = "brainlib-progress"
 
 
-def run(function: Callable, jobs: Sequence[tuple], scheduler: str, on_report: Callable | None = None) -> list:
+def run(
+    function: Callable,
+    jobs: Sequence[tuple],
+    scheduler: str,
+    on_report: Callable | None = None,
+    store: Path | None = None,
+    files: Sequence[tuple[str, int]] = (),
+) -> list:
     """Call ``function(*job, report)`` for every job, each in a process of its own; return the results in order.
 
     `scheduler` is the address of a Dask scheduler, or "" for this machine, with as many jobs at a time as
     `devices.places` says. What a job reports, such as an epoch and its scores, is handed to `on_report` after the job's
     position. An error of a job is raised here; jobs that finished before it stay done.
+
+    Before the first job, if any, UsageError names a worker that has other versions than this process, cannot write to
+    the folder `store`, or does not see one of the `files`, each with its size in bytes. When the scheduler is lost,
+    the jobs that it has not finished are given to the next one at its address.
     """
     if not scheduler:
         places = devices.places()[: len(jobs)]
         return processes.run_all(function, jobs, places, on_report or (lambda *values: None))
-    with connected(scheduler) as client:
-        return _on_cluster(client, function, jobs, on_report)
+    from distributed import CancelledError
+    from distributed.comm import CommClosedError
+
+    results, patience = {}, 10
+    if store:
+        store.mkdir(parents=True, exist_ok=True)
+    shared = tempfile.TemporaryDirectory(prefix=".workers.", suffix=".tmp", dir=store) if store else nullcontext("")
+    with shared as folder:
+        while True:
+            try:
+                with connected(scheduler, patience) as client:
+                    _check(client, folder, files)
+                    _on_cluster(client, function, jobs, on_report, folder, results)
+                return [results[number] for number in range(len(jobs))]
+            except (CancelledError, CommClosedError):
+                patience = 600  # it has answered before
+                progress.log(f"--scheduler {scheduler}: lost; {len(jobs) - len(results)} jobs wait for the next")
 
 
-def _on_cluster(client, function, jobs, on_report):
-    from distributed import KilledWorker
+def _check(client, folder, files):
+    """Wait for a worker, and have each compare itself with this process."""
+    if not client.scheduler_info()["workers"]:
+        progress.log(f"--scheduler {client.scheduler.address}: has no worker yet; waiting for the first")
+        client.wait_for_workers(1)
+    for address, lack in client.run(lacking, versions(), folder, files, on_error="return").items():
+        if isinstance(lack, str):
+            _refuse(address, lack)
+        elif not isinstance(lack, OSError):  # such as one that has just ended
+            _refuse(address, f"brainlib {versions()['brainlib']}, received {' '.join(str(lack).split())[:200]}")
+
+
+def lacking(wanted: dict[str, str], folder: str, files: Sequence[tuple[str, int]] = ()) -> str:
+    """Return in words what this process, a worker, has not as a run has it; "" if nothing."""
+    for name, here in versions().items():
+        if here != wanted.get(name):
+            return f"{name} {wanted.get(name)}, received {here}"
+    try:
+        if folder:  # which a worker of another disk does not have
+            tempfile.TemporaryFile(dir=folder).close()
+        for path, size in files:
+            if (here := os.stat(path).st_size) != size:
+                return f"{path} of {size} bytes, received {here}"
+    except OSError as error:
+        return f"{error.filename}, received {error.strerror}"
+    return ""
+
+
+def _refuse(address, lack):
+    if lack:
+        advice = "start it with the versions of this run, and with --out, data and weights at the same paths"
+        raise UsageError(f"worker {address}: expected {lack}; {advice}")
+
+
+def _on_cluster(client, function, jobs, on_report, folder, results):
+    """Do the jobs that have no result yet, and keep each result as it comes."""
+    from distributed import KilledWorker, as_completed
 
     run_id = uuid.uuid4().hex
 
@@ -49,24 +114,27 @@ def _on_cluster(client, function, jobs, on_report):
     client.subscribe_topic(_TOPIC, handle)
     # Dask prefers the higher priority: in the order of the jobs, those of several notebooks in turn. Jobs that report
     # nothing are short, and come before those that train.
-    first = 0 if on_report else 10**6
-    futures = [
-        client.submit(_on_worker, function, number, job, run_id, pure=False, priority=first - number)
+    first, needs = 0 if on_report else 10**6, (versions(), folder)
+    futures = {
+        client.submit(_on_worker, function, number, job, run_id, needs, pure=False, priority=first - number): number
         for number, job in enumerate(jobs)
-    ]
+        if number not in results
+    }
     try:
-        return client.gather(futures)
+        for future in as_completed(futures, loop=client.loop):
+            results[futures[future]] = future.result()
     except KilledWorker as error:
         raise BrainlibError(processes.KILLED) from error
     finally:
-        client.cancel(futures)
+        client.cancel(list(futures))
         client.unsubscribe_topic(_TOPIC)
 
 
-def _on_worker(function, number, job, run_id):
+def _on_worker(function, number, job, run_id, needs):
     from distributed import get_worker
 
     worker = get_worker()
+    _refuse(worker.address, lacking(*needs))  # it may have come after the others were checked
 
     def report(*values):
         worker.log_event(_TOPIC, {"run": run_id, "values": (number, *values)})
@@ -80,12 +148,12 @@ def dask_setup(worker: object) -> None:
 
 
 @contextmanager
-def connected(scheduler: str) -> Iterator[Client]:
-    """Connect to a Dask scheduler for the length of a block; UsageError when none answers within ten seconds."""
+def connected(scheduler: str, patience: float = 10) -> Iterator[Client]:
+    """Connect to a Dask scheduler for the length of a block; UsageError when none answers within these seconds."""
     from distributed import Client
 
     try:
-        client = Client(scheduler, timeout="10s", set_as_default=False)
+        client = Client(scheduler, timeout=patience, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"--scheduler {scheduler}: expected the address of a running Dask scheduler, such as "
