@@ -56,7 +56,8 @@ def _machine() -> str:
     return hashlib.sha256(both.encode()).hexdigest()[:8]
 
 
-def _temporary(target: Path) -> Path:
+def temporary_name(target: Path) -> Path:
+    """Return a name beside `target`, of this process, which `sweep` removes when the process is no longer alive."""
     return target.parent / f".{target.name}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"
 
 
@@ -71,7 +72,7 @@ def writing(target: Path) -> Iterator[BinaryIO]:
 
     The bytes go to a temporary file beside it, which takes its name when the block ends well, else is removed.
     """
-    temporary = _temporary(target)
+    temporary = temporary_name(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "xb") as file:
@@ -113,7 +114,7 @@ def writing_folder(
     `replaces` is called with `target` just before, to remove what is there. What is `durable` survives a power cut
     after the block: files, the folder, and the names of it and of the folders around it, which may be new.
     """
-    temporary = _temporary(target)
+    temporary = temporary_name(target)
     try:
         temporary.mkdir(parents=True)
         yield temporary

@@ -7,15 +7,16 @@ notebooks of a run.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brainlib import progress
+from brainlib import io, progress
 from brainlib.errors import BrainlibError, UsageError
 from brainlib.trials import devices, processes
 from brainlib.trials.jobs import versions
@@ -51,10 +52,10 @@ def run(
     from distributed.comm import CommClosedError
 
     results, patience = {}, 10
-    if store:
-        store.mkdir(parents=True, exist_ok=True)
-    shared = tempfile.TemporaryDirectory(prefix=".workers.", suffix=".tmp", dir=store) if store else nullcontext("")
-    with shared as folder:
+    folder = io.temporary_name(store / "workers") if store else None
+    try:
+        if folder:
+            folder.mkdir(parents=True)
         while True:
             try:
                 with connected(scheduler, patience) as client:
@@ -64,6 +65,9 @@ def run(
             except (CancelledError, CommClosedError):
                 patience = 600  # it has answered before
                 progress.log(f"--scheduler {scheduler}: lost; {len(jobs) - len(results)} jobs wait for the next")
+    finally:
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check(client, folder, files):
@@ -78,7 +82,7 @@ def _check(client, folder, files):
             _refuse(address, f"brainlib {versions()['brainlib']}, received {' '.join(str(lack).split())[:200]}")
 
 
-def lacking(wanted: dict[str, str], folder: str, files: Sequence[tuple[str, int]] = ()) -> str:
+def lacking(wanted: dict[str, str], folder: Path | None, files: Sequence[tuple[str, int]] = ()) -> str:
     """Return in words what this process, a worker, has not as a run has it; "" if nothing."""
     for name, here in versions().items():
         if here != wanted.get(name):
