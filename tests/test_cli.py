@@ -223,7 +223,7 @@ def notebook(path: Path) -> Path:
 def test_words_reach_the_notebooks_as_they_are_and_folders_as_whole_paths(tmp_path, monkeypatch):
     def run_notebooks(notebooks, out):
         raise UsageError(
-            "\n".join(f"{each['data']} {each.get('weights')} {each['out']}" for each in notebooks.values())
+            "; ".join(f"{each['data']} {each.get('weights')} {each['out']}" for each in notebooks.values())
         )
 
     monkeypatch.chdir(tmp_path)
@@ -235,7 +235,7 @@ def test_words_reach_the_notebooks_as_they_are_and_folders_as_whole_paths(tmp_pa
         with pytest.raises(UsageError) as received:
             arguments.command(arguments)
         out = tmp_path / "reports"
-        assert str(received.value).splitlines() == [f"phantoms None {out}", f"phantoms {weights} {out}"]
+        assert str(received.value).split("; ") == [f"phantoms None {out}", f"phantoms {weights} {out}"]
 
 
 @pytest.mark.slow
