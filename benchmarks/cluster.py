@@ -249,7 +249,13 @@ def overhead(workers: int) -> dict:
     processes.run = lambda function, job, report: function(*job, report)  # in the thread of the worker itself
     trials = min(1000, 50 * workers)
     dataset = made_up(3000)
-    options = {"n_workers": workers, "threads_per_worker": 1, "processes": False, "protocol": "tcp://"}
+    options = {
+        "n_workers": workers,
+        "threads_per_worker": 1,
+        "processes": False,
+        "protocol": "tcp://",
+        "memory_limit": 0,
+    }
     with (
         tempfile.TemporaryDirectory() as store,
         LocalCluster(**options, dashboard_address=None, silence_logs=50, host="127.0.0.1") as cluster,
