@@ -18,6 +18,7 @@ import pytest
 from cloudpickle import register_pickle_by_value
 
 import brainlib
+from brainlib import cli
 from brainlib.errors import UsageError
 from brainlib.trials import jobs, processes, workers
 
@@ -118,6 +119,21 @@ def test_a_worker_with_another_version_is_refused(cluster, store, monkeypatch, n
 
     monkeypatch.setattr(workers, "versions", versions)
     assert f"expected {name} {here[name]}, received 0.0.1; start it with" in refused(cluster, store)
+
+
+@pytest.mark.fault("14l", "brainlib run with a worker of another version", "one line, status 2, nothing written")
+def test_the_command_line_refuses_in_one_line(cluster, tmp_path, monkeypatch, capsys):
+    answers = iter([jobs.versions(), {**jobs.versions(), "keras": "0.0.1"}])
+    monkeypatch.setattr(workers, "versions", lambda: next(answers))
+    words = ["--papers", "hajhashem", "--data", "phantoms", "--weights", "random", "--scheduler", cluster]
+    assert cli.main(["run", "--out", str(tmp_path / "out"), *words]) == 2
+    said = capsys.readouterr().err
+    assert (
+        said.startswith("brainlib: error: worker tcp://127.0.0.1:")
+        and "received 0.0.1; " in said
+        and said.count("\n") == 1
+    )
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.fault("14h", "a worker sees other images or weights than the run", "refused before anything trains")
