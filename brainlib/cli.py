@@ -1,15 +1,19 @@
 """The command line: ``brainlib --help`` lists its commands, and docs/options.md has examples.
 
 Exit status: 0 on success; 1 if a notebook failed (the others ran, and the index names it and the
-reason); 2 for invalid usage or input (reported in one line; nothing is written); 130 if interrupted.
+reason); 2 for invalid usage or input (reported in one line; nothing is written); 130 if interrupted (SIGINT, as by
+Ctrl-C), 143 if ended (SIGTERM).
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import multiprocessing
 import os
+import signal
 import sys
+import threading
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,15 +26,48 @@ from brainlib.trials import devices
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command with its arguments, by default those of the program, and return the exit status."""
+    received = _heed_signals() if argv is None else []
     try:
         arguments = _parser().parse_args(argv)
-        return arguments.command(arguments)
+        status = arguments.command(arguments)
     except BrainlibError as error:
         print(f"brainlib: error: {error}", file=sys.stderr)
-        return 2
+        status = 2
     except KeyboardInterrupt:
-        print("brainlib: interrupted; finished results are kept, run the same command to continue", file=sys.stderr)
-        return 130
+        status = 128 + signal.SIGINT
+    return 128 + received[0] if received else status
+
+
+def _heed_signals():
+    """Have the first SIGINT or SIGTERM interrupt the program; return the list that its number will be in.
+
+    The signal is reported in one line, at once, and nothing after it: what runs elsewhere fails as its processes are
+    ended. Work that cannot be interrupted is given three seconds.
+    """
+    received = []
+
+    def interrupt(number, _):
+        if received:
+            return
+        received.append(number)
+        what = "interrupted" if number == signal.SIGINT else "ended"
+        # Not by print, which may be what the signal has interrupted.
+        os.write(2, f"brainlib: {what}; finished results are kept, run the same command to continue\n".encode())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        patience = threading.Timer(3, leave, [128 + number])
+        patience.daemon = True
+        patience.start()
+        raise KeyboardInterrupt
+
+    def leave(status):
+        for process in multiprocessing.active_children():
+            process.kill()
+        os._exit(status)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, interrupt)
+    return received
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,7 +108,7 @@ def _parser():
     judged = "paper whose printed numbers are judged; each file has the name of one of its arms"
     score.add_argument("--paper", default="", metavar="ID", help=judged)
     kept = "folder of the report, whose store keeps what was found among the images"
-    score.add_argument("--out", default="reports", metavar="DIR", help=kept)
+    score.add_argument("--out", default="reports", type=_folder, metavar="DIR", help=kept)
     export.add_argument("trial", metavar="TRIAL", help="key of a stored model, its first digits, or its name")
     export.add_argument("folder", metavar="DIR", help="a new or empty folder")
     for each in (claims, check):
@@ -82,8 +119,9 @@ def _parser():
         each.add_argument("--html", default="", metavar="FILE", help="write the result as a page")
     for each in (audit, app):
         each.add_argument("--data", default="", metavar="DIR", help=Options.model_fields["data"].description)
+    used = "folder of the report whose models are used"
     for each in (export, app):
-        each.add_argument("--out", default="reports", metavar="DIR", help="folder of the report whose models are used")
+        each.add_argument("--out", default="reports", type=_folder, metavar="DIR", help=used)
     app.add_argument("--port", default=8866, type=int, metavar="N", help="8866 by default, or the next that is free")
     app.add_argument("--no-browser", action="store_true", help="only print the address")
     return parser
@@ -104,6 +142,12 @@ def _names(text):
     return list(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
 
 
+def _folder(text):
+    if not text:
+        raise UsageError("--out: expected the name of a folder, received ''")
+    return text
+
+
 def _substitution(text):
     stated, found, used = text.partition("=")
     if not (stated and found and used):
@@ -116,6 +160,7 @@ def _absolute(path, *words):
 
 
 def _run(arguments):
+    devices.check()
     # nbformat imports jsonschema, which would take a second to build a grammar of addresses that no notebook needs.
     sys.modules.setdefault("rfc3987_syntax", None)
     from brainlib.models.backbones import IMAGENET, RANDOM
@@ -141,23 +186,25 @@ def _run(arguments):
             real = [study.indexed for study in studies if options.source != PHANTOMS]
             files = {file for data in real for file in data.sizes()}
             workers.run(print, [], options.scheduler, None, options.store, sorted(files))  # checks the workers
-    io.sweep(out)
-    # Where models are stored already, few runs need TensorFlow.
-    warm = options.fresh or not (options.store / "trials").is_dir()
-    local = workers.local_cluster(arguments.jobs, warm=warm)
-    cluster = contextlib.nullcontext(options.scheduler) if options.scheduler else local
-    with cluster as address:
+    waits = f"another run uses {out}; this one begins when it has ended"
+    with contextlib.ExitStack() as held:
+        held.enter_context(io.alone_in(options.store, lambda: progress.log(waits)))
+        io.sweep(out)
+        held.callback(io.sweep, out)  # what a killed process of this run left
+        # Where models are stored already, few runs need TensorFlow.
+        warm = options.fresh or not (options.store / "trials").is_dir()
+        address = options.scheduler or held.enter_context(workers.local_cluster(arguments.jobs, warm=warm))
         parameters = {**options.model_dump(), "scheduler": address}
         audited = {name: parameters[name] for name in ("profile", "data", "controls", "out")}
         audited["sets"] = list(dict.fromkeys(study.paper.data.set.value for study in studies))
         given = {path: audited if name == data_audit.NAME else parameters for name, path in notebooks.items()}
         audit, *outcomes = notebook.run_notebooks(given, out)
-    io.sweep(out)  # what a killed process of this run left
-    results = index.write_results(out, outcomes, audit)
+        results = index.write_results(out, outcomes, audit)
+        page = index.write_index(out, results)
     entries = {data_audit.NAME: results.audit, **results.papers}
     for name, entry in entries.items():
         print(f"{name}: {f'FAILED: {entry.error}' if entry.error else 'ran'} ({entry.seconds:.0f} s)")
-    print(f"report: {index.write_index(out, results)}")
+    print(f"report: {page}")
     return int(any(entry.error for entry in entries.values()))
 
 
@@ -249,6 +296,7 @@ def _export(arguments):
 
 
 def _app(arguments):
+    devices.check()
     try:
         from brainlib.app.server import serve
     except ModuleNotFoundError as error:  # the extra that has it was not installed

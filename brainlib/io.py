@@ -149,6 +149,24 @@ def alone(target: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def alone_in(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Let one process at a time use a folder; another calls `on_wait` and waits. Without such locks nobody waits."""
+    with ExitStack() as held:
+        with suppress(OSError, ImportError):
+            import fcntl  # not on Windows
+
+            folder.mkdir(parents=True, exist_ok=True)
+            # It stays: a process that waits for a file that is removed would not be known to a third.
+            file = held.enter_context(open(folder / ".lock", "ab"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def built_folder(target: Path, write: Callable[[Path], None]) -> Path:
     """Return a folder, filled by `write` unless it holds exactly the files that were written to it before.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 import threading
 import webbrowser
@@ -104,7 +105,10 @@ def serve(out: Path, data: str = "", *, port: int = 8866, browser: bool = True) 
     # A kernel to which no page is connected ends, unless it is at work, as when it trains a model.
     server.config.MappingKernelManager.cull_idle_timeout = 40
     server.config.MappingKernelManager.cull_interval = 10
+    server.config.KernelManager.shutdown_wait_time = 1.0  # seconds
+    ended = signal.getsignal(signal.SIGTERM)
     server.initialize([])
+    signal.signal(signal.SIGTERM, ended)  # Voilà's own would hide that the program was ended
     try:
         server.start()
     except (SystemExit, OverflowError):

@@ -79,7 +79,7 @@ class Options(BaseModel):
     """also train the negative controls, and plant duplicates to measure the recall of the audit"""
     scheduler: str = ""
     """address of a Dask scheduler that trains the models; by default this machine does"""
-    out: str = "reports"
+    out: Annotated[str, Field(min_length=1)] = "reports"
     """folder of the report and of the store of trained models"""
     fresh: bool = False
     """retrain even if a stored result exists"""
@@ -94,7 +94,7 @@ class Options(BaseModel):
             name = str(first["loc"][0])
             if first["type"] == "extra_forbidden":
                 raise UsageError(f"unknown parameter '{name}'; expected one of {', '.join(cls.model_fields)}") from None
-            message = first["msg"].removeprefix("Input should be ")
+            message = first["msg"].removeprefix("Input should be ").removeprefix("String should have ")
             raise UsageError(f"parameter {name}: expected {message}; received {values[name]!r}") from None
 
     @classmethod

@@ -7,13 +7,17 @@ which the last digits of a prediction depend.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
+import socket
 import subprocess
+import sys
 from functools import cache
 
 from brainlib import progress
+from brainlib.errors import UsageError
 from brainlib.trials import processes
 
 #: What decides the number of places, as an option's help.
@@ -26,6 +30,27 @@ AT_A_TIME = "BRAINLIB_MODELS_AT_A_TIME"
 #: Memory that one model may take, in bytes (3.7 GiB: all layers of ResNet50, 224 pixels, batches of 32), and the most
 #: models that are trained at a time on processors.
 _PER_MODEL, _MOST = 4 * 2**30, 8
+#: Virtual memory, in bytes, that processes of a smoke run take, most of it never used: they failed with 3 GiB.
+_ADDRESSES = 4 * 2**30
+
+
+def check() -> None:
+    """Raise UsageError for what libraries fail from later, each in its own way: Python's options, loopback, memory."""
+    if sys.flags.optimize > 1:
+        raise UsageError("PYTHONOPTIMIZE: expected 0 or 1, received 2, by which libraries lack texts that they need")
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=5).close()
+    except OSError as error:
+        needed = "expected an address of this machine, by which notebooks and workers talk"
+        raise UsageError(f"127.0.0.1: {needed}; received {error.strerror or error}; ip link set lo up") from None
+    with contextlib.suppress(ImportError):
+        import resource  # not on Windows
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY and limit < _ADDRESSES:
+            needed = f"expected a limit of {_ADDRESSES / 2**30:.0f} GiB of virtual memory or none"
+            raise UsageError(f"{needed}, received {limit / 2**30:.1f} GiB; raise it (ulimit -v, prlimit --as)")
 
 
 def places(jobs: int | None = None) -> list[dict[str, str]]:

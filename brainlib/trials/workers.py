@@ -7,12 +7,15 @@ notebooks of a run.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,23 +149,20 @@ def _on_worker(function, number, job, run_id, needs):
     return processes.run(function, job, report)
 
 
-def dask_setup(worker: object) -> None:
-    """Have a worker of the local cluster ignore Ctrl-C, which reaches it too: its run ends it (Dask's "preload")."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 @contextmanager
 def connected(scheduler: str, patience: float = 10) -> Iterator[Client]:
     """Connect to a Dask scheduler for the length of a block; UsageError when none answers within these seconds."""
     from distributed import Client
 
+    expected = (
+        f"--scheduler {scheduler}: expected the address of a running Dask scheduler, such as tcp://127.0.0.1:8786"
+    )
+    if not re.fullmatch(r"(\w+://)?[^/\s]+:\d{1,5}", scheduler):  # which Dask would try to reach, in vain
+        raise UsageError(expected)
     try:
         client = Client(scheduler, timeout=patience, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"--scheduler {scheduler}: expected the address of a running Dask scheduler, such as "
-            "tcp://127.0.0.1:8786; none answered there"
-        ) from error
+        raise UsageError(f"{expected}; none answered there") from error
     with client:
         yield client
 
@@ -179,15 +179,18 @@ def local_cluster(jobs: int | None = None, *, warm: bool = True) -> Iterator[str
 
     local = {"host": "127.0.0.1"}
     # Memory maps count as memory: with a limit, a worker would be restarted for them.
-    worker = {**local, "nthreads": 1, "memory_limit": 0, "dashboard": False, "silence_logs": 50, "preload": [__name__]}
+    worker = {**local, "nthreads": 1, "memory_limit": 0, "dashboard": False, "silence_logs": 50}
     nannies = [{"cls": Nanny, "options": {**worker, "env": place}} for place in devices.places(jobs)]
     # Dask moves no task to an idle worker before it knows how long such a task takes.
     settings = {"distributed.scheduler.unknown-task-durations": {"_on_worker": "10 minutes"}}
     before = dict(os.environ)
-    with dask.config.set(settings):
+    # Ctrl-C reaches workers too, but is for their run, which ends them: they inherit from this thread not to heed it.
+    resource_tracker.ensure_running()  # a thread that starts it heeds it again
+    unheeded = ThreadPoolExecutor(1, initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, [signal.SIGINT]))
+    with dask.config.set(settings), unheeded as pool:
         # Any free port for its page: several runs may be active at once.
         scheduler = {"cls": Scheduler, "options": {**local, "dashboard": False, "dashboard_address": ":0"}}
-        cluster = SpecCluster(dict(enumerate(nannies)), scheduler, silence_logs=50)
+        cluster = pool.submit(SpecCluster, dict(enumerate(nannies)), scheduler, silence_logs=50).result()
     # Dask also leaves its workers' variables in this process. A notebook's kernel would inherit one that returns freed
     # memory at once, and spend more time on that than on its arrays.
     for name in set(os.environ) - set(before):
@@ -199,5 +202,10 @@ def local_cluster(jobs: int | None = None, *, warm: bool = True) -> Iterator[str
         warming = [client.submit(processes.warm, workers=[worker], pure=False) for worker in warmed]
         try:
             yield cluster.scheduler_address
-        finally:
             client.cancel(warming)
+        except BaseException:  # nobody waits for what the workers do
+            for nanny in cluster.workers.values():
+                nanny.close_gracefully()  # it is not to start another worker
+                if nanny.pid:
+                    os.kill(nanny.pid, signal.SIGKILL)
+            raise
