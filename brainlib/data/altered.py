@@ -67,8 +67,9 @@ def masked(data: DataSet, kind: str, store: Path) -> DataSet:
             Image.fromarray(pixels).save(target, format="PNG")
 
     root = built_folder(Path(store) / "controls" / name, write)
-    hashes = [sha256_of(root / path) for path in data.table["path"]]
-    return _renewed(data, data.table.assign(byte_hash=hashes), root, data.group_ids())
+    files = [root / path for path in data.table["path"]]
+    written = {"byte_hash": [sha256_of(file) for file in files], "bytes": [file.stat().st_size for file in files]}
+    return _renewed(data, data.table.assign(**written), root, data.group_ids())
 
 
 def hidden(pixels: np.ndarray, kind: str) -> np.ndarray:
