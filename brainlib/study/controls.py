@@ -33,7 +33,7 @@ class Control:
     recalls, with the 95 % interval of a bootstrap over duplicate groups (nan where every image was given the same
     class), `chance` one over the number of classes. `finding` says where the interval lies; it is `UNDEFINED` where
     some class has no test image. `expected` is the finding that a sound study must have, "" where the control answers
-    a question.
+    a question. `collapsed` tells whether the model gave every test image the same class.
     """
 
     arm: str
@@ -47,11 +47,7 @@ class Control:
     chance: Number
     finding: str
     expected: str
-
-    @property
-    def collapsed(self) -> bool:
-        """Whether the model gave every test image the same class, so that its score has no interval."""
-        return math.isnan(self.low) and self.value < 1
+    collapsed: bool = False
 
 
 def run_controls(results: Results) -> tuple[Control, ...]:
@@ -98,7 +94,8 @@ def _score(results, arm, scenario, control, split, expected):
     decided = results.decided(table.assign(group=table["path"].map(groups)), scenario, average="macro")
     found = estimates.estimate("recall", decided, results.study.options.seed)
     score = (found.n, found.value, found.low, found.high, chance)
-    return Control(arm, scenario, control, split, *score, _finding(found, chance), expected)
+    finding, collapsed = _finding(found, chance), decided.collapsed is not None
+    return Control(arm, scenario, control, split, *score, finding, expected, collapsed)
 
 
 def _finding(found, chance):

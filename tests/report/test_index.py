@@ -30,10 +30,10 @@ def control(finding, **changes):
 def test_controls_stand_on_the_index_and_one_that_fails_stands_out(run):
     _, html = run(result())
     assert "Controls The scores of the papers' protocols" not in text_of(html) and 'href="#controls"' not in html
-    _, html = run(result(controls=[control("above chance"), control("at chance", value=0.5, low=None, high=None)]))
+    _, html = run(result(controls=[control("above chance"), control("at chance", value=0.5, collapsed=True)]))
     text = text_of(html)
     assert "shuffled labels duplicates kept apart 60 70.00 (60.00 to 80.00) 50.00 above chance; expected" in text
-    assert "shuffled labels duplicates kept apart 60 50.00 50.00 at chance collapsed" in text
+    assert "shuffled labels duplicates kept apart 60 50.00 (60.00 to 80.00) 50.00 at chance collapsed" in text
     assert html.count('class="not-reproduced">above chance; expected at chance') == 1
 
 

@@ -161,4 +161,13 @@ def control(value, low, high, expected):
 def test_a_finding_is_where_the_interval_lies(value, low, high, finding):
     found = control(value, low, high, "")
     assert found.finding == finding
-    assert found.collapsed == (np.isnan(low) and value == 0.25)
+
+
+def test_a_model_has_collapsed_where_it_gives_one_class_and_not_where_no_interval_can_be_given(leaking):
+    table = leaking.predictions("transfer", "test")
+    for predicted, value, collapsed in (("no", 0.5, True), (table["label"], 1.0, False)):
+        tumour = (table.assign(predicted=predicted)["predicted"] == "yes").astype(float)
+        given, made = table.assign(p_yes=tumour, p_no=1 - tumour), Results(leaking.study, leaking.trials)
+        made.predictions = lambda *_, given=given: given
+        found = controls._score(made, "transfer", "", controls.GIVEN, controls.PUBLISHED, "")
+        assert (found.value, found.collapsed) == (value, collapsed) and np.isnan(found.low)
