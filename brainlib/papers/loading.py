@@ -104,10 +104,12 @@ def _unknown(key: str, names: Iterable[str | None], known: Collection[str]) -> I
             yield f"{key}: expected one of {', '.join(known) or 'none'}, received {shorten(name)}"
 
 
-def _order_problems(classes: tuple[str, ...], normal: str) -> Iterator[str]:
+def _order_problems(classes: tuple[str, ...], normal: str | None) -> Iterator[str]:
     """Yield what is wrong with classes in label order of which one is the normal one."""
     if len(set(classes)) < len(classes):
         yield f"expected different classes, received {list(classes)}"
+    if normal is None:
+        return
     if normal not in classes:
         yield f"normal: expected one of {list(classes)}, received {normal!r}"
     if len(classes) == 2 and normal != classes[0]:

@@ -47,12 +47,12 @@ class Scenario(Frozen):
 class Data(Frozen):
     """The data set: a name in `datasets.REGISTRY`, its classes in label order, its size.
 
-    `normal` is the class without a tumour; of two classes it is the first.
+    `normal` is the class without a tumour; of two classes it is the first. It is null where every image has a tumour.
     """
 
     set: Setting[Text]
     classes: Annotated[tuple[Text, ...], Field(min_length=2, max_length=100)]
-    normal: Text
+    normal: Text | None
     images: Setting[Images]
 
 

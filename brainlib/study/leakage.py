@@ -1,0 +1,102 @@
+"""What other slices of the tested patients in the training part are worth, beside what duplicates are worth.
+
+The same arm is cross-validated three times on the same images: split by slice, by duplicate group, and by patient. Each
+image is tested once in each, by models that were trained on as many images, so that the scores are paired by image.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+
+from brainlib.data import altered
+from brainlib.errors import UsageError
+from brainlib.stats import intervals
+from brainlib.stats.estimates import Estimate, estimate
+from brainlib.stats.intervals import Number
+from brainlib.study.results import Results
+from brainlib.trials import run
+
+SLICE, GROUP, PATIENT = "slice", "duplicate group", "patient"
+
+
+@dataclass(frozen=True)
+class SplitEffect:
+    """The score of one arm when images are split in one way: by `SLICE`, `GROUP` or `PATIENT`.
+
+    `score` is the balanced accuracy, the mean of the classes' recalls, on all n images, each predicted by the model of
+    the fold that was not trained on it. `duplicates` and `patients` are the shares of the images that had a duplicate,
+    or any image of their patient, among the training images of that model. `difference` is the score minus that of the
+    split by patient. The 95 % intervals, also of the difference, are bootstraps over patients joined with their
+    duplicates, with the trained models held fixed.
+    """
+
+    arm: str
+    scenario: str
+    split: str
+    score: Estimate
+    duplicates: Number
+    patients: Number
+    difference: Number
+    low: Number
+    high: Number
+
+
+def patient_leakage(study, folds: int = 5) -> tuple[SplitEffect, ...]:
+    """Cross-validate each arm of a study by slice, by duplicate group and by patient, with what is not stored yet.
+
+    All images that the study uses are in the folds, whatever its protocol holds out. An image of no known patient is
+    the only one of its own. UsageError where no patient is known.
+    """
+    data, options = altered.subset(study.dataset, study.used_rows()), study.options
+    if data.table["patient"].isna().all():
+        raise UsageError(f"{data.info.title}: expected images of known patients, received none; see docs/own_data.md")
+    unnamed = dataclasses.replace(data, table=data.table.assign(patient=None))
+    found = {}
+    for split, images, by in ((SLICE, data, "image"), (GROUP, unnamed, "group"), (PATIENT, data, "group")):
+        other = study.on(images, by)
+        planned = [
+            _fold(trial, n, folds) for trial in other.trials() if trial.stage == "final" for n in range(1, folds + 1)
+        ]
+        trained = run.run_trials(planned, images, options.store, scheduler=options.scheduler, fresh=options.fresh)
+        found[split] = Results(other, {(t.scenario, t.arm, t.stage): r for t, r in zip(planned, trained, strict=True)})
+    return tuple(each for of in itertools.product(study.arms, study.scenarios) for each in _effects(found, data, *of))
+
+
+def _fold(trial, number, folds):
+    """Return a fold of the cross-validation of all images in the place of a final model."""
+    rest = {"holdout": 0.0, "published": False, "validation": 0.0}
+    split = dataclasses.replace(trial.split, folds=folds, fold=number, **rest)
+    return dataclasses.replace(trial, stage=f"fold {number}", split=split, monitored="validation", keep_model=False)
+
+
+def _effects(found, data, arm, scenario):
+    groups = pd.DataFrame({"duplicates": data.group_ids(), "patients": data.group_ids(patients=True)})
+    groups.index = data.table["path"]
+    tables = {split: _tested(results, arm, scenario, groups) for split, results in found.items()}
+    decided = {name: found[name].decided(table, scenario, average="macro") for name, table in tables.items()}
+    seed = found[PATIENT].study.options.seed
+    for split, decisions in decided.items():
+        paired = [partial(each.values, "recall") for each in (decisions, decided[PATIENT])]
+        difference = intervals.bootstrap_interval(
+            lambda times, p=paired: p[0](times) - p[1](times), decisions.groups, seed
+        )
+        scores = [estimate("recall", each, seed) for each in (decisions, decided[PATIENT])]
+        shares = [float(tables[split][kind].mean()) for kind in groups]
+        change = scores[0].value - scores[1].value
+        yield SplitEffect(arm, scenario, split, scores[0], *shares, change, difference.low, difference.high)
+
+
+def _tested(results, arm, scenario, groups):
+    """Return the predictions of all folds by path, and whether each image's groups were among the training images."""
+    tables = []
+    for fold in results.folds:
+        table = results.predictions(arm, fold, scenario)
+        own, trained = groups.loc[table["path"]], groups.loc[results.trial(arm, fold, scenario).part("train")["path"]]
+        known = {kind: own[kind].isin(trained[kind]).to_numpy() for kind in groups}
+        tables.append(table.assign(group=own["patients"].to_numpy(), **known))
+    return pd.concat(tables).sort_values("path")
