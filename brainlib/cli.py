@@ -101,9 +101,12 @@ def _parser():
 
     target = "a registered set, a folder with one folder for each class, or a YAML file that describes one"
     audit.add_argument("target", metavar="SET|DIR|YAML", help=target)
+    drawn = "write a split in which no duplicate and no patient is in two parts (CSV: path, label, part, group)"
+    audit.add_argument("--split", default="", metavar="FILE", help=drawn)
+    audit.add_argument("--seed", default=0, type=int, metavar="N", help="seed of the split, 0 by default")
     score.add_argument("files", nargs="+", metavar="FILE", help="CSV or Parquet: path, label, p_CLASS for each class")
     score.add_argument("--images", default="", metavar="DIR", help="the folder that the paths start from")
-    trained = "file whose column path names what was trained on; by default the rows of the part 'train'"
+    trained = "file whose column path names what was trained on (its part 'train', if it has parts)"
     score.add_argument("--train", default="", metavar="FILE", help=trained)
     judged = "paper whose printed numbers are judged; each file has the name of one of its arms"
     score.add_argument("--paper", default="", metavar="ID", help=judged)
@@ -264,11 +267,16 @@ def _audit(arguments):
     from brainlib.audit.findings import audit_folder
     from brainlib.report.tables import audit as tables
 
+    if not 0 <= arguments.seed < 2**31:
+        raise UsageError(f"--seed: expected 0 to {2**31 - 1}, received {arguments.seed}")
     data = arguments.data or os.environ.get("BRAINLIB_DATA", "")
     with progress.shown(f"auditing {arguments.target}") as on_progress:
         found = audit_folder(arguments.target, data, on_progress=on_progress)
     if arguments.json:
         io.write_json(Path(arguments.json), found.as_dict())
+    if arguments.split:
+        with io.writing(Path(arguments.split)) as file:
+            file.write(found.split(arguments.seed).to_csv(index=False).encode())
     return _printed(tables.lines(found))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,11 @@ from brainlib import progress
 from brainlib.audit import near_duplicates
 from brainlib.audit.near_duplicates import NearDuplicates
 from brainlib.data import datasets, images
-from brainlib.data.groups import connected
+from brainlib.data.groups import connected, joined_patients
 from brainlib.data.own import own_set
 from brainlib.data.registry import REGISTRY
 from brainlib.data.scan import VERSION, Scan, scan_folder
+from brainlib.data.splits import Split, assign
 from brainlib.errors import DataError, UsageError
 from brainlib.io import built_folder, is_whole
 from brainlib.progress import OnProgress
@@ -66,11 +68,11 @@ class SetAudit:
 class Audit:
     """What was found in a set or a folder.
 
-    `table` is that of `Scan`, with the column ``near``: the number of the group of near-duplicates. `unreadable` has
-    path and reason of the files that cannot be read. `pairs` are near-duplicates of different pixels, ``first`` and
-    ``second`` (paths), ``mirrored``, ``correlation``: of images with the same pixels, the first stands for all, and
-    duplicates that others connect have no pair. `contradictions` are pairs of paths of duplicates with different
-    labels, each pair compared directly.
+    `table` is that of `Scan`, with the columns ``patient`` (str, or None where unknown) and ``near``: the number of the
+    group of near-duplicates. `unreadable` has path and reason of the files that cannot be read. `pairs` are
+    near-duplicates of different pixels, ``first`` and ``second`` (paths), ``mirrored``, ``correlation``: of images with
+    the same pixels, the first stands for all, and duplicates that others connect have no pair. `contradictions` are
+    pairs of paths of duplicates with different labels, each pair compared directly.
     """
 
     name: str
@@ -89,6 +91,18 @@ class Audit:
         column = _column(kind)
         train = set(self.table.loc[self.table["part"] == "train", column])
         return self.table[(self.table["part"] == "test") & self.table[column].isin(train)]
+
+    def split(self, seed: int = 0) -> pd.DataFrame:
+        """Split the images into training, validation and test images, so that no duplicate or patient is in two parts.
+
+        Seven, one and two tenths of the images, as near as the groups allow, with the classes in proportion; the parts
+        that the set was published in are not kept. The frame has ``path``, ``label``, ``part`` and ``group``: its
+        number, of near-duplicates and images of one patient. UsageError if a class has too few groups.
+        """
+        groups = joined_patients(self.table["near"].to_numpy(), self.table["patient"])
+        drawn = Split(holdout=0.2, validation=0.1, stratified=True, by="group", seed=seed)
+        parts = assign(self.table["label"], groups, drawn)
+        return self.table[["path", "label"]].assign(part=parts, group=groups)
 
     def record(self) -> SetAudit:
         """Summarise the audit in plain numbers and file names."""
@@ -129,33 +143,49 @@ def audit_folder(
     """Audit a registered set, or any folder of images; DataError or UsageError if there is nothing to audit.
 
     The target is the name of a registered set, which is looked for in the folder `data`; otherwise a folder, or a YAML
-    file that describes one (see `brainlib.data.own`). The store, a folder, keeps the scan and the pairs of
-    near-duplicates for the next call.
+    file that describes one (see `brainlib.data.own`), of which patients may be known. The store, a folder, keeps the
+    scan and the pairs of near-duplicates for the next call.
     """
-    first = progress.part(on_progress, 0, 0.3)
+    scan, patients = _scanned(target, data, store, progress.part(on_progress, 0, 0.3))
+    if scan.table.empty and not scan.unreadable:
+        raise DataError(
+            f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "
+            "received none; give the folder that holds the folders of the classes"
+        )
+    return audit_scan(scan, patients, store, progress.part(on_progress, 0.3, 1))
+
+
+def _scanned(target, data, store, on_progress):
+    """Scan what is to be audited, and list the patient of each image."""
     if target in REGISTRY and not os.path.isdir(target):
         if not data:
             raise UsageError(
                 f"{target}: expected a folder of data sets for it, received none; give --data DIR or "
                 "set BRAINLIB_DATA, or give the folder of the set itself"
             )
-        scan = scan_folder(datasets.locate(target, Path(data)), target, store, first)
-    else:
-        scan = own_set(target).scan(store, first)
-    if scan.table.empty and not scan.unreadable:
-        raise DataError(
-            f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "
-            "received none; give the folder that holds the folders of the classes"
-        )
-    return audit_scan(scan, store=store, on_progress=progress.part(on_progress, 0.3, 1))
+        root = datasets.locate(target, Path(data))
+        scan = scan_folder(root, target, store, on_progress)
+        return scan, datasets.patients_of(root, scan.table["path"])
+    own = own_set(target)
+    scan = own.scan(store, on_progress)
+    return scan, own.patients_of(scan.table["path"].tolist())
 
 
-def audit_scan(scan: Scan, store: Path | None = None, on_progress: OnProgress = progress.ignore) -> Audit:
-    """Group the duplicates among scanned images and compare their labels; the store keeps the pairs found."""
+def audit_scan(
+    scan: Scan,
+    patients: Sequence[str | None] | None = None,
+    store: Path | None = None,
+    on_progress: OnProgress = progress.ignore,
+) -> Audit:
+    """Group the duplicates among scanned images and compare their labels; the store keeps the pairs found.
+
+    The patient of each image, where known, becomes a column of the table.
+    """
     near, paths = _near_duplicates(scan, store, on_progress), scan.table["path"].to_numpy()
     first, second = paths[near.pairs].reshape(-1, 2).T
     pairs = {"first": first, "second": second, "mirrored": near.mirrored, "correlation": near.correlation}
-    table = scan.table.assign(near=_group_ids(scan.table["pixel_hash"], near.pairs))
+    groups = _group_ids(scan.table["pixel_hash"], near.pairs)
+    table = scan.table.assign(patient=pd.Series(patients, dtype=object), near=groups)
     return Audit(scan.name, table, scan.unreadable, pd.DataFrame(pairs), tuple(_contradictions(table, scan.thumbnails)))
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from brainlib import progress
 from brainlib.data import images
-from brainlib.data.groups import joined
+from brainlib.data.groups import joined, joined_patients
 from brainlib.data.own import OWN, OwnSet, own_set, read_patients
 from brainlib.data.phantoms.dataset import TRUTH, phantom_root
 from brainlib.data.registry import REGISTRY, DataSetInfo, info_of
@@ -56,11 +56,7 @@ class DataSet:
         one patient are joined as well, where patients are known: a split without leakage must not divide these groups.
         """
         groups = pd.factorize(self.table["pixel_hash"])[0] if self.duplicates is None else self.duplicates
-        known = self.table["patient"]
-        if not patients or known.isna().all():
-            return groups
-        # An image of no known patient is the only one of its own.
-        return joined(groups, pd.factorize(known.where(known.notna(), known.index))[0])
+        return joined_patients(groups, self.table["patient"]) if patients else groups
 
     def files(self, rows: Sequence[int] | np.ndarray) -> tuple[list[Path], list[str]]:
         """Return paths and byte hashes of the images at some positions, as `images.load_images` takes them."""
@@ -135,9 +131,8 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
     """
     info, root = info_of(name), Path(root)
     phantom = (root / TRUTH).exists()
-    patients = read_patients(root / TRUTH) if phantom else {}
     table = _tabulated(scan_folder(root, name, store, on_progress), root)
-    table["patient"] = pd.Series([patients.get(path) for path in table["path"]], dtype=object)
+    table["patient"] = pd.Series(patients_of(root, table["path"]), dtype=object)
     here = Counter(path.rpartition("/")[0] for path in table["path"])
     differences = tuple(
         f"{folder.path}: {folder.count} images were published, {here[folder.path]} are here."
@@ -145,6 +140,12 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
         if here[folder.path] != folder.count and not phantom
     )
     return DataSet(info, root, table, info.classes, fingerprint(table), differences, phantom)
+
+
+def patients_of(root: Path, paths: Iterable[str]) -> list[str | None]:
+    """Return the patient of each image of a registered set, None where it is not known."""
+    known = read_patients(root / TRUTH) if (root / TRUTH).exists() else {}
+    return [known.get(path) for path in paths]
 
 
 def index_own(own: OwnSet, store: Path, on_progress: progress.OnProgress = progress.ignore) -> DataSet:

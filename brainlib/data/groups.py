@@ -22,3 +22,12 @@ def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     first, second = (pd.factorize(np.asarray(each))[0] for each in (first, second))
     pairs = np.stack([first, len(first) + second], axis=1)
     return pd.factorize(connected(len(first) + len(second), pairs)[first])[0]
+
+
+def joined_patients(groups: np.ndarray, patients: pd.Series) -> np.ndarray:
+    """Join groups with the images of one patient, (n,), as in `joined`; an image of an unknown patient (None) is alone.
+
+    Where no patient is known, the groups are returned as they are.
+    """
+    known = patients.notna()
+    return joined(groups, pd.factorize(patients.where(known, patients.index))[0]) if known.any() else groups

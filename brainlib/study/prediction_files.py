@@ -55,8 +55,12 @@ def read_predictions(file: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
 
 def read_paths(file: Path) -> list[str]:
-    """Read the column ``path`` of a CSV or Parquet file; errors as in `read_predictions`."""
-    return _read(file, ("path",))["path"].tolist()
+    """Read the column ``path`` of a CSV or Parquet file, with a column ``part`` that of the training images alone.
+
+    Errors as in `read_predictions`.
+    """
+    table = _read(file, ("path",))
+    return table.loc[table["part"] == "train" if "part" in table else slice(None), "path"].tolist()
 
 
 def _read(file: Path, needed: tuple[str, ...]) -> pd.DataFrame:
