@@ -103,6 +103,8 @@ def _parser():
     audit.add_argument("target", metavar="SET|DIR|YAML", help=target)
     drawn = "write a split in which no duplicate and no patient is in two parts (CSV: path, label, part, group)"
     audit.add_argument("--split", default="", metavar="FILE", help=drawn)
+    decided = "a reviewer's decisions, which the groups follow (CSV: first, second, decision: confirmed or rejected)"
+    audit.add_argument("--decisions", default="", metavar="FILE", help=decided)
     audit.add_argument("--seed", default=0, type=int, metavar="N", help="seed of the split, 0 by default")
     score.add_argument("files", nargs="+", metavar="FILE", help="CSV or Parquet: path, label, p_CLASS for each class")
     score.add_argument("--images", default="", metavar="DIR", help="the folder that the paths start from")
@@ -271,7 +273,7 @@ def _audit(arguments):
         raise UsageError(f"--seed: expected 0 to {2**31 - 1}, received {arguments.seed}")
     data = arguments.data or os.environ.get("BRAINLIB_DATA", "")
     with progress.shown(f"auditing {arguments.target}") as on_progress:
-        found = audit_folder(arguments.target, data, on_progress=on_progress)
+        found = audit_folder(arguments.target, data, on_progress=on_progress, decisions=arguments.decisions)
     if arguments.json:
         io.write_json(Path(arguments.json), found.as_dict())
     if arguments.split:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from brainlib import progress
 from brainlib.audit import near_duplicates
+from brainlib.audit.decisions import honoured, read_decisions
 from brainlib.audit.near_duplicates import NearDuplicates
 from brainlib.data import datasets, images
 from brainlib.data.groups import connected, joined_patients
@@ -72,7 +73,8 @@ class Audit:
     group of near-duplicates. `unreadable` has path and reason of the files that cannot be read. `pairs` are
     near-duplicates of different pixels, ``first`` and ``second`` (paths), ``mirrored``, ``correlation``: of images with
     the same pixels, the first stands for all, and duplicates that others connect have no pair. `contradictions` are
-    pairs of paths of duplicates with different labels, each pair compared directly.
+    pairs of paths of duplicates with different labels, each pair compared directly. `decisions` are those of
+    `read_decisions`, or None.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Audit:
     unreadable: tuple[tuple[str, str], ...]
     pairs: pd.DataFrame
     contradictions: tuple[tuple[str, str], ...]
+    decisions: pd.DataFrame | None = None
 
     def groups(self, kind: str) -> list[list[str]]:
         """List the groups of two or more duplicates, as paths; `kind` is "byte", "pixel" or "near"."""
@@ -138,13 +141,19 @@ def _column(kind):
 
 
 def audit_folder(
-    target: str, data: str = "", store: Path | None = None, on_progress: OnProgress = progress.ignore
+    target: str,
+    data: str = "",
+    store: Path | None = None,
+    on_progress: OnProgress = progress.ignore,
+    *,
+    decisions: str | Path = "",
 ) -> Audit:
     """Audit a registered set, or any folder of images; DataError or UsageError if there is nothing to audit.
 
     The target is the name of a registered set, which is looked for in the folder `data`; otherwise a folder, or a YAML
     file that describes one (see `brainlib.data.own`), of which patients may be known. The store, a folder, keeps the
-    scan and the pairs of near-duplicates for the next call.
+    scan and the pairs of near-duplicates for the next call. `decisions` is a reviewer's file (see
+    `decisions.read_decisions`), which the groups follow.
     """
     scan, patients = _scanned(target, data, store, progress.part(on_progress, 0, 0.3))
     if scan.table.empty and not scan.unreadable:
@@ -152,7 +161,8 @@ def audit_folder(
             f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "
             "received none; give the folder that holds the folders of the classes"
         )
-    return audit_scan(scan, patients, store, progress.part(on_progress, 0.3, 1))
+    decided = read_decisions(Path(decisions), scan.table["path"]) if decisions else None
+    return audit_scan(scan, patients, store, progress.part(on_progress, 0.3, 1), decided)
 
 
 def _scanned(target, data, store, on_progress):
@@ -176,17 +186,21 @@ def audit_scan(
     patients: Sequence[str | None] | None = None,
     store: Path | None = None,
     on_progress: OnProgress = progress.ignore,
+    decisions: pd.DataFrame | None = None,
 ) -> Audit:
     """Group the duplicates among scanned images and compare their labels; the store keeps the pairs found.
 
-    The patient of each image, where known, becomes a column of the table.
+    The patient of each image, where known, becomes a column of the table. The groups follow `decisions`, see
+    `read_decisions`.
     """
     near, paths = _near_duplicates(scan, store, on_progress), scan.table["path"].to_numpy()
+    near = near if decisions is None else honoured(near, decisions, scan)
     first, second = paths[near.pairs].reshape(-1, 2).T
     pairs = {"first": first, "second": second, "mirrored": near.mirrored, "correlation": near.correlation}
     groups = _group_ids(scan.table["pixel_hash"], near.pairs)
     table = scan.table.assign(patient=pd.Series(patients, dtype=object), near=groups)
-    return Audit(scan.name, table, scan.unreadable, pd.DataFrame(pairs), tuple(_contradictions(table, scan.thumbnails)))
+    contradictions = tuple(_contradictions(table, scan.thumbnails, near.pairs))
+    return Audit(scan.name, table, scan.unreadable, pd.DataFrame(pairs), contradictions, decisions)
 
 
 def near_groups(scan: Scan, store: Path | None = None) -> np.ndarray:
@@ -242,14 +256,15 @@ def _near_duplicates(scan, store, on_progress):
     return replace(near, pairs=rows[near.pairs])
 
 
-def _contradictions(table, thumbnails):
+def _contradictions(table, thumbnails, connecting):
     """Pairs of different labels within a group, each compared directly."""
     rows = table[["path", "label", "pixel_hash", "near"]].assign(row=np.arange(len(table)))
     both = rows.merge(rows, on="near")
     both = both[(both["row_x"] < both["row_y"]) & (both["label_x"] != both["label_y"])]
     pairs = both[["row_x", "row_y"]].to_numpy()
-    duplicates = (both["pixel_hash_x"] == both["pixel_hash_y"]).to_numpy()
-    for mirrored in (False, True):
-        values = near_duplicates.correlations(thumbnails, pairs, np.full(len(pairs), mirrored))
-        duplicates = duplicates | (values >= near_duplicates.THRESHOLD)
+    duplicates = near_duplicates.compare(thumbnails, pairs).correlation >= near_duplicates.THRESHOLD
+    # A reviewer may have confirmed others.
+    hashes = table["pixel_hash"].to_numpy()
+    known = set(map(frozenset, hashes[connecting]))
+    duplicates |= np.array([len({*each}) == 1 or {*each} in known for each in hashes[pairs]], bool)
     return sorted(tuple(sorted(pair)) for pair in both.loc[duplicates, ["path_x", "path_y"]].itertuples(index=False))

@@ -116,6 +116,12 @@ def correlations(thumbnails: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray
     return np.maximum(*(_correlations(few, coarse, way, mirrored) for way in (own, own[:, ::-1])))
 
 
+def compare(thumbnails: np.ndarray, pairs: np.ndarray) -> NearDuplicates:
+    """Compare each of some pairs, (m, 2), in the orientation that correlates better; all are returned, in order."""
+    plain, mirrored = (correlations(thumbnails, pairs, np.full(len(pairs), way)) for way in (False, True))
+    return NearDuplicates(pairs, mirrored > plain, np.maximum(plain, mirrored))
+
+
 def _correlations(thumbnails, coarse, pairs, mirrored):
     out, rows = np.zeros(len(pairs)), np.arange(len(pairs))
     maps = np.tile(np.eye(2, 3, dtype=np.float32), (len(pairs), 1, 1))

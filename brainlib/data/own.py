@@ -26,7 +26,7 @@ from brainlib import progress
 from brainlib.data.registry import REGISTRY
 from brainlib.data.scan import Scan, files_in, scan_files
 from brainlib.data.yaml_files import SUFFIXES, first_problem, read_yaml
-from brainlib.errors import DataError, shorten
+from brainlib.errors import DataError, reason, shorten
 
 #: Name of every set that is not registered, so that none is taken for a paper's.
 OWN = "own"
@@ -122,18 +122,27 @@ def own_set(source: str | Path, classes: Mapping[str, str] | None = None, patien
 
 
 def read_patients(path: Path) -> dict[str, str]:
-    """Return the patient of each path in a CSV; DataError if it has other columns or a path twice."""
+    """Return the patient of each path in a CSV; DataError as of `read_texts`."""
+    table = read_texts(path, ("path", "patient"), once=("path",))
+    return dict(zip(table["path"], table["patient"], strict=True))
+
+
+def read_texts(path: Path, columns: Sequence[str], once: Sequence[str]) -> pd.DataFrame:
+    """Read columns of a CSV as texts; DataError if one is missing, or the values of some occur twice together."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
-        if not {"path", "patient"} <= set(table.columns):
+        if not set(columns) <= set(table.columns):
             raise ValueError(f"columns {', '.join(map(str, table.columns))}")
-        if (again := table["path"].duplicated()).any():
-            raise ValueError(f"{shorten(table['path'][again].iloc[0])} a second time")
+        if (again := table.duplicated(list(once))).any():
+            raise ValueError(f"{shorten(' and '.join(table.loc[again, list(once)].iloc[0]))} a second time")
     except (OSError, ValueError) as error:
-        received = " ".join(str(error).split())[:200]
-        expected = "expected a CSV with the columns path and patient and each path once"
-        raise DataError(f"{path}: {expected}; received {received}") from error
-    return dict(zip(table["path"], table["patient"], strict=True))
+        expected = f"a CSV with the columns {_listed(columns)} and each {' and '.join(once)} once"
+        raise DataError(f"{path}: expected {expected}; received {reason(error)}") from error
+    return table[list(columns)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _is_csv(patients: str) -> bool:

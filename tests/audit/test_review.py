@@ -1,14 +1,23 @@
-"""What a reader does with an audit: a split without leaks."""
+"""What a reader does with an audit: a split without leaks, decisions on pairs."""
 
 from __future__ import annotations
 
+from itertools import combinations
+
+import numpy as np
 import pandas as pd
 import pytest
 from pngs import write_image
 
 from brainlib import cli
+from brainlib.audit import decisions
+from brainlib.audit.decisions import honoured
 from brainlib.audit.findings import audit_folder
+from brainlib.audit.near_duplicates import NearDuplicates
+from brainlib.data.groups import connected
 from brainlib.data.phantoms.draw import make_phantoms
+from brainlib.data.scan import Scan
+from brainlib.errors import DataError
 from brainlib.study.prediction_files import read_paths
 
 
@@ -61,3 +70,80 @@ def test_a_set_that_cannot_be_split_is_refused_in_one_line(tmp_path, capsys):
         assert cli.main([*command, *more]) == 2
         error = capsys.readouterr().err.splitlines()
         assert words in error[-1] and not (tmp_path / "split.csv").exists()
+
+
+@pytest.fixture(scope="module")
+def reviewed(tmp_path_factory):
+    """A slice with two duplicates and one of the same pixels, in two classes, and another slice."""
+    root = tmp_path_factory.mktemp("reviewed")
+    one, other = make_phantoms(2, slices_per_patient=1, seed=2).images
+    write_image(root / "x" / "a.png", one)
+    write_image(root / "x" / "a.bmp", one)
+    write_image(root / "x" / "b.jpg", one)
+    write_image(root / "y" / "c.png", np.uint8(255 * (one / 255) ** 0.8))
+    write_image(root / "y" / "d.png", other)
+    return root
+
+
+def decided(folder, file, *rows):
+    file.write_text("\n".join(["first,second,decision", *rows]))
+    return audit_folder(str(folder), decisions=file)
+
+
+def test_confirmed_pairs_are_grouped_and_rejected_ones_are_not(reviewed, tmp_path):
+    same = ["x/a.bmp", "x/a.png"]
+    assert audit_folder(str(reviewed)).groups("near") == [[*same, "x/b.jpg", "y/c.png"]]
+    file = tmp_path / "decisions.csv"
+    # The other pairs connect c no more, once it is rejected with both.
+    found = decided(reviewed, file, "x/a.png,y/c.png,rejected", "y/c.png,x/b.jpg,rejected")
+    assert found.groups("near") == [[*same, "x/b.jpg"]] and found.contradictions == ()
+    # What is decided of one image is decided of those with its pixels.
+    found = decided(reviewed, file, "x/b.jpg,x/a.bmp,rejected", "y/c.png,x/b.jpg,rejected", "y/d.png,x/a.bmp,confirmed")
+    assert found.groups("near") == [[*same, "y/c.png", "y/d.png"]]
+    assert {("x/a.bmp", "y/d.png"), ("x/a.png", "y/d.png")} <= set(found.contradictions)
+    assert cli.main(["audit", str(reviewed), "--decisions", str(file), "--split", str(tmp_path / "split.csv")]) == 2
+    assert decided(reviewed, file).groups("near") == audit_folder(str(reviewed)).groups("near")
+
+
+def test_images_that_connect_a_rejected_pair_stay_with_the_one_that_is_more_like_them(monkeypatch):
+    # A chain of five; that of 1 and 3, which others connected, was not compared before.
+    correlation = {(0, 1): 0.99, (1, 2): 0.91, (2, 3): 0.95, (1, 3): 0.93, (3, 4): 0.9}
+    found = [(0, 1), (1, 2), (2, 3), (3, 4), (5, 6)]
+    near = NearDuplicates(np.array(found), np.zeros(5, bool), np.array([correlation.get(each, 0.9) for each in found]))
+
+    def compare(thumbnails, pairs):
+        values = np.array([correlation.get(tuple(pair), 0.5) for pair in pairs.tolist()])
+        return NearDuplicates(pairs, np.zeros(len(pairs), bool), values)
+
+    monkeypatch.setattr(decisions, "compare", compare)
+    table = pd.DataFrame({"path": list("abcdefg"), "pixel_hash": list("abcdefg")})
+    scan = Scan("", table, (), np.zeros((7, 1, 1), np.uint8))
+    for (first, second), expected in {
+        ("a", "e"): "abcd e fg",
+        ("a", "c"): "ab cde fg",
+        ("f", "g"): "abcde f g",
+    }.items():
+        given = pd.DataFrame({"first": [second], "second": [first], "decision": ["rejected"]})
+        group = connected(7, honoured(near, given, scan).pairs)
+        together = {pair for each in expected.split() for pair in combinations(each, 2)}
+        assert {(a, b) for a, b in combinations("abcdefg", 2) if group[ord(a) - 97] == group[ord(b) - 97]} == together
+
+
+@pytest.mark.fault("7q", "a file of decisions that contradict one another or the images", "refused in one line")
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["x/a.png,x/z.png,confirmed"], "received 'x/z.png' in row 1"),
+        (["x/a.png,y/c.png,maybe"], "a decision of confirmed or rejected; received 'maybe'"),
+        (["x/a.png,x/a.bmp,rejected"], "rejected pairs of different pixels"),
+        (["x/a.png,y/c.png,confirmed", "x/a.png,y/c.png,rejected"], "'x/a.png and y/c.png' a second time"),
+        (["x/a.bmp,y/c.png,confirmed", "y/c.png,x/a.png,rejected"], "joins two images that are rejected"),
+        (["x/a.png,y/d.png,confirmed", "y/d.png,y/c.png,confirmed", "x/a.png,y/c.png,rejected"], "joins two images"),
+    ],
+)
+def test_decisions_that_cannot_be_followed_are_refused(reviewed, tmp_path, rows, words):
+    with pytest.raises(DataError, match=words):
+        decided(reviewed, tmp_path / "decisions.csv", *rows)
+    (tmp_path / "decisions.csv").write_text("path,decision\n")
+    with pytest.raises(DataError, match="columns first, second and decision"):
+        audit_folder(str(reviewed), decisions=tmp_path / "decisions.csv")

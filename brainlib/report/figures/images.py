@@ -120,12 +120,10 @@ def _shortened(name: str) -> str:
 def _kinds(group: pd.DataFrame, thumbnails: np.ndarray) -> list[str]:
     """Say how each image of a group is a duplicate of the first, which it need not be: others may connect them."""
     pairs = np.stack([np.zeros(len(group), int), np.arange(len(group))], axis=1)
-    plain, mirrored = (
-        near_duplicates.correlations(thumbnails, pairs, np.full(len(pairs), way)) for way in (False, True)
-    )
+    compared = near_duplicates.compare(thumbnails, pairs)
     kinds = ["first"]
     for n, row in enumerate(group.iloc[1:].itertuples(), 1):
-        value, way = max((plain[n], "near"), (mirrored[n], "mirrored"))
+        value, way = compared.correlation[n], "mirrored" if compared.mirrored[n] else "near"
         if row.byte_hash == group["byte_hash"].iloc[0]:
             kinds.append("same bytes")
         elif row.pixel_hash == group["pixel_hash"].iloc[0]:
