@@ -101,10 +101,16 @@ def _parser():
 
     target = "a registered set, a folder with one folder for each class, or a YAML file that describes one"
     audit.add_argument("target", metavar="SET|DIR|YAML", help=target)
-    drawn = "write a split in which no duplicate and no patient is in two parts (CSV: path, label, part, group)"
-    audit.add_argument("--split", default="", metavar="FILE", help=drawn)
-    decided = "a reviewer's decisions, which the groups follow (CSV: first, second, decision: confirmed or rejected)"
-    audit.add_argument("--decisions", default="", metavar="FILE", help=decided)
+    for name, metavar, meaning in (
+        (
+            "--add",
+            "SET|DIR|YAML",
+            "more images: they alone are compared with all, if the store of --out knows the others",
+        ),
+        ("--decisions", "FILE", "pairs of a reviewer, which groups follow (CSV: first, second, confirmed or rejected)"),
+        ("--split", "FILE", "write a split that divides no duplicates and no patient (CSV: path, label, part, group)"),
+    ):
+        audit.add_argument(name, default="", metavar=metavar, help=meaning)
     audit.add_argument("--seed", default=0, type=int, metavar="N", help="seed of the split, 0 by default")
     score.add_argument("files", nargs="+", metavar="FILE", help="CSV or Parquet: path, label, p_CLASS for each class")
     score.add_argument("--images", default="", metavar="DIR", help="the folder that the paths start from")
@@ -114,6 +120,7 @@ def _parser():
     score.add_argument("--paper", default="", metavar="ID", help=judged)
     kept = "folder of the report, whose store keeps what was found among the images"
     score.add_argument("--out", default="reports", type=_folder, metavar="DIR", help=kept)
+    audit.add_argument("--out", type=_folder, metavar="DIR", help=f"{kept}; by default nothing is kept")
     export.add_argument("trial", metavar="TRIAL", help="key of a stored model, its first digits, or its name")
     export.add_argument("folder", metavar="DIR", help="a new or empty folder")
     for each in (claims, check):
@@ -273,7 +280,8 @@ def _audit(arguments):
         raise UsageError(f"--seed: expected 0 to {2**31 - 1}, received {arguments.seed}")
     data = arguments.data or os.environ.get("BRAINLIB_DATA", "")
     with progress.shown(f"auditing {arguments.target}") as on_progress:
-        found = audit_folder(arguments.target, data, on_progress=on_progress, decisions=arguments.decisions)
+        given = (arguments.target, data, Path(arguments.out) / "store" if arguments.out else None, on_progress)
+        found = audit_folder(*given, added=arguments.add, decisions=arguments.decisions)
     if arguments.json:
         io.write_json(Path(arguments.json), found.as_dict())
     if arguments.split:

@@ -69,11 +69,11 @@ class SetAudit:
 class Audit:
     """What was found in a set or a folder.
 
-    `table` is that of `Scan`, with the columns ``patient`` (str, or None where unknown) and ``near``: the number of the
-    group of near-duplicates. `unreadable` has path and reason of the files that cannot be read. `pairs` are
-    near-duplicates of different pixels, ``first`` and ``second`` (paths), ``mirrored``, ``correlation``: of images with
-    the same pixels, the first stands for all, and duplicates that others connect have no pair. `contradictions` are
-    pairs of paths of duplicates with different labels, each pair compared directly. `decisions` are those of
+    `table` is that of `Scan`, with the columns ``patient`` (str, or None where unknown), ``near``, the number of the
+    group of near-duplicates, and ``added``. `unreadable` has path and reason of the files that cannot be read. `pairs`
+    are near-duplicates of different pixels, ``first`` and ``second`` (paths), ``mirrored``, ``correlation``: of images
+    with the same pixels, the first stands for all, and duplicates that others connect have no pair. `contradictions`
+    are pairs of paths of duplicates with different labels, each pair compared directly. `decisions` are those of
     `read_decisions`, or None.
     """
 
@@ -94,6 +94,13 @@ class Audit:
         column = _column(kind)
         train = set(self.table.loc[self.table["part"] == "train", column])
         return self.table[(self.table["part"] == "test") & self.table[column].isin(train)]
+
+    def added_duplicates(self) -> dict[str, str]:
+        """Return, for each added image that has a duplicate among the others, the first of these."""
+        groups = self.table.set_index("path")["near"]
+        added = self.table["added"].to_numpy()
+        first = {group: path for path, group in groups[~added][::-1].items()}
+        return {path: first[group] for path, group in groups[added].items() if group in first}
 
     def split(self, seed: int = 0) -> pd.DataFrame:
         """Split the images into training, validation and test images, so that no duplicate or patient is in two parts.
@@ -131,7 +138,8 @@ class Audit:
 
     def as_dict(self) -> dict:
         """Return the record as plain data, with the members of each group; `brainlib audit --json` writes it."""
-        return asdict(self.record()) | {"groups": {kind: self.groups(kind) for kind in KINDS}}
+        groups = {kind: self.groups(kind) for kind in KINDS}
+        return asdict(self.record()) | {"groups": groups, "added_duplicates": self.added_duplicates()}
 
 
 def _column(kind):
@@ -146,23 +154,39 @@ def audit_folder(
     store: Path | None = None,
     on_progress: OnProgress = progress.ignore,
     *,
+    added: str = "",
     decisions: str | Path = "",
 ) -> Audit:
     """Audit a registered set, or any folder of images; DataError or UsageError if there is nothing to audit.
 
     The target is the name of a registered set, which is looked for in the folder `data`; otherwise a folder, or a YAML
     file that describes one (see `brainlib.data.own`), of which patients may be known. The store, a folder, keeps the
-    scan and the pairs of near-duplicates for the next call. `decisions` is a reviewer's file (see
+    scan and the pairs of near-duplicates for the next call, also for one with more images, of a second target `added`:
+    their paths begin with its name, and they alone are compared with all. `decisions` is a reviewer's file (see
     `decisions.read_decisions`), which the groups follow.
     """
-    scan, patients = _scanned(target, data, store, progress.part(on_progress, 0, 0.3))
+    scan, patients = _scanned(target, data, store, progress.part(on_progress, 0, 0.2))
+    known = len(scan.table)
+    if added:
+        more, others = _scanned(added, data, store, progress.part(on_progress, 0.2, 0.3))
+        scan, patients = _together(scan, more), [*patients, *others]
     if scan.table.empty and not scan.unreadable:
         raise DataError(
             f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "
             "received none; give the folder that holds the folders of the classes"
         )
     decided = read_decisions(Path(decisions), scan.table["path"]) if decisions else None
-    return audit_scan(scan, patients, store, progress.part(on_progress, 0.3, 1), decided)
+    return audit_scan(scan, patients, store, progress.part(on_progress, 0.3, 1), decided, known)
+
+
+def _together(scan, more):
+    """Join the images of two scans, the paths of the second one below its name."""
+    table = pd.concat([scan.table, more.table.assign(path=f"{more.name}/" + more.table["path"])], ignore_index=True)
+    for path in table["path"][table["path"].duplicated()]:
+        raise DataError(f"{more.name}: expected another name, received that of a folder with {path}; rename the folder")
+    unreadable = (*scan.unreadable, *((f"{more.name}/{path}", why) for path, why in more.unreadable))
+    thumbnails = np.concatenate([scan.thumbnails, more.thumbnails])
+    return replace(scan, table=table, unreadable=unreadable, thumbnails=thumbnails)
 
 
 def _scanned(target, data, store, on_progress):
@@ -187,18 +211,21 @@ def audit_scan(
     store: Path | None = None,
     on_progress: OnProgress = progress.ignore,
     decisions: pd.DataFrame | None = None,
+    known: int | None = None,
 ) -> Audit:
     """Group the duplicates among scanned images and compare their labels; the store keeps the pairs found.
 
     The patient of each image, where known, becomes a column of the table. The groups follow `decisions`, see
-    `read_decisions`.
+    `read_decisions`. Images from the position `known` on were added to others, whose pairs may be stored.
     """
-    near, paths = _near_duplicates(scan, store, on_progress), scan.table["path"].to_numpy()
+    known, paths = len(scan.table) if known is None else known, scan.table["path"].to_numpy()
+    near = _near_duplicates(scan, store, on_progress, known)
     near = near if decisions is None else honoured(near, decisions, scan)
     first, second = paths[near.pairs].reshape(-1, 2).T
     pairs = {"first": first, "second": second, "mirrored": near.mirrored, "correlation": near.correlation}
     groups = _group_ids(scan.table["pixel_hash"], near.pairs)
     table = scan.table.assign(patient=pd.Series(patients, dtype=object), near=groups)
+    table["added"] = table.index >= known
     contradictions = tuple(_contradictions(table, scan.thumbnails, near.pairs))
     return Audit(scan.name, table, scan.unreadable, pd.DataFrame(pairs), contradictions, decisions)
 
@@ -238,14 +265,24 @@ def _group_ids(pixel_hashes, pairs):
     return pd.factorize(connected(len(names), own[pairs].reshape(-1, 2))[own])[0]
 
 
-def _near_duplicates(scan, store, on_progress):
-    """Pairs of near-duplicates of different pixels, by position; from the store where it has them intact."""
+def _near_duplicates(scan, store, on_progress, known=None):
+    """Pairs of near-duplicates of different pixels, by position; those of the first `known` images for themselves."""
     rows = np.flatnonzero(~scan.table["pixel_hash"].duplicated())
-    find = partial(near_duplicates.find_near_duplicates, scan.thumbnails[rows], on_progress=on_progress)
+    since = int((rows < (len(scan.table) if known is None else known)).sum())
+    first = _searched(scan, rows[:since], 0, store, on_progress)
+    if since == len(rows):
+        return first
+    others = _searched(scan, rows, since, store, on_progress)
+    return NearDuplicates(**{name: np.concatenate([each, vars(others)[name]]) for name, each in vars(first).items()})
+
+
+def _searched(scan, rows, since, store, on_progress):
+    """Pairs among some images, of one from `since` on; from the store where it has them intact."""
+    find = partial(near_duplicates.find_near_duplicates, scan.thumbnails[rows], on_progress, since)
     if not store:
         near = find()
     else:
-        versions = [VERSION, near_duplicates.VERSION, str(near_duplicates.THRESHOLD)]
+        versions = [VERSION, near_duplicates.VERSION, str(near_duplicates.THRESHOLD), *([str(since)] if since else [])]
         key = hashlib.sha256("\n".join([*versions, *scan.table["byte_hash"].iloc[rows]]).encode()).hexdigest()
         target = Path(store) / "audit" / key[:32]
         if target.exists() and not is_whole(target):

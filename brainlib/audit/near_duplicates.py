@@ -74,14 +74,17 @@ class NearDuplicates:
     correlation: np.ndarray
 
 
-def find_near_duplicates(thumbnails: np.ndarray, on_progress: progress.OnProgress = progress.ignore) -> NearDuplicates:
+def find_near_duplicates(
+    thumbnails: np.ndarray, on_progress: progress.OnProgress = progress.ignore, since: int = 0
+) -> NearDuplicates:
     """Find enough pairs to connect all near-duplicates: two images that others connect already are not compared.
 
     The images are thumbnails, uint8 (n, SIDE, SIDE), without exact duplicates, which would crowd out other candidates.
-    The result does not depend on the number of threads.
+    The result does not depend on the number of threads. With `since`, candidates are sought for the images from that
+    position on alone, among all.
     """
     n = len(thumbnails)
-    pairs, mirrored = _candidates(thumbnails)
+    pairs, mirrored = _candidates(thumbnails, since)
     coarse = _shrunk(thumbnails, COARSE)
     group, kept, correlation = np.arange(n), [np.empty(0, np.intp)], [np.empty(0)]
     # The most similar pairs come first, so that most of the others are connected before their turn.
@@ -183,7 +186,7 @@ def averaged(images: np.ndarray, side: int) -> np.ndarray:
     return images.reshape(-1, side, factor, side, factor).mean((2, 4))
 
 
-def _candidates(thumbnails):
+def _candidates(thumbnails, since):
     """Pairs of images with close coefficients, the most similar first, and whether to mirror the second."""
     if len(thumbnails) < 2:
         return np.empty((0, 2), np.intp), np.empty(0, bool)
@@ -191,8 +194,10 @@ def _candidates(thumbnails):
     n, tree = len(vectors), cKDTree(vectors)
     rows = []
     for mirrored, queries in ((0, vectors), (1, vectors * sign)):
-        distance, near = tree.query(queries, min(NEIGHBOURS + 1, n), distance_upper_bound=MAX_DISTANCE, workers=THREADS)
-        first, near = np.repeat(np.arange(n), np.shape(near)[-1]), near.ravel()
+        distance, near = tree.query(
+            queries[since:], min(NEIGHBOURS + 1, n), distance_upper_bound=MAX_DISTANCE, workers=THREADS
+        )
+        first, near = np.repeat(np.arange(since, n), np.shape(near)[-1]), near.ravel()
         keep = np.isfinite(distance.ravel()) & (first != near)
         low, high = np.minimum(first, near)[keep], np.maximum(first, near)[keep]
         rows.append(np.stack([low, high, np.full(len(low), mirrored)], axis=1))

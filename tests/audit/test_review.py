@@ -1,7 +1,8 @@
-"""What a reader does with an audit: a split without leaks, decisions on pairs."""
+"""What a reader does with an audit: a split without leaks, decisions on pairs, more images."""
 
 from __future__ import annotations
 
+import json
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from pngs import write_image
 
 from brainlib import cli
-from brainlib.audit import decisions
+from brainlib.audit import decisions, findings
 from brainlib.audit.decisions import honoured
 from brainlib.audit.findings import audit_folder
 from brainlib.audit.near_duplicates import NearDuplicates
@@ -147,3 +148,47 @@ def test_decisions_that_cannot_be_followed_are_refused(reviewed, tmp_path, rows,
     (tmp_path / "decisions.csv").write_text("path,decision\n")
     with pytest.raises(DataError, match="columns first, second and decision"):
         audit_folder(str(reviewed), decisions=tmp_path / "decisions.csv")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """Two folders of phantoms: of the second, seven are duplicates of images of the first, and two of one another."""
+    root = tmp_path_factory.mktemp("two")
+    made = make_phantoms(48, slices_per_patient=1, altered_duplicates=6, exact_duplicates=2, seed=4)
+    for row in made.table.itertuples():
+        folder = "first" if row.duplicate_of < 0 and row.Index < 30 else "second"
+        write_image(root / folder / "brain" / f"{row.Index}.png", made.images[row.Index])
+    return root, made.table
+
+
+def test_added_images_alone_are_compared_and_groups_are_those_of_one_audit_of_all(two, tmp_path, monkeypatch, capsys):
+    root, truth = two
+    whole = audit_folder(str(root)).groups("near")
+    compared, search = [], findings.near_duplicates.find_near_duplicates
+
+    def counted(thumbnails, on_progress, since):
+        compared.append((since, len(thumbnails)))
+        return search(thumbnails, on_progress, since)
+
+    monkeypatch.setattr(findings.near_duplicates, "find_near_duplicates", counted)
+    command = ["audit", str(root / "first"), "--out", str(tmp_path)]
+    assert cli.main(command) == 0
+    for _ in range(2):  # the second time takes all from the store
+        assert cli.main([*command, "--add", str(root / "second"), "--json", str(tmp_path / "found.json")]) == 0
+    n = sum(1 for _ in (root / "first").rglob("*.png"))
+    distinct = len(truth) - (truth["alteration"] == "exact").sum()
+    assert compared == [(0, n), (n, distinct)]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert sorted(sorted(path.replace("second/", "") for path in group) for group in found["groups"]["near"]) == sorted(
+        sorted(path.partition("/")[2] for path in group) for group in whole
+    )
+    copies = truth[(truth["duplicate_of"] >= 0) & (truth["duplicate_of"] < 30)]
+    known = {f"second/brain/{row.Index}.png": f"brain/{row.duplicate_of}.png" for row in copies.itertuples()}
+    assert found["added_duplicates"] == known
+    assert f"added: {48 - n} images, {len(known)} with a duplicate among the others" in capsys.readouterr().out
+
+
+def test_added_images_keep_their_paths_apart(two):
+    root, _ = two
+    with pytest.raises(DataError, match="first: expected another name"):
+        findings.audit_folder(str(root), added=str(root / "first"))

@@ -88,7 +88,7 @@ def overlaps(overview: Overview) -> Table:
 def lines(audit: Audit) -> list[str]:
     """Write the findings of one audit as lines for a terminal."""
     template = pages.templates().get_template("audit.txt.j2")
-    return template.render(record=audit.record(), kinds=_KINDS).rstrip("\n").split("\n")
+    return template.render(audit=audit, record=audit.record(), kinds=_KINDS).rstrip("\n").split("\n")
 
 
 def _table(name, rows, overview, **values):
