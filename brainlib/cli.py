@@ -127,7 +127,7 @@ def _parser():
         each.add_argument("papers", nargs="?", default=paper_ids(), type=_names, metavar="PAPER", help="all by default")
     for each in (claims, check, audit, score):
         each.add_argument("--json", default="", metavar="FILE", help="write the result as JSON")
-    for each in (check, score):
+    for each in (check, score, audit):
         each.add_argument("--html", default="", metavar="FILE", help="write the result as a page")
     for each in (audit, app):
         each.add_argument("--data", default="", metavar="DIR", help=Options.model_fields["data"].description)
@@ -274,6 +274,7 @@ def _check_printed(arguments):
 
 def _audit(arguments):
     from brainlib.audit.findings import audit_folder
+    from brainlib.report import reviewing
     from brainlib.report.tables import audit as tables
 
     if not 0 <= arguments.seed < 2**31:
@@ -284,6 +285,8 @@ def _audit(arguments):
         found = audit_folder(*given, added=arguments.add, decisions=arguments.decisions)
     if arguments.json:
         io.write_json(Path(arguments.json), found.as_dict())
+    if arguments.html:
+        reviewing.write_page(Path(arguments.html), found)
     if arguments.split:
         with io.writing(Path(arguments.split)) as file:
             file.write(found.split(arguments.seed).to_csv(index=False).encode())

@@ -74,7 +74,7 @@ class Audit:
     are near-duplicates of different pixels, ``first`` and ``second`` (paths), ``mirrored``, ``correlation``: of images
     with the same pixels, the first stands for all, and duplicates that others connect have no pair. `contradictions`
     are pairs of paths of duplicates with different labels, each pair compared directly. `decisions` are those of
-    `read_decisions`, or None.
+    `read_decisions`, or None, and `thumbnails` those of `Scan`, of the images of the table.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Audit:
     pairs: pd.DataFrame
     contradictions: tuple[tuple[str, str], ...]
     decisions: pd.DataFrame | None = None
+    thumbnails: np.ndarray | None = None
 
     def groups(self, kind: str) -> list[list[str]]:
         """List the groups of two or more duplicates, as paths; `kind` is "byte", "pixel" or "near"."""
@@ -227,7 +228,7 @@ def audit_scan(
     table = scan.table.assign(patient=pd.Series(patients, dtype=object), near=groups)
     table["added"] = table.index >= known
     contradictions = tuple(_contradictions(table, scan.thumbnails, near.pairs))
-    return Audit(scan.name, table, scan.unreadable, pd.DataFrame(pairs), contradictions, decisions)
+    return Audit(scan.name, table, scan.unreadable, pd.DataFrame(pairs), contradictions, decisions, scan.thumbnails)
 
 
 def near_groups(scan: Scan, store: Path | None = None) -> np.ndarray:

@@ -50,13 +50,19 @@ def templates(folder: Path = _TEMPLATES, **options: object) -> jinja2.Environmen
     )
 
 
-def write(path: Path, template: str, filters: Mapping[str, Callable] | None = None, **values: object) -> None:
+def write(
+    path: Path,
+    template: str,
+    filters: Mapping[str, Callable] | None = None,
+    script: str = "sort.js",
+    **values: object,
+) -> None:
     """Fill a template with values, which are escaped, and write the page, whole or not at all."""
     environment = templates(autoescape=True)
     environment.filters.update({"base64": lambda data: base64.b64encode(data).decode()} | dict(filters or {}))
     # The one script that a page may have is named by its hash, so that no other runs.
-    script = environment.get_template("sort.js").render()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    html = environment.get_template(template).render(values, sort_script=Markup(script), sort_digest=digest)
+    code = environment.get_template(script).render()
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    html = environment.get_template(template).render(values, script=Markup(code), digest=digest)
     with io.writing(path) as file:
         file.write(html.encode())
