@@ -11,7 +11,7 @@ from brainlib.report.table import PERCENT, PERCENT1
 _EXAMPLES = 6  # test images to click
 
 _environment = pages.templates(Path(__file__).parent / "templates", autoescape=True)
-_environment.filters |= {"png": pages.png_url, "thumbnail": pages.thumbnail_url}
+_environment.filters |= {"png": pages.image_url, "thumbnail": pages.thumbnail_url}
 _environment.globals |= {"percent": PERCENT, "percent1": PERCENT1, "zip": zip, "fewest": FEWEST}
 parts = _environment.get_template("parts.html.j2").module
 

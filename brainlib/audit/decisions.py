@@ -52,6 +52,7 @@ def honoured(near: NearDuplicates, decisions: pd.DataFrame, scan: Scan) -> NearD
         raise DataError(
             f"{names[same[0, 0]]}: expected rejected pairs of different pixels, received two with its pixels"
         )
+    # Groups that hold a rejected pair are compared again, for the search left out images that others connected.
     found = connected(n, np.concatenate([near.pairs, confirmed]))
     together = rejected[found[rejected[:, 0]] == found[rejected[:, 1]]]
     again = np.isin(found[near.pairs[:, 0]], found[together])
@@ -60,6 +61,7 @@ def honoured(near: NearDuplicates, decisions: pd.DataFrame, scan: Scan) -> NearD
     compared = compare(scan.thumbnails, np.concatenate([confirmed, np.array(within, np.intp).reshape(-1, 2)]))
     used = (np.arange(len(compared.pairs)) < len(confirmed)) | (compared.correlation >= THRESHOLD)
     both = {name: np.concatenate([each[used], vars(near)[name][~again]]) for name, each in vars(compared).items()}
+    # The confirmed pairs come first, then the best, as in Kruskal's algorithm, so far as no rejected pair is joined.
     pairs, certain = both["pairs"], np.arange(len(both["pairs"])) < len(confirmed)
     group, kept = np.arange(n), []
     for row in np.lexsort([-both["correlation"], ~certain]):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -166,23 +165,22 @@ def audit_folder(
     their paths begin with its name, and they alone are compared with all. `decisions` is a reviewer's file (see
     `decisions.read_decisions`), which the groups follow.
     """
-    scan, patients = _scanned(target, data, store, progress.part(on_progress, 0, 0.2))
-    known = len(scan.table)
+    scan = _scanned(target, data, store, progress.part(on_progress, 0, 0.2))
     if added:
-        more, others = _scanned(added, data, store, progress.part(on_progress, 0.2, 0.3))
-        scan, patients = _together(scan, more), [*patients, *others]
+        scan = _together(scan, _scanned(added, data, store, progress.part(on_progress, 0.2, 0.3)))
     if scan.table.empty and not scan.unreadable:
         raise DataError(
             f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "
             "received none; give the folder that holds the folders of the classes"
         )
     decided = read_decisions(Path(decisions), scan.table["path"]) if decisions else None
-    return audit_scan(scan, patients, store, progress.part(on_progress, 0.3, 1), decided, known)
+    return audit_scan(scan, store, progress.part(on_progress, 0.3, 1), decided)
 
 
 def _together(scan, more):
     """Join the images of two scans, the paths of the second one below its name."""
-    table = pd.concat([scan.table, more.table.assign(path=f"{more.name}/" + more.table["path"])], ignore_index=True)
+    added = more.table.assign(path=f"{more.name}/" + more.table["path"], added=True)
+    table = pd.concat([scan.table.assign(added=False), added], ignore_index=True)
     for path in table["path"][table["path"].duplicated()]:
         raise DataError(f"{more.name}: expected another name, received that of a folder with {path}; rename the folder")
     unreadable = (*scan.unreadable, *((f"{more.name}/{path}", why) for path, why in more.unreadable))
@@ -191,7 +189,7 @@ def _together(scan, more):
 
 
 def _scanned(target, data, store, on_progress):
-    """Scan what is to be audited, and list the patient of each image."""
+    """Scan what is to be audited, and add the patient of each image to the table."""
     if target in REGISTRY and not os.path.isdir(target):
         if not data:
             raise UsageError(
@@ -200,35 +198,34 @@ def _scanned(target, data, store, on_progress):
             )
         root = datasets.locate(target, Path(data))
         scan = scan_folder(root, target, store, on_progress)
-        return scan, datasets.patients_of(root, scan.table["path"])
-    own = own_set(target)
-    scan = own.scan(store, on_progress)
-    return scan, own.patients_of(scan.table["path"].tolist())
+        patients = datasets.patients_of(root, scan.table["path"])
+    else:
+        own = own_set(target)
+        scan = own.scan(store, on_progress)
+        patients = own.patients_of(scan.table["path"].tolist())
+    return replace(scan, table=scan.table.assign(patient=pd.Series(patients, dtype=object)))
 
 
 def audit_scan(
     scan: Scan,
-    patients: Sequence[str | None] | None = None,
     store: Path | None = None,
     on_progress: OnProgress = progress.ignore,
     decisions: pd.DataFrame | None = None,
-    known: int | None = None,
 ) -> Audit:
     """Group the duplicates among scanned images and compare their labels; the store keeps the pairs found.
 
-    The patient of each image, where known, becomes a column of the table. The groups follow `decisions`, see
-    `read_decisions`. Images from the position `known` on were added to others, whose pairs may be stored.
+    The table may have the columns ``patient`` and ``added`` of `Audit`. The groups follow `decisions`, see
+    `read_decisions`.
     """
-    known, paths = len(scan.table) if known is None else known, scan.table["path"].to_numpy()
-    near = _near_duplicates(scan, store, on_progress, known)
+    near, paths = _near_duplicates(scan, store, on_progress), scan.table["path"].to_numpy()
     near = near if decisions is None else honoured(near, decisions, scan)
     first, second = paths[near.pairs].reshape(-1, 2).T
     pairs = {"first": first, "second": second, "mirrored": near.mirrored, "correlation": near.correlation}
-    groups = _group_ids(scan.table["pixel_hash"], near.pairs)
-    table = scan.table.assign(patient=pd.Series(patients, dtype=object), near=groups)
-    table["added"] = table.index >= known
+    columns = {"patient": None, "added": False, **scan.table, "near": _group_ids(scan.table["pixel_hash"], near.pairs)}
+    table = pd.DataFrame(columns)
     contradictions = tuple(_contradictions(table, scan.thumbnails, near.pairs))
-    return Audit(scan.name, table, scan.unreadable, pd.DataFrame(pairs), contradictions, decisions, scan.thumbnails)
+    given = {"decisions": decisions, "thumbnails": scan.thumbnails}
+    return Audit(scan.name, table, scan.unreadable, pd.DataFrame(pairs), contradictions, **given)
 
 
 def near_groups(scan: Scan, store: Path | None = None) -> np.ndarray:
@@ -266,14 +263,14 @@ def _group_ids(pixel_hashes, pairs):
     return pd.factorize(connected(len(names), own[pairs].reshape(-1, 2))[own])[0]
 
 
-def _near_duplicates(scan, store, on_progress, known=None):
-    """Pairs of near-duplicates of different pixels, by position; those of the first `known` images for themselves."""
+def _near_duplicates(scan, store, on_progress):
+    """Pairs of near-duplicates of different pixels, by position; those without an added image for themselves."""
     rows = np.flatnonzero(~scan.table["pixel_hash"].duplicated())
-    since = int((rows < (len(scan.table) if known is None else known)).sum())
-    first = _searched(scan, rows[:since], 0, store, on_progress)
-    if since == len(rows):
-        return first
-    others = _searched(scan, rows, since, store, on_progress)
+    if "added" not in scan.table:
+        return _searched(scan, rows, 0, store, on_progress)
+    since = len(rows) - int(scan.table["added"].iloc[rows].sum())
+    first = _searched(scan, rows[:since], 0, store, progress.part(on_progress, 0, 0.5))
+    others = _searched(scan, rows, since, store, progress.part(on_progress, 0.5, 1))
     return NearDuplicates(**{name: np.concatenate([each, vars(others)[name]]) for name, each in vars(first).items()})
 
 

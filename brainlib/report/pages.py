@@ -21,13 +21,13 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _THUMBNAIL = 136, 136  # pixels
 
 
-def png_url(pixels: np.ndarray | Image.Image) -> str:
-    """Return an image, or one as uint8 (height, width, 1 or 3), as a data URL."""
+def image_url(pixels: np.ndarray | Image.Image, kind: str = "png") -> str:
+    """Return an image, or one as uint8 (height, width) or (height, width, 1 or 3), as a data URL of a kind of file."""
     file = memory.BytesIO()
     if isinstance(pixels, np.ndarray):
         pixels = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    pixels.save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    pixels.save(file, kind)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def thumbnail_url(path: Path) -> str:
@@ -36,7 +36,7 @@ def thumbnail_url(path: Path) -> str:
         image = images.decode(path).convert("RGB").resize(_THUMBNAIL)
     except DataError:
         image = Image.new("RGB", _THUMBNAIL)
-    return png_url(image)
+    return image_url(image)
 
 
 def templates(folder: Path = _TEMPLATES, **options: object) -> jinja2.Environment:

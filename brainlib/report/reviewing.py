@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from brainlib.audit.decisions import COLUMNS
 from brainlib.audit.findings import Audit
@@ -26,7 +23,9 @@ def write_page(path: Path, audit: Audit) -> None:
     pairs["together"] = pairs["group"] == table.loc[pairs["second"], "near"].to_numpy()
     shown = sorted({*pairs["first"], *pairs["second"]})
     twins = table["pixel_hash"].map(table["pixel_hash"].value_counts()) - 1
-    about = table.loc[shown, ["label", "part"]].assign(twins=twins[shown], src=_thumbnails(audit, shown))
+    thumbnails = audit.thumbnails[table.index.get_indexer(shown)]
+    urls = [pages.image_url(pixels, "jpeg") for pixels in thumbnails]
+    about = table.loc[shown, ["label", "part"]].assign(twins=twins[shown], src=urls)
     groups = [rows.to_dict("records") for _, rows in pairs[pairs["together"]].groupby("group")]
     groups.sort(key=_doubt)
     pages.write(
@@ -54,14 +53,3 @@ def _decided(audit, paths):
     given.loc[turned, ["first", "second"]] = given.loc[turned, ["second", "first"]].to_numpy()
     pairs = audit.pairs.merge(given.drop_duplicates(["first", "second"]), on=["first", "second"], how="outer")
     return pairs.fillna({"decision": "", "mirrored": False})
-
-
-def _thumbnails(audit, paths):
-    """Thumbnails of some images as data URLs."""
-    rows = pd.Index(audit.table["path"]).get_indexer(paths)
-    urls = []
-    for pixels in audit.thumbnails[rows]:
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "JPEG", quality=80)
-        urls.append(f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}")
-    return urls

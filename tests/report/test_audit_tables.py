@@ -29,6 +29,7 @@ def overview(tmp_path):
     table[["part", "label"]] = [path.split("/")[:2] for path in table["path"]]
     table["byte_hash"] = table["pixel_hash"] = ["1", "2", "3", "4"]
     table["near"], table["quality_flag"] = [0, 0, 1, 2], ["", "", "coloured", ""]
+    table["added"] = False
     for path in table["path"]:
         write_image(tmp_path / path, np.zeros((8, 8), np.uint8))
     bad, pair = ("train/no/e.png", "truncated"), ("test/yes/b.png", "train/no/a.png")
