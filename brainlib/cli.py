@@ -238,7 +238,7 @@ def _check(papers, options):
         pass
     (Path(options.out) / ".writable").unlink(missing_ok=True)  # another run may have been faster
     for study in studies if options.source not in (PHANTOMS, KAGGLE) and not is_own(options.source) else ():
-        datasets.locate(study.paper.data.set.value, Path(options.source))
+        datasets.locate(study.paper.data.set.value, Path(options.source), options.store)
     for study in studies if options.source != PHANTOMS else ():
         _ = study.indexed  # scans every image that was not scanned before
     return studies

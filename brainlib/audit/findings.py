@@ -196,7 +196,7 @@ def _scanned(target, data, store, on_progress):
                 f"{target}: expected a folder of data sets for it, received none; give --data DIR or "
                 "set BRAINLIB_DATA, or give the folder of the set itself"
             )
-        root = datasets.locate(target, Path(data))
+        root = datasets.locate(target, Path(data), store, on_progress)
         scan = scan_folder(root, target, store, on_progress)
         patients = datasets.patients_of(root, scan.table["path"])
     else:

@@ -109,11 +109,11 @@ def _roots(source, store, sets, phantoms):
     if source == "kaggle":
         return {name: datasets.download(name) for name in sets}
     if sets:
-        return {name: datasets.locate(name, Path(source)) for name in sets}
+        return {name: datasets.locate(name, Path(source), store) for name in sets}
     present = {}
     for name in REGISTRY:
         with suppress(DataError):
-            present[name] = datasets.locate(name, Path(source))
+            present[name] = datasets.locate(name, Path(source), store)
     return present
 
 

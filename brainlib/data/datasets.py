@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from brainlib import progress
-from brainlib.data import images
+from brainlib.data import cheng, images, lesions
 from brainlib.data.groups import joined, joined_patients
 from brainlib.data.own import OWN, OwnSet, own_set, read_patients
 from brainlib.data.phantoms.dataset import TRUTH, phantom_root
@@ -67,6 +67,13 @@ class DataSet:
         """Return the path of each image file and its size in bytes."""
         return [(str(self.root / row.path), int(row.bytes)) for row in self.table.itertuples()]
 
+    def lesion(self, path: str, size: int) -> np.ndarray | None:
+        """Return the outlined lesion of an image, bool (size, size), shrunk as the image is; None where none is known.
+
+        Phantoms and Cheng's set have lesions. The path is one of the table.
+        """
+        return lesions.read(self.root, path, size)
+
     def scan(
         self,
         store: Path,
@@ -88,11 +95,19 @@ class DataSet:
         return joined(groups, known[paths].to_numpy())
 
 
-def locate(name: str, data: Path) -> Path:
+def default_store() -> Path:
+    """Return the folder of all that is kept where no other is named: ``brainlib`` in the user's caches."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "brainlib")
+
+
+def locate(
+    name: str, data: Path, store: Path | None = None, on_progress: progress.OnProgress = progress.ignore
+) -> Path:
     """Find a set's root: the folder ``data/name``, or the one in it that the archive wraps everything in.
 
-    The upper folder is preferred, because one archive holds the set twice. DataError if a folder is missing, is empty
-    or lacks a class, or if a class has no image.
+    The upper folder is preferred, because one archive holds the set twice. A set of MATLAB files may lie at any depth;
+    its root is the folder of images that is made of it in the store, `default_store` unless given. DataError if a
+    folder is missing, is empty or lacks a class, if a class has no image, or as of `cheng.image_root`.
     """
     info, data = info_of(name), Path(data)
     if not data.is_dir():
@@ -100,7 +115,7 @@ def locate(name: str, data: Path) -> Path:
         raise DataError(
             f"{data}: expected the data folder, received {received}; give the folder that holds one folder a data set"
         )
-    return _root_of(info, data / name)
+    return _root_of(info, data / name, store, on_progress)
 
 
 def download(name: str) -> Path:
@@ -126,8 +141,8 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
     """Scan every image of a registered set in the folder that `locate` returns, and tabulate it.
 
     All files are read on every call, so that a changed file is always noticed. Only files that the store does not
-    know are decoded (see `scan.scan_files`). A file ``truth.csv`` marks phantoms and gives their patients. DataError
-    if an image cannot be decoded.
+    know are decoded (see `scan.scan_files`). A file ``truth.csv`` marks phantoms and gives their patients,
+    ``patients.csv`` those of other images. DataError if an image cannot be decoded.
     """
     info, root = info_of(name), Path(root)
     phantom = (root / TRUTH).exists()
@@ -144,7 +159,8 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
 
 def patients_of(root: Path, paths: Iterable[str]) -> list[str | None]:
     """Return the patient of each image of a registered set, None where it is not known."""
-    known = read_patients(root / TRUTH) if (root / TRUTH).exists() else {}
+    tables = [root / name for name in (TRUTH, cheng.PATIENTS) if (root / name).exists()]
+    known = read_patients(tables[0]) if tables else {}
     return [known.get(path) for path in paths]
 
 
@@ -204,18 +220,22 @@ def load_dataset(
         these names the classes of a paper; patients are in a CSV, or in the paths, as in ``r"(p[0-9]+)_"``.
     """
     data = str(data or os.environ.get("BRAINLIB_DATA") or "kaggle")
-    store = Path(store or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "brainlib"))
+    store = Path(store or default_store())
     if name not in REGISTRY or classes or patients:
         return index_own(own_set(name, classes, patients), store, on_progress)
     if data == "phantoms":
         root = phantom_root(info_of(name), phantoms, store)
     else:
-        root = download(name) if data == "kaggle" else locate(name, Path(data))
+        root = download(name) if data == "kaggle" else locate(name, Path(data), store, on_progress)
     return index(name, root, store, on_progress)
 
 
-def _root_of(info: DataSetInfo, base: Path) -> Path:
-    """Return `base`, or the folder in it, that holds the whole published layout."""
+def _root_of(
+    info: DataSetInfo, base: Path, store: Path | None = None, on_progress: progress.OnProgress = progress.ignore
+) -> Path:
+    """Return `base`, or the folder in it, that holds the whole published layout, or what is made of MATLAB files."""
+    if info.archives and not (base / TRUTH).exists():
+        return cheng.image_root(base, Path(store or default_store()), on_progress)
     wanted = [folder.path for folder in info.folders]
     layout = f"folders {', '.join(wanted)}"
     advice = f"unpack {info.url} there"

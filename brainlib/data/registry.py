@@ -28,18 +28,34 @@ class Folder:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class Archive:
+    """A published archive: its name, its size in bytes and its MD5, as figshare states them."""
+
+    name: str
+    size: NonNegativeInt
+    md5: str
+
+
+@dataclass(frozen=True, config=_STRICT)
 class DataSetInfo:
-    """What was published of a data set; `licence` is "not stated" where it is not known for sure."""
+    """What was published of a data set; `licence` is "not stated" where it is not known for sure.
+
+    The `handle` names a version: an address on Kaggle, or a DOI on figshare. A set with `archives` was published as
+    MATLAB files in them, of which `cheng.image_root` makes the `folders`.
+    """
 
     name: str
     title: str
     handle: str
     licence: str
     folders: tuple[Folder, ...]
+    archives: tuple[Archive, ...] = ()
 
     @property
     def url(self) -> str:
         """Where a reader finds the set; empty for own images."""
+        if self.archives:
+            return f"https://doi.org/{self.handle}"
         return f"https://www.kaggle.com/datasets/{self.handle}" if self.handle else ""
 
     @property

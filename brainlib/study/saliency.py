@@ -1,17 +1,15 @@
 """Heat maps: which images are explained, whether maps lie on the lesion, and whether they depend on the training.
 
-Only phantoms come with masks that outline their lesions. The dependence on training can be tested with any images.
+Phantoms and Cheng's set come with masks that outline lesions. The dependence on training can be tested with any images.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from scipy.stats import spearmanr
 
 from brainlib.data.splits import choose_images
@@ -25,7 +23,6 @@ from brainlib.trials.run import Asked, heat_maps
 
 THRESHOLD = 0.5  # share of a map's maximum from which a pixel is marked: a choice
 _LESION_IMAGES, _SANITY_IMAGES = 40, 20  # at most, for each arm: choices that keep a notebook short
-_MASKS = "masks"  # folder beside the images, which has the same paths
 
 POINTING, ENERGY = "hottest pixel in the lesion", "share of the map in the lesion"
 OVERLAP = f"overlap at {THRESHOLD:g}"
@@ -120,7 +117,7 @@ def _sample(results, scenario):
     study, lesions, drawn = results.study, [], []
     for arm in study.arms:
         table = results.predictions(arm, "test", scenario)
-        masks = [_mask(study, path) for path in table["path"]]
+        masks = [study.dataset.lesion(path, study.size) for path in table["path"]]
         lesion = [mask is not None for mask in masks]
         lesions.append((arm, table.assign(mask=masks)[lesion].head(_LESION_IMAGES), False))
         drawn.append((arm, table.iloc[choose_images(table["label"], _SANITY_IMAGES, study.options.seed)], True))
@@ -150,17 +147,6 @@ def _on_sanity(arm, scenario, table, maps):
     for score, permuted in zip(SANITY_SCORES, others, strict=True):
         values = [similarity(*pair) for pair in zip(trained, permuted, strict=True)]
         yield _mean(arm, scenario, score, values, table["group"].to_numpy(), None)
-
-
-def _mask(study, path):
-    """Read the lesion of an image at the size of the model's images, bool; None where none is known."""
-    file = Path(study.dataset.root) / _MASKS / path
-    if not file.is_file():
-        return None
-    with Image.open(file) as image:
-        small = image.convert("L").resize((study.size, study.size), Image.Resampling.NEAREST)
-    mask = np.asarray(small) > 127
-    return mask if mask.any() else None
 
 
 def _mean(arm, scenario, score, values, groups, reference):
@@ -196,7 +182,8 @@ def grad_cam_rows(results: Results, scenario: str = "") -> list[Explained]:
     for n, (kind, shown, path) in enumerate(chosen):
         probabilities = {titles[arm]: float(table.loc[path, f"p_{shown}"]) for arm, table in tables.items()}
         maps_of = {title: each[n] for title, each in overlays.items()}
-        rows.append(Explained(kind, shown, seen[study.arms[0]][n], _mask(study, path), maps_of, probabilities))
+        lesion = study.dataset.lesion(path, study.size)
+        rows.append(Explained(kind, shown, seen[study.arms[0]][n], lesion, maps_of, probabilities))
     return rows
 
 

@@ -43,7 +43,7 @@ def one_line(caught: pytest.ExceptionInfo) -> str:
 
 def test_the_registry_has_the_published_totals():
     totals = {name: info.total for name, info in registry.REGISTRY.items()}
-    assert totals == {"br35h": 3000, "navoneel": 253, "sartaj": 3264, "dubail": 3096, "nickparvar": 7023}
+    assert totals == {"br35h": 3000, "navoneel": 253, "sartaj": 3264, "dubail": 3096, "nickparvar": 7023, "cheng": 3064}
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path):
@@ -120,7 +120,7 @@ def test_a_set_is_loaded_by_its_name_alone(navoneel, store, kaggle, monkeypatch,
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     monkeypatch.delenv("BRAINLIB_DATA", raising=False)
     downloaded = load_dataset("navoneel")
-    assert asked == ["navoneel/brain-mri-images-for-brain-tumor-detection"]
+    assert asked == ["navoneel/brain-mri-images-for-brain-tumor-detection/versions/1"]
     assert (tmp_path / "caches" / "brainlib").is_dir()
     monkeypatch.setenv("BRAINLIB_DATA", str(navoneel))
     kaggle(lambda handle: pytest.fail("kagglehub was asked"))
@@ -137,7 +137,7 @@ def test_a_failed_download_names_the_handle_and_the_way_out(kaggle):
     with pytest.raises(DataError) as caught:
         datasets.download("dubail")
     message = one_line(caught)
-    assert "thomasdubail/brain-tumors-256x256: expected a download" in message
+    assert "thomasdubail/brain-tumors-256x256/versions/1: expected a download" in message
     assert "no route to host" in message
     assert "unpack https://www.kaggle.com/datasets/thomasdubail" in message
 

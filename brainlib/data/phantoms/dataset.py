@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from threadpoolctl import threadpool_limits
 
+from brainlib.data import lesions
 from brainlib.data.phantoms.draw import ALTERATIONS, KINDS, Patient, alter
 from brainlib.data.registry import DataSetInfo, Folder
 from brainlib.errors import UsageError
@@ -80,9 +80,7 @@ def _of_class(label: str, quotas: list[tuple[Folder, int]], root: Path, seed: in
 
 def _written(root, path, patient, image, mask, source="", alteration=""):
     """Write a phantom and its mask, and return its row in the table of the truth."""
-    for pixels, file in ((image, root / path), (mask.astype(np.uint8) * 255, root / "masks" / path)):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(file, compress_level=1)
+    lesions.write(root, path, image, mask)
     return path, patient.kind, patient.plane, patient.name, source, alteration
 
 
