@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import matplotlib
@@ -22,8 +22,10 @@ from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.report.figures import Plot, forest, overlap_graph
 from brainlib.report.headlines import Finding, Headline, Reference, headline_of
-from brainlib.report.table import NONE, PERCENT, PERCENT0, POINTS, Format
+from brainlib.report.table import NONE, PERCENT, PERCENT0, PERCENT1, POINTS, Format
 from brainlib.study import records
+from brainlib.study.external import KIND, TUMOUR, ExternalScore
+from brainlib.study.leakage import SplitEffect
 from brainlib.study.options import Options
 from brainlib.study.verdicts import INCONCLUSIVE, NOT_COMPARABLE
 from brainlib.trials import devices
@@ -33,7 +35,14 @@ PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "opti
 IMAGES = ROOT / "docs" / "img"
 SUMMARY = ROOT / "brainlib" / "report" / "reference.json"
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-SETS = {"br35h": "Br35H", "navoneel": "Navoneel", "sartaj": "Sartaj", "dubail": "Dubail"}
+SETS = {
+    "br35h": "Br35H",
+    "navoneel": "Navoneel",
+    "sartaj": "Sartaj",
+    "dubail": "Dubail",
+    "nickparvar": "Nickparvar",
+    "cheng": "Cheng",
+}
 JARDIM, HAJHASHEM, KRUSZYK = "jardim-mobilenet_025-5_seeds", "hajhashem-mobilenet_v2", "kruszyk-mobilenet_025"
 LU, RETRAINED, FIRST = "lu-mobilenet", "lu-mobilenet-retrained", "full-mobilenet_v2"
 SCENARIOS = {
@@ -261,9 +270,9 @@ def overlaps():
     audit = run(JARDIM)["audit"]["result"]
     for name, found in audit["sets"].items():
         n, others = found["images"], audit["overlaps"][name]
-        cells = [f"{others[one]} ({PERCENT0.text(others[one] / n)})" if one != name else NONE for one in SETS]
+        cells = [f"{others[one]} ({PERCENT0.text(others[one] / n)})" if one != name else NONE for one in audit["sets"]]
         rows.append([f"{SETS[name]}, {n}", *cells])
-    return ["of the set", *(f"in {title}" for title in SETS.values())], rows
+    return ["of the set", *(f"in {SETS[name]}" for name in audit["sets"])], rows
 
 
 def duplicates():
@@ -301,6 +310,71 @@ def controls():
         for cells in zip(*columns, strict=True)
     ]
     return ["control", "split", "`jardim`, MobileNet 0.25", "`hajhashem`, MobileNetV2"], rows
+
+
+@cache
+def measured(name: str, kind: type) -> tuple:
+    """Read the records that docs/make_external.py has stored."""
+    return TypeAdapter(tuple[kind, ...]).validate_python(about(name)["rows"])
+
+
+@cache
+def about(name: str) -> dict:
+    """Read what docs/make_external.py has stored: the rows and their conditions."""
+    return json.loads((ROOT / "docs" / "data" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def patients():
+    """Write balanced accuracies on Cheng's set split in three ways."""
+    rows = []
+    for each in measured("patients", SplitEffect):
+        shares = [PERCENT1.text(share) for share in (each.duplicates, each.patients)]
+        rows.append([each.split, str(each.score.n), score(each.score), *shares, score(each.difference, POINTS)])
+    head = ["split by", "images", "balanced accuracy (95 % interval)", "duplicate in training", "patient in training"]
+    return [*head, "minus split by patient, points"], rows
+
+
+def external(task: str, part: str):
+    """Write the matrix of one task: the sets trained on and tested on."""
+    found = [each for each in measured("external", ExternalScore) if each.task == task]
+    names = [name for name in SETS if any(name == each.tested_on for each in found)]
+    rows = []
+    for trained in (name for name in SETS if any(name == each.trained_on for each in found)):
+        cells = {each.tested_on: each for each in found if each.trained_on == trained}
+        rows.append([SETS[trained], *(_external(cells.get(name), part) for name in names)])
+    return ["trained on", *(f"on {SETS[name]}" for name in names)], rows
+
+
+def _external(found: ExternalScore | None, part: str) -> str:
+    """Write a score with the number of images behind it, or why there is none."""
+    if found is None:
+        return NONE
+    each, gone = getattr(found, part), " and ".join(name for name, n in found.left.items() if not n)
+    own = "*held out* " if found.trained_on == found.tested_on else ""
+    if not each.n or (part == "external" and gone):
+        return f"no {gone} left ({each.n})" if each.n else "nothing left"
+    return f"{own}{PERCENT1.text(each.value, each.low, each.high, unit=False)} of {each.n}"
+
+
+external_tumour = partial(external, TUMOUR, "external")
+published_tumour = partial(external, TUMOUR, "published")
+external_kind = partial(external, KIND, "external")
+published_kind = partial(external, KIND, "published")
+
+
+def shares():
+    """Write which share of each set has a duplicate in each other one, and which share of these mirrored alone."""
+    found, rows = about("external"), []
+    names = [name for name in SETS if name in found["images"]]
+    for name in names:
+        n, cells = found["images"][name], []
+        for other in names:
+            shared = found["overlaps"][name].get(other, 0)
+            facing = found["overlaps_as_they_face"][name].get(other, 0)
+            mirrored = f", {PERCENT0.text(1 - facing / shared)} of it mirrored" if facing < shared else ""
+            cells.append(NONE if name == other else f"{PERCENT0.text(shared / n)}{mirrored}")
+        rows.append([f"{SETS[name]}, {n}", *cells])
+    return ["of the set", *(f"in {SETS[name]}" for name in names)], rows
 
 
 def checks():

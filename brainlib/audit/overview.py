@@ -125,11 +125,11 @@ def _overlaps(scans, store):
     thumbnails = np.concatenate([scan.thumbnails for scan in scans.values()])
     table = pd.concat(tables, ignore_index=True)
     every = Scan("all sets", table, (), thumbnails)
-    found, facing = (_shared(groups(every, store), table["set"]) for groups in (near_groups, facing_groups))
+    found, facing = (shared_images(groups(every, store), table["set"]) for groups in (near_groups, facing_groups))
     return found, {own: {other: n - facing[own][other] for other, n in each.items()} for own, each in found.items()}
 
 
-def _shared(groups, sets):
+def shared_images(groups: np.ndarray, sets: pd.Series) -> dict[str, dict[str, int]]:
     """Count the images of each set whose group has an image of each other set."""
     of = {name: pd.Series(groups[sets == name]) for name in sets.unique()}
     return {own: {other: int(of[own].isin(of[other]).sum()) for other in of if other != own} for own in of}

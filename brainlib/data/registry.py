@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
@@ -41,7 +42,8 @@ class DataSetInfo:
     """What was published of a data set; `licence` is "not stated" where it is not known for sure.
 
     The `handle` names a version: an address on Kaggle, or a DOI on figshare. A set with `archives` was published as
-    MATLAB files in them, of which `cheng.image_root` makes the `folders`.
+    MATLAB files in them, of which `cheng.image_root` makes the `folders`. `means` says what labels mean, in words that
+    all sets share: "none", "tumour", or a kind of tumour.
     """
 
     name: str
@@ -50,6 +52,7 @@ class DataSetInfo:
     licence: str
     folders: tuple[Folder, ...]
     archives: tuple[Archive, ...] = ()
+    means: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:

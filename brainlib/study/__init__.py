@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "comparisons": ["compare"],
         "controls": ["run_controls"],
         "duplicates": ["duplicate_effects"],
+        "external": ["external_validation"],
         "leakage": ["patient_leakage"],
         "options": ["Options"],
         "records": ["PaperResult"],

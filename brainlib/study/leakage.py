@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from dataclasses import dataclass
-from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from brainlib.data import altered
@@ -31,8 +31,8 @@ class SplitEffect:
     `score` is the balanced accuracy, the mean of the classes' recalls, on all n images, each predicted by the model of
     the fold that was not trained on it. `duplicates` and `patients` are the shares of the images that had a duplicate,
     or any image of their patient, among the training images of that model. `difference` is the score minus that of the
-    split by patient. The 95 % intervals, also of the difference, are bootstraps over patients joined with their
-    duplicates, with the trained models held fixed.
+    split by patient, paired by image. Both intervals are bootstraps over patients joined with their duplicates, with
+    the trained models held fixed.
     """
 
     arm: str
@@ -41,9 +41,7 @@ class SplitEffect:
     score: Estimate
     duplicates: Number
     patients: Number
-    difference: Number
-    low: Number
-    high: Number
+    difference: Estimate
 
 
 def patient_leakage(study, folds: int = 5) -> tuple[SplitEffect, ...]:
@@ -81,14 +79,18 @@ def _effects(found, data, arm, scenario):
     decided = {name: found[name].decided(table, scenario, average="macro") for name, table in tables.items()}
     seed = found[PATIENT].study.options.seed
     for split, decisions in decided.items():
-        paired = [partial(each.values, "recall") for each in (decisions, decided[PATIENT])]
-        difference = intervals.bootstrap_interval(
-            lambda times, p=paired: p[0](times) - p[1](times), decisions.groups, seed
+
+        def change(times, decisions=decisions):
+            return decisions.values("recall", times) - decided[PATIENT].values("recall", times)
+
+        score, interval = (
+            estimate("recall", decisions, seed),
+            intervals.bootstrap_interval(change, decisions.groups, seed),
         )
-        scores = [estimate("recall", each, seed) for each in (decisions, decided[PATIENT])]
-        shares = [float(tables[split][kind].mean()) for kind in groups]
-        change = scores[0].value - scores[1].value
-        yield SplitEffect(arm, scenario, split, scores[0], *shares, change, difference.low, difference.high)
+        value = float(change(np.ones(score.n)))
+        difference = Estimate(value, interval.low, interval.high, score.n, interval.method)
+        shares = (float(tables[split][kind].mean()) for kind in groups)
+        yield SplitEffect(arm, scenario, split, score, *shares, difference)
 
 
 def _tested(results, arm, scenario, groups):

@@ -46,15 +46,15 @@ def test_slices_of_one_patient_on_both_sides_are_worth_what_a_memorising_model_s
     assert abs(by_patient.score.value - 0.5) < 0.2
     assert by_slice.duplicates > 0 and by_slice.patients > 0.8
     assert by_group.duplicates == 0 and by_group.patients > 0.8
-    assert by_patient.duplicates == by_patient.patients == by_patient.difference == 0
-    assert by_group.difference == pytest.approx(by_group.score.value - by_patient.score.value)
-    assert 0.1 < by_group.low < by_group.difference < by_group.high
+    assert by_patient.duplicates == by_patient.patients == by_patient.difference.value == 0
+    assert by_group.difference.value == pytest.approx(by_group.score.value - by_patient.score.value)
+    assert 0.1 < by_group.difference.low < by_group.difference.value < by_group.difference.high
     # The interval draws patients, whose slices are right or wrong together: slices alone would make it narrower.
     wilson = wilson_interval(round(by_patient.score.value * by_patient.score.n), by_patient.score.n)
     assert by_patient.score.high - by_patient.score.low > 1.2 * (wilson.high - wilson.low)
     table = tables.patient_leakage(list(found.values())).frame
     assert table["split by"].tolist() == list(found)
-    assert table["minus split by patient"].tolist() == [each.difference for each in found.values()]
+    assert table["minus split by patient"].tolist() == [each.difference.value for each in found.values()]
 
 
 def test_a_set_without_patients_is_refused(slices, tmp_path):

@@ -1,7 +1,7 @@
 """Tables of the notebooks and the index: each function returns a `Table` with a frame of numbers.
 
 `study` shows a run, its images and its results, `paper` the protocol and the printed numbers, `scores` the scores of
-each arm, `comparisons` arms and scores compared, `leakage` what slices of the same patients are worth, `claims` the
+each arm, `comparisons` arms and scores compared, `leakage` splits by patient and tests on other sets, `claims` the
 verdicts, and `audit` what the image sets hold.
 """
 
@@ -11,7 +11,7 @@ _NAMES = dict(
     audit="audit_by_class audits contradictions overlaps planted quality_flags",
     claims="conditions seeds verdicts",
     comparisons="calibration calibrations controls duplicates equivalence lesions same_images sanity t_by_seed t_tests",
-    leakage="patient_leakage",
+    leakage="external_validation patient_leakage",
     paper="averaging consistency layers protocol split_sizes",
     scores="best_epochs comparison counts folds missed_tumours other_work per_class test_scores times",
     study="data errors overview summary",

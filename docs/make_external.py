@@ -1,0 +1,81 @@
+"""Measure patient leakage on Cheng's set and external validation between all sets, for the tables of docs/results.md.
+
+    python docs/make_external.py --data DIR --weights DIR patients external
+
+The folder of data sets has one folder for each (see brainlib/data/sets.yaml); those that it lacks are left out, and
+named. The model is that of docs/protocols/frozen.yaml. What was found is written to docs/data/patients.json and
+docs/data/external.json: numbers and conditions, no image. Trained models are kept in --out, so that a run that was
+interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from brainlib.audit.findings import facing_groups, near_groups
+from brainlib.audit.overview import shared_images
+from brainlib.data import load_dataset
+from brainlib.data.registry import REGISTRY
+from brainlib.errors import DataError
+from brainlib.papers import load_paper
+from brainlib.study import Study, external_validation, patient_leakage
+from brainlib.study.external import ExternalScore, united
+from brainlib.study.leakage import SplitEffect
+from brainlib.trials import jobs
+
+DOCS = Path(__file__).resolve().parent
+DATA, PROTOCOL = DOCS / "data", DOCS / "protocols" / "frozen.yaml"
+KINDS = {"patients": tuple[SplitEffect, ...], "external": tuple[ExternalScore, ...]}
+
+
+def patients(data: str, options: dict) -> tuple[tuple[SplitEffect, ...], dict]:
+    """Cross-validate on Cheng's set by slice, by duplicate group and by patient."""
+    cheng = load_dataset("cheng", data, Path(options["out"]) / "store")
+    about = {"images": len(cheng.table), "patients": int(cheng.table["patient"].nunique())}
+    return patient_leakage(Study(load_paper(PROTOCOL), cheng, **options)), about
+
+
+def external(data: str, options: dict) -> tuple[tuple[ExternalScore, ...], dict]:
+    """Train on each set and test on each, and find what the sets have in common."""
+    sets, missing, store = {}, [], Path(options["out"]) / "store"
+    for name in REGISTRY:
+        try:
+            sets[name] = load_dataset(name, data, store)
+        except DataError as error:
+            missing.append(name)
+            print(f"left out: {error}")
+    rows, whole = external_validation(load_paper(PROTOCOL), sets, **options), united(sets)
+    scan, of = whole.scan(store), dict(zip(whole.table["path"], whole.table["set"], strict=True))
+    about = {"images": {name: len(each.table) for name, each in sets.items()}, "missing": missing}
+    for name, groups in (("overlaps", near_groups(scan, store)), ("overlaps_as_they_face", facing_groups(scan, store))):
+        about[name] = shared_images(groups, scan.table["path"].map(of))
+    return rows, about
+
+
+def main() -> None:
+    """Measure what is asked for, and write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("measurements", nargs="+", choices=KINDS)
+    parser.add_argument("--data", required=True, metavar="DIR", help="folder with one folder for each set")
+    parser.add_argument("--weights", required=True, metavar="DIR", help="folder of Keras' weight files")
+    parser.add_argument("--out", default="reports", metavar="DIR", help="folder of what is kept between runs")
+    given = parser.parse_args()
+    for name in given.measurements:
+        started = time.perf_counter()
+        options = {"profile": "full", "weights": given.weights, "out": given.out}
+        rows, about = globals()[name](given.data, options)
+        written = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "environment": jobs.environment()}
+        written |= {"seconds": round(time.perf_counter() - started), "protocol": PROTOCOL.name, "seed": 0, **about}
+        written["rows"] = json.loads(TypeAdapter(KINDS[name]).dump_json(rows))
+        DATA.mkdir(exist_ok=True)
+        (DATA / f"{name}.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
