@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from brainlib import io, progress
-from brainlib.errors import BrainlibError, UsageError
+from brainlib.errors import BrainlibError, StoreError, UsageError
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.study.options import KAGGLE, PHANTOMS, Options, papers_with
 from brainlib.trials import devices
@@ -156,7 +156,7 @@ def _substitution(text):
 
 
 def _absolute(path, *words):
-    return path if path in ("", *words) else str(Path(path).expanduser().absolute())
+    return path if path in ("", *words) else os.path.abspath(os.path.expanduser(path))
 
 
 def _run(arguments):
@@ -321,8 +321,12 @@ def _claims(arguments):
 
 def _printed(lines):
     """Print lines and return the exit status, also where the reader of a pipe ends before the last line."""
+    with contextlib.suppress(AttributeError):  # standard output that is closed, or a notebook's
+        sys.stdout.reconfigure(errors="backslashreplace")  # of letters that its encoding lacks
     try:
         print(*lines, sep="\n", flush=True)
-    except BrokenPipeError:  # which Python would report once more on exit
+    except OSError as error:  # which Python would report once more on exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise StoreError(f"standard output: expected to print there, received {error.strerror}") from None
     return 0

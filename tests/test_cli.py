@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -119,6 +120,14 @@ def test_own_images_need_the_papers_classes_from_their_folders_or_from_a_file(ca
     (tmp_path / "mine.yaml").write_text("root: mine\nclasses: {no: no, sick: yes}\nlabels: {}")
     said = refused(capsys, tmp_path, *arguments, str(tmp_path / "mine.yaml"))
     assert "mine.yaml: labels: expected no key of this name" in said
+
+
+@pytest.mark.fault("6s", "--out lies among own images, which its phantoms would join", "refused in one line")
+def test_a_report_among_own_images_is_refused(capsys, tmp_path, data):
+    (data / "br35h").rename(tmp_path / "mine")
+    out = tmp_path / "mine" / "reports"
+    arguments = ["--papers", "jardim", "--weights", "random", "--data", str(tmp_path / "mine"), "--out", str(out)]
+    assert f"--out {out}: expected a folder outside of the images" in refused(capsys, tmp_path, *arguments)
 
 
 @pytest.mark.parametrize("out", ["reports", "new/deeper/reports"])
@@ -277,6 +286,30 @@ def test_the_module_is_the_program_and_a_closed_pipe_is_no_traceback():
     assert (done.returncode, done.stderr) == (0, "")
     refused = subprocess.run([*command, "smith"], capture_output=True, text=True)
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.fault("15q", "what is printed has letters that the terminal's encoding lacks", "their numbers are printed")
+def test_letters_that_a_terminal_lacks_are_printed_by_their_numbers(monkeypatch):
+    printed = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", printed)
+    assert cli.main(["claims", "jardim"]) == 0
+    assert rb"T \u2248 0.3977" in printed.buffer.getvalue()
+
+
+@pytest.mark.fault("3r", "standard output is a file on a full disk", "one line, status 2")
+def test_output_that_cannot_be_written_is_one_line():
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "brainlib", "claims"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "No space left" in done.stderr
+
+
+@pytest.mark.fault(
+    "6t", "a folder of a user who does not exist, or of one without a home (~nobody)", "taken as it is named"
+)
+@pytest.mark.parametrize("option", ["--data", "--weights"])
+def test_a_home_that_is_not_known_is_no_traceback(capsys, tmp_path, option):
+    assert "~no-such-user" in refused(capsys, tmp_path, "--papers", "jardim", option, "~no-such-user/x")
 
 
 def test_checks_are_printed_with_what_is_wrong_or_written_as_data_and_as_a_page(capsys, tmp_path):

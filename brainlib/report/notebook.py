@@ -223,11 +223,11 @@ def _reason(kind: str, message: str) -> str:
 
 def _shareable(parameters: Mapping[str, Any]) -> Callable[[str], str]:
     """Return what replaces folders of this machine in a text by names that say as much."""
-    short = {Path(sys.prefix): "", Path(brainlib.__file__).parent: "", Path.home(): "~"}
+    short = {Path(sys.prefix): "", Path(brainlib.__file__).parent: "", Path(os.path.expanduser("~")): "~"}
     short[Path.cwd()] = "."
     for value in parameters.values():
-        if isinstance(value, str) and Path(value).expanduser().is_absolute():
-            short[Path(value).expanduser()] = ""
+        if isinstance(value, str) and os.path.isabs(value := os.path.expanduser(value)):
+            short[Path(value)] = ""
     names = {
         str(path): name or f"…/{folder.name}"
         for folder, name in short.items()
