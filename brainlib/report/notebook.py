@@ -181,7 +181,7 @@ def _execute(notebook, parameters, kernels):
             return str(Path(folder) / "kernel")
 
     error = None
-    with tempfile.TemporaryDirectory(dir=_short_folder()) as folder:
+    with tempfile.TemporaryDirectory(dir=io.socket_folder()) as folder:
         target = Path(folder) / "executed.ipynb"
         try:
             papermill.execute_notebook(
@@ -204,12 +204,6 @@ def _execute(notebook, parameters, kernels):
     executed.metadata.papermill.pop("output_path", None)
     executed.metadata.papermill["input_path"] = notebook.name
     return executed, error
-
-
-def _short_folder():
-    # The name of a socket may have some 100 bytes.
-    usual = tempfile.gettempdir()
-    return usual if len(os.fsencode(usual)) < 64 else "/tmp"
 
 
 def _reason(kind: str, message: str) -> str:

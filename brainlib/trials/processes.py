@@ -25,12 +25,12 @@ from multiprocessing.connection import Connection
 
 import cloudpickle
 
+from brainlib import io
 from brainlib.errors import BrainlibError
 
 # By name: this module itself never imports TensorFlow.
 _PRELOADED = "brainlib.models._tensorflow"
 KILLED = "a process was killed while it trained, most often for want of memory; use fewer --jobs or a smaller --profile"
-_LONGEST = 70  # bytes of a temporary folder in which multiprocessing can make a socket, whose path may have 107
 _starting = threading.Lock()
 
 
@@ -95,10 +95,10 @@ def run_all(
 
 
 def _context():
-    if len(folder := tempfile.gettempdir()) > _LONGEST:
-        tempfile.tempdir = "/tmp"
-        util.get_temp_dir()  # multiprocessing keeps it, and removes it in the end
-        tempfile.tempdir = folder
+    usual = tempfile.tempdir
+    tempfile.tempdir = io.socket_folder()
+    util.get_temp_dir()  # multiprocessing keeps it, and removes it in the end
+    tempfile.tempdir = usual
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     context.set_forkserver_preload([_PRELOADED])
     return context
