@@ -18,8 +18,9 @@ import pytest
 from pngs import write_image
 
 from brainlib import cli
-from brainlib.errors import UsageError
+from brainlib.errors import StoreError, UsageError
 from brainlib.papers.loading import load_paper, paper_ids
+from brainlib.report import index
 from brainlib.report import notebook as report_notebook
 from brainlib.study.options import Options
 from brainlib.trials import workers
@@ -302,6 +303,36 @@ def test_output_that_cannot_be_written_is_one_line():
         command = [sys.executable, "-m", "brainlib", "claims"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "No space left" in done.stderr
+
+
+@pytest.mark.fault("3s", "the index cannot be written when the notebooks have run", "one line, status 1")
+def test_an_index_that_cannot_be_written_is_a_run_that_failed(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(report_notebook, "run_notebooks", lambda notebooks, out: [None, None])
+    monkeypatch.setattr(workers, "local_cluster", lambda *_, **__: contextlib.nullcontext(""))
+
+    def full(*_):
+        raise StoreError("expected to write results.json, received No space left on device")
+
+    monkeypatch.setattr(index, "write_results", full)
+    assert cli.main(["run", "--papers", "hajhashem", "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err == (
+        "brainlib: error: expected to write results.json, received No space left on device\n"
+    )
+
+
+@pytest.mark.fault("6v", "the current folder was removed, or a name is longer than the system's", "one line, status 2")
+def test_what_the_system_refuses_is_one_line(capsys, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert cli.main(["run"]) == 2
+    assert "No such file or directory" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", "--out", "x" * 5000]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("brainlib: error: ") and "File name too long" in said and said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.fault(

@@ -146,7 +146,8 @@ def test_a_signal_is_answered_in_one_line_and_leaves_nothing(tmp_path, program, 
 @linux
 @pytest.mark.fault("2f", "SIGTERM to the program alone while its workers start", "one line, status 143, nothing left")
 @pytest.mark.fault("2h", "Ctrl-C while the workers of a run start", "one line, status 130, nothing left")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.fault("2q", "the terminal is closed (SIGHUP) while the workers of a run start", "status 129, nothing left")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_workers_start_is_one_line_too(tmp_path, program, number):
     write_notebook(tmp_path / "00_data_audit.ipynb", "")
     write_notebook(tmp_path / "hajhashem.ipynb", TRAINING)
