@@ -134,7 +134,9 @@ def test_a_signal_is_answered_in_one_line_and_leaves_nothing(tmp_path, program, 
     write_notebook(tmp_path / "00_data_audit.ipynb", "")
     write_notebook(tmp_path / "hajhashem.ipynb", TRAINING)
     run = program(*RUN)
-    assert until((tmp_path / "reports" / "trains").exists)
+    if not until((tmp_path / "reports" / "trains").exists):
+        run.end()
+        pytest.fail("\n".join(run.process.communicate()))
     for _ in range(1 + everywhere):
         (os.killpg if everywhere else os.kill)(run.process.pid, number)
         time.sleep(0.1 * everywhere)
