@@ -171,7 +171,8 @@ def test_the_program_that_shows_images_ends_by_a_signal_too(tmp_path, program, n
     app.process.stderr.readline()  # how to end it
     time.sleep(0.5)
     os.kill(app.process.pid, number)
-    assert not any("Traceback" in line for line in answered(tmp_path, app, number))
+    said = "\n".join(answered(tmp_path, app, number))
+    assert "Traceback" not in said, said
 
 
 @pytest.mark.fault("5b", "two runs at once with the same --out", "the second says that it waits, and waits")
