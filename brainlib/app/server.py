@@ -40,6 +40,12 @@ class OwnKernel(KernelSpecManager):
 
     kernel_dirs = traitlets.List([])
 
+    def get_kernel_spec(self, kernel_name):
+        """Return its specification; it is interrupted by messages: a signal, while it starts, is a traceback."""
+        spec = super().get_kernel_spec(kernel_name)
+        spec.interrupt_mode = "message"
+        return spec
+
 
 class Server(Voila):
     """Voilà that prints the address of the page, with its token."""
