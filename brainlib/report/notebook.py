@@ -167,7 +167,10 @@ def _execute(notebook, parameters, kernels):
         async def start_kernel(self, **options):
             defaults = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
             environment = defaults | os.environ | {progress.VARIABLE: "lines", "CUDA_VISIBLE_DEVICES": "-1"}
-            await super().start_kernel(**options | {"env": environment | options.get("env", {})})
+            options["env"] = environment | options.get("env", {})
+            # To end it, jupyter_client interrupts it first, which it would report as an error.
+            options["extra_arguments"] = [*options.get("extra_arguments", ()), "--log-level=CRITICAL"]
+            await super().start_kernel(**options)
             kernels.managers.append(self)
             if kernels.ended:
                 kernels.end()
