@@ -41,9 +41,9 @@ class OwnKernel(KernelSpecManager):
     kernel_dirs = traitlets.List([])
 
     def get_kernel_spec(self, kernel_name):
-        """Return its specification; it is interrupted by messages: a signal, while it starts, is a traceback."""
+        """Return its specification, by which a kernel that is ended prints no traceback, even while it starts."""
         spec = super().get_kernel_spec(kernel_name)
-        spec.interrupt_mode = "message"
+        spec.interrupt_mode, spec.argv = "message", [*spec.argv, "--log-level=CRITICAL"]
         return spec
 
 
