@@ -2,7 +2,7 @@
 
 Exit status: 0 on success; 1 if a notebook failed (the others ran, and the index names it and the
 reason); 2 for invalid usage or input (reported in one line; nothing is written); 130 if interrupted (SIGINT, as by
-Ctrl-C), 143 if ended (SIGTERM).
+Ctrl-C), 143 if ended (SIGTERM), 129 if its terminal was closed (SIGHUP).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from brainlib import io, progress
-from brainlib.errors import BrainlibError, UsageError
+from brainlib.errors import BrainlibError, StoreError, UsageError
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.study.options import KAGGLE, PHANTOMS, Options, papers_with
 from brainlib.trials import devices
@@ -33,13 +33,19 @@ def main(argv: list[str] | None = None) -> int:
     except BrainlibError as error:
         print(f"brainlib: error: {error}", file=sys.stderr)
         status = 2
+    except OSError as error:  # of the machine, such as a current folder that was removed
+        if error.errno is None:
+            raise
+        what = f"{os.strerror(error.errno)}: {str(error.filename or '')[:200]}".rstrip(": ")
+        print(f"brainlib: error: {what} ({type(error).__name__})", file=sys.stderr)
+        status = 2
     except KeyboardInterrupt:
         status = 128 + signal.SIGINT
     return 128 + received[0] if received else status
 
 
 def _heed_signals():
-    """Have the first SIGINT or SIGTERM interrupt the program; return the list that its number will be in.
+    """Have the first SIGINT, SIGTERM or SIGHUP interrupt the program; return the list that its number will be in.
 
     The signal is reported in one line, at once, and nothing after it: what runs elsewhere fails as its processes are
     ended. Work that cannot be interrupted is given three seconds.
@@ -52,7 +58,8 @@ def _heed_signals():
         received.append(number)
         what = "interrupted" if number == signal.SIGINT else "ended"
         # Not by print, which may be what the signal has interrupted.
-        os.write(2, f"brainlib: {what}; finished results are kept, run the same command to continue\n".encode())
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            os.write(2, f"brainlib: {what}; finished results are kept, run the same command to continue\n".encode())
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         patience = threading.Timer(3, leave, [128 + number])
         patience.daemon = True
@@ -64,7 +71,8 @@ def _heed_signals():
             process.kill()
         os._exit(status)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # SIGHUP, which Windows lacks, tells that the terminal is gone.
+    for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, interrupt)
     return received
@@ -168,7 +176,7 @@ def _substitution(text):
 
 
 def _absolute(path, *words):
-    return path if path in ("", *words) else str(Path(path).expanduser().absolute())
+    return path if path in ("", *words) else os.path.abspath(os.path.expanduser(path))
 
 
 def _run(arguments):
@@ -211,8 +219,12 @@ def _run(arguments):
         audited["sets"] = list(dict.fromkeys(study.paper.data.set.value for study in studies))
         given = {path: audited if name == data_audit.NAME else parameters for name, path in notebooks.items()}
         audit, *outcomes = notebook.run_notebooks(given, out)
-        results = index.write_results(out, outcomes, audit)
-        page = index.write_index(out, results)
+        try:
+            results = index.write_results(out, outcomes, audit)
+            page = index.write_index(out, results)
+        except StoreError as error:  # no mistake in the request
+            print(f"brainlib: error: {error}", file=sys.stderr)
+            return 1
     entries = {data_audit.NAME: results.audit, **results.papers}
     for name, entry in entries.items():
         print(f"{name}: {f'FAILED: {entry.error}' if entry.error else 'ran'} ({entry.seconds:.0f} s)")
@@ -342,8 +354,12 @@ def _claims(arguments):
 
 def _printed(lines):
     """Print lines and return the exit status, also where the reader of a pipe ends before the last line."""
+    with contextlib.suppress(AttributeError):  # standard output that is closed, or a notebook's
+        sys.stdout.reconfigure(errors="backslashreplace")  # of letters that its encoding lacks
     try:
         print(*lines, sep="\n", flush=True)
-    except BrokenPipeError:  # which Python would report once more on exit
+    except OSError as error:  # which Python would report once more on exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise StoreError(f"standard output: expected to print there, received {error.strerror}") from None
     return 0

@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +30,12 @@ _TEMPORARY = re.compile(r"\..+\.(?:(?:([0-9a-f]{8})-)?(\d{1,7})-[0-9a-f]{8}|lock
 _FOLDERS = ("notebooks", "results", "store")  # that a run makes
 #: Threads in a pool, as many as this process has processors: more than eight wait for the disk.
 THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def socket_folder() -> str:
+    """Return a folder for temporary files in which a socket has a path that the system takes: some 100 bytes."""
+    usual = tempfile.gettempdir()
+    return usual if len(os.fsencode(usual)) < 64 else "/tmp"
 
 
 @contextmanager

@@ -237,7 +237,7 @@ class Shelf:
         history = pd.DataFrame({"phase": [phase], "epoch": [1], "loss": [0.5], "seconds": [1.0]})
         epochs = self.table[self.table["part"] == "test"].drop(columns=["part", "phase", "group"]).assign(epoch=1)
         model = build_network(trial.model, trial.size, 1, trial.weights).model
-        self.folder, self.key = folder, trial.key
+        self.folder, self.trial, self.key = folder, trial, trial.key
         facts = FACTS | {"trial": json.loads(json.dumps(dataclasses.asdict(trial)))}
         store.save(folder, trial.key, facts, {"predictions": self.table, "history": history, "epochs": epochs}, model)
         self.files = {path.name: path.read_bytes() for path in self.place.iterdir()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -17,8 +18,9 @@ import pytest
 from pngs import write_image
 
 from brainlib import cli
-from brainlib.errors import UsageError
+from brainlib.errors import StoreError, UsageError
 from brainlib.papers.loading import load_paper, paper_ids
+from brainlib.report import index
 from brainlib.report import notebook as report_notebook
 from brainlib.study.options import Options
 from brainlib.trials import workers
@@ -119,6 +121,14 @@ def test_own_images_need_the_papers_classes_from_their_folders_or_from_a_file(ca
     (tmp_path / "mine.yaml").write_text("root: mine\nclasses: {no: no, sick: yes}\nlabels: {}")
     said = refused(capsys, tmp_path, *arguments, str(tmp_path / "mine.yaml"))
     assert "mine.yaml: labels: expected no key of this name" in said
+
+
+@pytest.mark.fault("6s", "--out lies among own images, which its phantoms would join", "refused in one line")
+def test_a_report_among_own_images_is_refused(capsys, tmp_path, data):
+    (data / "br35h").rename(tmp_path / "mine")
+    out = tmp_path / "mine" / "reports"
+    arguments = ["--papers", "jardim", "--weights", "random", "--data", str(tmp_path / "mine"), "--out", str(out)]
+    assert f"--out {out}: expected a folder outside of the images" in refused(capsys, tmp_path, *arguments)
 
 
 @pytest.mark.parametrize("out", ["reports", "new/deeper/reports"])
@@ -277,6 +287,60 @@ def test_the_module_is_the_program_and_a_closed_pipe_is_no_traceback():
     assert (done.returncode, done.stderr) == (0, "")
     refused = subprocess.run([*command, "smith"], capture_output=True, text=True)
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.fault("15q", "what is printed has letters that the terminal's encoding lacks", "their numbers are printed")
+def test_letters_that_a_terminal_lacks_are_printed_by_their_numbers(monkeypatch):
+    printed = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", printed)
+    assert cli.main(["claims", "jardim"]) == 0
+    assert rb"T \u2248 0.3977" in printed.buffer.getvalue()
+
+
+@pytest.mark.fault("3r", "standard output is a file on a full disk", "one line, status 2")
+def test_output_that_cannot_be_written_is_one_line():
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "brainlib", "claims"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "No space left" in done.stderr
+
+
+@pytest.mark.fault("3s", "the index cannot be written when the notebooks have run", "one line, status 1")
+def test_an_index_that_cannot_be_written_is_a_run_that_failed(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(report_notebook, "run_notebooks", lambda notebooks, out: [None, None])
+    monkeypatch.setattr(workers, "local_cluster", lambda *_, **__: contextlib.nullcontext(""))
+
+    def full(*_):
+        raise StoreError("expected to write results.json, received No space left on device")
+
+    monkeypatch.setattr(index, "write_results", full)
+    assert cli.main(["run", "--papers", "hajhashem", "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err == (
+        "brainlib: error: expected to write results.json, received No space left on device\n"
+    )
+
+
+@pytest.mark.fault("6v", "the current folder was removed, or a name is longer than the system's", "one line, status 2")
+def test_what_the_system_refuses_is_one_line(capsys, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert cli.main(["run"]) == 2
+    assert "No such file or directory" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", "--out", "x" * 5000]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("brainlib: error: ") and "File name too long" in said and said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.fault(
+    "6t", "a folder of a user who does not exist, or of one without a home (~nobody)", "taken as it is named"
+)
+@pytest.mark.parametrize("option", ["--data", "--weights"])
+def test_a_home_that_is_not_known_is_no_traceback(capsys, tmp_path, option):
+    assert "~no-such-user" in refused(capsys, tmp_path, "--papers", "jardim", option, "~no-such-user/x")
 
 
 def test_checks_are_printed_with_what_is_wrong_or_written_as_data_and_as_a_page(capsys, tmp_path):

@@ -134,7 +134,9 @@ def test_a_signal_is_answered_in_one_line_and_leaves_nothing(tmp_path, program, 
     write_notebook(tmp_path / "00_data_audit.ipynb", "")
     write_notebook(tmp_path / "hajhashem.ipynb", TRAINING)
     run = program(*RUN)
-    assert until((tmp_path / "reports" / "trains").exists)
+    if not until((tmp_path / "reports" / "trains").exists):
+        run.end()
+        pytest.fail("\n".join(run.process.communicate()))
     for _ in range(1 + everywhere):
         (os.killpg if everywhere else os.kill)(run.process.pid, number)
         time.sleep(0.1 * everywhere)
@@ -146,7 +148,8 @@ def test_a_signal_is_answered_in_one_line_and_leaves_nothing(tmp_path, program, 
 @linux
 @pytest.mark.fault("2f", "SIGTERM to the program alone while its workers start", "one line, status 143, nothing left")
 @pytest.mark.fault("2h", "Ctrl-C while the workers of a run start", "one line, status 130, nothing left")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.fault("2q", "the terminal is closed (SIGHUP) while the workers of a run start", "status 129, nothing left")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_workers_start_is_one_line_too(tmp_path, program, number):
     write_notebook(tmp_path / "00_data_audit.ipynb", "")
     write_notebook(tmp_path / "hajhashem.ipynb", TRAINING)
@@ -168,7 +171,8 @@ def test_the_program_that_shows_images_ends_by_a_signal_too(tmp_path, program, n
     app.process.stderr.readline()  # how to end it
     time.sleep(0.5)
     os.kill(app.process.pid, number)
-    assert not any("Traceback" in line for line in answered(tmp_path, app, number))
+    said = "\n".join(answered(tmp_path, app, number))
+    assert "Traceback" not in said, said
 
 
 @pytest.mark.fault("5b", "two runs at once with the same --out", "the second says that it waits, and waits")

@@ -14,6 +14,7 @@ from brainlib.app.viewer import Viewer
 from brainlib.errors import BrainlibError, StoreError
 from brainlib.report.model_cards import export
 from brainlib.trials import store
+from brainlib.trials.run import run_trials
 from brainlib.trials.stored import Stored, stored_models
 
 pytestmark = pytest.mark.slow
@@ -102,6 +103,19 @@ def test_no_card_is_made_of_what_are_no_predictions(shelf, tmp_path, what):
     data = b"PAR1 junk PAR1" if what == "junk" else parquet(tables(shelf.table)[what])
     shelf.put(predictions_parquet=data)
     assert_refused(shelf, tmp_path, "expected tables, received others|expected the facts and predictions of a trained")
+
+
+@pytest.mark.fault("9ae", "predictions lack a column, or a result a table, when a run takes it", "one line")
+@pytest.mark.parametrize("name", ["phase", "part", "predictions"])
+def test_a_run_does_not_take_tables_that_no_training_stores(shelf, name):
+    shelf.put(predictions_parquet=parquet(shelf.table.drop(columns=name, errors="ignore")))
+    if name == "predictions":
+        facts = json.loads((shelf.place / store.FACTS).read_text())
+        del facts["sha256"]["predictions.parquet"]
+        (shelf.place / store.FACTS).write_text(json.dumps(facts))
+        (shelf.place / "predictions.parquet").unlink()
+    with pytest.raises(StoreError, match="expected the tables of a training, received others.*run again"):
+        run_trials([shelf.trial], None, shelf.folder)
 
 
 @pytest.mark.fault("9ad", "the facts of a stored result are a list, null or of other names", "it is not listed")

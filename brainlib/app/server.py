@@ -31,7 +31,7 @@ _NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "app.ipynb"
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'self'; frame-ancestors 'self'"
+    "connect-src 'self'; form-action 'self'; base-uri 'self'; frame-ancestors 'self'; object-src 'none'"
 )
 
 
@@ -39,6 +39,12 @@ class OwnKernel(KernelSpecManager):
     """Offers this interpreter's kernel only: another one of its name may belong to another environment."""
 
     kernel_dirs = traitlets.List([])
+
+    def get_kernel_spec(self, kernel_name):
+        """Return its specification, by which a kernel that is ended prints no traceback, even while it starts."""
+        spec = super().get_kernel_spec(kernel_name)
+        spec.interrupt_mode, spec.argv = "message", [*spec.argv, "--log-level=CRITICAL"]
+        return spec
 
 
 class Server(Voila):
@@ -96,8 +102,12 @@ def serve(out: Path, data: str = "", *, port: int = 8866, browser: bool = True) 
         opens=browser,
         auto_token=True,
         log_level=logging.WARNING,
-        tornado_settings={"headers": {"Content-Security-Policy": _POLICY}},
+        tornado_settings={
+            "headers": {"Content-Security-Policy": _POLICY, "Referrer-Policy": "same-origin"},
+            "allow_remote_access": False,  # nor a page whose host name was made to lead here
+        },
     )
+    server.config.VoilaConfiguration.file_allowlist = []  # images beside the notebook, to anybody without the token
     server.config.VoilaConfiguration.kernel_spec_manager_class = OwnKernel
     server.config.VoilaConfiguration.preheat_kernel = True
     # Other users of the machine can reach the kernel's ports; older versions have no choice.

@@ -98,7 +98,7 @@ def own_set(source: str | Path, classes: Mapping[str, str] | None = None, patien
 
     DataError, in a line, if there is no such file or folder, or it says something else.
     """
-    path, content = Path(source).expanduser(), {}
+    path, content = Path(os.path.expanduser(source)), {}
     try:
         if path.suffix.lower() in SUFFIXES:
             content = read_yaml(path, text=True)

@@ -36,6 +36,12 @@ class _PlainLoader(yaml.SafeLoader):
             keys.add(key)
         return super().construct_mapping(node, deep=deep)
 
+    def construct_scalar(self, node: Any) -> Any:
+        value = super().construct_scalar(node)
+        if self.NON_PRINTABLE.search(value):  # as an escape; raw, the reader refuses it
+            self._refuse("special characters are not allowed", node)
+        return value
+
     def _refuse(self, problem: str, place: Any) -> None:
         raise yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
 

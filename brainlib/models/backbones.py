@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def find_weights(name: str, source: str) -> Weights:
         return Weights(source, scaling="centred_128", digest=_STAND_IN_DIGEST)
     if source in (RANDOM, IMAGENET):
         return Weights(source)
-    folder = Path(source).expanduser()
+    folder = Path(os.path.expanduser(source))
     if not folder.is_dir():
         raise WeightsError(f"weights: expected 'imagenet', 'random' or a folder of files; '{source}' is none of them")
     for file, scaling in backbone.files.items():

@@ -23,6 +23,7 @@ from brainlib.papers.schema import Claim, Metric, OfOneClass, OfTwoArms, Paper
 
 _FOLDER = resources.files("brainlib") / "papers"
 _SHARES, _COUNTS = ("accuracy", *get_args(OfOneClass), "t_test.p"), ("images", "count", "errors")
+_LONGEST = 400  # characters of a message, which may hold names of a file that is no paper
 _COMPARES = re.compile(r"[<>≤≥]|\b(above|over|below|under|more than|less than)\b", re.IGNORECASE)
 
 
@@ -69,7 +70,7 @@ def _read(path: Path) -> Paper:
     except ValueError as error:
         problem = str(error)
     if problem:
-        raise PaperError(f"{path.name}: {problem}")
+        raise PaperError(" ".join(f"{path.name}: {problem}".split())[:_LONGEST])
     return paper
 
 
@@ -89,7 +90,7 @@ def _spelled_out(content: dict[str, Any]) -> dict[str, Any]:
                 f"arms.{name}: expected title, backbone and like, which names an arm that is "
                 f"written out ({', '.join(sorted(written_out))}), received {shorten(arm)}"
             )
-        other = arms[like]
+        other = arms[str(like)]
         model = other.get("model")
         if isinstance(model, dict):  # else the type of the other arm complains
             model = {**model, "backbone": arm["backbone"]}

@@ -29,7 +29,6 @@ Images = Annotated[int, Field(ge=1, le=MOST_IMAGES)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Width = Annotated[int, Field(ge=1, le=10_000)]
 Side = Annotated[int, Field(ge=1, le=4096)]
-Layers = Field(max_length=100)
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 #: Import path of a Python function, "package.module:function". Who runs a paper that names one runs that function.
@@ -151,7 +150,7 @@ class _Model(Frozen):
     channels: Setting[Literal[1, 3]]
     scaling: Setting[Literal["unit", "backbone", "imagenet_mean_std"]]
     pooling: Setting[Literal["flatten", "average", "max"]]
-    dense: Setting[Annotated[tuple[Width, ...], Layers]]
+    dense: Setting[Annotated[tuple[Width, ...], Field(max_length=100)]]
     head_dropout: Setting[tuple[Rate, ...]]
 
     @model_validator(mode="after")
@@ -169,7 +168,7 @@ class CnnSettings(_Model):
     """A plain network: per entry of `convolutions` (filters) a ReLU convolution, pool, dropout."""
 
     kind: Literal["cnn"]
-    convolutions: Setting[Annotated[tuple[Width, ...], Layers, Field(min_length=1)]]
+    convolutions: Setting[Annotated[tuple[Width, ...], Field(min_length=1, max_length=100)]]
     kernel_size: Setting[Side]
     padding: Setting[Literal["same", "valid"]]
     pool_size: Setting[Side]

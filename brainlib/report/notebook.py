@@ -167,7 +167,10 @@ def _execute(notebook, parameters, kernels):
         async def start_kernel(self, **options):
             defaults = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
             environment = defaults | os.environ | {progress.VARIABLE: "lines", "CUDA_VISIBLE_DEVICES": "-1"}
-            await super().start_kernel(**options | {"env": environment | options.get("env", {})})
+            options["env"] = environment | options.get("env", {})
+            # To end it, jupyter_client interrupts it first, which it would report as an error.
+            options["extra_arguments"] = [*options.get("extra_arguments", ()), "--log-level=CRITICAL"]
+            await super().start_kernel(**options)
             kernels.managers.append(self)
             if kernels.ended:
                 kernels.end()
@@ -181,7 +184,7 @@ def _execute(notebook, parameters, kernels):
             return str(Path(folder) / "kernel")
 
     error = None
-    with tempfile.TemporaryDirectory(dir=_short_folder()) as folder:
+    with tempfile.TemporaryDirectory(dir=io.socket_folder()) as folder:
         target = Path(folder) / "executed.ipynb"
         try:
             papermill.execute_notebook(
@@ -206,12 +209,6 @@ def _execute(notebook, parameters, kernels):
     return executed, error
 
 
-def _short_folder():
-    # The name of a socket may have some 100 bytes.
-    usual = tempfile.gettempdir()
-    return usual if len(os.fsencode(usual)) < 64 else "/tmp"
-
-
 def _reason(kind: str, message: str) -> str:
     # The last line with a word in it: some end in a caret below their place.
     last = ([line.strip() for line in message.splitlines() if re.search(r"\w", line)] or [""])[-1]
@@ -223,11 +220,11 @@ def _reason(kind: str, message: str) -> str:
 
 def _shareable(parameters: Mapping[str, Any]) -> Callable[[str], str]:
     """Return what replaces folders of this machine in a text by names that say as much."""
-    short = {Path(sys.prefix): "", Path(brainlib.__file__).parent: "", Path.home(): "~"}
+    short = {Path(sys.prefix): "", Path(brainlib.__file__).parent: "", Path(os.path.expanduser("~")): "~"}
     short[Path.cwd()] = "."
     for value in parameters.values():
-        if isinstance(value, str) and Path(value).expanduser().is_absolute():
-            short[Path(value).expanduser()] = ""
+        if isinstance(value, str) and os.path.isabs(value := os.path.expanduser(value)):
+            short[Path(value)] = ""
     names = {
         str(path): name or f"…/{folder.name}"
         for folder, name in short.items()

@@ -125,7 +125,7 @@ class Options(BaseModel):
     @property
     def store(self) -> Path:
         """Folder of everything that is kept between runs."""
-        return Path(self.out).expanduser().resolve() / "store"
+        return Path(os.path.expanduser(self.out)).resolve() / "store"
 
 
 def select(

@@ -94,6 +94,8 @@ class Study:
         if data is None:
             count = self.profile.images or info_of(name).total
             data = datasets.load_dataset(asked(name, options.source), options.source, options.store, phantoms=count)
+        if data.name == OWN and options.store.is_relative_to(data.root.resolve()):  # phantoms would be its images
+            raise UsageError(f"--out {options.out}: expected a folder outside of the images, which are in {data.root}")
         of, needed, title = self.paper.data, f"{self.paper.id} needs", data.info.title
         if set(of.classes) != set(data.classes):
             names = (f"{name} (no tumour)" if name == of.normal else name for name in of.classes)

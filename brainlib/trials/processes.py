@@ -15,14 +15,17 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import util
 from multiprocessing.connection import Connection
 
 import cloudpickle
 
+from brainlib import io
 from brainlib.errors import BrainlibError
 
 # By name: this module itself never imports TensorFlow.
@@ -92,6 +95,10 @@ def run_all(
 
 
 def _context():
+    usual = tempfile.tempdir
+    tempfile.tempdir = io.socket_folder()
+    util.get_temp_dir()  # multiprocessing keeps it, and removes it in the end
+    tempfile.tempdir = usual
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     context.set_forkserver_preload([_PRELOADED])
     return context

@@ -68,8 +68,13 @@ def run_trials(
             weights = {trial.weights.file for trial in missing if trial.weights.source == "file"}
             files = [*dataset.sizes(), *((path, Path(path).stat().st_size) for path in sorted(weights))]
             workers.run(jobs.train, wanted, scheduler, on_epoch, folder, files)
-    results = [(trial, *store.read(folder, trial.key)) for trial in trials]
-    return [TrialResult(trial, facts=facts, **tables) for trial, facts, tables in results]
+    results = []
+    for trial in trials:
+        facts, tables = store.read(folder, trial.key)
+        with store.expecting("the tables of a training", trial.key):
+            results.append(TrialResult(trial, facts=facts, **tables))
+            results[-1].part("test"), results[-1].curve()  # have the columns that choose rows
+    return results
 
 
 class Epochs:

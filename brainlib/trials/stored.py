@@ -15,7 +15,7 @@ import pandas as pd
 from brainlib.data.registry import REGISTRY, DataSetInfo
 from brainlib.errors import UsageError
 from brainlib.papers.loading import load_paper
-from brainlib.stats.predictions import PARTS, decide
+from brainlib.stats.predictions import decide
 from brainlib.trials import store
 from brainlib.trials.store import FACTS, MODEL, UNREADABLE
 
@@ -108,11 +108,9 @@ def read_model(folder: Path, key: str) -> tuple[Stored, pd.DataFrame]:
     with store.expecting("the facts and predictions of a trained model", key):
         stored = Stored(key, facts).checked()
         found = final_predictions(stored.trial, tables["predictions"])
-        named = found["part"].isin(PARTS).all() and all(isinstance(path, str) for path in found["path"])
-        if found.empty or not named:
-            raise ValueError("predictions of no images of a part")
-        for _, part in found.groupby("part"):
-            decide(part, stored.trial["classes"])
+        decided = [decide(part, stored.trial["classes"]) for _, part in found.groupby("part", dropna=False)]
+        if not decided or not all(isinstance(path, str) for path in found["path"]):
+            raise ValueError("predictions of no images")
     return stored, found
 
 

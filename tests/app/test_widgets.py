@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-import urllib.error
-import urllib.request
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,6 +12,7 @@ import numpy as np
 import pytest
 from browsing import Watched, violations
 from PIL import Image
+from serving import serving
 from uploads import BAD, GREY, saved
 
 from brainlib import cli
@@ -264,46 +258,8 @@ def served(out, tmp_path_factory):
     """The program on a store with two small models: its address, and the folder of the reports."""
     folder = tmp_path_factory.mktemp("served")
     shutil.copytree(out, folder / "reports")
-    # Settings of Voilà in the folder that it is started in must not count: these would open it to everybody.
-    (folder / "voila.json").write_text('{"Voila": {"ip": "0.0.0.0", "auto_token": false, "token": ""}}')
-    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(folder), "JUPYTER_DATA_DIR": str(folder)}
-    environment.pop("BRAINLIB_DATA", None)
-    command = [sys.executable, "-P", "-m", "brainlib", "app", "--out", str(folder / "reports"), "--no-browser"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
-        lines = []
-        try:
-            for line in process.stderr:
-                lines.append(line)
-                if line.startswith("http"):
-                    break
-            else:
-                raise AssertionError(f"the program did not start: {lines}")
-            # Its log must not fill the pipe.
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            yield line.strip(), folder / "reports"
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-@pytest.mark.fault(
-    "11a", "the program is asked without its token", "it answers this machine only, and asks for the token"
-)
-def test_the_page_is_for_this_machine_and_whoever_has_the_token(served):
-    address, _ = served
-    page, token = address.split("?")
-    assert page.startswith("http://127.0.0.1:") and token.startswith("token=")
-    with urllib.request.urlopen(page) as answer:
-        assert "connect-src 'self';" in answer.headers["Content-Security-Policy"]
-        assert "/login" in answer.url and "What a trained model" not in answer.read().decode()
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"{page}api/kernels/00000000-0000-0000-0000-000000000000/channels")
-    # What Voilà adds to tell a kernel that was started ahead its page's address asks for no token.
-    with urllib.request.urlopen(f"{page}voila/query/00000000-0000-0000-0000-000000000000") as answer:
-        assert "/login" in answer.url
+    with serving(folder) as address:
+        yield address, folder / "reports"
 
 
 def options_of(page, label):

@@ -90,8 +90,7 @@ def test_a_file_of_any_size_is_refused_before_it_is_read(tmp_path, monkeypatch):
 
 @pytest.mark.fault("9q", "a CSV of predictions is compressed, so that it may unpack to any size", "refused as it is")
 def test_a_compressed_file_is_not_unpacked(tmp_path):
-    file = written(tmp_path, gzip.compress(GOOD.encode() + b"no/c.png,no,0.5,0.5\n" * 10**6), "model.csv.gz")
-    assert file.stat().st_size < 10**5
+    file = written(tmp_path, gzip.compress(GOOD.encode()), "model.csv.gz")
     with pytest.raises(DataError, match="expected a table"):
         score_files([file])
 

@@ -98,11 +98,7 @@ def matrices(ranges: Mapping[str, Range], n: int) -> dict[int, tuple[int, int]]:
 
 
 def _not_excluded(ranges: Mapping[str, Range], n: int) -> list[int]:
-    """Numbers of positives for which some confusion matrix has every score, ascending.
-
-    For so many positives and true positives each score bounds the false positives: a precision of at least l, for
-    instance, allows tp/l - tp.
-    """
+    """Numbers of positives that have a matrix of every score, each of which bounds the false positives by the true."""
     slack = 1e-5  # more than what mlscorecheck allows for the rounding of floats
     wide = {name: (max(low - slack, 0.0), high + slack) for name, (low, high) in ranges.items()}
     low, high = wide.pop("sensitivity", (0.0, 1.0))
@@ -112,9 +108,8 @@ def _not_excluded(ranges: Mapping[str, Range], n: int) -> list[int]:
         least, most = np.ceil(low * positives), np.minimum(np.floor(high * positives), positives)
         tp = least + np.arange(max(0, (most - least).max()) + 1)
         bounds = [(0.0, n - positives), *(_false_positives(name, *wide[name], tp, positives, n) for name in wide)]
-        fewest = reduce(np.maximum, (each for each, _ in bounds))
-        highest = reduce(np.minimum, (each for _, each in bounds))
-        fits = (tp <= most) & (np.ceil(fewest) <= np.floor(highest))
+        lows, highs = zip(*bounds, strict=True)
+        fits = (tp <= most) & (np.ceil(reduce(np.maximum, lows)) <= np.floor(reduce(np.minimum, highs)))
         found += positives[fits.any(axis=1), 0].tolist()
     return found
 

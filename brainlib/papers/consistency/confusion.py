@@ -107,8 +107,8 @@ def weighted_rows(paper: Paper) -> Iterator[Check]:
     """Whether accuracy and weighted scores of two classes come from one confusion matrix."""
     for row in rows_of(paper, average="weighted"):
         n = row[0].n
-        has_share = any(claim.metric.name in ("accuracy", "sensitivity") for claim in row)
-        if len(paper.scenario(row[0].scenario).classes) != 2 or not has_share:
+        names = {claim.metric.name for claim in row}
+        if len(paper.scenario(row[0].scenario).classes) != 2 or names <= {"precision", "f1"}:
             continue
         fits, truncated = checks.fitting(arithmetic.weighted_matrices, row, n)
         finding = checks.finding_of(fits, truncated)
@@ -161,10 +161,8 @@ def class_reports(paper: Paper) -> Iterator[Check]:
         metric = claim.metric
         if metric.label and metric.name in arithmetic.SCORES and supports.get(metric.label):
             rows[metric.label].append(claim)
-    if not rows:
-        return
     n, least, most = supports.get(None, sum(supports[label] for label in rows)), 0, 0
-    if n > checks.MOST_SEARCHED:
+    if not rows or n > checks.MOST_SEARCHED:
         return
     for label, row in rows.items():
         support = supports[label]

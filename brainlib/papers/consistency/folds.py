@@ -19,6 +19,7 @@ from brainlib.papers.consistency.checks import CONDITIONAL, CONSISTENT, IMPOSSIB
 from brainlib.papers.schema import Claim, Metric, Paper
 from brainlib.stats.comparisons import corrected_resampled_t, paired_t, unpaired_t
 
+_ALL_CORNERS = 10  # ranges: 1024 corners
 _FORMULAS = {
     over: {f"sample {name} (divisor k - 1)": partial(spread, ddof=1), f"population {name} (divisor k)": spread}
     for over, name, spread in (("variance", "variance", np.var), ("sd", "standard deviation", np.std))
@@ -74,8 +75,6 @@ def spreads(paper: Paper) -> Iterator[Check]:
 def t_values(paper: Paper) -> Iterator[Check]:
     """Whether a printed T follows from the printed folds, or from the printed means and spreads."""
     for claim, pair in _with_folds(paper, exact(paper, name="t_test.t")):
-        if len(pair[0]) != len(pair[1]):
-            continue
         from_folds = _t_of_folds(*pair)
         claims = [claim, *pair[0], *pair[1]]
         values = "; ".join(f"{name} {_span(*span, 1)}" for name, span in from_folds.items())
@@ -130,7 +129,7 @@ def _with_folds(paper, claims):
     rows = folds(paper)
     for claim in claims:
         pair = [rows.get((arm, Metric(name="accuracy"))) for arm in claim.arms]
-        if all(pair):
+        if all(pair) and len(pair[0]) == len(pair[1]):
             yield claim, pair
 
 
@@ -163,7 +162,8 @@ def _extremes(function: Callable, ranges: list[tuple[float, float]]) -> tuple[fl
     """Smallest and largest value of a statistic over a box of ranges.
 
     From each corner and the middle a bounded quasi-Newton search goes down and up: a variance has
-    its largest value at a corner, its smallest one within.
+    its largest value at a corner, its smallest one within. Of many folds only those corners are tried in which the
+    ranges up to some value are at their low ends and the others at their high ends, or the reverse.
     """
     lows, highs = np.array(ranges).T
     width = highs - lows
@@ -171,7 +171,11 @@ def _extremes(function: Callable, ranges: list[tuple[float, float]]) -> tuple[fl
     def scaled(x, sign):
         return sign * function(lows + np.asarray(x) * width)
 
-    corners = list(itertools.product((0.0, 1.0), repeat=len(ranges)))
+    if len(ranges) <= _ALL_CORNERS:
+        corners = list(itertools.product((0.0, 1.0), repeat=len(ranges)))
+    else:
+        up = np.argsort(np.argsort(lows + highs)) >= np.arange(len(ranges) + 1)[:, None]
+        corners = [*up.astype(float), *(~up).astype(float)]
     values = [scaled(corner, 1) for corner in corners]
     starts = [np.full(len(ranges), 0.5), corners[int(np.argmin(values))], corners[int(np.argmax(values))]]
     bounds = [(0, 1)] * len(ranges)

@@ -148,7 +148,7 @@ def confusion_counts(paper: Paper) -> Iterator[Check]:
 
 def _drawn_classes(paper, arm, right, wrong):
     holdout = paper.protocol.holdout.value
-    for label in (label for label in right if label in wrong):
+    for label in (label for label in right if label in wrong and holdout != "published"):
         drawn = round(right[label].value + wrong[label].value)
         published = published_size(paper, [label])
         finding, why = CONSISTENT, ""
