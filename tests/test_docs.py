@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from brainlib import cli, load_dataset
+from brainlib.audit.findings import near_groups
 from brainlib.report.headlines import SHORTCUTS, reference
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,3 +125,28 @@ def test_the_page_of_own_predictions_runs(tmp_path, monkeypatch, capsys):
     results = names["results"]
     assert results.estimate("forest", "test", "accuracy").n == 12
     assert results.without_duplicates.estimate("forest", "test", "accuracy").n < 12
+
+
+@pytest.mark.real_data
+def test_lists_of_duplicates_are_what_the_audit_finds_and_clean_a_copy(data_dir, tmp_path, monkeypatch, capsys):
+    script = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "make_duplicates.py")))
+    scan = script.scan_of("navoneel", [data_dir])
+    found = script.listed(scan)
+    text = found.to_csv(index=False)
+    assert (script.LISTS / "navoneel.csv").read_text() == text, "run python docs/make_duplicates.py"
+    page = (script.LISTS / "README.md").read_text(encoding="utf-8")
+    assert script.row("navoneel", scan, found) in page
+    (tmp_path / "navoneel.csv").write_text(text)
+    (tmp_path / "navoneel").symlink_to(data_dir / "navoneel")
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code, {})
+    # It leaves an image a group.
+    assert len(scan.table) - len(capsys.readouterr().out.splitlines()) == len(set(near_groups(scan)))
+
+
+def test_lists_of_duplicates_are_small_and_of_hashes():
+    for file in (ROOT / "docs" / "duplicates").glob("*.csv"):
+        header, *rows = file.read_text().splitlines()
+        assert header == "sha256,group" and all(re.fullmatch(r"[0-9a-f]{64},\d+", row) for row in rows)
+        assert file.stat().st_size < 1_000_000
