@@ -7,6 +7,7 @@ under must-link and cannot-link constraints (Davidson and Ravi, PKDD 2005).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
@@ -22,6 +23,7 @@ from brainlib.errors import DataError, shorten
 
 CONFIRMED, REJECTED = "confirmed", "rejected"
 COLUMNS = ("first", "second", "decision")
+NO_DECISIONS = pd.DataFrame(columns=COLUMNS, dtype=object)
 
 
 def read_decisions(file: Path, paths: Iterable[str]) -> pd.DataFrame:
@@ -44,6 +46,7 @@ def read_decisions(file: Path, paths: Iterable[str]) -> pd.DataFrame:
 def honoured(near: NearDuplicates, decisions: pd.DataFrame, scan: Scan) -> NearDuplicates:
     """Change the pairs found among scanned images so that the groups they connect follow the decisions.
 
+    Of pairs within a group those are left that connect it, the ones that correlate best.
     DataError if the decisions contradict one another, or a rejected pair has the same pixels.
     """
     names, n = scan.table["path"].to_numpy(), len(scan.table)
@@ -62,20 +65,33 @@ def honoured(near: NearDuplicates, decisions: pd.DataFrame, scan: Scan) -> NearD
     used = (np.arange(len(compared.pairs)) < len(confirmed)) | (compared.correlation >= THRESHOLD)
     both = {name: np.concatenate([each[used], vars(near)[name][~again]]) for name, each in vars(compared).items()}
     # The confirmed pairs come first, then the best, as in Kruskal's algorithm, so far as no rejected pair is joined.
-    pairs, certain = both["pairs"], np.arange(len(both["pairs"])) < len(confirmed)
-    group, kept = np.arange(n), []
+    certain = np.arange(len(both["pairs"])) < len(confirmed)
+    parent, apart, kept = list(range(n)), defaultdict(set), []
+    for one, other in rejected.tolist():
+        apart[one].add(other)
+        apart[other].add(one)
     for row in np.lexsort([-both["correlation"], ~certain]):
-        ends = np.sort(group[pairs[row]])
-        apart = (np.sort(group[rejected], axis=1) == ends).all(axis=1).any()
-        if apart and certain[row]:
-            raise DataError(
-                f"{names[pairs[row, 0]]}: expected decisions that agree, received it confirmed with "
-                f"{names[pairs[row, 1]]}, which joins two images that are rejected"
-            )
-        if not apart and ends[0] != ends[1]:
-            group[group == ends[1]] = ends[0]
+        pair = both["pairs"][row].tolist()
+        one, other = (_root(parent, each) for each in pair)
+        if other in apart[one]:
+            if certain[row]:
+                first, second = names[pair]
+                received = f"received it confirmed with {second}, which joins two images that are rejected"
+                raise DataError(f"{first}: expected decisions that agree, {received}")
+        elif one != other:
+            parent[other] = one
+            for each in apart.pop(other, ()):
+                apart[each].add(one)
+                apart[one].add(each)
             kept.append(row)
     return NearDuplicates(**{name: each[kept] for name, each in both.items()})
+
+
+def _root(parent, row):
+    """Return the image that stands for the group of another one, and shorten the way to it."""
+    while parent[row] != row:
+        parent[row] = row = parent[parent[row]]
+    return row
 
 
 def _rows(decisions, table):

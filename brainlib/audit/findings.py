@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pandas as pd
 
 from brainlib import progress
 from brainlib.audit import near_duplicates
-from brainlib.audit.decisions import honoured, read_decisions
+from brainlib.audit.decisions import NO_DECISIONS, honoured, read_decisions
 from brainlib.audit.near_duplicates import NearDuplicates
 from brainlib.data import datasets, images
 from brainlib.data.groups import connected, joined_patients
@@ -73,7 +73,7 @@ class Audit:
     are near-duplicates of different pixels, ``first`` and ``second`` (paths), ``mirrored``, ``correlation``: of images
     with the same pixels, the first stands for all, and duplicates that others connect have no pair. `contradictions`
     are pairs of paths of duplicates with different labels, each pair compared directly. `decisions` are those of
-    `read_decisions`, or None, and `thumbnails` those of `Scan`, of the images of the table.
+    `read_decisions`, and `thumbnails` those of `Scan`, of the images of the table.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Audit:
     unreadable: tuple[tuple[str, str], ...]
     pairs: pd.DataFrame
     contradictions: tuple[tuple[str, str], ...]
-    decisions: pd.DataFrame | None = None
+    decisions: pd.DataFrame = field(default_factory=NO_DECISIONS.copy)
     thumbnails: np.ndarray | None = None
 
     def groups(self, kind: str) -> list[list[str]]:
@@ -173,7 +173,7 @@ def audit_folder(
             f"{target}: expected images ({', '.join(sorted(images.SUFFIXES))}) in it or below, "
             "received none; give the folder that holds the folders of the classes"
         )
-    decided = read_decisions(Path(decisions), scan.table["path"]) if decisions else None
+    decided = read_decisions(Path(decisions), scan.table["path"]) if decisions else NO_DECISIONS
     return audit_scan(scan, store, progress.part(on_progress, 0.3, 1), decided)
 
 
@@ -210,15 +210,15 @@ def audit_scan(
     scan: Scan,
     store: Path | None = None,
     on_progress: OnProgress = progress.ignore,
-    decisions: pd.DataFrame | None = None,
+    decisions: pd.DataFrame = NO_DECISIONS,
 ) -> Audit:
     """Group the duplicates among scanned images and compare their labels; the store keeps the pairs found.
 
     The table may have the columns ``patient`` and ``added`` of `Audit`. The groups follow `decisions`, see
     `read_decisions`.
     """
-    near, paths = _near_duplicates(scan, store, on_progress), scan.table["path"].to_numpy()
-    near = near if decisions is None else honoured(near, decisions, scan)
+    near = honoured(_near_duplicates(scan, store, on_progress), decisions, scan)
+    paths = scan.table["path"].to_numpy()
     first, second = paths[near.pairs].reshape(-1, 2).T
     pairs = {"first": first, "second": second, "mirrored": near.mirrored, "correlation": near.correlation}
     columns = {"patient": None, "added": False, **scan.table, "near": _group_ids(scan.table["pixel_hash"], near.pairs)}

@@ -15,6 +15,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -130,12 +131,14 @@ def read_patients(path: Path) -> dict[str, str]:
 def read_texts(path: Path, columns: Sequence[str], once: Sequence[str]) -> pd.DataFrame:
     """Read columns of a CSV as texts; DataError if one is missing, or the values of some occur twice together."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of values without a column, which would be lost
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
         if not set(columns) <= set(table.columns):
             raise ValueError(f"columns {', '.join(map(str, table.columns))}")
         if (again := table.duplicated(list(once))).any():
             raise ValueError(f"{shorten(' and '.join(table.loc[again, list(once)].iloc[0]))} a second time")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
         expected = f"a CSV with the columns {_listed(columns)} and each {' and '.join(once)} once"
         raise DataError(f"{path}: expected {expected}; received {reason(error)}") from error
     return table[list(columns)]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from brainlib.audit.decisions import COLUMNS
 from brainlib.audit.findings import Audit
 from brainlib.report import pages
 
@@ -48,7 +46,7 @@ def _doubt(rows):
 def _decided(audit, paths):
     """Pairs that were found and those that were decided on: `Audit.pairs` with the column decision, "" for none."""
     position = {path: row for row, path in enumerate(paths)}
-    given = pd.DataFrame(columns=COLUMNS) if audit.decisions is None else audit.decisions.copy()
+    given = audit.decisions.copy()
     turned = [position[row.first] > position[row.second] for row in given.itertuples()]
     given.loc[turned, ["first", "second"]] = given.loc[turned, ["second", "first"]].to_numpy()
     pairs = audit.pairs.merge(given.drop_duplicates(["first", "second"]), on=["first", "second"], how="outer")

@@ -136,6 +136,7 @@ def test_images_that_connect_a_rejected_pair_stay_with_the_one_that_is_more_like
     [
         (["x/a.png,x/z.png,confirmed"], "received 'x/z.png' in row 1"),
         (["x/a.png,y/c.png,maybe"], "a decision of confirmed or rejected; received 'maybe'"),
+        (["x/a.png,y/c.png,confirmed,no"], "each first and second once; received Length of header"),
         (["x/a.png,x/a.bmp,rejected"], "rejected pairs of different pixels"),
         (["x/a.png,y/c.png,confirmed", "x/a.png,y/c.png,rejected"], "'x/a.png and y/c.png' a second time"),
         (["x/a.bmp,y/c.png,confirmed", "y/c.png,x/a.png,rejected"], "joins two images that are rejected"),
