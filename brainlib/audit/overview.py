@@ -107,7 +107,7 @@ def _roots(source, store, sets, phantoms):
         infos = {name: info_of(name) for name in sets or REGISTRY}
         return {name: phantom_root(info, phantoms or info.total, Path(store)) for name, info in infos.items()}
     if source == "kaggle":
-        return {name: datasets.download(name) for name in sets}
+        return {name: datasets.download(name, store) for name in sets}
     if sets:
         return {name: datasets.locate(name, Path(source), store) for name in sets}
     present = {}

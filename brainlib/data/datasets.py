@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from brainlib import progress
-from brainlib.data import cheng, images, lesions
+from brainlib.data import cheng, downloads, images, lesions
 from brainlib.data.groups import joined, joined_patients
 from brainlib.data.own import OWN, OwnSet, own_set, read_patients
 from brainlib.data.phantoms.dataset import TRUTH, phantom_root
@@ -31,7 +31,8 @@ class DataSet:
     part, label and natural path, indexed 0 to n - 1; its paths start from `root`. `info` is what was published of the
     set or, of own images, what is known. `classes` are the labels in the order of class numbers. Two sets with one
     `fingerprint`, 16 hexadecimal digits of every path, label and byte, are one. `differences` has a sentence for each
-    folder whose number of images is not the published one, and `phantom` tells whether the images are synthetic.
+    folder whose number of images is not the published one, or one if the files are others, and `phantom` tells whether
+    the images are synthetic.
     `duplicates`, int (n,), are the duplicate groups of the images, near-duplicates included, as an audit finds them.
     """
 
@@ -118,23 +119,17 @@ def locate(
     return _root_of(info, data / name, store, on_progress)
 
 
-def download(name: str) -> Path:
-    """Download a set from Kaggle with kagglehub, unless it has done so before, and return its root.
+def download(name: str, store: Path | None = None, on_progress: progress.OnProgress = progress.ignore) -> Path:
+    """Download a set from Kaggle or figshare, unless it was done before, and return its root as `locate` does.
 
     DataError if kagglehub is not installed, the download fails or the set has another layout.
     """
     info = info_of(name)
-    try:
-        import kagglehub
-
-        base = Path(kagglehub.dataset_download(info.handle))
-    except Exception as error:  # network, credentials, consent, disk: kagglehub raises any kind
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(
-            f"{info.handle}: expected a download from Kaggle, received {reason}; check the "
-            f"network and your Kaggle login, or unpack {info.url} as DATA/{name} yourself"
-        ) from error
-    return _root_of(info, base)
+    if not info.archives:
+        return _root_of(info, downloads.from_kaggle(info))
+    first, second = progress.part(on_progress, 0, 0.8), progress.part(on_progress, 0.8, 1)
+    base = downloads.from_figshare(info, default_store() / "figshare" / info.handle.rpartition(".figshare.")[2], first)
+    return _root_of(info, base, store, second)
 
 
 def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress = progress.ignore) -> DataSet:
@@ -148,13 +143,19 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
     phantom = (root / TRUTH).exists()
     table = _tabulated(scan_folder(root, name, store, on_progress), root)
     table["patient"] = pd.Series(patients_of(root, table["path"]), dtype=object)
-    here = Counter(path.rpartition("/")[0] for path in table["path"])
-    differences = tuple(
-        f"{folder.path}: {folder.count} images were published, {here[folder.path]} are here."
-        for folder in info.folders
-        if here[folder.path] != folder.count and not phantom
-    )
+    differences = () if phantom else tuple(_differences(info, table))
     return DataSet(info, root, table, info.classes, fingerprint(table), differences, phantom)
+
+
+def _differences(info: DataSetInfo, table: pd.DataFrame) -> Iterator[str]:
+    """Yield a sentence for each folder with another number of images than published, or else one for other files."""
+    here = Counter(path.rpartition("/")[0] for path in table["path"])
+    for folder in info.folders:
+        if here[folder.path] != folder.count:
+            yield f"{folder.path}: {folder.count} images were published, {here[folder.path]} are here."
+    files = hashlib.sha256("\n".join(sorted(table["byte_hash"])).encode()).hexdigest()
+    if len(table) == info.total and info.sha256 and files != info.sha256:
+        yield f"As many images as {info.handle} are here, but not the same files."
 
 
 def patients_of(root: Path, paths: Iterable[str]) -> list[str | None]:
@@ -226,7 +227,8 @@ def load_dataset(
     if data == "phantoms":
         root = phantom_root(info_of(name), phantoms, store)
     else:
-        root = download(name) if data == "kaggle" else locate(name, Path(data), store, on_progress)
+        found = (name, store, on_progress) if data == "kaggle" else (name, Path(data), store, on_progress)
+        root = (download if data == "kaggle" else locate)(*found)
     return index(name, root, store, on_progress)
 
 

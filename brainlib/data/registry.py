@@ -43,7 +43,8 @@ class DataSetInfo:
 
     The `handle` names a version: an address on Kaggle, or a DOI on figshare. A set with `archives` was published as
     MATLAB files in them, of which `cheng.image_root` makes the `folders`. `means` says what labels mean, in words that
-    all sets share: "none", "tumour", or a kind of tumour.
+    all sets share: "none", "tumour", or a kind of tumour. `sha256` is that of the sorted SHA-256s of the images' files,
+    one a line; "" where the published bytes were not at hand.
     """
 
     name: str
@@ -53,6 +54,7 @@ class DataSetInfo:
     folders: tuple[Folder, ...]
     archives: tuple[Archive, ...] = ()
     means: dict[str, str] = field(default_factory=dict)
+    sha256: str = ""
 
     @property
     def url(self) -> str:

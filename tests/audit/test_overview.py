@@ -84,6 +84,6 @@ def test_the_duplicates_that_phantoms_are_drawn_with_are_counted_and_found(tmp_p
 
 
 def test_nothing_is_downloaded_from_kaggle_unasked(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "download", lambda name: folder / name)
+    monkeypatch.setattr(datasets, "download", lambda name, store: folder / name)
     assert audit_sets("kaggle", tmp_path).record.sets == {}
     assert list(audit_sets("kaggle", tmp_path, ["navoneel"]).record.sets) == ["navoneel"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
@@ -170,9 +171,21 @@ def test_each_count_that_is_not_the_published_one_gives_a_sentence(navoneel, sto
         "no: 98 images were published, 3 are here.",
         "yes: 155 images were published, 2 are here.",
     )
+
+
+def test_other_files_than_the_published_ones_are_named_though_there_are_as_many(navoneel, store, monkeypatch):
     folders = tuple(registry.Folder(label, label, "", count) for label, count in {"no": 3, "yes": 2}.items())
-    monkeypatch.setitem(registry.REGISTRY, "navoneel", registry.DataSetInfo("navoneel", "", "", "", folders))
+    paths = [path for path in (navoneel / "navoneel").rglob("*") if path.is_file()]
+    sums = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+    published = hashlib.sha256("\n".join(sums).encode()).hexdigest()
+    info = registry.DataSetInfo("navoneel", "", "owner/set/versions/1", "", folders, sha256=published)
+    monkeypatch.setitem(registry.REGISTRY, "navoneel", info)
     assert load_dataset("navoneel", navoneel, store).differences == ()
+    (navoneel / "navoneel" / "no" / "N2.jpg").rename(navoneel / "navoneel" / "no" / "n3.jpg")  # the same files
+    assert load_dataset("navoneel", navoneel, store).differences == ()
+    write_image(navoneel / "navoneel" / "yes" / "Y1.png", 99)
+    changed = "As many images as owner/set/versions/1 are here, but not the same files."
+    assert load_dataset("navoneel", navoneel, store).differences == (changed,)
 
 
 def test_images_with_the_same_pixels_share_a_group(navoneel, store):
