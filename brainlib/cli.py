@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import multiprocessing
 import os
 import signal
 import sys
-import threading
 from dataclasses import asdict
 from pathlib import Path
 
 from brainlib import io, progress
+from brainlib.ending import heed_signals
 from brainlib.errors import BrainlibError, StoreError, UsageError
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.study.options import KAGGLE, PHANTOMS, Options, papers_with
@@ -26,7 +25,7 @@ from brainlib.trials import devices
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command with its arguments, by default those of the program, and return the exit status."""
-    received = _heed_signals() if argv is None else []
+    received = heed_signals() if argv is None else []
     try:
         arguments = _parser().parse_args(argv)
         status = arguments.command(arguments)
@@ -42,40 +41,6 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         status = 128 + signal.SIGINT
     return 128 + received[0] if received else status
-
-
-def _heed_signals():
-    """Have the first SIGINT, SIGTERM or SIGHUP interrupt the program; return the list that its number will be in.
-
-    The signal is reported in one line, at once, and nothing after it: what runs elsewhere fails as its processes are
-    ended. Work that cannot be interrupted is given three seconds.
-    """
-    received = []
-
-    def interrupt(number, _):
-        if received:
-            return
-        received.append(number)
-        what = "interrupted" if number == signal.SIGINT else "ended"
-        # Not by print, which may be what the signal has interrupted.
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            os.write(2, f"brainlib: {what}; finished results are kept, run the same command to continue\n".encode())
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        patience = threading.Timer(3, leave, [128 + number])
-        patience.daemon = True
-        patience.start()
-        raise KeyboardInterrupt
-
-    def leave(status):
-        for process in multiprocessing.active_children():
-            process.kill()
-        os._exit(status)
-
-    # SIGHUP, which Windows lacks, tells that the terminal is gone.
-    for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, interrupt)
-    return received
 
 
 class _Parser(argparse.ArgumentParser):
