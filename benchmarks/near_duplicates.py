@@ -21,9 +21,11 @@ import pandas as pd
 from PIL import Image
 
 from brainlib.audit import findings, near_duplicates
+from brainlib.audit.candidates import Search
+from brainlib.audit.planted import PLANTED
 from brainlib.data import datasets
 from brainlib.data.groups import connected
-from brainlib.data.phantoms.draw import ALTERATIONS, make_phantoms
+from brainlib.data.phantoms.draw import alter, make_phantoms
 from brainlib.data.scan import scan_folder
 from brainlib.data.thumbnails import thumbnail
 
@@ -58,30 +60,28 @@ def thumbnails(slices):
 
 def find_known(n: int, figure: str) -> None:
     """Print recall by alteration and precision, by threshold."""
-    made = make_phantoms(n, altered_duplicates=n // 3, seed=7)
-    table = made.table
-    small = thumbnails(made.images)
+    few, rng = n // 3, np.random.default_rng(7)
+    made = make_phantoms(n - few, seed=7)
+    kinds = np.array(PLANTED)[np.arange(few) % len(PLANTED)]
+    original = np.concatenate([np.arange(n - few), rng.permutation(n - few)[:few]])
+    altered = [
+        alter(kind, made.images[row], made.masks[row], rng)[0] for kind, row in zip(kinds, original[-few:], strict=True)
+    ]
+    small = thumbnails([*made.images, *altered])
     # Every candidate is wanted here, so none may be left out for being connected already.
-    candidates, mirrored = near_duplicates._candidates(small)
-    correlation = near_duplicates.correlations(small, candidates, mirrored)
-    # A pair may be a candidate in both orientations: the better one counts.
-    candidates, row = np.unique(candidates, axis=0, return_inverse=True)
-    value = np.full(len(candidates), -1.0)
-    np.maximum.at(value, row.ravel(), correlation)
-    original = np.where(table["duplicate_of"] < 0, table.index, table["duplicate_of"])
+    candidates = np.unique(Search(small).candidates(small, 0).best().pairs, axis=0)
+    value = near_duplicates.compare(small, candidates).correlation
     first, second = candidates.T
     duplicates = original[first] == original[second]
-    patient = table["patient"].to_numpy()
+    patient = made.table["patient"].to_numpy()[original]
     neighbours = (patient[first] == patient[second]) & ~duplicates
-    print(f"{n} phantoms, {n // 3} of them altered duplicates, three slices a patient 1.6 to 4.3 mm apart")
-    print("threshold  precision  pairs of neighbours  other pairs  " + "  ".join(ALTERATIONS))
+    print(f"{n} phantoms, {few} of them altered duplicates, three slices a patient 1.6 to 4.3 mm apart")
+    print("threshold  precision  pairs of neighbours  other pairs  " + "  ".join(PLANTED))
     for threshold in THRESHOLDS:
         kept = value >= threshold
         group = connected(n, candidates[kept & duplicates])
-        recall = []
-        for kind in ALTERATIONS:
-            rows = table[table["alteration"] == kind]
-            recall.append(float(np.mean(group[rows.index] == group[rows["duplicate_of"]])))
+        recovered = group[-few:] == group[original[-few:]]
+        recall = [float(recovered[kinds == kind].mean()) for kind in PLANTED]
         print(
             f"{threshold:9.2f}  {duplicates[kept].mean():9.3f}  {int((kept & neighbours).sum()):19d}  "
             f"{int((kept & ~duplicates & ~neighbours).sum()):11d}  " + "  ".join(f"{r:.3f}" for r in recall)

@@ -13,8 +13,8 @@ import numpy as np
 _Y, _X = np.array([[0, 1, 0], [1, 2, 1], [0, 1, 0]]), np.array([[2, 1, 1], [1, 0, 0], [1, 0, 0]])
 
 
-def _grid(n):
-    """Coordinates of the columns, or rows, of an (n, n) image."""
+def grid(n: int) -> np.ndarray:
+    """Return the coordinates of the columns, or rows, of an (n, n) image: float32 (n,)."""
     return (np.arange(n, dtype=np.float32) + 0.5) * (2 / n) - 1
 
 
@@ -23,21 +23,32 @@ def warp(images: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     The second array tells which positions lie within the image. The others take the value at its nearest edge.
     """
-    n, inside, before, share = images.shape[1], True, [], []
+    n, inside, positions = images.shape[1], True, []
     for x, y, shift in maps.transpose(1, 2, 0) * (n / 2):
         position = (
-            np.multiply.outer(x, _grid(n))[:, None]
-            + (np.multiply.outer(y, _grid(n)) + (shift + (n - 1) / 2)[:, None])[..., None]
+            np.multiply.outer(x, grid(n))[:, None]
+            + (np.multiply.outer(y, grid(n)) + (shift + (n - 1) / 2)[:, None])[..., None]
         )
         inside = inside & (position >= 0) & (position <= n - 1)
-        np.clip(position, 0, n - 1.001, out=position)
+        positions.append(position)
+    return sample(images, *positions), inside
+
+
+def sample(images: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Interpolate images, (m, rows, columns), at positions in pixels, each (m, ...), which are overwritten."""
+    before, share = [], []
+    for position, size in ((x, images.shape[2]), (y, images.shape[1])):
+        np.clip(position, 0, size - 1.001, out=position)
         before.append(np.floor(position))
         share.append(np.subtract(position, before[-1], out=position))
     left, top = before
-    base = (top * n + left).astype(np.intp) + (np.arange(len(images)) * n * n)[:, None, None]
+    first = np.arange(len(images)) * (images.shape[1] * images.shape[2])
+    base = (top * images.shape[2] + left).astype(np.intp) + first.reshape(-1, *[1] * (x.ndim - 1))
     flat = images.reshape(-1)
-    above, below = (_between(flat[row:].take(base), flat[row + 1 :].take(base), share[0]) for row in (0, n))
-    return _between(above, below, share[1]), inside
+    above, below = (
+        _between(flat[row:].take(base), flat[row + 1 :].take(base), share[0]) for row in (0, images.shape[2])
+    )
+    return _between(above, below, share[1])
 
 
 def _between(first, second, share):
@@ -58,7 +69,7 @@ def register(fixed: np.ndarray, moving: np.ndarray, maps: np.ndarray, steps: int
     if not steps:
         return maps
     pairs, n = fixed.shape[:2]
-    powers = _grid(n)[:, None] ** np.arange(3, dtype=np.float32)
+    powers = grid(n)[:, None] ** np.arange(3, dtype=np.float32)
     down, across = (np.gradient(fixed, axis=axis) * np.float32(n / 2) for axis in (1, 2))
     # The derivatives by the numbers of a map are `across` and `down` times x, y and 1: products with them are moments.
     products = [_moments(a * b, powers)[:, _Y, _X] for a, b in ((across, across), (across, down), (down, down))]
@@ -87,6 +98,12 @@ def correlate(fixed: np.ndarray, warped: np.ndarray, inside: np.ndarray) -> np.n
     a, b = _centred(warped, inside, fixed)
     squares = np.vecdot(a, a) * np.vecdot(b, b)
     return np.vecdot(a, b) / np.sqrt(np.maximum(squares, (1e-6 * a.shape[1]) ** 2))
+
+
+def inverse(maps: np.ndarray) -> np.ndarray:
+    """Exchange the fixed and the moving image of each map, (m, 2, 3)."""
+    linear = np.linalg.inv(maps[:, :, :2])
+    return np.concatenate([linear, -linear @ maps[:, :, 2:]], axis=2)
 
 
 def _moments(images, powers):

@@ -220,7 +220,8 @@ def audit_scan(
     near = honoured(_near_duplicates(scan, store, on_progress), decisions, scan)
     paths = scan.table["path"].to_numpy()
     first, second = paths[near.pairs].reshape(-1, 2).T
-    pairs = {"first": first, "second": second, "mirrored": near.mirrored, "correlation": near.correlation}
+    pairs = {"first": first, "second": second, **vars(near)}
+    del pairs["pairs"]
     columns = {"patient": None, "added": False, **scan.table, "near": _group_ids(scan.table["pixel_hash"], near.pairs)}
     table = pd.DataFrame(columns)
     contradictions = tuple(_contradictions(table, scan.thumbnails, near.pairs))

@@ -22,6 +22,8 @@ import pandas as pd
 from scipy import ndimage
 
 from brainlib.audit import near_duplicates
+from brainlib.audit.candidates import Search
+from brainlib.data.thumbnails import averaged, equalised
 
 KEPT = 0.95  # share of the training images within the limit
 _ARRANGEMENT, _FIELDS = 16, 8
@@ -44,11 +46,11 @@ def signatures(thumbnails: np.ndarray) -> np.ndarray:
     """Describe images by arrangement and detail: float32 (n, 320)."""
     out = np.empty((len(thumbnails), _ARRANGEMENT**2 + _FIELDS**2), np.float32)
     for start in range(0, len(thumbnails), _ROWS):
-        ranks = near_duplicates.equalised(thumbnails[start : start + _ROWS])
-        arrangement = near_duplicates.averaged(ranks, _ARRANGEMENT) - 0.5
+        ranks = equalised(thumbnails[start : start + _ROWS])
+        arrangement = averaged(ranks, _ARRANGEMENT) - 0.5
         length = np.sqrt((arrangement**2).sum((1, 2), keepdims=True))
         fine = ranks - ndimage.gaussian_filter(ranks, (0, near_duplicates.DETAIL, near_duplicates.DETAIL))
-        strength = np.log(np.sqrt(near_duplicates.averaged(fine * fine, _FIELDS)) + _MIN_DETAIL)
+        strength = np.log(np.sqrt(averaged(fine * fine, _FIELDS)) + _MIN_DETAIL)
         both = arrangement / np.maximum(length, 1e-6), strength / _FIELDS
         out[start : start + _ROWS] = np.concatenate([part.reshape(len(ranks), -1) for part in both], axis=1)
     return out
@@ -64,7 +66,7 @@ class NoveltyDetector:
     def __init__(self, thumbnails: np.ndarray, groups: np.ndarray):
         self.thumbnails, self._signatures = thumbnails, signatures(thumbnails)
         self._squares = (self._signatures**2).sum(axis=1)
-        self._vectors, self._sign = near_duplicates.coefficients(thumbnails)
+        self._search = Search(thumbnails)
         groups = np.asarray(groups)
         # One image of each group: a group of many duplicates would otherwise count many times.
         one = np.unique(groups, return_index=True)[1]
@@ -97,16 +99,9 @@ class NoveltyDetector:
 
     def _duplicates(self, thumbnail):
         """Correlation of the detail, by row, of the training images that are near-duplicates of an image."""
-        (vector,), _ = near_duplicates.coefficients(thumbnail[None])
-        rows, mirrored = [], []
-        for flipped, wanted in ((False, vector), (True, vector * self._sign)):
-            distance = np.linalg.norm(self._vectors - wanted, axis=1)
-            near = np.argsort(distance, kind="stable")[: near_duplicates.NEIGHBOURS]
-            near = near[distance[near] <= near_duplicates.MAX_DISTANCE]
-            rows += near.tolist()
-            mirrored += [flipped] * len(near)
+        rows = np.unique(self._search.candidates(thumbnail[None]).pairs[:, 1])
         # The image itself becomes the last of the candidates.
         candidates = np.concatenate([self.thumbnails[rows], thumbnail[None]])
-        pairs = np.stack([np.full(len(rows), len(rows)), np.arange(len(rows))], axis=1)
-        values = pd.Series(near_duplicates.correlations(candidates, pairs, np.array(mirrored, bool)), rows)
-        return values[values >= near_duplicates.THRESHOLD].groupby(level=0).max().to_dict()
+        pairs = np.stack([np.arange(len(rows)), np.full(len(rows), len(rows))], axis=1)
+        values = pd.Series(near_duplicates.compare(candidates, pairs).correlation, rows)
+        return values[values >= near_duplicates.THRESHOLD].to_dict()

@@ -18,10 +18,11 @@ from brainlib.audit.findings import Audit
 from brainlib.data import images
 from brainlib.data.groups import connected
 from brainlib.data.phantoms.dataset import TRUTH
-from brainlib.data.phantoms.draw import ALTERATIONS, alter, make_phantoms
+from brainlib.data.phantoms.draw import ALTERATIONS, POSES, alter, make_phantoms
 from brainlib.data.scan import Scan
 from brainlib.data.thumbnails import thumbnail
 
+PLANTED = (*ALTERATIONS, *POSES)
 EACH = 10  # duplicates of each alteration, where there are as many images
 _SIZE = 240  # pixels at which an image is altered
 _PHANTOMS = 240  # a quarter of them altered duplicates
@@ -58,7 +59,7 @@ def plant(scan: Scan, root: Path, seed: int = 0) -> tuple[Planted, ...]:
     distinct = scan.table.iloc[rows]
     sources = np.flatnonzero(distinct["part"] != "test")
     thumbnails, origin, kinds = [], [], []
-    for kind in ALTERATIONS:
+    for kind in PLANTED:
         for position in rng.permutation(sources)[:EACH]:
             grey = images.decode(Path(root) / distinct["path"].iat[position]).convert("L")
             square = np.asarray(grey.resize((_SIZE, _SIZE), Image.Resampling.BILINEAR))
@@ -79,16 +80,22 @@ def in_phantoms(audit: Audit, root: Path) -> tuple[Planted, ...]:
 
 
 def control_on_phantoms(seed: int = 0) -> tuple[tuple[Planted, ...], PhantomPairs]:
-    """Audit phantoms, three of each patient, of which a quarter are altered duplicates."""
-    made = make_phantoms(_PHANTOMS, altered_duplicates=_PHANTOMS // 4, seed=seed)
-    group = _groups(np.stack([thumbnail(Image.fromarray(each)) for each in made.images]))
-    kinds, origin, patient = (made.table[name].to_numpy() for name in ("alteration", "duplicate_of", "patient"))
-    origin = np.where(origin < 0, np.arange(_PHANTOMS), origin)
+    """Audit phantoms, three of each patient, and a third as many altered duplicates."""
+    few, rng = _PHANTOMS // 4, np.random.default_rng([seed, 7])
+    made = make_phantoms(_PHANTOMS - few, seed=seed)
+    originals = rng.permutation(len(made.images))[:few]
+    kinds = np.array(PLANTED)[np.arange(few) % len(PLANTED)]
+    altered = [
+        alter(kind, made.images[row], made.masks[row], rng)[0] for kind, row in zip(kinds, originals, strict=True)
+    ]
+    group = _groups(np.stack([thumbnail(Image.fromarray(each)) for each in [*made.images, *altered]]))
+    origin = np.concatenate([np.arange(_PHANTOMS - few), originals])
+    patient = made.table["patient"].to_numpy()[origin]
     first, second = np.nonzero(np.triu(group[:, None] == group, 1))
     wrong = origin[first] != origin[second]
     neighbours = wrong & (patient[first] == patient[second])
     pairs = PhantomPairs(len(first), int(wrong.sum()), int(neighbours.sum()))
-    return _recall(PHANTOMS, kinds, group == group[origin]), pairs
+    return _recall(PHANTOMS, kinds, group[-few:] == group[originals]), pairs
 
 
 def _groups(thumbnails):
@@ -96,6 +103,6 @@ def _groups(thumbnails):
     return connected(len(thumbnails), near_duplicates.find_near_duplicates(thumbnails).pairs)
 
 
-def _recall(among, kinds, recovered, counted=ALTERATIONS):
+def _recall(among, kinds, recovered, counted=PLANTED):
     found = ((kind, recovered[kinds == kind]) for kind in counted)
     return tuple(Planted(among, kind, len(each), int(each.sum())) for kind, each in found)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from scipy import ndimage
 
 #: Part of the key of stored entries: raise it when `thumbnail` or `quality_flag` gives others.
-VERSION = "1"
+VERSION = "2"
 SIDE = 96  # pixels of a thumbnail: enough detail to tell two slices a few millimetres apart
 
 
@@ -15,14 +17,23 @@ def thumbnail(image: Image.Image) -> np.ndarray:
     """Crop an image, as `images.decode` returns it, to the head and shrink it: uint8 (SIDE, SIDE).
 
     The head is the largest connected area brighter than half of Otsu's threshold (IEEE Trans. Syst. Man Cybern. 1979,
-    9:62), so that margins, letters and a moderate crop change little.
+    9:62), so that margins, letters and a moderate crop change little. In an image of inverted grey values, where most
+    of the edge is bright, it is the darker one. The thumbnail's grey values are the image's.
     """
     grey = image.convert("L")
-    box = _head(grey, np.array([0, 0, *grey.size], float))
+    upright = ImageOps.invert(grey) if _inverted(grey) else grey
+    box = _head(upright, np.array([0, 0, *grey.size], float))
     # Once more at the scale of the head, so that a margin does not change what its edge is.
     margin = 0.1 * (box[2:] - box[:2])
-    box = _head(grey, np.clip(box + [*-margin, *margin], 0, np.tile(grey.size, 2)))
+    box = _head(upright, np.clip(box + [*-margin, *margin], 0, np.tile(grey.size, 2)))
     return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=tuple(box)))
+
+
+def _inverted(grey):
+    """Tell whether most of the outermost pixels are brighter than Otsu's threshold."""
+    small = np.asarray(grey.resize((64, 64), Image.Resampling.BILINEAR))
+    edge = np.concatenate([small[:3].ravel(), small[-3:].ravel(), small[:, :3].ravel(), small[:, -3:].ravel()])
+    return np.median(edge) > otsu(small)
 
 
 def _head(grey, box):
@@ -72,3 +83,18 @@ def quality_flag(image: Image.Image) -> str:
             return "coloured"
     corners = np.concatenate([grey[:6, :6], grey[:6, -6:], grey[-6:, :6], grey[-6:, -6:]])
     return "a bright background" if np.median(corners) > 128 else ""
+
+
+def equalised(thumbnails: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    """Replace each grey value (uint8) by its rank within its image, 0 to 1, which removes differences of contrast."""
+    offsets = 256 * np.arange(len(thumbnails))[:, None, None]
+    values = offsets + thumbnails
+    counts = np.bincount(values.ravel(), minlength=256 * len(values)).reshape(-1, 256)
+    ranks = (np.cumsum(counts, axis=1) - 0.5 * counts) / values[0].size
+    return ranks.astype(np.float32).take(values)
+
+
+def averaged(images: np.ndarray, side: int) -> np.ndarray:
+    """Average square blocks of pixels: (n, side, side), where `side` divides the images' own."""
+    factor = images.shape[1] // side
+    return images.reshape(-1, side, factor, side, factor).mean((2, 4))

@@ -169,7 +169,8 @@ def test_navoneels_set(data_dir):
 
 def test_a_mirror_image_of_a_mirror_image_faces_as_the_first_does(monkeypatch, tmp_path):
     # 0 and 3 have the same pixels; 1 is a mirror image of 0, 2 one of 1; 4 is both a duplicate and a mirror image of 5.
-    near = NearDuplicates(np.array([[0, 1], [1, 2], [4, 5], [4, 5]]), np.array([True, True, False, True]), np.ones(4))
+    mirrored, others = np.array([True, True, False, True]), np.zeros(4)
+    near = NearDuplicates(np.array([[0, 1], [1, 2], [4, 5], [4, 5]]), mirrored, others + 1, others, others)
     monkeypatch.setattr(findings, "_near_duplicates", lambda *_: near)
     scan = Scan("", pd.DataFrame({"pixel_hash": list("abcadef")}), (), np.zeros((7, 1, 1), np.uint8))
     groups = findings.facing_groups(scan, tmp_path)

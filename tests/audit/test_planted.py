@@ -7,7 +7,6 @@ import pytest
 
 from brainlib.audit import near_duplicates, planted
 from brainlib.data import datasets
-from brainlib.data.phantoms.draw import ALTERATIONS
 from brainlib.data.scan import scan_folder
 
 
@@ -27,17 +26,16 @@ def few(monkeypatch):
 
 def test_most_planted_duplicates_are_recovered_and_none_is_counted_twice(sartaj):
     recall = planted.plant(*sartaj)
-    assert [each.alteration for each in recall] == list(ALTERATIONS)
+    assert [each.alteration for each in recall] == list(planted.PLANTED)
     assert {(each.among, each.planted) for each in recall} == {("sartaj", 5)}
-    assert sum(each.recovered for each in recall) >= 0.9 * len(ALTERATIONS) * 5
+    assert sum(each.recovered for each in recall) >= 0.9 * len(planted.PLANTED) * 5
     assert recall == planted.plant(*sartaj)
 
 
 def stub(monkeypatch, pairs):
     """Let the audit find these pairs."""
-    found = near_duplicates.NearDuplicates(
-        np.array(pairs, int).reshape(-1, 2), np.zeros(len(pairs)), np.ones(len(pairs))
-    )
+    none = np.zeros(len(pairs))
+    found = near_duplicates.NearDuplicates(np.array(pairs, int).reshape(-1, 2), none, none + 1, none, none)
     monkeypatch.setattr(planted.near_duplicates, "find_near_duplicates", lambda thumbnails: found)
 
 

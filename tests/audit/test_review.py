@@ -110,11 +110,12 @@ def test_images_that_connect_a_rejected_pair_stay_with_the_one_that_is_more_like
     # A chain of five; that of 1 and 3, which others connected, was not compared before.
     correlation = {(0, 1): 0.99, (1, 2): 0.91, (2, 3): 0.95, (1, 3): 0.93, (3, 4): 0.9}
     found = [(0, 1), (1, 2), (2, 3), (3, 4), (5, 6)]
-    near = NearDuplicates(np.array(found), np.zeros(5, bool), np.array([correlation.get(each, 0.9) for each in found]))
 
-    def compare(thumbnails, pairs):
-        values = np.array([correlation.get(tuple(pair), 0.5) for pair in pairs.tolist()])
-        return NearDuplicates(pairs, np.zeros(len(pairs), bool), values)
+    def compare(_, pairs, other=0.5):
+        values, none = np.array([correlation.get(tuple(pair), other) for pair in pairs.tolist()]), np.zeros(len(pairs))
+        return NearDuplicates(pairs, none > 0, values, none, none > 0)
+
+    near = compare(None, np.array(found), other=0.9)
 
     monkeypatch.setattr(decisions, "compare", compare)
     table = pd.DataFrame({"path": list("abcdefg"), "pixel_hash": list("abcdefg")})

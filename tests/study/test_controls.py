@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from made_up import FACTS
 
-from brainlib.audit import near_duplicates
+from brainlib.audit import novelty
 from brainlib.data import altered, datasets, images, splits
 from brainlib.data.thumbnails import thumbnail
 from brainlib.report.tables import comparisons
@@ -77,7 +77,8 @@ def memorising(planned, dataset, folder, **_):
     """In the place of training: each image is given the label of the training image most like it."""
     table = dataset.table
     small = np.stack([thumbnail(images.decode(dataset.root / p)) for p in table["path"]])
-    vectors, _ = near_duplicates.coefficients(small)
+    vectors = novelty.signatures(small)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     results = []
     for trial in planned:
         parts = splits.assign(table["label"], dataset.group_ids(patients=True), trial.split, table["part"].to_numpy())

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from threadpoolctl import threadpool_limits
 
@@ -31,6 +32,9 @@ from brainlib.errors import UsageError
 
 KINDS = ("glioma", "meningioma", "pituitary", "none")
 ALTERATIONS = ("jpeg", "resized", "contrast", "mirrored", "rotated", "cropped")
+#: Further ones that `alter` makes; `make_phantoms` draws none of them, so that its phantoms stay as they are.
+POSES = ("flipped", "quarter turn", "half turn", "turned", "inverted", "cut", "labelled")
+_TURNS = {"mirrored": np.fliplr, "flipped": np.flipud, "quarter turn": np.rot90, "half turn": partial(np.rot90, k=2)}
 
 SPREAD = 3.5  # mm that a patient's slices may lie from the patient's level
 SELLA_LEVELS = {"axial": (-25, -20), "coronal": (9, 16), "sagittal": (-2.5, 2.5)}  # mm
@@ -126,9 +130,10 @@ def _check(kinds, *numbers) -> None:
 
 
 def alter(name: str, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Make a near-duplicate as public sets hold them: one of `ALTERATIONS`, by a random amount.
+    """Make a near-duplicate as public sets hold them: one of `ALTERATIONS` or `POSES`, by a random amount.
 
-    Image, uint8 (size, size), and mask, bool (size, size), are altered alike.
+    Image, uint8 (size, size), and mask, bool (size, size), are altered alike. Of an image that is "cut" three quarters
+    of the area are left, enlarged to its size.
     """
     size = image.shape[0]
     altered, truth = Image.fromarray(image), Image.fromarray(mask.astype(np.uint8))
@@ -143,14 +148,27 @@ def alter(name: str, image: np.ndarray, mask: np.ndarray, rng: np.random.Generat
     elif name == "contrast":
         gamma = rng.uniform(1.15, 1.4) ** rng.choice([-1, 1])
         altered = altered.point([round(255 * (v / 255) ** gamma) for v in range(256)])
-    elif name == "mirrored":
-        altered, truth = image[:, ::-1], mask[:, ::-1]
-    elif name == "rotated":
-        angle = rng.uniform(2, 6) * rng.choice([-1, 1])
+    elif name in _TURNS:
+        altered, truth = (_TURNS[name](each) for each in (image, mask))
+    elif name in ("rotated", "turned"):
+        angle = rng.uniform(*{"rotated": (2, 6), "turned": (20, 40)}[name]) * rng.choice([-1, 1])
         altered, truth = altered.rotate(angle, bilinear), truth.rotate(angle, nearest)
+    elif name == "inverted":
+        altered = 255 - image
+    elif name == "labelled":
+        font = ImageFont.load_default(size * rng.uniform(0.06, 0.1))
+        text = "".join(rng.choice([*"ABCDEFGHKLMNPRSTUX0123456789"], rng.integers(4, 9)))
+        pen = ImageDraw.Draw(altered)
+        corner = rng.uniform(0, np.subtract(size, pen.textbbox((0, 0), text, font)[2:]))
+        pen.text(tuple(corner), text, 255, font)
     else:
-        left, top, right, bottom = rng.uniform(0.02, 0.06, 4) * size
-        box = (left, top, size - right, size - bottom)
+        if name == "cropped":
+            left, top, right, bottom = rng.uniform(0.02, 0.06, 4)
+        else:
+            width = rng.uniform(0.75, 1)
+            left, top = rng.uniform(0, (1 - width, 1 - 0.75 / width))
+            right, bottom = 1 - width - left, 1 - 0.75 / width - top
+        box = (left * size, top * size, size - right * size, size - bottom * size)
         altered = altered.resize((size, size), bilinear, box=box)
         truth = truth.resize((size, size), nearest, box=box)
     return np.asarray(altered), np.asarray(truth).astype(bool)

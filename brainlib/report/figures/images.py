@@ -120,17 +120,28 @@ def _shortened(name: str) -> str:
 def _kinds(group: pd.DataFrame, thumbnails: np.ndarray) -> list[str]:
     """Say how each image of a group is a duplicate of the first, which it need not be: others may connect them."""
     pairs = np.stack([np.zeros(len(group), int), np.arange(len(group))], axis=1)
-    compared = near_duplicates.compare(thumbnails, pairs)
+    found = near_duplicates.compare(thumbnails, pairs)
     kinds = ["first"]
     for n, row in enumerate(group.iloc[1:].itertuples(), 1):
-        value, way = compared.correlation[n], "mirrored" if compared.mirrored[n] else "near"
+        value = found.correlation[n]
         if row.byte_hash == group["byte_hash"].iloc[0]:
             kinds.append("same bytes")
         elif row.pixel_hash == group["pixel_hash"].iloc[0]:
             kinds.append("same pixels")
         else:
-            kinds.append(f"{way if value >= near_duplicates.THRESHOLD else 'by others'}, {value:.2f}")
+            kinds.append(f"{_pose(found, n) if value >= near_duplicates.THRESHOLD else 'by others'}, {value:.2f}")
     return kinds
+
+
+def _pose(found: near_duplicates.NearDuplicates, n: int) -> str:
+    """Say in a few words how the second image of a pair lies to the first, to 5 degrees."""
+    turn = 5 * round(abs(found.turned[n]) / 5)
+    said = (
+        ["mirrored"] * bool(found.mirrored[n])
+        + [f"turned {turn}°"] * (turn > 0)
+        + ["inverted"] * bool(found.inverted[n])
+    )
+    return " ".join(said) or "near"
 
 
 def grad_cam_panel(rows: Sequence[Explained]) -> Plot:
