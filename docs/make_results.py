@@ -1,4 +1,4 @@
-"""Write the tables of README.md, docs/results.md and docs/options.md, the figures beside them, and the index's summary.
+"""Write the tables of README.md and of pages in docs, the figures beside them, and the index's summary.
 
 Run ``python docs/make_results.py`` after a reference run (reports/reference/*.json) was added or changed. A table
 stands between the comments ``<!-- table: NAME -->`` and ``<!-- end -->``; NAME is a function of this file. The summary,
@@ -18,6 +18,7 @@ import matplotlib
 from pydantic import TypeAdapter
 
 from brainlib.audit.overview import DataAudit
+from brainlib.data.registry import REGISTRY
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.report.figures import Plot, forest, overlap_graph
@@ -31,7 +32,7 @@ from brainlib.study.verdicts import INCONCLUSIVE, NOT_COMPARABLE
 from brainlib.trials import devices
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "options.md")
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "options", "sets")))
 IMAGES = ROOT / "docs" / "img"
 SUMMARY = ROOT / "brainlib" / "report" / "reference.json"
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -385,6 +386,17 @@ def checks():
         counts = [str(findings.count(finding)) for finding in ("impossible", "conditional")]
         rows.append([f"`{paper}`", str(len(findings)), *counts])
     return ["paper", "checks", "impossible", "conditional"], rows
+
+
+def registry():
+    """List the registered sets with their versions and the hashes of their files."""
+    rows = []
+    for name, info in REGISTRY.items():
+        classes = ", ".join(f"{sum(f.count for f in info.folders if f.label == each)} {each}" for each in info.classes)
+        # The first digits, as elsewhere; the whole hash is in the registry.
+        files = f"`{info.sha256[:16]}...`" if info.sha256 else NONE
+        rows.append([f"`{name}`", f"[{info.handle}]({info.url})", classes, files, info.licence])
+    return ["set", "version", "images", "hash of the files", "licence"], rows
 
 
 def options():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def data_dir() -> Path:
     """The folder of real images, one folder a set; for tests marked ``real_data``."""
     return Path(os.environ["BRAINLIB_DATA"])
+
+
+@pytest.fixture(scope="session")
+def cheng_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a tenth of Cheng's set, 307 slices, as published; for tests marked ``real_data``."""
+    if not (data_dir / "cheng_tables").is_dir():
+        pytest.skip(f"{data_dir} has no cheng_tables, of which Cheng's set is assembled")
+    folder = tmp_path_factory.mktemp("cheng")
+    subprocess.run([sys.executable, data_dir / "build_cheng.py", folder, "--every", "10"], check=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

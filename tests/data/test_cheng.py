@@ -201,3 +201,46 @@ def test_a_damaged_archive_is_named(tmp_path, store):
     (tmp_path / "cheng" / "part.zip").write_bytes(b"PK nothing")
     with pytest.raises(DataError, match=r"part\.zip: expected an archive of slices"):
         load_dataset("cheng", tmp_path, store)
+
+
+# --- the real set -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def published(data_dir, cheng_dir) -> pd.DataFrame:
+    """The published id, label, patient and outline of each of the 3064 slices; skipped where there are none."""
+    return pd.read_csv(data_dir / "cheng_tables" / "slices.csv.gz", dtype=str).set_index("id")
+
+
+@pytest.mark.real_data
+def test_published_ids_are_of_209_patients_none_of_whom_has_tumours_of_two_kinds(published):
+    patients = published["pid"].map(cheng.same_patient)
+    assert (published["pid"].nunique(), patients.nunique()) == (233, 209)
+    assert published["label"].groupby(patients).nunique().max() == 1
+
+
+@pytest.mark.real_data
+def test_real_slices_have_their_patients_and_their_lesions_where_they_were_outlined(published, cheng_dir, store):
+    found = load_dataset("cheng", cheng_dir, store)
+    ids = [Path(path).stem for path in found.table["path"]]
+    rows = published.loc[ids]
+    assert len(ids) == 307 and not found.phantom
+    assert found.table["label"].tolist() == [cheng.LABELS[int(label)] for label in rows["label"]]
+    assert found.table["patient"].tolist() == [cheng.same_patient(pid) for pid in rows["pid"]]
+    for path, border in zip(found.table["path"], rows["border"], strict=True):
+        corners = np.array([point.split(",") for point in border.split(" ")], float)
+        size = found.table.set_index("path").loc[path, "width"]
+        down, across = np.nonzero(found.lesion(path, size))
+        # The outline reaches as far as the mask does, in both directions.
+        for at, seen in ((corners[:, 0], across), (corners[:, 1], down)):
+            np.testing.assert_allclose([seen.min(), seen.max()], [at.min(), at.max()], atol=1.5)
+
+
+@pytest.mark.real_data
+def test_real_slices_look_as_in_the_set_that_holds_them_mirrored(published, cheng_dir, data_dir, store):
+    found = load_dataset("cheng", cheng_dir, store)
+    for path in found.table["path"][::10]:
+        with Image.open(data_dir / "nickparvar_parts" / published.loc[Path(path).stem, "picture"]) as other:
+            mirrored = np.asarray(other.convert("L"), float)[:, ::-1]
+        with Image.open(found.root / path) as image:
+            np.testing.assert_allclose(np.asarray(image), cheng.eight_bits(mirrored), atol=1)
