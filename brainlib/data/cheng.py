@@ -13,7 +13,9 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -32,7 +34,6 @@ LABELS = {1: "meningioma", 2: "glioma", 3: "pituitary"}
 _SLICE = re.compile(r"[0-9]{1,6}\.mat")  # cvind.mat is none
 _MAX_BYTES = 16 * 2**20  # of one file: a published one has less than 2**20
 _MAX_PIXELS = 2**22  # of a slice, and of a block that HDF5 decompresses at once: 2048 by 2048
-_MAX_SLICES = 100_000
 
 
 def image_root(base: Path, store: Path, on_progress: progress.OnProgress = progress.ignore) -> Path:
@@ -76,13 +77,17 @@ def same_patient(pid: str) -> str:
     return re.sub(r"(?<=[0-9])[A-Za-z]+$", "", pid)
 
 
-def read_slice(data: bytes, name: Path | str) -> tuple[str, str, np.ndarray, np.ndarray]:
-    """Return class, published patient id, image and lesion of the bytes of a file of MATLAB 7.3.
+def read_slice(opens: Callable[[], BinaryIO], name: Path | str) -> tuple[str, str, np.ndarray, np.ndarray]:
+    """Return class, published patient id, image and lesion of a file of MATLAB 7.3.
 
     The image, int or float, and the lesion, bool, have the shape (height, width). DataError, which calls the file
-    `name`, if the file is not one of Cheng's; no other file that it may point to is read, nor more than 2**22 pixels.
+    `name`, if the file is not one of Cheng's. No other file that it may point to is read, nor much more than it needs.
     """
     try:
+        with opens() as file:
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise ValueError(f"more than {_MAX_BYTES} bytes")
         with h5py.File.in_memory(data) as file:
             group = _linked(file, "cjdata", h5py.Group)
             label, pid, image, mask = (_values(group, key) for key in ("label", "PID", "image", "tumorMask"))
@@ -91,7 +96,7 @@ def read_slice(data: bytes, name: Path | str) -> tuple[str, str, np.ndarray, np.
             raise ValueError(f"label {label.ravel()[:3]} and patient {pid[:20]!a}")
         if image.ndim != 2 or image.shape != mask.shape or min(image.shape) < 2 or not np.isfinite(image).all():
             raise ValueError(f"an image of shape {image.shape} and a mask of shape {mask.shape}, or no finite values")
-    except Exception as error:  # a damaged file makes HDF5 raise nearly any kind of exception
+    except Exception as error:  # a damaged file or archive makes HDF5 and zipfile raise nearly any kind of exception
         expected = "expected a slice of Cheng's set (MATLAB 7.3: label, PID, image and tumorMask in cjdata)"
         advice = "replace the file by a fresh copy of the data set's"
         raise DataError(f"{name}: {expected}, received another file ({reason(error)}); {advice}") from error
@@ -117,15 +122,16 @@ def _values(group, name):
 def _convert(sources: Sequence[Path], folder: Path, on_progress: progress.OnProgress) -> None:
     """Write the slices of files and archives into an empty folder."""
     slices, rows = {}, []
-    for number, name, read in _listed(sources):
-        if number in slices or len(slices) == _MAX_SLICES:
-            received = f"slice {number} again" if number in slices else f"more than {_MAX_SLICES}"
-            raise DataError(f"{name}: expected each slice once, received {received}; keep one copy of the set")
-        slices[number] = name, read
+    for name, opens in chain.from_iterable(map(_inside, sources)):
+        number = int(Path(name).stem)
+        if number in slices:
+            raise DataError(
+                f"{name}: expected each slice once, received slice {number} again; keep one copy of the set"
+            )
+        slices[number] = opens, name
 
     def one(number: int) -> tuple[str, str, str]:
-        name, read = slices[number]
-        label, pid, image, lesion = read_slice(read(), name)
+        label, pid, image, lesion = read_slice(*slices[number])
         path = f"{label}/{number}.png"
         lesions.write(folder, path, eight_bits(image), lesion)
         return path, same_patient(pid), pid
@@ -137,34 +143,16 @@ def _convert(sources: Sequence[Path], folder: Path, on_progress: progress.OnProg
     pd.DataFrame(rows, columns=["path", "patient", "pid"]).to_csv(folder / PATIENTS, index=False, lineterminator="\n")
 
 
-def _listed(sources: Sequence[Path]) -> Iterator[tuple[int, str, Callable[[], bytes]]]:
-    """Yield the number of each slice of files and archives, where it lies, and what reads its bytes."""
-    for source in sources:
-        if _SLICE.fullmatch(source.name):
-            yield int(source.stem), str(source), partial(_read, source)
-            continue
-        try:
-            with zipfile.ZipFile(source) as archive:
-                names = [name for name in archive.namelist() if _SLICE.fullmatch(Path(name).name)]
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise DataError(
-                f"{source}: expected an archive of slices, received {reason(error)}; fetch it again"
-            ) from error
-        for name in names:
-            yield int(Path(name).stem), f"{source}/{name}", partial(_read, source, name)
-
-
-def _read(source: Path, member: str = "") -> bytes:
-    """Return the bytes of a file, or of a file in an archive; DataError if it is damaged or too large for a slice."""
+def _inside(source: Path) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+    """Yield where each slice lies that a file is or an archive holds, and what opens it."""
+    if _SLICE.fullmatch(source.name):
+        yield str(source), partial(open, source, "rb")
+        return
     try:
-        if member:
-            with zipfile.ZipFile(source) as archive, archive.open(member) as file:
-                data = file.read(_MAX_BYTES + 1)
-        else:
-            with open(source, "rb") as file:
-                data = file.read(_MAX_BYTES + 1)
-    except Exception as error:  # a damaged archive makes zipfile and zlib raise many kinds
-        raise DataError(f"{source}/{member}: expected a file that can be read, received {reason(error)}") from error
-    if len(data) > _MAX_BYTES:
-        raise DataError(f"{source}/{member}: expected a slice of at most {_MAX_BYTES} bytes, received more")
-    return data
+        archive = zipfile.ZipFile(source)  # it is closed when nothing can open its files any more
+    except Exception as error:
+        expected = "expected an archive of slices"
+        raise DataError(f"{source}: {expected}, received another file ({reason(error)}); fetch it again") from error
+    for name in archive.namelist():
+        if _SLICE.fullmatch(Path(name).name):
+            yield f"{source}/{name}", partial(archive.open, name)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,19 +143,18 @@ def index(name: str, root: Path, store: Path, on_progress: progress.OnProgress =
     phantom = (root / TRUTH).exists()
     table = _tabulated(scan_folder(root, name, store, on_progress), root)
     table["patient"] = pd.Series(patients_of(root, table["path"]), dtype=object)
-    differences = () if phantom else tuple(_differences(info, table))
+    differences = () if phantom else _differences(info, table)
     return DataSet(info, root, table, info.classes, fingerprint(table), differences, phantom)
 
 
-def _differences(info: DataSetInfo, table: pd.DataFrame) -> Iterator[str]:
-    """Yield a sentence for each folder with another number of images than published, or else one for other files."""
+def _differences(info: DataSetInfo, table: pd.DataFrame) -> tuple[str, ...]:
+    """Say of which folders other numbers of images were published, or else that the files are others."""
     here = Counter(path.rpartition("/")[0] for path in table["path"])
-    for folder in info.folders:
-        if here[folder.path] != folder.count:
-            yield f"{folder.path}: {folder.count} images were published, {here[folder.path]} are here."
+    counts = [(folder.path, folder.count, here[folder.path]) for folder in info.folders]
+    found = [f"{path}: {n} images were published, {own} are here." for path, n, own in counts if n != own]
     files = hashlib.sha256("\n".join(sorted(table["byte_hash"])).encode()).hexdigest()
-    if len(table) == info.total and info.sha256 and files != info.sha256:
-        yield f"As many images as {info.handle} are here, but not the same files."
+    other = [f"As many images as {info.handle} are here, but not the same files."] if files != info.sha256 else []
+    return tuple(found or (other if info.sha256 else []))
 
 
 def patients_of(root: Path, paths: Iterable[str]) -> list[str | None]:

@@ -39,7 +39,6 @@ def from_figshare(info: DataSetInfo, folder: Path, on_progress: progress.OnProgr
     another one, or cannot be reached; StoreError if the folder cannot be written.
     """
     missing = [archive for archive in info.archives if not _is_whole(folder / archive.name, archive)]
-    done, total = 0, sum(archive.size for archive in missing)
     try:
         offered = _offered(info) if missing else {}
         for archive in missing:
@@ -47,14 +46,14 @@ def from_figshare(info: DataSetInfo, folder: Path, on_progress: progress.OnProgr
             if found is None or (found["size"], found["computed_md5"]) != (archive.size, archive.md5):
                 raise ValueError(f"an article without {archive.name} as it was published")
             with writing(folder / archive.name) as file:
-                digest, start = hashlib.md5(usedforsecurity=False), done
+                digest, done = hashlib.md5(usedforsecurity=False), 0
                 for block in _blocks(f"{_FIGSHARE}/file/download/{int(found['id'])}", archive.size):
                     file.write(block)
                     digest.update(block)
                     done += len(block)
-                    on_progress(done / total, f"{archive.name}: {done // _BLOCK} of {total // _BLOCK} MB")
-                if (done - start, digest.hexdigest()) != (archive.size, archive.md5):
-                    raise ValueError(f"{archive.name} with {done - start} bytes that are not those of {archive.size}")
+                    on_progress(done / archive.size, f"{archive.name}: {done // _BLOCK} MB")
+                if (done, digest.hexdigest()) != (archive.size, archive.md5):
+                    raise ValueError(f"{done} bytes of {archive.name} that are not its {archive.size}")
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise _failed(info, "figshare", error, "check the network") from error
     return folder
