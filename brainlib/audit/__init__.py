@@ -3,8 +3,9 @@
 `audit_folder` audits any folder of class folders, or a registered set (module `findings`); `audit_sets` audits several
 sets and the overlap between them (`overview`). Near-duplicates are found by `find_near_duplicates`
 (`near_duplicates`), which registers candidates by affine maps (`alignment`). `planted` measures recall with planted
-duplicates, and `NoveltyDetector` (`novelty`) compares any image with those that a model was trained on. Everything
-here returns numbers; `brainlib.report.tables` shows them.
+duplicates, `shortcuts` whether a label can be told without a look at the brain, and `NoveltyDetector` (`novelty`)
+compares any image with those that a model was trained on. Everything here returns numbers; `brainlib.report.tables`
+shows them.
 """
 
 import lazy_loader as lazy

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from brainlib import progress
-from brainlib.audit import near_duplicates
+from brainlib.audit import near_duplicates, shortcuts
 from brainlib.audit.decisions import NO_DECISIONS, honoured, read_decisions
 from brainlib.audit.near_duplicates import NearDuplicates
 from brainlib.data import datasets, images
@@ -29,6 +29,7 @@ from brainlib.data.splits import Split, assign
 from brainlib.errors import DataError, UsageError
 from brainlib.io import built_folder, is_whole
 from brainlib.progress import OnProgress
+from brainlib.stats.estimates import Estimate
 
 KINDS = ("byte", "pixel", "near")
 
@@ -62,6 +63,7 @@ class SetAudit:
     flagged: tuple[tuple[str, str], ...]
     duplicates: dict[str, Duplicates]
     contradictions: tuple[tuple[str, str], ...]
+    shortcuts: dict[str, dict[str, Estimate]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +75,8 @@ class Audit:
     are near-duplicates of different pixels, ``first`` and ``second`` (paths), ``mirrored``, ``correlation``: of images
     with the same pixels, the first stands for all, and duplicates that others connect have no pair. `contradictions`
     are pairs of paths of duplicates with different labels, each pair compared directly. `decisions` are those of
-    `read_decisions`, and `thumbnails` those of `Scan`, of the images of the table.
+    `read_decisions`, `thumbnails` those of `Scan`, of the images of the table, and `shortcuts` the scores of
+    `shortcuts.of_audit`, by split and name, with images of one patient kept together.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Audit:
     contradictions: tuple[tuple[str, str], ...]
     decisions: pd.DataFrame = field(default_factory=NO_DECISIONS.copy)
     thumbnails: np.ndarray | None = None
+    shortcuts: dict[str, dict[str, Estimate]] = field(default_factory=dict)
 
     def groups(self, kind: str) -> list[list[str]]:
         """List the groups of two or more duplicates, as paths; `kind` is "byte", "pixel" or "near"."""
@@ -134,6 +138,7 @@ class Audit:
             flagged=tuple(zip(flagged["path"], flagged["quality_flag"], strict=True)),
             duplicates=duplicates,
             contradictions=self.contradictions,
+            shortcuts=self.shortcuts,
         )
 
     def as_dict(self) -> dict:
@@ -184,8 +189,8 @@ def _together(scan, more):
     for path in table["path"][table["path"].duplicated()]:
         raise DataError(f"{more.name}: expected another name, received that of a folder with {path}; rename the folder")
     unreadable = (*scan.unreadable, *((f"{more.name}/{path}", why) for path, why in more.unreadable))
-    thumbnails = np.concatenate([scan.thumbnails, more.thumbnails])
-    return replace(scan, table=table, unreadable=unreadable, thumbnails=thumbnails)
+    arrays = {name: np.concatenate([getattr(each, name) for each in (scan, more)]) for name in ("thumbnails", "hints")}
+    return replace(scan, table=table, unreadable=unreadable, **arrays)
 
 
 def _scanned(target, data, store, on_progress):
@@ -212,7 +217,7 @@ def audit_scan(
     on_progress: OnProgress = progress.ignore,
     decisions: pd.DataFrame = NO_DECISIONS,
 ) -> Audit:
-    """Group the duplicates among scanned images and compare their labels; the store keeps the pairs found.
+    """Group duplicates, compare their labels and score shortcuts; the store keeps the pairs found.
 
     The table may have the columns ``patient`` and ``added`` of `Audit`. The groups follow `decisions`, see
     `read_decisions`.
@@ -226,6 +231,7 @@ def audit_scan(
     table = pd.DataFrame(columns)
     contradictions = tuple(_contradictions(table, scan.thumbnails, near.pairs))
     given = {"decisions": decisions, "thumbnails": scan.thumbnails}
+    given["shortcuts"] = shortcuts.of_audit(scan, joined_patients(table["near"].to_numpy(), table["patient"]))
     return Audit(scan.name, table, scan.unreadable, pd.DataFrame(pairs), contradictions, **given)
 
 

@@ -19,19 +19,19 @@ import numpy as np
 import pandas as pd
 
 from brainlib import progress
-from brainlib.data import images, thumbnails
+from brainlib.data import hints, images, thumbnails
 from brainlib.data.registry import REGISTRY, info_of
 from brainlib.data.thumbnails import SIDE
 from brainlib.errors import DataError
 from brainlib.io import alone, threads, writing
 
 #: Of everything that an entry of the store depends on: raise the first number when its fields change.
-VERSION = f"1-{thumbnails.VERSION}-{images.VERSION}"
+VERSION = f"2-{thumbnails.VERSION}-{images.VERSION}-{hints.VERSION}"
 _PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 # An image as the store keeps it. The sum, of all other fields, comes last.
 _COLUMNS = {"bytes": "i8", "width": "i8", "height": "i8", "mode": "S8", "format": "S8"}
 _COLUMNS |= {"byte_hash": "S64", "pixel_hash": "S64", "quality_flag": "S64"}
-_ENTRY = np.dtype([*_COLUMNS.items(), ("thumbnail", "u1", (SIDE, SIDE)), ("sum", "S64")])
+_ENTRY = np.dtype([*_COLUMNS.items(), ("thumbnail", "u1", (SIDE, SIDE)), ("hints", hints.HINTS), ("sum", "S64")])
 
 
 class File(NamedTuple):
@@ -49,14 +49,15 @@ class Scan:
     The `table` has one row a readable image, sorted by path: ``path`` (posix, from the root), ``label``, ``part``
     ("train", "test" or ""), ``bytes``, ``width``, ``height``, ``mode`` and ``format`` as stored, ``byte_hash``,
     ``pixel_hash`` (see `images.pixel_hash`) and ``quality_flag`` (see `thumbnails.quality_flag`). `thumbnails`, uint8
-    (n, SIDE, SIDE), are those of `thumbnails.thumbnail`. `unreadable` has the path of what cannot be listed, read or
-    decoded, and the reason in one line.
+    (n, SIDE, SIDE), are those of `thumbnails.thumbnail`, and `hints`, (n,), the records of `hints.hints_of`.
+    `unreadable` has the path of what cannot be listed, read or decoded, and the reason in one line.
     """
 
     name: str
     table: pd.DataFrame
     unreadable: tuple[tuple[str, str], ...]
     thumbnails: np.ndarray
+    hints: np.ndarray | None = None
 
 
 def files_of(name: str, root: Path) -> tuple[list[File], list[tuple[str, str]]]:
@@ -180,14 +181,14 @@ def scan_files(
     table = pd.DataFrame(readable, columns=File._fields)
     for column, kind in _COLUMNS.items():
         table[column] = rows[column].astype(str if kind[0] == "S" else int).tolist()
-    return Scan(name, table, tuple(sorted([*unreadable, *bad.items()])), rows["thumbnail"])
+    return Scan(name, table, tuple(sorted([*unreadable, *bad.items()])), rows["thumbnail"], rows["hints"])
 
 
 def _entry(data: bytes, byte_hash: str, path: Path) -> np.void:
     image, stored = images.decode_bytes(data, path)
     grey = image.convert("L")
-    found = images.pixel_hash(grey), thumbnails.quality_flag(image), thumbnails.thumbnail(grey)
-    entry = np.array((len(data), *stored, byte_hash, *found, ""), _ENTRY)[()]
+    of_image = images.pixel_hash(grey), thumbnails.quality_flag(image), thumbnails.thumbnail(grey)
+    entry = np.array((len(data), *stored, byte_hash, *of_image, hints.hints_of(data, image), ""), _ENTRY)[()]
     entry["sum"] = _sum(entry)
     return entry
 

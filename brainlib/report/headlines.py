@@ -11,9 +11,11 @@ from brainlib.data.altered import NO_BRAIN
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.provenance import Frozen
 from brainlib.papers.schema import Claim, Paper
+from brainlib.report.tables.captions import caption
 from brainlib.study import records
 from brainlib.study.controls import APART, PUBLISHED, SHUFFLED, Control
 from brainlib.study.records import PaperResult
+from brainlib.study.shortcuts import sufficient
 from brainlib.study.verdicts import NOT_COMPARABLE, JudgedClaim
 
 #: Controls that show what a score may rest on besides the tumour, by their names in figures and tables.
@@ -95,6 +97,12 @@ def headline_of(result: PaperResult, claim: JudgedClaim, name: str, images: str)
         if (each.control, each.split) in SHORTCUTS.values() and (each.arm, each.scenario, claim.stage) == of
     ]
     return Headline(paper=result.paper, name=name, images=images, claim=claim, shortcuts=tuple(shortcuts))
+
+
+def shortcuts_of(result: PaperResult) -> str:
+    """Say whether classifiers without a network come up to a model; "" where none was scored."""
+    titles = {arm: trained.title for arm, trained in result.arms.items()}
+    return caption("sufficient", pairs=sufficient(result.shortcuts), titles=titles) if result.shortcuts else ""
 
 
 def highest(paper: Paper) -> Claim | None:

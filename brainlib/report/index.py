@@ -23,7 +23,7 @@ from brainlib.progress import duration
 from brainlib.report import consistency, pages
 from brainlib.report.figures.scores import forest
 from brainlib.report.figures.style import Plot, span
-from brainlib.report.headlines import SHORTCUTS, headlines, reference
+from brainlib.report.headlines import SHORTCUTS, headlines, reference, shortcuts_of
 from brainlib.report.notebook import Outcome, sections
 from brainlib.report.table import Format
 from brainlib.study import records
@@ -93,10 +93,11 @@ def write_index(out: Path, run: Run) -> Path:
     # None is the notebook of the data.
     reports = {None: run.audit.report} | {name: entry.report for name, entry in run.papers.items()}
     there = {name: page for name, page in reports.items() if page and (out / page).is_file()}
+    filters = {"written": _written, "duration": duration, "svg": _svg, "span": _span, "pairs": _pairs}
     pages.write(
         path,
         "index.html.j2",
-        {"written": _written, "duration": duration, "svg": _svg, "span": _span, "pairs": _pairs},
+        filters | {"shortcuts": shortcuts_of},
         run=run,
         pages=there,
         data="results.json" if (out / "results.json").is_file() else None,

@@ -40,6 +40,7 @@ _IN_FRAGMENTS = "?/:@!$&'()*+,;="  # what a fragment of an address may hold besi
 SECTIONS = {
     "Are the printed numbers possible?": "possible or not",
     "Without duplicates": "without duplicates",
+    "Shortcuts": "shortcuts",
     "Controls": "controls",
     "The t-test": "t-test",
     "Uncertainty and calibration": "intervals and calibration",

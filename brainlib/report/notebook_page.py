@@ -23,7 +23,7 @@ from brainlib.errors import DataError
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.report import pages
 from brainlib.report.figures.scores import forest
-from brainlib.report.headlines import headlines, highest, place_of
+from brainlib.report.headlines import headlines, highest, place_of, shortcuts_of
 from brainlib.report.table import PERCENT
 from brainlib.study import records
 from brainlib.study.conditions import OTHER_IMAGES
@@ -76,6 +76,7 @@ def _answer(out, name, failed):
         "headline": (same or rows or [None])[0],
         "figure": forest(rows) if rows else None,
         "other_images": OTHER_IMAGES,
+        "shortcuts": shortcuts_of(result) if result else "",
         "verdicts": VERDICTS,
     }
 

@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "records": ["PaperResult"],
         "results": ["Results"],
         "saliency": ["grad_cam_rows"],
+        "shortcuts": ["run_shortcuts"],
         "scoring": ["score_files"],
         "study": ["Study"],
         "verdicts": ["judge", "verdict"],

@@ -13,14 +13,15 @@ import math
 from dataclasses import dataclass
 
 from brainlib import progress
+from brainlib.audit.shortcuts import APART, PUBLISHED
 from brainlib.data import altered, datasets
 from brainlib.stats import estimates
+from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import Number
 from brainlib.study.options import PHANTOMS
 from brainlib.study.results import Results
 
 ABOVE, AT, BELOW, UNDEFINED = "above chance", "at chance", "below chance", "undefined"
-APART, PUBLISHED = "duplicates kept apart", "as published"
 GIVEN, SHUFFLED, DRAWN = "labels as given", "shuffled labels", "phantoms"
 
 
@@ -28,12 +29,13 @@ GIVEN, SHUFFLED, DRAWN = "labels as given", "shuffled labels", "phantoms"
 class Control:
     """The score of one arm in one control.
 
-    `control` is one of `GIVEN`, `SHUFFLED`, `BACKGROUND`, `NO_BRAIN` and `DRAWN`; `split` is `PUBLISHED`, or `APART`:
-    no duplicate group in two parts. `value` is the balanced accuracy on n test images, the mean of the classes'
-    recalls, with the 95 % interval of a bootstrap over duplicate groups (nan where every image was given the same
-    class), `chance` one over the number of classes. `finding` says where the interval lies; it is `UNDEFINED` where
-    some class has no test image. `expected` is the finding that a sound study must have, "" where the control answers
-    a question. `collapsed` tells whether the model gave every test image the same class.
+    `control` is one of `GIVEN`, `SHUFFLED`, `BACKGROUND`, `NO_BRAIN` and `DRAWN`, or the name of a shortcut, which has
+    the `arm` "" (`study.shortcuts`); `split` is `PUBLISHED`, or `APART`: no duplicate group in two parts. `value` is
+    the balanced accuracy on n test images, the mean of the classes' recalls, with the 95 % interval of a bootstrap
+    over duplicate groups (nan where every image was given the same class), `chance` one over the number of classes.
+    `finding` says where the interval lies; it is `UNDEFINED` where some class has no test image. `expected` is the
+    finding that a sound study must have, "" where the control answers a question. `collapsed` tells whether the model
+    gave every test image the same class.
     """
 
     arm: str
@@ -82,20 +84,25 @@ def _run(study):
             on_progress(number / len(planned), f"control, {control}, {split}")
             judged = study.on(data, "group" if split == APART else study.split_by).run(folds=False)
             places = itertools.product(study.scenarios, study.arms)
-            found += [_score(judged, arm, scenario, control, split, expected) for scenario, arm in places]
+            found += [score(judged, arm, scenario, control, split, expected) for scenario, arm in places]
     return tuple(found)
 
 
-def _score(results, arm, scenario, control, split, expected):
+def score(results: Results, arm: str, scenario: str, control: str, split: str, expected: str = "") -> Control:
+    """Score a trained arm on its test images."""
     data = results.study.dataset
     groups = dict(zip(data.table["path"], data.group_ids(patients=True).tolist(), strict=True))
     table = results.predictions(arm, "test", scenario)
     chance = 1 / len(results.study.paper.scenario(scenario).classes)
     decided = results.decided(table.assign(group=table["path"].map(groups)), scenario, average="macro")
     found = estimates.estimate("recall", decided, results.study.options.seed)
-    score = (found.n, found.value, found.low, found.high, chance)
-    finding, collapsed = _finding(found, chance), decided.collapsed is not None
-    return Control(arm, scenario, control, split, *score, finding, expected, collapsed)
+    return control_of(found, chance, arm, scenario, control, split, expected, decided.collapsed is not None)
+
+
+def control_of(found: Estimate, chance: float, arm: str, scenario: str, control: str, split: str, *more) -> Control:
+    """Return a score with the finding that follows from it; `more` is what is expected, and whether it collapsed."""
+    score = (found.n, found.value, found.low, found.high, chance, _finding(found, chance))
+    return Control(arm, scenario, control, split, *score, *(more or ("",)))
 
 
 def _finding(found, chance):

@@ -28,6 +28,7 @@ from brainlib.study.duplicates import DuplicateEffect, duplicate_effects
 from brainlib.study.options import KAGGLE, PHANTOMS, Profile
 from brainlib.study.results import Results
 from brainlib.study.saliency import HeatMapScore
+from brainlib.study.shortcuts import run_shortcuts
 from brainlib.study.verdicts import JudgedClaim, judge
 
 VERSION = 2  # of the format
@@ -113,6 +114,7 @@ class PaperResult(Frozen):
     calibration: tuple[ArmCalibration, ...]
     controls: tuple[Control, ...]
     heat_maps: tuple[HeatMapScore, ...]
+    shortcuts: tuple[Control, ...] = ()
 
 
 class NotebookResult(Frozen, Generic[T]):
@@ -205,6 +207,7 @@ def save(results: Results) -> PaperResult:
         calibration=tuple(ArmCalibration(a, s, results.calibration(a, s)) for s in study.scenarios for a in study.arms),
         controls=run_controls(results),
         heat_maps=tuple(each for found in results.computed("heat maps") for each in found),
+        shortcuts=run_shortcuts(results),
     )
     write(options.store.parent / "results" / f"{paper.id}.json", record)
     return record

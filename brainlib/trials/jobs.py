@@ -42,7 +42,7 @@ def train(
 
     report(0, 0.0, 0.0)
     started = time.perf_counter()
-    rows, parts = _split(trial, dataset)
+    rows, parts = split(trial, dataset)
     table = dataset.table.iloc[rows]
     labels, train_rows = table["label"].to_numpy(), np.flatnonzero(parts == splits.TRAIN)
     if trial.oversampled:
@@ -173,8 +173,8 @@ def peak_memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _split(trial, dataset):
-    """Return the rows of the images that a trial uses, and the part of each."""
+def split(trial: Trial, dataset: DataSet) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the images that a trial uses, ascending, and the part of each; errors of `splits.assign`."""
     table = dataset.table
     ours = np.flatnonzero(table["label"].isin(trial.classes))
     parts = splits.assign(

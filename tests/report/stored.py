@@ -54,6 +54,7 @@ def result(paper="jardim", **changes):
         "claims": [claim()],
         "checks": [check()],
         **{name: [] for name in ("tests", "equivalences", "duplicates", "calibration", "controls", "heat_maps")},
+        "shortcuts": [],
     } | changes
 
 

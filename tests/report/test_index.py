@@ -333,6 +333,7 @@ def test_each_part_of_a_papers_report_is_a_click_away(run, tmp_path):
         "Read the page on jardim": "jardim.html",
         "possible or not of jardim": "jardim.html#Are-the-printed-numbers-possible?",
         "without duplicates of jardim": "jardim.html#Without-duplicates",
+        "shortcuts of jardim": "jardim.html#Shortcuts",
         "t-test of jardim": "jardim.html#The-t-test",
         "intervals and calibration of jardim": "jardim.html#Uncertainty-and-calibration",
         "several seeds of jardim": "jardim.html#Several-seeds",

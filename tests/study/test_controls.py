@@ -10,10 +10,11 @@ import pytest
 from made_up import FACTS
 
 from brainlib.audit import novelty
+from brainlib.audit.shortcuts import GREY, HEADER, PIXELS
 from brainlib.data import altered, datasets, images, splits
 from brainlib.data.thumbnails import thumbnail
 from brainlib.report.tables import comparisons
-from brainlib.study import controls, study
+from brainlib.study import controls, shortcuts, study
 from brainlib.study.results import Results
 from brainlib.study.study import Study
 from brainlib.trials.trial import TrialResult
@@ -140,12 +141,56 @@ def test_controls_run_only_when_asked_for_and_unexpected_findings_are_counted(le
     assert list(table.frame.loc[0, ["finding", "expected"]]) == ["above chance", "at chance"]
 
 
+def test_shortcuts_stand_beside_the_arms_in_either_split(leaking):
+    found = shortcuts.run_shortcuts(leaking)
+    rows = {(each.split, each.arm or each.control): each for each in found}
+    names = (HEADER, GREY, PIXELS, "transfer")
+    assert list(rows) == [(split, name) for split in (controls.PUBLISHED, controls.APART) for name in names]
+    # Three of four duplicates are training images: all that is seen is remembered.
+    assert all(rows[controls.PUBLISHED, name].value > 0.9 for name in names)
+    assert rows[controls.PUBLISHED, PIXELS].n == 96 and rows[controls.PUBLISHED, PIXELS].chance == 0.5
+    apart = rows[controls.APART, HEADER]
+    assert apart.finding == "at chance" and apart.n == rows[controls.APART, "transfer"].n
+    # That of the arm is one of the controls.
+    assert rows[controls.APART, "transfer"] in controls.run_controls(leaking)
+    table = comparisons.shortcuts(leaking)
+    assert list(table.frame["classifier"]) == [HEADER, GREY, PIXELS, leaking.study.title("transfer")]
+    assert table.frame.loc[0, "duplicates kept apart"] == apart.value
+    assert "As published, a classifier of" in table.caption and "do not test what they are meant" in table.caption
+
+
+def scored(arm, name, value, low, high, split=controls.PUBLISHED, scenario=""):
+    found = controls.Estimate(value, low, high, 50, "")
+    return controls.control_of(found, 0.5, arm, scenario, name, split)
+
+
+def test_a_shortcut_is_sufficient_within_or_above_the_interval_of_an_arm_that_is_above_chance():
+    header, grey = scored("", HEADER, 0.80, 0.7, 0.9), scored("", GREY, 0.85, 0.75, 0.92)
+    better, equal, worse = (
+        scored(arm, "", v, v - 0.04, v + 0.04) for arm, v in zip("abc", (0.9, 0.88, 0.7), strict=True)
+    )
+    perfect, lost = scored("d", "", 1.0, np.nan, np.nan), scored("e", "", 0.5, 0.4, 0.6)
+    arms = [better, equal, worse, perfect, lost]
+    assert shortcuts.sufficient([header, grey, *arms]) == [(grey, [equal, worse])]
+    assert shortcuts.sufficient([header, better, perfect, lost]) == []
+    assert shortcuts.sufficient([scored("", PIXELS, 1.0, np.nan, np.nan), perfect])[0][1] == [perfect]
+    assert shortcuts.sufficient([grey, scored("f", "", 0.7, np.nan, np.nan)]) == []  # of very few images
+    # Not one that is at chance, nor of another split or scenario.
+    assert shortcuts.sufficient([scored("", GREY, 0.55, 0.45, 0.65), lost]) == []
+    others = scored("a", "", 0.7, 0.6, 0.8, controls.APART), scored("a", "", 0.7, 0.6, 0.8, scenario="four")
+    assert shortcuts.sufficient([grey, *others]) == []
+
+
+def test_images_that_are_too_few_for_groups_have_shortcuts_as_published_alone(phantoms, tmp_path, monkeypatch):
+    monkeypatch.setattr(study.run, "run_trials", memorising)
+    one = dataclasses.replace(phantoms, duplicates=np.zeros(120, int))
+    results = Study("jardim", dataset=one, profile="full", out=str(tmp_path), arms=["transfer"]).run()
+    assert {each.split for each in shortcuts.run_shortcuts(results)} == {controls.PUBLISHED}
+
+
 def control(value, low, high, expected):
     found = controls.estimates.Estimate(value, low, high, 50, "")
-    finding = controls._finding(found, 0.25)
-    return controls.Control(
-        "transfer", "", "shuffled labels", controls.APART, 50, value, low, high, 0.25, finding, expected
-    )
+    return controls.control_of(found, 0.25, "transfer", "", "shuffled labels", controls.APART, expected)
 
 
 @pytest.mark.parametrize(
@@ -170,5 +215,5 @@ def test_a_model_has_collapsed_where_it_gives_one_class_and_not_where_no_interva
         tumour = (table.assign(predicted=predicted)["predicted"] == "yes").astype(float)
         given, made = table.assign(p_yes=tumour, p_no=1 - tumour), Results(leaking.study, leaking.trials)
         made.predictions = lambda *_, given=given: given
-        found = controls._score(made, "transfer", "", controls.GIVEN, controls.PUBLISHED, "")
+        found = controls.score(made, "transfer", "", controls.GIVEN, controls.PUBLISHED)
         assert (found.value, found.collapsed) == (value, collapsed) and np.isnan(found.low)

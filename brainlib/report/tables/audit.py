@@ -85,10 +85,22 @@ def overlaps(overview: Overview) -> Table:
     return _table("overlaps", rows, overview, inside=inside, at_least=PERCENT0.text(_INSIDE))
 
 
+def audit_shortcuts(overview: Overview) -> Table:
+    """Balanced accuracy of classifiers without a network in each set."""
+    rows = []
+    for name, each in overview.record.sets.items():
+        for split, found in each.shortcuts.items():
+            n = next(iter(found.values())).n
+            row = {"set": name, "split": split, "n": n, "chance": PERCENT1(1 / len(each.images_by_class))}
+            rows.append(row | {what: PERCENT1.score(score) for what, score in found.items()})
+    return _table("audit_shortcuts", rows, overview)
+
+
 def lines(audit: Audit) -> list[str]:
     """Write the findings of one audit as lines for a terminal."""
     template = pages.templates().get_template("audit.txt.j2")
-    return template.render(audit=audit, record=audit.record(), kinds=_KINDS).rstrip("\n").split("\n")
+    score = lambda found: PERCENT1.text(found.value, found.low, found.high)  # noqa: E731
+    return template.render(audit=audit, record=audit.record(), kinds=_KINDS, score=score).rstrip("\n").split("\n")
 
 
 def _table(name, rows, overview, **values):

@@ -18,6 +18,7 @@ from brainlib.study import comparisons, saliency
 from brainlib.study.controls import APART, PUBLISHED, SHUFFLED, run_controls
 from brainlib.study.duplicates import FOLDS, duplicate_effects
 from brainlib.study.results import Results
+from brainlib.study.shortcuts import run_shortcuts, sufficient
 from brainlib.study.verdicts import MARGIN
 
 CONFIDENT = 0.9  # probability of the predicted class; a choice
@@ -180,6 +181,19 @@ def controls(results: Results) -> Table:
             rows.append(place | {"balanced accuracy": effect})
     alarms = sum(each.expected != "" and each.finding != each.expected for each in found)
     return Table(rows, caption("controls", found=found, alarms=alarms))
+
+
+def shortcuts(results: Results) -> Table:
+    """Show what classifiers without a network score on the same images, beside the arms."""
+    study, rows, found = results.study, {}, run_shortcuts(results)
+    for each in found:
+        name = study.title(each.arm) if each.arm else each.control
+        row = rows.setdefault((each.scenario, name), {})
+        row |= {"scenario": study.paper.scenario(each.scenario).title} if each.scenario else {}
+        row |= {"classifier": name, "chance": PERCENT0(each.chance)}
+        row |= {each.split: PERCENT1.score(each), f"n {each.split}": each.n}
+    titles = {arm: study.title(arm) for arm in study.arms}
+    return Table(list(rows.values()), caption("shortcuts", found=found, pairs=sufficient(found), titles=titles))
 
 
 def lesions(results: Results, scenario: str = "") -> Table:
