@@ -127,12 +127,12 @@ class Collection(NamedTuple):
         return image._replace(kind=row["kind"], label=row["label"], seen=bool(row["seen"]))
 
 
-def other_sets(source: str) -> list[Collection]:
-    """List the registered sets that a folder holds; the kind of an image is its class."""
+def other_sets(source: str, store: Path) -> list[Collection]:
+    """List the registered sets that a folder holds; the kind of an image is its class. See `datasets.locate`."""
     found = []
     for name, info in REGISTRY.items() if source not in (PHANTOMS, KAGGLE) else ():
         try:
-            root = datasets.locate(name, Path(source))
+            root = datasets.locate(name, Path(source), store)
         except DataError:
             continue
         files, _ = files_of(name, root)

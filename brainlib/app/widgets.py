@@ -208,7 +208,7 @@ class Program:
         self.viewer = viewer
         self.examples.items = html.examples(viewer)
         own = [viewer.own_images] if viewer.own_images else []
-        self.collections = own + viewing.other_sets(self.source)
+        self.collections = own + viewing.other_sets(self.source, self.store)
         self._offer(self.collection, [(each.title, n) for n, each in enumerate(self.collections)])
         _show(self.collection, bool(self.collections))
         if image:

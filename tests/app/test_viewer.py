@@ -139,12 +139,12 @@ def test_false_alarms_leave_out_test_images_whose_patient_was_trained_on(stored)
 
 
 def test_a_folder_without_sets_has_no_collection(tmp_path):
-    assert viewer.other_sets(str(tmp_path)) == []
+    assert viewer.other_sets(str(tmp_path), tmp_path / "store") == []
 
 
 @pytest.mark.real_data
-def test_real_sets_are_collections(data_dir):
-    found = {collection.title: collection for collection in viewer.other_sets(str(data_dir))}
+def test_real_sets_are_collections(data_dir, tmp_path):
+    found = {collection.title: collection for collection in viewer.other_sets(str(data_dir), tmp_path)}
     collection = found["Brain MRI Images for Brain Tumor Detection"]
     assert collection.table["kind"].value_counts().to_dict() == {"yes": 155, "no": 98}
     assert collection.open(collection.table["path"].iloc[0]).image.size > (100, 100)
