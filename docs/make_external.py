@@ -1,10 +1,10 @@
-"""Measure patient leakage on Cheng's set and external validation between all sets, for the tables of docs/results.md.
+"""Measure patient leakage on Cheng's set, and what all sets share and are worth to one another, for docs/results.md.
 
-    python docs/make_external.py --data DIR --weights DIR patients external
+    python docs/make_external.py --data DIR --weights DIR patients overlaps external
 
 The folder of data sets has one folder for each (see brainlib/data/sets.yaml); those that it lacks are left out, and
-named. The model is that of docs/protocols/frozen.yaml. What was found is written to docs/data/patients.json and
-docs/data/external.json: numbers and conditions, no image. Trained models are kept in --out, so that a run that was
+named. The model is that of docs/protocols/frozen.yaml. What was found is written to docs/data, to a file for each
+measurement: numbers and conditions, no image. Trained models are kept in --out, so that a run that was
 interrupted goes on.
 """
 
@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from brainlib.audit.findings import facing_groups, near_groups
 from brainlib.audit.overview import shared_images
 from brainlib.data import load_dataset
+from brainlib.data.datasets import DataSet
 from brainlib.data.registry import REGISTRY
 from brainlib.errors import DataError
 from brainlib.papers import load_paper
@@ -31,7 +32,7 @@ from brainlib.trials import jobs
 
 DOCS = Path(__file__).resolve().parent
 DATA, PROTOCOL = DOCS / "data", DOCS / "protocols" / "frozen.yaml"
-KINDS = {"patients": tuple[SplitEffect, ...], "external": tuple[ExternalScore, ...]}
+KINDS = {"patients": tuple[SplitEffect, ...], "overlaps": tuple[str, ...], "external": tuple[ExternalScore, ...]}
 
 
 def patients(data: str, options: dict) -> tuple[tuple[SplitEffect, ...], dict]:
@@ -42,20 +43,32 @@ def patients(data: str, options: dict) -> tuple[tuple[SplitEffect, ...], dict]:
 
 
 def external(data: str, options: dict) -> tuple[tuple[ExternalScore, ...], dict]:
-    """Train on each set and test on each, and find what the sets have in common."""
-    sets, missing, store = {}, [], Path(options["out"]) / "store"
-    for name in REGISTRY:
-        try:
-            sets[name] = load_dataset(name, data, store)
-        except DataError as error:
-            missing.append(name)
-            print(f"left out: {error}")
-    rows, whole = external_validation(load_paper(PROTOCOL), sets, **options), united(sets)
-    scan, of = whole.scan(store), dict(zip(whole.table["path"], whole.table["set"], strict=True))
-    about = {"images": {name: len(each.table) for name, each in sets.items()}, "missing": missing}
+    """Train on each set and test on each."""
+    sets = loaded(data, options)
+    about = {"images": {name: len(each.table) for name, each in sets.items()}}
+    return external_validation(load_paper(PROTOCOL), sets, **options), about
+
+
+def overlaps(data: str, options: dict) -> tuple[tuple[str, ...], dict]:
+    """Count the images of each set that have a duplicate in each other set, and those that have one as they face."""
+    sets, store = loaded(data, options), Path(options["out"]) / "store"
+    union = united(sets)
+    scan, of = union.scan(store), dict(zip(union.table["path"], union.table["set"], strict=True))
+    about = {"images": {name: len(each.table) for name, each in sets.items()}}
     for name, groups in (("overlaps", near_groups(scan, store)), ("overlaps_as_they_face", facing_groups(scan, store))):
         about[name] = shared_images(groups, scan.table["path"].map(of))
-    return rows, about
+    return (), about
+
+
+def loaded(data: str, options: dict) -> dict[str, DataSet]:
+    """Load every set that the folder of data sets has."""
+    sets = {}
+    for name in REGISTRY:
+        try:
+            sets[name] = load_dataset(name, data, Path(options["out"]) / "store")
+        except DataError as error:
+            print(f"left out: {error}")
+    return sets
 
 
 def main() -> None:

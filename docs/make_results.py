@@ -21,12 +21,12 @@ from brainlib.audit.overview import DataAudit
 from brainlib.data.registry import REGISTRY
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
-from brainlib.report.figures import Plot, forest, overlap_graph
+from brainlib.report.figures import Plot, forest, metrics, overlap_graph
 from brainlib.report.headlines import Finding, Headline, Reference, headline_of
 from brainlib.report.table import NONE, PERCENT, PERCENT0, PERCENT1, POINTS, Format
 from brainlib.study import records
 from brainlib.study.external import KIND, TUMOUR, ExternalScore
-from brainlib.study.leakage import SplitEffect
+from brainlib.study.leakage import PATIENT, SplitEffect
 from brainlib.study.options import Options
 from brainlib.study.verdicts import INCONCLUSIVE, NOT_COMPARABLE
 from brainlib.trials import devices
@@ -330,7 +330,10 @@ def patients():
     rows = []
     for each in measured("patients", SplitEffect):
         shares = [PERCENT1.text(share) for share in (each.duplicates, each.patients)]
-        rows.append([each.split, str(each.score.n), score(each.score), *shares, score(each.difference, POINTS)])
+        change = POINTS.text(each.difference.value, each.difference.low, each.difference.high, unit=False)
+        rows.append(
+            [each.split, str(each.score.n), score(each.score), *shares, NONE if each.split == PATIENT else change]
+        )
     head = ["split by", "images", "balanced accuracy (95 % interval)", "duplicate in training", "patient in training"]
     return [*head, "minus split by patient, points"], rows
 
@@ -365,7 +368,7 @@ published_kind = partial(external, KIND, "published")
 
 def shares():
     """Write which share of each set has a duplicate in each other one, and which share of these mirrored alone."""
-    found, rows = about("external"), []
+    found, rows = about("overlaps"), []
     names = [name for name in SETS if name in found["images"]]
     for name in names:
         n, cells = found["images"][name], []
@@ -428,7 +431,9 @@ def filled(page: str) -> str:
 def figures() -> dict[str, Plot]:
     """Draw the headlines, which are accuracies of the papers and of this project, and the overlap of the sets."""
     audit = TypeAdapter(DataAudit).validate_python(run(JARDIM)["audit"]["result"])
-    return {"forest.svg": forest(reference().headlines, "this project"), "sets.svg": overlap_graph(audit)}
+    splits = {f"split by {each.split}": {"balanced accuracy": each.score} for each in measured("patients", SplitEffect)}
+    drawn = {"forest.svg": forest(reference().headlines, "this project"), "sets.svg": overlap_graph(audit)}
+    return drawn | {"patients.svg": metrics(splits)}
 
 
 def main():

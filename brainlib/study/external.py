@@ -84,9 +84,11 @@ def _trained(study, union, task, name) -> Iterator[ExternalScore]:
     table = table.assign(label=np.where(table["label"] == NONE, NONE, "tumour")) if task == TUMOUR else table
     ours, groups = table["set"] == name, union.group_ids(patients=True)
     classes = tuple(sorted(set(table["label"][ours]) & set(CLASSES[task])))
-    if len(classes) < 2:
+    of_task = table[table["label"].isin(classes)]
+    comparable = of_task.groupby("set")["label"].nunique().loc[lambda n: n > 1].index
+    if name not in comparable:
         return
-    rows = np.flatnonzero(table["label"].isin(classes))
+    rows = of_task.index[of_task["set"].isin(comparable)].to_numpy()
     held = splits.Split(0.2, stratified=True, by="group", seed=study.options.seed)
     parts = np.full(len(table), splits.TEST, dtype=object)
     own = rows[ours[rows]]
@@ -105,11 +107,10 @@ def _trained(study, union, task, name) -> Iterator[ExternalScore]:
         tested = results.predictions(arm, "test").drop(columns="group").join(of, on="path")
         for other, found in tested.groupby("set", sort=False):
             shared = [each for each in classes if (found["label"] == each).any()]
-            if len(shared) > 1:
-                left = found if other == name else found[~found["group"].isin(trained)]
-                scores = (_score(each, shared, study.options.seed) for each in (found, left))
-                counts = {each: int((left["label"] == each).sum()) for each in shared}
-                yield ExternalScore(arm, name, other, task, tuple(shared), *scores, counts)
+            left = found if other == name else found[~found["group"].isin(trained)]
+            scores = (_score(each, shared, study.options.seed) for each in (found, left))
+            counts = {each: int((left["label"] == each).sum()) for each in shared}
+            yield ExternalScore(arm, name, other, task, tuple(shared), *scores, counts)
 
 
 def _score(table, classes, seed):
