@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from brainlib import progress
 from brainlib.audit.alignment import correlate, inverse, register, warp
-from brainlib.audit.candidates import Search, mirrored, poses
+from brainlib.audit.candidates import Search, best_rows, mirrored, poses
 from brainlib.data.groups import connected
 from brainlib.data.thumbnails import SIDE, averaged, equalised
 from brainlib.io import threads
@@ -33,7 +33,7 @@ THRESHOLD = 0.89
 VERSION = "5"
 _MIN_DETAIL = 0.03  # in ranks: anything flatter is noise
 _MIN_OVERLAP = 0.5  # share of either image that must lie in the other
-_ROUND = 2048  # pairs after which those that are connected by now are left out
+_ROUND = 2048  # pairs, or more of many images, after which those that are connected by now are left out
 _BATCH = 2**17  # pixels of the images compared at a time by a thread
 
 
@@ -90,8 +90,9 @@ def find_near_duplicates(
     pairs, maps, _ = Search(thumbnails).candidates(thumbnails[since:], since).best()
     coarse, group = _shrunk(thumbnails), np.arange(n)
     kept, final, correlation = [np.empty(0, np.intp)], [maps[:0]], [np.empty(0)]
-    for start in range(0, len(pairs), _ROUND):
-        end = min(start + _ROUND, len(pairs))
+    size = max(_ROUND, n // 8)
+    for start in range(0, len(pairs), size):
+        end = min(start + size, len(pairs))
         # Near the threshold it matters which of the two images is fixed.
         for swapped in (False, True):
             rows = np.arange(start, end)
@@ -100,8 +101,7 @@ def find_near_duplicates(
             above = np.abs(values) >= THRESHOLD
             rows, values, found = rows[above], values[above], found[above]
             # A symmetric image is a candidate in several poses: the best one of each pair is kept.
-            order = np.argsort(-np.abs(values), kind="stable")
-            best = np.sort(order[np.unique(pairs[rows[order]], axis=0, return_index=True)[1]])
+            best = best_rows(pairs[rows], np.abs(values))
             kept.append(rows[best])
             final.append(found[best])
             correlation.append(values[best])
@@ -118,18 +118,16 @@ def compare(thumbnails: np.ndarray, pairs: np.ndarray) -> NearDuplicates:
     """
     rows, own = np.unique(pairs, return_inverse=True)
     pairs, back = np.unique(np.sort(own.reshape(-1, 2), axis=1), axis=0, return_inverse=True)
+    if not len(pairs):
+        return _found(pairs, np.empty((0, 2, 3)), np.empty(0))
     few = thumbnails[rows]
-    maps, correlation = np.tile(np.eye(2, 3, dtype=np.float32), (len(pairs), 1, 1)), np.zeros(len(pairs))
-    if len(pairs):
-        tried, coarse = poses(few, pairs), _shrunk(few)
-        row = np.searchsorted(pairs @ [len(rows), 1], tried.pairs @ [len(rows), 1])
-        for swapped in (False, True):
-            values, found = _registered(few, coarse, tried.pairs, tried.maps, swapped)
-            for flipped in (False, True):  # at most one pose each, so that no row is written twice
-                each = np.flatnonzero(mirrored(tried.maps) == flipped)
-                each = each[np.abs(values[each]) > np.abs(correlation[row[each]])]
-                maps[row[each]], correlation[row[each]] = found[each], values[each]
-    return _found(rows[pairs[back.ravel()]], maps[back.ravel()], correlation[back.ravel()])
+    tried, coarse = poses(few, pairs), _shrunk(few)
+    both = [_registered(few, coarse, tried.pairs, tried.maps, swapped) for swapped in (False, True)]
+    values, maps = (np.concatenate(each) for each in zip(*both, strict=True))
+    own = np.tile(tried.pairs, (2, 1))
+    best = best_rows(own, np.abs(values))
+    best = best[np.lexsort(own[best].T[::-1])][back.ravel()]
+    return _found(rows[own[best]], maps[best], values[best])
 
 
 def _found(pairs, maps, correlation):

@@ -50,4 +50,4 @@ def _decided(audit, paths):
     turned = [position[row.first] > position[row.second] for row in given.itertuples()]
     given.loc[turned, ["first", "second"]] = given.loc[turned, ["second", "first"]].to_numpy()
     pairs = audit.pairs.merge(given.drop_duplicates(["first", "second"]), on=["first", "second"], how="outer")
-    return pairs.fillna({"decision": "", "mirrored": False})
+    return pairs.fillna({"decision": "", "mirrored": False, "turned": 0, "inverted": False})

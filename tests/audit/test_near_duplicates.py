@@ -88,6 +88,23 @@ def test_a_pair_tells_the_pose_of_its_second_image(posed, kind):
     assert abs((found.turned - turned + 180) % 360 - 180).max() < 2
 
 
+def test_neighbouring_slices_in_other_poses_are_not_paired():
+    made, rng = make_phantoms(60, seed=6), np.random.default_rng(0)
+    kinds = ["jpeg", "flipped", "half turn", "inverted", "quarter turn", "turned"]
+    slices = [alter(kinds[n % 6], made.images[n], made.masks[n], rng)[0] for n in range(60)]
+    found = near_duplicates.find_near_duplicates(thumbnails(slices))
+    patient = made.table["patient"].to_numpy()
+    assert (patient[found.pairs[:, 0]] == patient[found.pairs[:, 1]]).all()
+    assert len(found.pairs) <= 2  # of 60 pairs of neighbours, 1.6 to 4.3 mm apart
+
+
+def test_thumbnails_may_be_mapped_from_disk(planted, tmp_path):
+    small = thumbnails(make_phantoms(96, altered_duplicates=36, seed=11).images)
+    np.save(tmp_path / "thumbnails.npy", small)
+    mapped = near_duplicates.find_near_duplicates(np.load(tmp_path / "thumbnails.npy", mmap_mode="r"))
+    assert all(np.array_equal(each, vars(mapped)[name]) for name, each in vars(planted[1]).items())
+
+
 def test_a_pair_tells_by_how_much_its_second_image_is_turned():
     phantom = make_phantoms(1, seed=0).images[0]
     for angle in (-130, -30, 75):  # Pillow turns the other way round
