@@ -28,6 +28,7 @@ from brainlib.study import records
 from brainlib.study.external import KIND, TUMOUR, ExternalScore
 from brainlib.study.leakage import PATIENT, SplitEffect
 from brainlib.study.options import Options
+from brainlib.study.saliency import ALL, LESION_SCORES, SAME, HeatMapScore
 from brainlib.study.verdicts import INCONCLUSIVE, NOT_COMPARABLE
 from brainlib.trials import devices
 
@@ -379,6 +380,28 @@ def shares():
             cells.append(NONE if name == other else f"{PERCENT0.text(shared / n)}{mirrored}")
         rows.append([f"{SETS[name]}, {n}", *cells])
     return ["of the set", *(f"in {SETS[name]}" for name in names)], rows
+
+
+def lesions():
+    """Write how well heat maps find Cheng's outlined tumours, by model and method."""
+    rows = {}
+    for each in measured("lesions", HeatMapScore):
+        if each.images == ALL:
+            form = Format(digits=2) if each.score == SAME else PERCENT0
+            row = rows.setdefault((each.arm, each.method), [each.arm, each.method, *[NONE] * len(LESION_SCORES)])
+            row[2 + LESION_SCORES.index(each.score)] = form.text(each.value, each.low, each.high)
+    return ["model", "map", *LESION_SCORES], list(rows.values())
+
+
+def lesion_thirds():
+    """Write how often the hottest pixel lies in the tumour, by its size and by the confidence of the first model."""
+    found = [each for each in measured("lesions", HeatMapScore) if each.images != ALL]
+    found, rows = [each for each in found if each.arm == found[0].arm], {}
+    for each in found:
+        row = rows.setdefault(each.images, [each.images, str(each.n), PERCENT1.text(each.reference)])
+        row.append(PERCENT0.text(each.value, each.low, each.high))
+    methods = dict.fromkeys(each.method for each in found)
+    return ["slices", "n", "tumour's share of the image", *methods], list(rows.values())
 
 
 def checks():
