@@ -18,6 +18,7 @@ import matplotlib
 from pydantic import TypeAdapter
 
 from brainlib.audit.overview import DataAudit
+from brainlib.audit.shortcuts import APART
 from brainlib.data.registry import REGISTRY
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
@@ -402,6 +403,45 @@ def lesion_thirds():
         row.append(PERCENT0.text(each.value, each.low, each.high))
     methods = dict.fromkeys(each.method for each in found)
     return ["slices", "n", "tumour's share of the image", *methods], list(rows.values())
+
+
+#: Runs in which a model of each paper was trained as published, and with duplicates kept apart.
+TRAINED = {"jardim": (JARDIM, JARDIM), "hajhashem": (HAJHASHEM, HAJHASHEM), "kruszyk": (KRUSZYK, KRUSZYK)}
+TRAINED |= {"lu": (LU, RETRAINED)}
+
+
+def shortcuts():
+    """Write what classifiers without a network score by the protocol of each paper, beside a model of this project."""
+    rows = []
+    for paper, found in about("shortcuts")["papers"].items():
+        own = load_paper(paper)
+        for scenario, split in dict.fromkeys((each["scenario"], each["split"]) for each in found):
+            cells = [each for each in found if (each["scenario"], each["split"]) == (scenario, split)]
+            name = f"`{paper}`, {SETS[own.data.set.value]}{', ' + scenario if scenario else ''}"
+            model = _model(paper, scenario, split == APART)
+            chance = PERCENT0.text(cells[0]["chance"])
+            rows.append([name, split, str(cells[0]["n"]), chance, *(score(each, PERCENT1) for each in cells), model])
+    names = [each["control"] for each in cells]
+    return ["paper, set", "split", "test images", "chance", *names, "accuracy of a model"], rows
+
+
+def _model(paper: str, scenario: str, apart: bool) -> str:
+    """Write the accuracy of a trained model in a stored run."""
+    if paper not in TRAINED:
+        return NONE
+    effects = [each for each in result(TRAINED[paper][apart], paper)["duplicates"] if each["score"] == "accuracy"]
+    found = [each["retrained" if apart else "published"] for each in effects if each["scenario"] == scenario]
+    return score(found[0], PERCENT1) if found else NONE
+
+
+def shortcuts_of_sets():
+    """Write what classifiers without a network score on each set as a whole."""
+    rows = []
+    for name, found in about("shortcuts")["sets"].items():
+        for split, cells in found["scores"].items():
+            n = next(iter(cells.values()))["n"]
+            rows.append([SETS[name], split, str(n), *(score(each, PERCENT1) for each in cells.values())])
+    return ["set", "split", "images predicted", *cells], rows
 
 
 def checks():

@@ -76,7 +76,7 @@ class Audit:
     with the same pixels, the first stands for all, and duplicates that others connect have no pair. `contradictions`
     are pairs of paths of duplicates with different labels, each pair compared directly. `decisions` are those of
     `read_decisions`, `thumbnails` those of `Scan`, of the images of the table, and `shortcuts` the scores of
-    `shortcuts.of_audit`, by split and name, with images of one patient kept together.
+    `shortcuts.of_audit`, by split and name, with images of one patient kept together; {} where images were added.
     """
 
     name: str
@@ -231,7 +231,8 @@ def audit_scan(
     table = pd.DataFrame(columns)
     contradictions = tuple(_contradictions(table, scan.thumbnails, near.pairs))
     given = {"decisions": decisions, "thumbnails": scan.thumbnails}
-    given["shortcuts"] = shortcuts.of_audit(scan, joined_patients(table["near"].to_numpy(), table["patient"]))
+    if not table["added"].any():  # else only what was added costs time
+        given["shortcuts"] = shortcuts.of_audit(scan, joined_patients(table["near"].to_numpy(), table["patient"]))
     return Audit(scan.name, table, scan.unreadable, pd.DataFrame(pairs), contradictions, **given)
 
 
