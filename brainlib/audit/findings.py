@@ -72,8 +72,8 @@ class Audit:
 
     `table` is that of `Scan`, with the columns ``patient`` (str, or None where unknown), ``near``, the number of the
     group of near-duplicates, and ``added``. `unreadable` has path and reason of the files that cannot be read. `pairs`
-    are near-duplicates of different pixels, ``first`` and ``second`` (paths), ``mirrored``, ``correlation``: of images
-    with the same pixels, the first stands for all, and duplicates that others connect have no pair. `contradictions`
+    are near-duplicates of different pixels: ``first`` and ``second`` (paths), and the rest as in `NearDuplicates`. Of
+    images with the same pixels the first stands for all; duplicates that others connect have no pair. `contradictions`
     are pairs of paths of duplicates with different labels, each pair compared directly. `decisions` are those of
     `read_decisions`, `thumbnails` those of `Scan`, of the images of the table, and `shortcuts` the scores of
     `shortcuts.of_audit`, by split and name, with images of one patient kept together; {} where images were added.
