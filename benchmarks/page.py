@@ -1,10 +1,11 @@
-"""Write the tables and the figure of docs/performance.md from benchmarks/results/*.json.
+"""Write the tables and figures of docs/performance.md and docs/audit.md from benchmarks/results/*.json.
 
     python benchmarks/page.py
 
-Run it after `bench.py` or `growth.py` has written results that are to be kept: ``before.json`` and ``after.json``,
-``growth_before.json`` and ``growth.json``. A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``,
-where NAME is a function of this file. A test compares the committed page with what this command writes.
+Run it after `bench.py`, `growth.py` or `side_by_side.py` has written results that are to be kept: ``before.json`` and
+``after.json``, ``growth_before.json`` and ``growth.json``, ``side_by_side.json``. A table stands between ``<!-- table:
+NAME -->`` and ``<!-- end -->``, where NAME is a function of this file. A test compares the committed pages with what
+this command writes.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE = ROOT / "docs" / "performance.md"
-FIGURE = ROOT / "docs" / "img" / "growth.svg"
+PAGE, AUDIT = ROOT / "docs" / "performance.md", ROOT / "docs" / "audit.md"
+FIGURE, FOUND = ROOT / "docs" / "img" / "growth.svg", ROOT / "docs" / "img" / "side_by_side.svg"
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NONE = "–"
 
@@ -98,12 +99,68 @@ def _course(row):
     return f"{course}; {row['exponent']:.2f}"
 
 
-def figure():
-    """Draw seconds over size on logarithmic axes, one panel for each quantity that grows."""
-    import matplotlib
+def compared() -> list[dict]:
+    """Read the rows of the tools that were installed."""
+    return [row for row in read("side_by_side")["rows"] if "missing" not in row]
+
+
+def tools() -> tuple[list[str], list[list[str]]]:
+    """Compare tools that find duplicates: at the limits that they recommend, and at the widest with no false pair."""
+    at_limit, without = ["limit", "mean recall", "false pairs", "precision"], ["limit without any", "mean recall"]
+    head = ["", *at_limit, *without, "seconds", "MiB"]
+    rows = []
+    for row in compared():
+        name = " ".join([row["tool"], *([row["version"]] if "version" in row else [])])
+        at, none = row["at"], row["no false pair"]
+        exact = [_limit(row, none["limit"]), f"{_mean(none):.3f}"] if none else [NONE, NONE]
+        found = [_limit(row, at["limit"]), f"{_mean(at):.3f}", str(at["false"]), f"{at['precision']:.3f}", *exact]
+        rows.append([name, *found, number(row["seconds"]), number(row["memory"])])
+    return head, rows
+
+
+def alterations() -> tuple[list[str], list[list[str]]]:
+    """List the recall of each alteration, at the recommended limit and at the widest with no false pair."""
+    names = list(compared()[0]["at"]["recall"])
+    pairs = [(row["at"], row["no false pair"]) for row in compared()]
+    rows = [[name, *(" / ".join(_recall(each, name) for each in pair) for pair in pairs)] for name in names]
+    return ["", *(row["tool"] for row in compared())], rows
+
+
+def _limit(row, limit):
+    return NONE if row["recommended"] is None else str(limit)
+
+
+def _recall(point, name):
+    return f"{point['recall'][name]:.2f}" if point else NONE
+
+
+def _mean(point):
+    return sum(point["recall"].values()) / len(point["recall"])
+
+
+def found():
+    """Draw the mean recall over the number of false pairs: a line for each hash, a point at the recommended limit."""
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams["svg.hashsalt"] = "brainlib"  # the same bytes from the same numbers
+    drawn = Figure(figsize=(6.5, 3.6), layout="constrained")
+    axes = drawn.subplots()
+    for i, row in enumerate(compared()):
+        _, false, recall = zip(*row["curve"], strict=True)
+        marker = "*" if row["recommended"] is None and not i else "o"
+        axes.plot(false, recall, "-", lw=1.2, color=f"C{i}")
+        at, size = row["at"], 14 if marker == "*" else 6
+        axes.plot(at["false"], _mean(at), marker, markersize=size, color=f"C{i}", label=row["tool"], clip_on=False)
+    axes.set(xscale="symlog", xlim=(0, None), ylim=(0, 1.02), xlabel="False pairs of slices")
+    axes.set_ylabel("Mean recall of the alterations")
+    axes.spines[["top", "right"]].set_visible(False)
+    drawn.legend(fontsize=7, frameon=False, loc="outside right upper")
+    return drawn
+
+
+def figure():
+    """Draw seconds over size on logarithmic axes, one panel for each quantity that grows."""
+    from matplotlib.figure import Figure
+
     rows = [row for row in read("growth")["rows"] if "error" not in row]
     before = {row["what"]: row for row in read("growth_before")["rows"] if "error" not in row}
     drawn = Figure(figsize=(2.3 * max(1, len(rows)), 2.6), layout="constrained")
@@ -137,9 +194,14 @@ def filled(page: str) -> str:
 
 
 def main() -> None:
-    """Write the tables and the figure."""
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    figure().savefig(FIGURE, facecolor="white", metadata={"Date": None, "Description": markdown(*growth())})
+    """Write the tables and the figures."""
+    import matplotlib
+
+    matplotlib.rcParams["svg.hashsalt"] = "brainlib"  # the same bytes from the same numbers
+    for page in (PAGE, AUDIT):
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, draw, table in ((FIGURE, figure, growth), (FOUND, found, tools)):
+        draw().savefig(path, facecolor="white", metadata={"Date": None, "Description": markdown(*table())})
 
 
 if __name__ == "__main__":

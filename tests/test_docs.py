@@ -81,6 +81,9 @@ def test_performance_is_what_the_stored_results_give():
     text = page.PAGE.read_text(encoding="utf-8")
     assert text.count("<!-- table: ") == 3 and page.filled(text) == text, "run python benchmarks/page.py"
     assert page.markdown(*page.growth()) in page.FIGURE.read_text(encoding="utf-8")
+    text = page.AUDIT.read_text(encoding="utf-8")
+    assert text.count("<!-- table: ") == 2 and page.filled(text) == text, "run python benchmarks/page.py"
+    assert page.markdown(*page.tools()) in page.FOUND.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
