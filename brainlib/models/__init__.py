@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "backbones": ["BACKBONES", "Weights", "find_weights"],
         "build": ["ModelSpec", "Network", "build_network"],
         "freezing": ["cut_frozen_prefix", "set_trainable"],
-        "gradcam": ["grad_cam", "last_convolution", "overlay"],
+        "gradcam": ["METHODS", "grad_cam", "last_convolution", "overlay"],
         "training": ["Phase", "Task", "fit"],
     },
 )

@@ -30,7 +30,7 @@ from brainlib.study import records
 from brainlib.study.conditions import PHANTOM_WEIGHTS
 from brainlib.study.options import PHANTOMS
 from brainlib.study.records import NotebookResult, PaperResult, Run
-from brainlib.study.saliency import POINTING
+from brainlib.study.saliency import GRAD_CAM, POINTING
 from brainlib.study.verdicts import NOT_COMPUTED, NOT_RUN, VERDICTS
 
 LEFT = (NOT_RUN, NOT_COMPUTED)  # verdicts without a reproduced number
@@ -112,6 +112,7 @@ def write_index(out: Path, run: Run) -> Path:
         figures={"stored": _stored_figure(), "run": forest(accuracies) if accuracies else None},
         learned=LEARNED,
         pointing=POINTING,
+        grad_cam=GRAD_CAM,
         phantom_weights=PHANTOM_WEIGHTS,
         total=Counter(c.verdict for r in ran.values() for c in r.claims),
         conditions=_conditions(ran),

@@ -1,20 +1,24 @@
 """Heat maps: which images are explained, whether maps lie on the lesion, and whether they depend on the training.
 
 Phantoms and Cheng's set come with masks that outline lesions. The dependence on training can be tested with any images.
+Two trivial maps, which know no model, are scored beside the heat maps: what does no better shows no lesion.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import gaussian_gradient_magnitude
 from scipy.stats import spearmanr
 
 from brainlib.data.splits import choose_images
 from brainlib.errors import UsageError
-from brainlib.models.gradcam import overlay
+from brainlib.models.gradcam import GRAD_CAM, METHODS, overlay
 from brainlib.stats import intervals
 from brainlib.stats.intervals import Number
 from brainlib.study.results import Results
@@ -26,23 +30,37 @@ _LESION_IMAGES, _SANITY_IMAGES = 40, 20  # at most, for each arm: choices that k
 
 POINTING, ENERGY = "hottest pixel in the lesion", "share of the map in the lesion"
 OVERLAP = f"overlap at {THRESHOLD:g}"
-LESION_SCORES = (POINTING, ENERGY, OVERLAP)
+SAME, MOVED = "rank correlation with Grad-CAM", "hottest pixel elsewhere than Grad-CAM's"
+LESION_SCORES = (POINTING, ENERGY, OVERLAP, SAME, MOVED)
+_ELSEWHERE = 0.1  # of the image's side, from which two pixels are said to be apart: a choice
+CENTRE, EDGES = "blob at the centre", "edges of the image"
+ALL = "all"
+#: Thirds of an arm's images, from the first to the last.
+THIRDS = {
+    "lesion": ("small lesions", "medium lesions", "large lesions"),
+    "confidence": ("least confident", "medium confident", "most confident"),
+}
 HEAD_PERMUTED, ALL_PERMUTED = "dense layers permuted", "all weights permuted"
 SANITY_SCORES = (HEAD_PERMUTED, ALL_PERMUTED)
 
 
 @dataclass(frozen=True)
 class HeatMapScore:
-    """Mean of one score of an arm's heat maps over test images, with its 95 % interval; nan without an image."""
+    """Mean of one score of an arm's heat maps over test images, with its 95 % interval; nan without an image.
+
+    `LESION_SCORES` are shares, 0 to 1, but for `SAME`, which like `SANITY_SCORES` is a rank correlation, -1 to 1.
+    """
 
     arm: str
     scenario: str
-    score: str  # of `LESION_SCORES` (shares, 0 to 1) or `SANITY_SCORES` (rank correlations, -1 to 1)
+    score: str  # of `LESION_SCORES` or `SANITY_SCORES`
     value: Number
     low: Number
     high: Number
     n: int  # images that have the score
-    reference: float | None  # score of a map that is uniform over the image; None for rank correlations
+    reference: float | None  # score of a map that is uniform over the image; None where it has none
+    method: str = GRAD_CAM  # of `gradcam.METHODS`, or `CENTRE` or `EDGES`
+    images: str = ALL  # or of `THIRDS`
 
 
 class Explained(NamedTuple):
@@ -90,72 +108,143 @@ def similarity(first: np.ndarray, second: np.ndarray) -> float:
     return float(spearmanr(first.ravel(), second.ravel()).statistic)
 
 
-def measure(results: Results, scenario: str = "") -> tuple[HeatMapScore, ...]:
-    """Compare every arm's Grad-CAM with outlined lesions, and with itself after the model's weights are permuted.
+def apart(first: np.ndarray, second: np.ndarray) -> float:
+    """Return 1 where the hottest pixels of two maps are more than a tenth of the height apart, else 0.
 
-    At most 40 test images with a lesion are used, predicted correctly or not; none where the set has no masks. In the
-    sanity check (Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018), maps of the trained model and of the
-    same model with its dense layers' weights, or all weights, permuted are rank-correlated, for the same class and at
-    most 20 test images drawn evenly from the classes. A correlation near 1 means that the map does not depend on the
-    training.
+    Of arrays (height, width); nan where one is uniform.
+    """
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return np.nan
+    places = [np.unravel_index(np.argmax(each), each.shape) for each in (first, second)]
+    return float(np.hypot(*np.subtract(*places)) > _ELSEWHERE * len(first))
+
+
+def centre(size: int) -> np.ndarray:
+    """Return a trivial map, (size, size): a Gaussian at the centre, its standard deviation a fifth of the size."""
+    falls = np.exp(-(((np.arange(size) - (size - 1) / 2) / (size / 5)) ** 2) / 2)
+    return np.outer(falls, falls).astype(np.float32)
+
+
+def edges(image: np.ndarray) -> np.ndarray:
+    """Return a trivial map, (height, width): the gradient's magnitude in an image (height, width, channels).
+
+    The image is smoothed by a Gaussian with a standard deviation of a hundredth of its height.
+    """
+    return gaussian_gradient_magnitude(image.mean(axis=-1, dtype=np.float32), len(image) / 100)
+
+
+def measure(results: Results, scenario: str = "") -> tuple[HeatMapScore, ...]:
+    """Compare every arm's heat maps with outlined lesions, and with themselves after the model's weights are permuted.
+
+    The first are the means of `lesion_values`. In the sanity check (Adebayo et al., Sanity checks for saliency maps,
+    NeurIPS 2018), Grad-CAM maps of the trained model and of the same model with its dense layers' weights, or all
+    weights, permuted are rank-correlated, for the same class and at most 20 test images drawn evenly from the classes.
+    A correlation near 1 means that the map does not depend on the training.
     """
     return results.once(("heat maps", scenario), lambda: tuple(_scores(results, scenario)))
 
 
+def lesion_values(results: Results, scenario: str = "", images: int = _LESION_IMAGES) -> pd.DataFrame:
+    """Score every arm's heat maps, and two trivial ones, on test images with a lesion, predicted correctly or not.
+
+    At most so many images are drawn, evenly from the classes; 0 takes all, and a set without masks has none. A row is a
+    map of an image, with ``arm``, ``method``, ``path``, ``group`` (of its duplicates and its patient), ``lesion`` (its
+    share of the image), ``confidence`` (the predicted class's probability) and the `LESION_SCORES`, where nan stands
+    for a score that the map has not.
+    """
+
+    def compute():
+        sample = _sample(results, scenario, images, lesions=True)
+        maps = _maps(results, scenario, sample)
+        tables = [_scored(results, scenario, *each[:2], found) for each, found in zip(sample, maps, strict=True)]
+        return pd.concat(tables, ignore_index=True)
+
+    return results.once(("lesions", scenario, images), compute)
+
+
+def means(values: pd.DataFrame, scenario: str = "", scores: tuple[str, ...] = LESION_SCORES) -> Iterator[HeatMapScore]:
+    """Average scores of `lesion_values`, or of some of its rows, by arm and method.
+
+    The 95 % intervals are bootstraps over groups; of a share of images that are all of different groups, Wilson's.
+    """
+    for (arm, method), rows in values.groupby(["arm", "method"], sort=False):
+        for score in scores:
+            if rows[score].notna().any():
+                uniform = float(rows["lesion"].mean()) if score in (POINTING, ENERGY, OVERLAP) else None
+                yield _mean(arm, scenario, score, rows[score], rows["group"], uniform, method)
+
+
+def thirds(results: Results, scenario: str = "", score: str = POINTING, images: int = _LESION_IMAGES) -> tuple:
+    """Average a score by the size of the lesion and by the model's confidence: a `HeatMapScore` a third and map."""
+    values, found = lesion_values(results, scenario, images), []
+    for arm, (by, names) in itertools.product(results.study.arms, THIRDS.items()):
+        own = values[values["arm"] == arm].sort_values(by, kind="stable")
+        for name, paths in zip(names, np.array_split(own["path"].unique(), 3), strict=True):
+            part = means(own[own["path"].isin(paths)], scenario, (score,))
+            found += [replace(each, images=name) for each in part]
+    return tuple(found)
+
+
 def _scores(results, scenario):
-    sample = _sample(results, scenario)
-    maps = _maps(results, scenario, sample)
-    for (arm, images, permuted), found in zip(sample, maps, strict=True):
-        yield from (_on_sanity if permuted else _on_lesions)(arm, scenario, images, found)
+    yield from means(lesion_values(results, scenario), scenario)
+    drawn = _sample(results, scenario)
+    for (arm, table, _), (trained, *others) in zip(drawn, _maps(results, scenario, drawn), strict=True):
+        for score, permuted in zip(SANITY_SCORES, others, strict=True):
+            values = pd.Series([similarity(*pair) for pair in zip(trained, permuted, strict=True)], table.index)
+            yield _mean(arm, scenario, score, values, table["group"], None)
 
 
-def _sample(results, scenario):
-    """List what is explained: each arm's test images that have a lesion, then each arm's of the sanity check.
+def _sample(results, scenario, images=_SANITY_IMAGES, lesions=False):
+    """List what is explained of each arm: test images of the sanity check, or such with a lesion by all methods.
 
     The images are rows of the table of predictions, those with a lesion with a column ``mask``.
     """
-    study, lesions, drawn = results.study, [], []
+    study, found = results.study, []
     for arm in study.arms:
         table = results.predictions(arm, "test", scenario)
-        masks = [study.dataset.lesion(path, study.size) for path in table["path"]]
-        lesion = [mask is not None for mask in masks]
-        lesions.append((arm, table.assign(mask=masks)[lesion].head(_LESION_IMAGES), False))
-        drawn.append((arm, table.iloc[choose_images(table["label"], _SANITY_IMAGES, study.options.seed)], True))
-    return lesions + drawn
+        if lesions:
+            table = table.assign(mask=[study.dataset.lesion(path, study.size) for path in table["path"]])
+            table = table.dropna(subset="mask")
+        chosen = table.iloc[choose_images(table["label"], images, study.options.seed)]
+        found.append((arm, chosen, {"permuted": not lesions, "kin": lesions}))
+    return found
 
 
 def _maps(results, scenario, sample):
     study = results.study
-    asked = [Asked(results.trial(arm, "test", scenario), tuple(table["path"]), by) for arm, table, by in sample]
+    asked = [Asked(results.trial(arm, "test", scenario), tuple(table["path"]), **by) for arm, table, by in sample]
     return heat_maps(asked, study.dataset, study.options.store, scheduler=study.options.scheduler)
 
 
-def _on_lesions(arm, scenario, table, maps):
-    if table.empty:
-        return
-    lesions, groups = np.stack(table["mask"].tolist()), table["group"].to_numpy()
-    pairs, uniform = list(zip(maps, lesions, strict=True)), float(lesions.mean())
-    hits, n = sum(pointing(*pair) for pair in pairs), len(pairs)
-    interval = intervals.wilson_interval(hits, n)
-    yield HeatMapScore(arm, scenario, POINTING, hits / n, interval.low, interval.high, n, uniform)
-    for name, score in ((ENERGY, energy), (OVERLAP, overlap)):
-        yield _mean(arm, scenario, name, [score(*pair) for pair in pairs], groups, uniform)
+def _scored(results, scenario, arm, table, maps):
+    """Score one arm's maps, (methods, n, height, width), and the trivial ones."""
+    study, of_image = results.study, table[["path"]].assign(arm=arm)
+    pixels = inputs(results.trial(arm, "test", scenario).trial, study.dataset, table["path"], study.options.store)
+    of_image["group"] = study.dataset.together(table["path"], table["group"].to_numpy())
+    of_image["lesion"] = [mask.mean() for mask in table["mask"]]
+    of_image["confidence"] = table.filter(regex="^p_").max(axis=1)
+    trivial, tables = {CENTRE: [centre(study.size)] * len(table), EDGES: map(edges, pixels)}, []
+    for method, heats in (dict(zip(METHODS, maps, strict=True)) | trivial).items():
+        scores = []
+        for heat, mask, first in zip(heats, table["mask"], maps[0], strict=True):
+            scores.append([float(pointing(heat, mask)), energy(heat, mask), overlap(heat, mask), np.nan, np.nan])
+            if method != GRAD_CAM:  # neighbours are alike: of each 16 pixels one
+                scores[-1][3:] = similarity(first[::4, ::4], heat[::4, ::4]), apart(first, heat)
+        scores = pd.DataFrame(scores, table.index, LESION_SCORES, float)
+        tables.append(of_image.assign(method=method).join(scores))
+    return pd.concat(tables)
 
 
-def _on_sanity(arm, scenario, table, maps):
-    trained, *others = maps
-    for score, permuted in zip(SANITY_SCORES, others, strict=True):
-        values = [similarity(*pair) for pair in zip(trained, permuted, strict=True)]
-        yield _mean(arm, scenario, score, values, table["group"].to_numpy(), None)
-
-
-def _mean(arm, scenario, score, values, groups, reference):
-    known = ~np.isnan(values)
-    values, groups = np.asarray(values, dtype=float)[known], groups[known]
-    if not len(values):
-        return HeatMapScore(arm, scenario, score, np.nan, np.nan, np.nan, 0, reference)
-    interval = intervals.bootstrap_interval(intervals.mean_of(values), groups)
-    return HeatMapScore(arm, scenario, score, float(values.mean()), interval.low, interval.high, len(values), reference)
+def _mean(arm, scenario, score, values, groups, reference, method=GRAD_CAM):
+    values = values.dropna().astype(float)
+    groups, n = groups[values.index].to_numpy(), len(values)
+    if not n:
+        return HeatMapScore(arm, scenario, score, np.nan, np.nan, np.nan, 0, reference, method)
+    if score in (POINTING, MOVED) and len(set(groups)) == n:
+        interval = intervals.wilson_interval(int(values.sum()), n)
+    else:
+        interval = intervals.bootstrap_interval(intervals.mean_of(values.to_numpy()), groups)
+    return HeatMapScore(arm, scenario, score, values.mean(), interval.low, interval.high, n, reference, method)
 
 
 def grad_cam_rows(results: Results, scenario: str = "") -> list[Explained]:
@@ -172,7 +261,8 @@ def grad_cam_rows(results: Results, scenario: str = "") -> list[Explained]:
         raise UsageError(f"{study.arms[0]} predicts no test image correctly: nothing to explain")
     images, seen, overlays = pd.DataFrame({"path": [path for _, _, path in chosen]}), {}, {}
     # Maps that `measure` needs come along, so that each model is loaded once.
-    maps = _maps(results, scenario, [(arm, images, False) for arm in study.arms] + _sample(results, scenario))
+    others = _sample(results, scenario, _LESION_IMAGES, lesions=True) + _sample(results, scenario)
+    maps = _maps(results, scenario, [(arm, images, {}) for arm in study.arms] + others)
     titles = {arm: results.title(arm, scenario) for arm in study.arms}
     for arm, heat in zip(study.arms, maps, strict=False):
         trial = results.trial(arm, "test", scenario).trial

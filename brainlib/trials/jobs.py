@@ -107,16 +107,16 @@ def train(
 
 
 def explain(
-    trial: Trial, dataset: DataSet, asked: Sequence[tuple[Sequence[str], bool]], folder: Path, report: Callable
+    trial: Trial, dataset: DataSet, asked: Sequence[tuple[Sequence[str], bool, bool]], folder: Path, report: Callable
 ) -> list[np.ndarray]:
-    """Compute what `run.heat_maps` returns of one model, for several lots of images, with weights permuted or not."""
+    """Compute what `run.heat_maps` returns of one model, for several lots of images, each as a `run.Asked` says."""
     from brainlib.models import gradcam
 
     model, found = store.load_model(folder, trial.key), []
-    for paths, permuted in asked:
+    for paths, permuted, kin in asked:
         pixels = np.asarray(inputs(trial, dataset, paths, folder))
         if not permuted:
-            found.append(gradcam.grad_cam(model, pixels))
+            found.append(gradcam.grad_cam(model, pixels, methods=gradcam.METHODS if kin else None))
             continue
         outputs, weights = np.asarray(model(pixels, training=False)), model.get_weights()
         target = (outputs[:, 0] > 0.5).astype(int) if outputs.shape[1] == 1 else outputs.argmax(axis=1)

@@ -112,17 +112,19 @@ class Epochs:
 class Asked(NamedTuple):
     """Heat maps of a trained model that was kept, for images named as in the data set's table.
 
-    With `permuted`, those of the model with permuted weights as well.
+    With `permuted`, those of the model with permuted weights as well; with `kin`, those by all of `gradcam.METHODS`.
     """
 
     result: TrialResult
     paths: Sequence[str]
     permuted: bool = False
+    kin: bool = False
 
     def array(self, dataset: DataSet) -> tuple[str, tuple[int, ...]]:
         """Return the name that these maps have in the store, a hash of what determines them, and their shape."""
         trial, rows = self.result.trial, pd.Index(dataset.table["path"]).get_indexer(list(self.paths))
-        shape = (*(3,) * self.permuted, len(rows), trial.size, trial.size)
+        # The first number tells the kinds of maps apart in the name.
+        shape = (*(3,) * self.permuted, *(4,) * self.kin, len(rows), trial.size, trial.size)
         model = trial.key, self.result.facts["sha256"].get(store.MODEL)
         of = json.dumps([_MAPS, images.VERSION, model, shape, dataset.files(rows)[1]])
         return hashlib.sha256(of.encode()).hexdigest()[:32], shape
@@ -136,7 +138,7 @@ def heat_maps(asked: Sequence[Asked], dataset: DataSet, folder: Path, *, schedul
 
     Maps are float32 arrays of shape (n, size, size) in [0, 1], for the predicted class. With `permuted` the shape is
     (3, n, size, size): maps of the model, of the model with permuted dense layers, and with all weights permuted (see
-    `gradcam.permute`).
+    `gradcam.permute`). With `kin` it is (4, n, size, size), in the order of `gradcam.METHODS`.
     """
     folder, paths, maps, missing = Path(folder).resolve(), [], [], {}
     for number, each in enumerate(asked):
@@ -147,7 +149,7 @@ def heat_maps(asked: Sequence[Asked], dataset: DataSet, folder: Path, *, schedul
             missing.setdefault(each.result.trial.key, []).append(number)
     wanted = []
     for numbers in missing.values():  # of one model
-        lots = [(asked[number].paths, asked[number].permuted) for number in numbers]
+        lots = [asked[number][1:] for number in numbers]
         wanted.append((asked[numbers[0]].result.trial, dataset, lots, folder))
     found = workers.run(jobs.explain, wanted, scheduler, None, folder, dataset.sizes()) if wanted else []
     for number, array in zip(chain(*missing.values()), chain(*found), strict=True):

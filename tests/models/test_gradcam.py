@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import weakref
 
 import keras
@@ -12,7 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 from brainlib.errors import ModelError
-from brainlib.models.gradcam import grad_cam, last_convolution, overlay, permute
+from brainlib.models.gradcam import METHODS, grad_cam, last_convolution, overlay, permute
 
 pytestmark = pytest.mark.slow
 
@@ -167,25 +168,55 @@ def test_map_averages_the_gradient_over_positions_before_weighing():
     np.testing.assert_array_equal(grad_cam(model, IMAGE, target=0), np.zeros((1, 4, 4)))
 
 
+def test_maps_of_all_methods_are_those_derived_on_paper():
+    # As above: dy/dA_0 = [[1, 2], [3, 2]], dy/dA_1 = [[0, 4], [0, -8]], and the sums of A_0 and A_1 are 18 and 0.
+    model = paper_model(np.array([[1, 0, 2, 4, 3, 0, 2, -8]]).T, pool=layers.Flatten)
+    found = dict(zip(METHODS, grad_cam(model, IMAGE, target=1, methods=METHODS)[:, 0], strict=True))
+    np.testing.assert_array_equal(found["Grad-CAM"], grad_cam(model, IMAGE, target=1)[0])
+    hires = [[4, 4], [12, 24]]  # [[1 x 4, 2 x 2], [3 x 4, 2 x 8]] + [[0, 0], [0, -8 x -1]]
+    assert np.sum(hires) == model.layers[-1].kernel.numpy().ravel() @ [4, 0, 2, 0, 4, 1, 8, -1]  # the logit
+    np.testing.assert_allclose(found["HiResCAM"], enlarged(hires), atol=1e-6)
+    np.testing.assert_allclose(found["LayerCAM"], enlarged([[4, 4], [12, 16]]), atol=1e-6)
+    # w_0 = 1 / (2 + 18) + 2 x 2 / (2 + 2 x 18) + 3 / (2 + 3 x 18), w_1 = 4 / 2; below right it is below zero.
+    w = 1 / 20 + 4 / 38 + 3 / 56
+    np.testing.assert_allclose(found["Grad-CAM++"], enlarged([[4 * w, 2 * w], [4 * w + 2, 0]]), atol=1e-6)
+
+
+def test_hirescam_is_grad_cam_where_features_are_pooled_and_not_where_a_dense_layer_follows(example):
+    grad, hires = grad_cam(paper_model([[2, -1], [4, 8]]), IMAGE, methods=METHODS[:2])
+    np.testing.assert_allclose(hires, grad, atol=1e-6)
+    grad, hires = grad_cam(*example[:2], methods=METHODS[:2])
+    assert not np.allclose(hires, grad, atol=0.1)
+
+
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_overlapping_max_pooling_behind_the_layer_has_the_map_of_the_plain_gradient(padding):
     keras.utils.set_random_seed(3)
     inputs = keras.Input((9, 8, 1))
-    maps = layers.Conv2D(3, 3, activation="relu")(inputs)
+    maps = layers.Conv2D(12, 3, activation="relu")(inputs)
     pooled = layers.MaxPooling2D(3, strides=2, padding=padding)(maps)
-    dense = layers.Dense(1, kernel_initializer=keras.initializers.RandomUniform(0, 1))  # so that there is evidence
+    dense = layers.Dense(1, kernel_initializer=keras.initializers.RandomUniform(-0.5, 1))  # so that there is evidence
     model = keras.Model(inputs, dense(layers.Flatten()(pooled)))
     images = images_like((9, 8, 1))
     with tf.GradientTape() as tape:
         features = keras.Model(inputs, maps)(images)
         tape.watch(features)
         score = keras.Model(maps, model.output)(features)
-    weights = tf.reduce_mean(tape.gradient(score, features), axis=(1, 2), keepdims=True)
-    coarse = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1, keepdims=True))
-    expected = tf.image.resize(coarse, (9, 8)).numpy()[..., 0]
-    expected /= np.maximum(expected.max(axis=(1, 2), keepdims=True), 1e-12)
-    assert expected.max() == pytest.approx(1)
-    np.testing.assert_allclose(grad_cam(model, images, target=1), expected, atol=1e-5)
+    features, gradient = (np.array(x, float) for x in (features, tape.gradient(score, features)))
+    # The formulas as they were published. Where there is no gradient, the second and the fourth are zero.
+    total = {"axis": (1, 2), "keepdims": True}
+    powers = 2 * gradient**2 + features.sum(**total) * gradient**3
+    alpha = np.divide(gradient**2, powers, out=np.zeros_like(powers), where=powers > 0)
+    positive = np.maximum(gradient, 0)
+    weights = gradient.mean(**total), gradient, (alpha * positive).sum(**total), positive
+    coarse = np.maximum([(w * features).sum(axis=-1) for w in weights], 0)
+    expected = np.array([tf.image.resize(each[..., None], (9, 8))[..., 0] for each in coarse])
+    expected /= expected.max(axis=(2, 3), keepdims=True)
+    np.testing.assert_allclose(grad_cam(model, images, target=1), expected[0], atol=1e-5)
+    for batch_size in (32, 2):  # eagerly, and in a graph
+        found = grad_cam(model, images, target=1, batch_size=batch_size, methods=METHODS)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert not any(np.allclose(*pair, atol=0.01) for pair in itertools.combinations(expected, 2))
 
 
 def test_classes_0_and_1_of_a_sigmoid_have_opposite_signs():
@@ -358,6 +389,7 @@ def test_last_convolution_of_published_backbones(name, expected):
 @pytest.mark.parametrize("kind", ["small", "mobilenet"])
 def test_maps_agree_with_tf_keras_vis(kind):
     from tf_keras_vis.gradcam import Gradcam
+    from tf_keras_vis.layercam import Layercam
     from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
     from tf_keras_vis.utils.scores import CategoricalScore
 
@@ -367,14 +399,39 @@ def test_maps_agree_with_tf_keras_vis(kind):
         model = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None, classes=4)
     images = images_like(model.input_shape[1:], 4)
     classes = [0, 3, 2, 1]
-    # The library enlarges by corners and stretches to [min, max]; its coarse map is comparable.
-    coarse = Gradcam(model, model_modifier=ReplaceToLinear())(
-        CategoricalScore(classes), images, expand_cam=False, normalize_cam=False
-    )
-    size = images.shape[1:3]
-    theirs = np.array(keras.ops.image.resize(np.array(coarse)[..., None], size))[..., 0]
-    theirs /= theirs.max(axis=(1, 2), keepdims=True)
-    np.testing.assert_allclose(grad_cam(model, images, target=classes), theirs, atol=1e-4)
+    for method, theirs in (("Grad-CAM", Gradcam), ("LayerCAM", Layercam)):
+        # The library enlarges by corners and stretches to [min, max]; its coarse map is comparable.
+        coarse = theirs(model, model_modifier=ReplaceToLinear())(
+            CategoricalScore(classes), images, expand_cam=False, normalize_cam=False
+        )
+        expected = resized(coarse, images.shape[1:3])
+        np.testing.assert_allclose(grad_cam(model, images, target=classes, methods=[method])[0], expected, atol=1e-4)
+
+
+def resized(coarse, size):
+    """Coarse maps (n, rows, columns), made as large as the images and divided by their maximum."""
+    maps = np.array(keras.ops.image.resize(np.array(coarse)[..., None], size))[..., 0]
+    return maps / maps.max(axis=(1, 2), keepdims=True)
+
+
+@pytest.mark.filterwarnings("ignore:.*scipy.ndimage.interpolation:DeprecationWarning")
+def test_grad_cam_plus_plus_agrees_with_tf_keras_vis_where_all_its_alphas_are_one_half():
+    # The library divides alpha by its sum over the positions, which changes nothing where maps have the sum zero.
+    from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
+    from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    inputs = keras.Input((12, 12, 3))
+    maps = layers.Conv2D(5, 3, strides=2)(inputs)
+    maps = layers.LayerNormalization((1, 2), center=False, scale=False, name="centred")(maps)
+    model = keras.Model(inputs, through(maps, head()))
+    images, classes = images_like((12, 12, 3)), [0, 3, 2, 1, 0]
+    coarse = GradcamPlusPlus(model, model_modifier=ReplaceToLinear())(
+        CategoricalScore(classes), images, penultimate_layer="centred", seek_penultimate_conv_layer=False,
+        expand_cam=False, normalize_cam=False
+    )  # fmt: skip
+    found = grad_cam(model, images, target=classes, layer="centred", methods=["Grad-CAM++"])[0]
+    np.testing.assert_allclose(found, resized(coarse, (12, 12)), atol=1e-4)
 
 
 # --- the model afterwards ------------------------------------------------------------------------
@@ -428,6 +485,14 @@ def test_a_graph_does_not_keep_its_model_alive_and_is_not_stored_with_it(tmp_pat
     keras.backend.clear_session()
     gc.collect()
     assert gone() is None
+
+
+def test_all_methods_share_one_pass(example):
+    calls = []
+    model = keras.Sequential([keras.Input((12, 12, 3)), layers.Lambda(lambda x: calls.append(1) or x), nested()])
+    calls.clear()
+    grad_cam(model, example[1], methods=METHODS)
+    assert calls == [1]
 
 
 # --- errors --------------------------------------------------------------------------------------
@@ -511,6 +576,12 @@ def test_images_that_the_model_cannot_take_are_refused():
     for wrong in (IMAGE[0], IMAGE[:, :3], np.repeat(IMAGE, 3, axis=3)):
         message = refused(model, wrong)
         assert "(None, 4, 4, 1)" in message and str(wrong.shape) in message
+
+
+@pytest.mark.parametrize("methods", [(), ("Grad-CAM", "ScoreCAM")])
+def test_methods_that_there_are_not_are_refused(methods):
+    with pytest.raises(ModelError, match=r"^expected methods of Grad-CAM, HiResCAM, .*, received "):
+        grad_cam(paper_model([[-1], [8]]), IMAGE, methods=methods)
 
 
 def test_batch_sizes_below_one_and_weights_that_are_not_finite_are_refused():

@@ -80,7 +80,10 @@ def test_of_phantoms_the_index_says_first_what_the_reader_has_seen(run):
     found = result(
         arms=arms,
         duplicates=[effect, at_chance],
-        heat_maps=[pointing | {"value": 0.8, "low": 0.6, "high": 0.9, "n": 40}],
+        heat_maps=[
+            pointing | {"value": 0.8, "low": 0.6, "high": 0.9, "n": 40},
+            pointing | {"value": 0.1, "low": 0.0, "high": 0.2, "n": 40, "method": "HiResCAM"},
+        ],
     )
     _, html = run(found)
     text = text_of(html)

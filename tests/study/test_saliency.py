@@ -41,9 +41,29 @@ def test_the_threshold_is_of_the_largest_value():
     assert saliency.energy(found, MASK) == pytest.approx(2.4 / 2.7)
 
 
+def test_hottest_pixels_are_apart_from_more_than_a_tenth_of_the_height_on():
+    first, near, far = (np.zeros((20, 20)) for _ in range(3))
+    first[5, 5] = near[5, 7] = far[6, 7] = 1  # 0, 2 and the root of 5 pixels away, where two are a tenth
+    assert [saliency.apart(first, each) for each in (first, near, far)] == [0, 0, 1]
+    assert np.isnan(saliency.apart(first, np.zeros((20, 20))))
+
+
+def test_trivial_maps_are_a_blob_at_the_centre_and_the_edges_of_the_image():
+    blob = saliency.centre(20)
+    assert np.unravel_index(blob.argmax(), blob.shape) in {(9, 9), (9, 10), (10, 9), (10, 10)}
+    assert blob[9, 13] == pytest.approx(np.exp(-(0.5**2 + 3.5**2) / (2 * 4**2)))  # the standard deviation is 4
+    image = np.zeros((20, 20, 3), np.uint8)
+    image[:, 8:] = 200
+    found = saliency.edges(image)
+    assert set(found.argmax(axis=1)) <= {7, 8} and found[:, :4].max() == found[:, 12:].max() == 0
+
+
 @pytest.fixture
 def lesions(jardim, monkeypatch, tmp_path):
-    """Ten positives have a lesion in the upper left quarter; the CNN marks it, the other arm does not."""
+    """Ten positives have a lesion in the upper left quarter; the CNN marks it, the other arm does not.
+
+    By LayerCAM it is the other way round. An edge runs through the lesion from top to bottom.
+    """
     (tmp_path / "masks" / "test").mkdir(parents=True)
     size = jardim.study.size
     lesion = np.zeros((size, size), np.uint8)
@@ -55,9 +75,14 @@ def lesions(jardim, monkeypatch, tmp_path):
         return [(permuted if each.permuted else marked)(each.result, len(each.paths)) for each in asked]
 
     def marked(result, n):
-        found = np.zeros((n, size, size), np.float32)
-        corner = (0, 0) if result.trial.arm == "cnn" else (size - 1, size - 1)
-        found[:, corner[0], corner[1]] = 1
+        found = np.zeros((4, n, size, size), np.float32)
+        own, other = (0, -1) if result.trial.arm == "cnn" else (-1, 0)
+        found[:3, :, own, own] = found[3, :, other, other] = 1
+        return found
+
+    def images(trial, data, paths, store):
+        found = np.zeros((len(paths), size, size, 3), np.uint8)
+        found[:, :, : size // 4] = 100
         return found
 
     def permuted(result, n):
@@ -67,16 +92,50 @@ def lesions(jardim, monkeypatch, tmp_path):
         return np.stack([np.stack([each] * n) for each in (ramp, *other)])
 
     monkeypatch.setattr(saliency, "heat_maps", maps)
-    return with_images(jardim, root=tmp_path)
+    monkeypatch.setattr(saliency, "inputs", images)
+    table = jardim.study.dataset.table
+    return with_images(jardim, root=tmp_path, table=table.assign(path="test/" + table["path"]))
 
 
 def test_hits_of_each_arm_are_counted(lesions):
     table = comparisons.lesions(lesions)
-    rows = table.frame
-    assert list(rows["hottest pixel in the lesion"]) == [1, 0]
-    assert list(rows["hottest pixel in the lesion low"]) == pytest.approx([0.722, 0], abs=1e-3)
-    assert list(rows["share of the map in the lesion"]) == [1, 0]
+    rows = table.frame.set_index(["arm", "map"]).unstack(level=0, sort=False)
+    hits = rows["hottest pixel in the lesion"]
+    assert hits.loc["Grad-CAM"].tolist() == hits.loc["HiResCAM"].tolist() == [1, 0]
+    assert hits.loc["LayerCAM"].tolist() == [0, 1]
+    assert list(rows["hottest pixel in the lesion low"].loc["Grad-CAM"]) == pytest.approx([0.722, 0], abs=1e-3)
+    assert list(rows["share of the map in the lesion"].loc["Grad-CAM"]) == [1, 0]
+    # A quarter of the blob lies in the lesion, and of an edge from top to bottom the upper half.
+    assert rows["share of the map in the lesion"].loc[saliency.CENTRE].tolist() == pytest.approx([0.25] * 2, abs=1e-3)
+    assert rows["share of the map in the lesion"].loc[saliency.EDGES].tolist() == pytest.approx([0.5] * 2, abs=0.01)
+    moved = rows["hottest pixel elsewhere than Grad-CAM's"]
+    assert moved.loc["HiResCAM"].tolist() == [0, 0] and moved.loc["LayerCAM"].tolist() == [1, 1]
+    assert np.isnan(moved.loc["Grad-CAM"]).all()
     assert "10 test images" in table.caption and "25.0" in table.caption
+
+
+def test_scores_are_means_of_thirds_by_size_and_by_confidence(lesions, tmp_path):
+    size = lesions.study.size
+    for number in range(10):  # the lesion of image n has (n + 1) tenths of the height, and leaves the corner from 6 on
+        lesion = np.zeros((size, size), np.uint8)
+        lesion[: size * (number + 1) // 10, (0 if number < 6 else 1) :] = 255
+        Image.fromarray(lesion).save(tmp_path / "masks" / "test" / f"{number}.png")
+    found = {(each.arm, each.method, each.images): each for each in saliency.thirds(lesions)}
+    thirds = [found["cnn", "Grad-CAM", name] for name in saliency.THIRDS["lesion"]]
+    assert [each.n for each in thirds] == [4, 3, 3]
+    assert [each.value for each in thirds] == pytest.approx([1, 2 / 3, 0])
+    assert [each.reference for each in thirds] == pytest.approx([0.25, 0.6, 0.9], abs=0.02)
+    assert len(comparisons.lesion_thirds(lesions).frame) == 2 * 6
+
+
+def test_slices_of_a_patient_are_no_images_of_their_own(lesions):
+    data = lesions.study.dataset
+    patient = ["ab"[number % 2] for number in range(len(data.table))]
+    two = with_images(lesions, table=data.table.assign(patient=patient))
+    values = saliency.lesion_values(two)
+    assert values.groupby("group")["path"].nunique().tolist() == [5, 5]
+    found = next(each for each in saliency.means(values) if each.method == "Grad-CAM")
+    assert found.value == 1 and np.isnan(found.low)  # of two patients, who agree, and not of ten images
 
 
 def test_a_map_that_stays_when_the_weights_are_permuted_is_seen(lesions):

@@ -375,8 +375,8 @@ def test_heat_maps_explain_the_images_asked_for_in_their_order_and_are_kept(shar
     from brainlib.trials import store
 
     paths = dataset.table["path"].iloc[[7, 2]].tolist()
-    asked = [Asked(result, paths, True), Asked(result, ()), Asked(result, paths)]
-    permuted, none, maps = heat_maps(asked, dataset, folder)
+    asked = [Asked(result, paths, True), Asked(result, ()), Asked(result, paths), Asked(result, paths, kin=True)]
+    permuted, none, maps, kin = heat_maps(asked, dataset, folder)
     pixels = jobs.inputs(result.trial, dataset, paths, folder)
     np.testing.assert_array_equal(pixels, images.load_images(*dataset.files(np.array([7, 2])), 16, 1, folder))
     model = store.load_model(folder, result.trial.key)
@@ -384,10 +384,12 @@ def test_heat_maps_explain_the_images_asked_for_in_their_order_and_are_kept(shar
     np.testing.assert_allclose(maps, gradcam.grad_cam(model, np.asarray(pixels)), atol=1e-6)
     assert maps.max() == 1 and none.shape == (0, 16, 16)
     np.testing.assert_allclose(permuted[0], maps, atol=1e-6)
+    every = gradcam.grad_cam(model, np.asarray(pixels), methods=gradcam.METHODS)
+    np.testing.assert_allclose(kin, every, atol=1e-6)
     assert permuted.shape == (3, 2, 16, 16) and np.ptp(permuted, axis=0).max() > 0.01
     # Nothing is computed again, but for a map that was damaged.
     monkeypatch.setattr(processes, "run", pytest.fail)
-    for first, again in zip((permuted, none, maps), heat_maps(asked, dataset, folder), strict=True):
+    for first, again in zip((permuted, none, maps, kin), heat_maps(asked, dataset, folder), strict=True):
         np.testing.assert_array_equal(again, first)
     monkeypatch.undo()
     for file in (folder / "maps").iterdir():

@@ -10,8 +10,8 @@ import lazy_loader as lazy
 _NAMES = dict(
     audit="audit_by_class audit_shortcuts audits contradictions overlaps planted quality_flags",
     claims="conditions seeds verdicts",
-    comparisons="calibration calibrations controls duplicates equivalence lesions same_images sanity shortcuts"
-    " t_by_seed t_tests",
+    comparisons="calibration calibrations controls duplicates equivalence lesion_thirds lesions same_images sanity "
+    "shortcuts t_by_seed t_tests",
     leakage="external_validation patient_leakage",
     paper="averaging consistency layers protocol split_sizes",
     scores="best_epochs comparison counts folds missed_tumours other_work per_class test_scores times",

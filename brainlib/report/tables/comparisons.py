@@ -197,21 +197,33 @@ def shortcuts(results: Results) -> Table:
 
 
 def lesions(results: Results, scenario: str = "") -> Table:
-    """Show how well heat maps find outlined lesions, one row an arm."""
+    """Show how well heat maps, and two trivial maps, find outlined lesions, one row a map of an arm."""
     own = [each for each in saliency.measure(results, scenario) if each.score in saliency.LESION_SCORES]
-    return Table(_by_arm(results, own, PERCENT1), caption("lesions", scores=own))
+    return Table(_by_arm(results, own, "map"), caption("lesions", scores=own))
+
+
+def lesion_thirds(results: Results, scenario: str = "") -> Table:
+    """Show how often the hottest pixel lies in the lesion, by its size and by the confidence, one row a third."""
+    rows, own = {}, saliency.thirds(results, scenario)
+    for each in own:
+        arm = results.title(each.arm, each.scenario)
+        row = rows.setdefault((arm, each.images), {"arm": arm, "images": each.images, "n": COUNT(each.n)})
+        row |= {"lesion": PERCENT1(each.reference), each.method: PERCENT0.score(each)}
+    return Table(list(rows.values()), caption("lesion_thirds", some=bool(own)))
 
 
 def sanity(results: Results, scenario: str = "") -> Table:
     """Show how much of a heat map is left when what was learned is removed, one row an arm."""
     own = [each for each in saliency.measure(results, scenario) if each.score in saliency.SANITY_SCORES]
-    return Table(_by_arm(results, own, _CORRELATION, counts=True), caption("sanity"))
+    return Table(_by_arm(results, own, counts=True), caption("sanity"))
 
 
-def _by_arm(results, found, how, counts=False):
+def _by_arm(results, found, method="", counts=False):
     rows = {}
     for each in found:
-        row = rows.setdefault(each.arm, {"arm": results.title(each.arm, each.scenario)})
+        named = {method: each.method} if method else {}
+        row = rows.setdefault((each.arm, each.method), {"arm": results.title(each.arm, each.scenario)} | named)
+        how = _CORRELATION if each.score in (saliency.SAME, *saliency.SANITY_SCORES) else PERCENT1
         row |= {each.score: how.score(each)} | ({f"n of {each.score}": each.n} if counts else {})
     return list(rows.values())
 
