@@ -355,10 +355,10 @@ def _external(found: ExternalScore | None, part: str) -> str:
     """Write a score with the number of images behind it, or why there is none."""
     if found is None:
         return NONE
-    each, gone = getattr(found, part), " and ".join(name for name, n in found.left.items() if not n)
+    each, gone = getattr(found, part), ", ".join(name for name, n in found.left.items() if not n)
     own = "*held out* " if found.trained_on == found.tested_on else ""
     if not each.n or (part == "external" and gone):
-        return f"no {gone} left ({each.n})" if each.n else "nothing left"
+        return f"no *{gone}* images, {each.n} in all" if each.n else "nothing left"
     return f"{own}{PERCENT1.text(each.value, each.low, each.high, unit=False)} of {each.n}"
 
 
@@ -377,7 +377,7 @@ def shares():
         for other in names:
             shared = found["overlaps"][name].get(other, 0)
             facing = found["overlaps_as_they_face"][name].get(other, 0)
-            mirrored = f", {PERCENT0.text(1 - facing / shared)} of it mirrored" if facing < shared else ""
+            mirrored = f", {PERCENT0.text(1 - facing / shared)} of it mirrored" if facing < 0.995 * shared else ""
             cells.append(NONE if name == other else f"{PERCENT0.text(shared / n)}{mirrored}")
         rows.append([f"{SETS[name]}, {n}", *cells])
     return ["of the set", *(f"in {SETS[name]}" for name in names)], rows
