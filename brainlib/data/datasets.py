@@ -20,7 +20,7 @@ from brainlib.data.own import OWN, OwnSet, own_set, read_patients
 from brainlib.data.phantoms.dataset import TRUTH, phantom_root
 from brainlib.data.registry import REGISTRY, DataSetInfo, info_of
 from brainlib.data.scan import File, Scan, scan_files, scan_folder, walk
-from brainlib.errors import DataError
+from brainlib.errors import DataError, reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +118,8 @@ def download(name: str) -> Path:
 
         base = Path(kagglehub.dataset_download(info.handle))
     except Exception as error:  # network, credentials, consent, disk: kagglehub raises any kind
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(
-            f"{info.handle}: expected a download from Kaggle, received {reason}; check the "
+            f"{info.handle}: expected a download from Kaggle, received {reason(error)}; check the "
             f"network and your Kaggle login, or unpack {info.url} as DATA/{name} yourself"
         ) from error
     return _root_of(info, base)
@@ -240,8 +239,8 @@ def _filled(root: Path, wanted: Sequence[str]) -> Path:
 
 
 def _readable(scan: Scan, root: Path) -> Scan:
-    for path, reason in scan.unreadable:
-        raise DataError(f"{root / path}: {reason}")
+    for path, why in scan.unreadable:
+        raise DataError(f"{root / path}: {why}")
     return scan
 
 

@@ -26,7 +26,7 @@ from brainlib import progress
 from brainlib.data.registry import REGISTRY
 from brainlib.data.scan import Scan, files_in, scan_files
 from brainlib.data.yaml_files import SUFFIXES, first_problem, read_yaml
-from brainlib.errors import DataError, shorten
+from brainlib.errors import DataError, reason, shorten
 
 #: Name of every set that is not registered, so that none is taken for a paper's.
 OWN = "own"
@@ -130,9 +130,8 @@ def read_patients(path: Path) -> dict[str, str]:
         if (again := table["path"].duplicated()).any():
             raise ValueError(f"{shorten(table['path'][again].iloc[0])} a second time")
     except (OSError, ValueError) as error:
-        received = " ".join(str(error).split())[:200]
         expected = "expected a CSV with the columns path and patient and each path once"
-        raise DataError(f"{path}: {expected}; received {received}") from error
+        raise DataError(f"{path}: {expected}; received {reason(error)}") from error
     return dict(zip(table["path"], table["patient"], strict=True))
 
 

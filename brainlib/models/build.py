@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from brainlib.errors import ModelError, WeightsError
+from brainlib.errors import ModelError, WeightsError, reason
 from brainlib.models.backbones import PHANTOMS, STAND_IN, Weights, backbone_named, stand_in_arrays
 from brainlib.models.own import Own
 
@@ -124,8 +124,7 @@ def build_network(spec: ModelSpec, size: int, outputs: int, weights: Weights) ->
             features = _backbone(spec, scaled, size, weights)
     except ValueError as error:
         raise ModelError(
-            f"cannot build {spec.backbone or spec.kind} for images of {size} pixels: "
-            f"{' '.join(str(error).split())[:200]}"
+            f"cannot build {spec.backbone or spec.kind} for images of {size} pixels: {reason(error)}"
         ) from error
     model = keras.Model(pixels, _head(spec, features, outputs), name=spec.backbone or spec.kind)
     head = _after(features._keras_history.operation, model)
