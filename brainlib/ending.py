@@ -18,8 +18,8 @@ def heed_signals() -> list[int]:
     received = []
 
     def interrupt(number, _):
-        if received:
-            return
+        for each in heeded:  # a second one would kill the program while it ends
+            signal.signal(each, signal.SIG_IGN)
         received.append(number)
         what = "interrupted" if number == signal.SIGINT else "ended"
         # Not by print, which may be what the signal has interrupted.
@@ -36,8 +36,9 @@ def heed_signals() -> list[int]:
             process.kill()
         os._exit(status)
 
-    # SIGHUP, which Windows lacks, tells that the terminal is gone.
-    for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, interrupt)
+    # SIGHUP, which Windows lacks, tells that the terminal is gone. Some are ignored already, as under nohup.
+    known = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+    heeded = [each for each in known if signal.getsignal(each) != signal.SIG_IGN]
+    for each in heeded:
+        signal.signal(each, interrupt)
     return received

@@ -262,8 +262,8 @@ def _filled(root: Path, wanted: Sequence[str]) -> Path:
 
 
 def _readable(scan: Scan, root: Path) -> Scan:
-    for path, reason in scan.unreadable:
-        raise DataError(f"{root / path}: {reason}")
+    for path, why in scan.unreadable:
+        raise DataError(f"{root / path}: {why}")
     return scan
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from brainlib.errors import ModelError, WeightsError
+from brainlib.errors import ModelError, WeightsError, reason
 from brainlib.models.backbones import PHANTOMS, STAND_IN, Weights, backbone_named, stand_in_arrays
 from brainlib.models.own import Own
 
@@ -124,8 +124,7 @@ def build_network(spec: ModelSpec, size: int, outputs: int, weights: Weights) ->
             features = _backbone(spec, scaled, size, weights)
     except ValueError as error:
         raise ModelError(
-            f"cannot build {spec.backbone or spec.kind} for images of {size} pixels: "
-            f"{' '.join(str(error).split())[:200]}"
+            f"cannot build {spec.backbone or spec.kind} for images of {size} pixels: {reason(error)}"
         ) from error
     model = keras.Model(pixels, _head(spec, features, outputs), name=spec.backbone or spec.kind)
     head = _after(features._keras_history.operation, model)
@@ -157,7 +156,7 @@ def _own(spec, size, classes):
         keras.models.model_from_json(model.to_json())
         steps_of(model)
     except (TypeError, ValueError) as error:
-        require(False, "plain layers of Keras, each used once", " ".join(str(error).split())[:160])
+        require(False, "plain layers of Keras, each used once", reason(error))
     seen = np.random.default_rng(0).uniform(0, 255, (4, *given[1:])).astype(np.float32)
     found = np.asarray(model(seen, training=False), np.float32)
     sums = found.sum(axis=1) if found.shape[1] > 1 else np.ones(len(found))
@@ -223,7 +222,7 @@ def _backbone(spec, x, size, weights):
 
 
 def _unusable(name, weights, error):
-    first = " ".join(str(error).split())[:160]
+    first = reason(error)
     return WeightsError(
         f"weights of {name}: {weights.file or 'the download of Keras'} could not be used "
         f"({first}); check the file or the connection, or use --weights random"

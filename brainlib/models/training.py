@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainlib.errors import ModelError
+from brainlib.errors import ModelError, reason
 from brainlib.io import stored_array
 from brainlib.models import feeding
 from brainlib.models.build import Network
@@ -93,7 +93,7 @@ def _naming_what_is_not_deterministic():
             raise
         raise ModelError(
             "expected operations that give the same bits twice, received one that does not on this GPU "
-            f"({' '.join(str(error).split())[:200]}); CUDA_VISIBLE_DEVICES=-1 trains without the GPU"
+            f"({reason(error)}); CUDA_VISIBLE_DEVICES=-1 trains without the GPU"
         ) from error
 
 

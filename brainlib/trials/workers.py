@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brainlib import io, progress
-from brainlib.errors import BrainlibError, UsageError
+from brainlib.errors import BrainlibError, UsageError, reason
 from brainlib.trials import devices, processes
 from brainlib.trials.jobs import versions
 
@@ -82,7 +82,7 @@ def _check(client, folder, files):
         if isinstance(lack, str):
             _refuse(address, lack)
         elif not isinstance(lack, OSError):  # such as one that has just ended
-            _refuse(address, f"brainlib {versions()['brainlib']}, received {' '.join(str(lack).split())[:200]}")
+            _refuse(address, f"brainlib {versions()['brainlib']}, received {reason(lack)}")
 
 
 def lacking(wanted: dict[str, str], folder: Path | None, files: Sequence[tuple[str, int]] = ()) -> str:
