@@ -216,12 +216,12 @@ def test_controls_are_run_when_asked_for(again, capfd):
     assert all(each.chance == 0.5 for each in result.controls)
     page = (again / "hajhashem.html").read_text()
     assert page.count("labels as given") == 1 and "60 phantoms" in page
-    # Ten of each of six alterations, in the paper's set and among phantoms of its own, and the 13 of 30 images of each
-    # class that are duplicates as the phantoms were drawn.
+    # Ten of each of 13 alterations in the paper's set, 60 of them among phantoms of its own, and the 13 of 30 images of
+    # each class that are duplicates as the phantoms were drawn.
     planted = answers.audit.result.planted
-    assert sum(each.planted for each in planted) == 146
-    assert sum(each.recovered for each in planted) > 0.95 * 146
-    assert "of 146 planted duplicates" in text_of((again / "index.html").read_text())
+    assert sum(each.planted for each in planted) == 216
+    assert sum(each.recovered for each in planted) > 0.95 * 216
+    assert "of 216 planted duplicates" in text_of((again / "index.html").read_text())
 
 
 def test_exploring_trains_only_what_the_store_lacks(again, capfd):

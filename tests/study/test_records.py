@@ -12,6 +12,12 @@ from brainlib.study.records import PaperResult
 from brainlib.study.results import Results
 
 
+@pytest.fixture(autouse=True)
+def images_not_looked_at(monkeypatch):
+    # Shortcuts are scored on the files, of which these results have none.
+    monkeypatch.setattr(records, "run_shortcuts", lambda results: ())
+
+
 def path_of(results):
     return results.study.options.store.parent / "results" / f"{results.study.paper.id}.json"
 
