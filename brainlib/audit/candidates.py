@@ -27,11 +27,11 @@ from brainlib.data.thumbnails import averaged, equalised
 from brainlib.io import threads
 
 MIN_SIMILARITY = 0.65  # correlation of the rings, below which a pair is no candidate
-PER_IMAGE = 24  # most candidates of an image
+PER_IMAGE = 24  # most candidates of a whole image, and of its parts
 _SMALL = 48  # pixels from which rings are sampled
 _RINGS, _ANGLES, _FREQUENCIES = np.linspace(0.25, 1.9, 8, dtype=np.float32), 32, 6  # the frame's unit is one deviation
 _BOX = np.float32(0.53)  # deviations of a disc that fills a thumbnail: the outermost ring touches its edges
-_NEIGHBOURS, _NEIGHBOURS_OF_PART = 16, 8  # in either frame
+_NEIGHBOURS, _NEIGHBOURS_OF_PART = 16, 16  # in either frame
 _INEXACT = 2.0  # `eps` of the tree: among 16 000 real slices a seventh of the time, and 97 % of the same neighbours
 _TURNS = 64  # angles that are compared
 _BLOCK = 256  # images of which a thread seeks candidates at a time
@@ -63,6 +63,14 @@ class Candidates(NamedTuple):
     def joined(cls, parts: list[Candidates]) -> Candidates:
         """Join several, in their order."""
         return cls(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def most_similar(self) -> Candidates:
+        """Of each pair keep the map of the highest similarity and its mirrored one; of each first image, `PER_IMAGE`."""
+        rows = best_rows(np.column_stack([self.pairs, mirrored(self.maps)]), self.similarity)
+        rows = rows[np.argsort(self.pairs[rows, 0], kind="stable")]
+        first = self.pairs[rows, 0]
+        rows = rows[np.arange(len(first)) - np.searchsorted(first, first) < PER_IMAGE]
+        return Candidates(self.pairs[rows], self.maps[rows], self.similarity[rows])
 
     def best(self) -> Candidates:
         """Of each pair, mirrored and not, keep the map of the highest similarity; the most similar come first.
@@ -106,15 +114,10 @@ class Search:
         def of_block(block):
             views = zip(*_views(thumbnails[block]), strict=True)
             start = None if since is None else block.start + since
-            found = [each for view, of in enumerate(views) for each in self._of_view(view, *of, start)]
-            found = Candidates.joined(found)
-            # Several views find one pair: its best pose is kept, and its best mirrored one.
-            rows = best_rows(np.column_stack([found.pairs, mirrored(found.maps)]), found.similarity)
-            rows = rows[np.argsort(found.pairs[rows, 0], kind="stable")]
-            query = found.pairs[rows, 0]
-            rows = rows[np.arange(len(query)) - np.searchsorted(query, query) < PER_IMAGE]
-            pairs = found.pairs[rows] + [block.start + (since or 0), 0]
-            return Candidates(pairs, found.maps[rows], found.similarity[rows])
+            found = [Candidates.joined(list(self._of_view(view, *of, start))) for view, of in enumerate(views)]
+            # The parts have a share of their own, or the whole ones of a larger group would leave them none.
+            kept = Candidates.joined([Candidates.joined(each).most_similar() for each in (found[:2], found[2:])])
+            return Candidates(kept.pairs + [block.start + (since or 0), 0], kept.maps, kept.similarity)
 
         with threadpool_limits(1, "blas"), threads() as pool:
             return Candidates.joined(list(pool.map(of_block, _blocks(len(thumbnails)))))
