@@ -65,7 +65,7 @@ class Candidates(NamedTuple):
         return cls(*map(np.concatenate, zip(*parts, strict=True)))
 
     def most_similar(self) -> Candidates:
-        """Of each pair keep the map of the highest similarity and its mirrored one; of each first image, `PER_IMAGE`."""
+        """Of each pair keep the most similar map and mirrored map, and of each first image `PER_IMAGE` of these."""
         rows = best_rows(np.column_stack([self.pairs, mirrored(self.maps)]), self.similarity)
         rows = rows[np.argsort(self.pairs[rows, 0], kind="stable")]
         first = self.pairs[rows, 0]
