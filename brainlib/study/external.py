@@ -16,7 +16,6 @@ from brainlib import progress
 from brainlib.audit.findings import duplicate_groups
 from brainlib.data import datasets, splits
 from brainlib.data.datasets import DataSet
-from brainlib.data.own import OWN
 from brainlib.data.registry import DataSetInfo
 from brainlib.papers.schema import Paper
 from brainlib.stats.estimates import Estimate, estimate
@@ -75,7 +74,7 @@ def united(sets: Mapping[str, DataSet]) -> DataSet:
         tables.append(data.table.assign(path=path, patient=patient, label=label, set=name))
     table = pd.concat(tables, ignore_index=True)
     classes, phantom = tuple(sorted(table["label"].unique())), any(data.phantom for data in sets.values())
-    info = DataSetInfo(OWN, ", ".join(sets), "", "those of the sets", ())
+    info = DataSetInfo("united", ", ".join(sets), "", "those of the sets", ())
     return DataSet(info, root, table, classes, datasets.fingerprint(table), (), phantom)
 
 

@@ -38,10 +38,11 @@ def sets(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def scores(sets, tmp_path_factory):
+def scores(sets):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study.run, "run_trials", memorising)
-        options = {"out": str(tmp_path_factory.mktemp("out")), "profile": "full", "weights": "random"}
+        # Beside the sets, hence in the folder that they share.
+        options = {"out": str(sets["first"].root.parent / "reports"), "profile": "full", "weights": "random"}
         found = external.external_validation(load_paper("jardim"), sets, arms=["cnn"], **options)
     return {(each.trained_on, each.tested_on): each for each in found}
 
