@@ -125,14 +125,15 @@ def grow(sizes, figure: str) -> None:
             small = np.load(Path(folder) / "thumbnails.npy", mmap_mode="r")
             started, busy = time.perf_counter(), time.process_time()
             pairs = near_duplicates.find_near_duplicates(small).pairs
-            seconds.append(time.perf_counter() - started)
-            busy, group = time.process_time() - busy, connected(n, pairs)
+            elapsed = time.perf_counter() - started
+            seconds.append(time.process_time() - busy)
+            group = connected(n, pairs)
             altered = np.flatnonzero(origin != np.arange(n))
             recall = (group[altered] == group[origin[altered]]).mean()
             wrong = int((patient[pairs[:, 0]] != patient[pairs[:, 1]]).sum())
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(f"{n:6d}  {seconds[-1]:10.1f}  {busy:17.1f}  {recall:6.3f}  {wrong:21d}  {peak:8.0f}", flush=True)
-    print(f"exponent {np.polyfit(np.log(sizes), np.log(seconds), 1)[0]:.2f}")
+            print(f"{n:6d}  {elapsed:10.1f}  {seconds[-1]:17.1f}  {recall:6.3f}  {wrong:21d}  {peak:8.0f}", flush=True)
+    print(f"exponent of processors' seconds {np.polyfit(np.log(sizes), np.log(seconds), 1)[0]:.2f}")
     if figure:
         draw_growth(sizes, seconds, figure)
 
@@ -173,7 +174,7 @@ def draw_growth(sizes, seconds, target) -> None:
     axes.plot(sizes, seconds, marker="o", color="0.1", label="search")
     for power, line, name in ((1, "--", "as the images"), (2, ":", "as their square")):
         axes.plot(sizes, seconds[0] * (sizes / sizes[0]) ** power, ls=line, color="0.5", label=f"growing {name}")
-    axes.set(xlabel="Phantoms", ylabel="Seconds", xscale="log", yscale="log")
+    axes.set(xlabel="Phantoms", ylabel="Seconds of processors", xscale="log", yscale="log")
     style.tidy(axes)
     axes.legend(frameon=False, loc="upper left")
     figure.savefig(target, metadata={"Date": None})

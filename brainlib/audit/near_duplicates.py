@@ -8,6 +8,7 @@ distinguishes them from duplicates. The number of comparisons grows with the num
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -34,6 +35,7 @@ VERSION = "5"
 _MIN_DETAIL = 0.03  # in ranks: anything flatter is noise
 _MIN_OVERLAP = 0.5  # share of either image that must lie in the other
 _ROUND = 2048  # pairs, or more of many images, after which those that are connected by now are left out
+_QUERIES = 2**16  # images of which candidates are held at a time
 _BATCH = 2**17  # pixels of the images compared at a time by a thread
 
 
@@ -80,34 +82,37 @@ def find_near_duplicates(
     """Find enough pairs to connect all near-duplicates: two images that others connect already are not compared.
 
     The images are thumbnails, uint8 (n, SIDE, SIDE), without exact duplicates, which would crowd out other candidates;
-    they may be mapped from disk. The result does not depend on the number of threads. With `since`, candidates are
+    they may be mapped from disk. Candidates are held of 65,536 images at a time. The result does not depend on the number of threads. With `since`, candidates are
     sought for the images from that position on alone, among all.
     """
     n = len(thumbnails)
     if n < 2 or since == n:
         return _found(np.empty((0, 2), np.intp), np.empty((0, 2, 3)), np.empty(0))
-    # The most similar pairs come first, so that most of the others are connected before their turn.
-    pairs, maps, _ = Search(thumbnails).candidates(thumbnails[since:], since).best()
-    coarse, group = _shrunk(thumbnails), np.arange(n)
-    kept, final, correlation = [np.empty(0, np.intp)], [maps[:0]], [np.empty(0)]
-    size = max(_ROUND, n // 8)
-    for start in range(0, len(pairs), size):
-        end = min(start + size, len(pairs))
-        # Near the threshold it matters which of the two images is fixed.
-        for swapped in (False, True):
-            rows = np.arange(start, end)
-            rows = rows[group[pairs[rows, 0]] != group[pairs[rows, 1]]]
-            values, found = _registered(thumbnails, coarse, pairs[rows], maps[rows], swapped)
-            above = np.abs(values) >= THRESHOLD
-            rows, values, found = rows[above], values[above], found[above]
-            # A symmetric image is a candidate in several poses: the best one of each pair is kept.
-            best = best_rows(pairs[rows], np.abs(values))
-            kept.append(rows[best])
-            final.append(found[best])
-            correlation.append(values[best])
-            group = connected(n, pairs[np.concatenate(kept)])
-        on_progress(end / len(pairs), f"{end} of {len(pairs)} candidate pairs of {n} images")
-    return _found(pairs[np.concatenate(kept)], np.concatenate(final), np.concatenate(correlation))
+    search, coarse, group = Search(thumbnails), _shrunk(thumbnails), np.arange(n)
+    kept, final, correlation = [np.empty(0, np.intp).reshape(0, 2)], [np.empty((0, 2, 3), np.float32)], [np.empty(0)]
+    for first in range(since, n, _QUERIES):
+        last = min(first + _QUERIES, n)
+        # The most similar pairs come first, so that most of the others are connected before their turn.
+        pairs, maps, _ = search.candidates(thumbnails[first:last], first).best()
+        size = max(_ROUND, n // 8)
+        for start in range(0, len(pairs), size):
+            end = min(start + size, len(pairs))
+            # Near the threshold it matters which of the two images is fixed.
+            for swapped in (False, True):
+                rows = np.arange(start, end)
+                rows = rows[group[pairs[rows, 0]] != group[pairs[rows, 1]]]
+                values, found = _registered(thumbnails, coarse, pairs[rows], maps[rows], swapped)
+                above = np.abs(values) >= THRESHOLD
+                rows, values, found = rows[above], values[above], found[above]
+                # A symmetric image is a candidate in several poses: the best one of each pair is kept.
+                best = best_rows(pairs[rows], np.abs(values))
+                kept.append(pairs[rows[best]])
+                final.append(found[best])
+                correlation.append(values[best])
+                group = connected(n, np.concatenate(kept))
+            done = (first - since + (last - first) * end / len(pairs)) / (n - since)
+            on_progress(done, f"{end} of {len(pairs)} candidate pairs of {last - first} images")
+    return _found(*map(np.concatenate, (kept, final, correlation)))
 
 
 def compare(thumbnails: np.ndarray, pairs: np.ndarray) -> NearDuplicates:
@@ -166,12 +171,13 @@ def _registered(thumbnails, coarse, pairs, maps, swapped):
 
 
 def _shrunk(thumbnails):
-    """Equalised images of `COARSE` pixels: uint8 (n, COARSE, COARSE), ranks from 0 to 255."""
-    out = np.empty((len(thumbnails), COARSE, COARSE), np.uint8)
-    for start in range(0, len(thumbnails), 1024):
-        ranks = averaged(equalised(thumbnails[start : start + 1024]), COARSE)
-        out[start : start + 1024] = np.rint(255 * ranks)
-    return out
+    """Equalised images of `COARSE` pixels: uint8 (n, COARSE, COARSE), ranks from 0 to 255, mapped from a file."""
+    with tempfile.TemporaryFile() as file:
+        for start in range(0, len(thumbnails), 1024):
+            ranks = averaged(equalised(thumbnails[start : start + 1024]), COARSE)
+            file.write(np.rint(255 * ranks).astype(np.uint8))
+        file.flush()
+        return np.memmap(file, np.uint8, "r", shape=(len(thumbnails), COARSE, COARSE))
 
 
 def _compare(images, pairs, maps, stage):

@@ -105,6 +105,14 @@ def test_thumbnails_may_be_mapped_from_disk(planted, tmp_path):
     assert all(np.array_equal(each, vars(mapped)[name]) for name, each in vars(planted[1]).items())
 
 
+def test_images_whose_candidates_are_sought_in_turn_are_in_the_same_groups(planted, monkeypatch):
+    small, done = thumbnails(make_phantoms(96, altered_duplicates=36, seed=11).images), []
+    monkeypatch.setattr(near_duplicates, "_QUERIES", 40)
+    found = near_duplicates.find_near_duplicates(small, lambda share, _: done.append(share))
+    assert np.array_equal(connected(96, found.pairs), connected(96, planted[1].pairs))
+    assert done == sorted(done) and done[-1] == 1
+
+
 def test_a_pair_tells_by_how_much_its_second_image_is_turned():
     phantom = make_phantoms(1, seed=0).images[0]
     for angle in (-130, -30, 75):  # Pillow turns the other way round
