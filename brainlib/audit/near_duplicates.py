@@ -82,8 +82,8 @@ def find_near_duplicates(
     """Find enough pairs to connect all near-duplicates: two images that others connect already are not compared.
 
     The images are thumbnails, uint8 (n, SIDE, SIDE), without exact duplicates, which would crowd out other candidates;
-    they may be mapped from disk. Candidates are held of 65,536 images at a time. The result does not depend on the number of threads. With `since`, candidates are
-    sought for the images from that position on alone, among all.
+    they may be mapped from disk. Candidates are held of 65,536 images at a time. The result does not depend on the
+    number of threads. With `since`, candidates are sought for the images from that position on alone, among all.
     """
     n = len(thumbnails)
     if n < 2 or since == n:
