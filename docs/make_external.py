@@ -1,9 +1,9 @@
-"""Measure patient leakage on Cheng's set, and what all sets share and are worth to one another, for docs/results.md.
+"""Measure patient leakage on Cheng's set, leaks of published splits, and what sets are worth to one another.
 
-    python docs/make_external.py --data DIR --weights DIR patients overlaps external
+    python docs/make_external.py --data DIR --weights DIR patients leaks external
 
 The folder of data sets has one folder for each (see brainlib/data/sets.yaml); those that it lacks are left out, and
-named. The model is that of docs/protocols/frozen.yaml. What was found is written to docs/data, to a file for each
+named. The model is that of docs/protocols/frozen.yaml. What was found is written to docs/data for docs/results.md, to a file for each
 measurement: numbers and conditions, no image. Trained models are kept in --out, so that a run that was
 interrupted goes on.
 """
@@ -16,10 +16,10 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from brainlib.audit.findings import facing_groups, near_groups
-from brainlib.audit.overview import shared_images
 from brainlib.data import load_dataset
 from brainlib.data.datasets import DataSet
 from brainlib.data.registry import REGISTRY
@@ -32,7 +32,7 @@ from brainlib.trials import jobs
 
 DOCS = Path(__file__).resolve().parent
 DATA, PROTOCOL = DOCS / "data", DOCS / "protocols" / "frozen.yaml"
-KINDS = {"patients": tuple[SplitEffect, ...], "overlaps": tuple[str, ...], "external": tuple[ExternalScore, ...]}
+KINDS = {"patients": tuple[SplitEffect, ...], "leaks": tuple[str, ...], "external": tuple[ExternalScore, ...]}
 
 
 def patients(data: str, options: dict) -> tuple[tuple[SplitEffect, ...], dict]:
@@ -49,15 +49,19 @@ def external(data: str, options: dict) -> tuple[tuple[ExternalScore, ...], dict]
     return external_validation(load_paper(PROTOCOL), sets, **options), about
 
 
-def overlaps(data: str, options: dict) -> tuple[tuple[str, ...], dict]:
-    """Count the images of each set that have a duplicate in each other set, and those that have one as they face."""
-    sets, store = loaded(data, options), Path(options["out"]) / "store"
-    union = united(sets)
-    scan, of = union.scan(store), dict(zip(union.table["path"], union.table["set"], strict=True))
-    about = {"images": {name: len(each.table) for name, each in sets.items()}}
-    for name, groups in (("overlaps", near_groups(scan, store)), ("overlaps_as_they_face", facing_groups(scan, store))):
-        about[name] = shared_images(groups, scan.table["path"].map(of))
-    return (), about
+def leaks(data: str, options: dict) -> tuple[tuple[str, ...], dict]:
+    """Count the published test images with a duplicate among the published training images, by kind of duplicate."""
+    store, about = Path(options["out"]) / "store", {}
+    for name, each in loaded(data, options).items():
+        scan = each.scan(store)
+        part = scan.table["part"].to_numpy()
+        if "test" not in part:
+            continue
+        groups = {kind: scan.table[f"{kind}_hash"].to_numpy() for kind in ("byte", "pixel")}
+        groups |= {"facing": facing_groups(scan, store), "near": near_groups(scan, store)}
+        found = {kind: np.isin(of[part == "test"], of[part == "train"]) for kind, of in groups.items()}
+        about[name] = {"test": int((part == "test").sum()), **{kind: int(each.sum()) for kind, each in found.items()}}
+    return (), {"leaks": about}
 
 
 def loaded(data: str, options: dict) -> dict[str, DataSet]:

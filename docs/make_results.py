@@ -47,6 +47,7 @@ SETS = {
     "cheng": "Cheng",
 }
 JARDIM, HAJHASHEM, KRUSZYK = "jardim-mobilenet_025-5_seeds", "hajhashem-mobilenet_v2", "kruszyk-mobilenet_025"
+AUDIT, YIM = "audit", "yim-mobilenet_025"
 LU, RETRAINED, FIRST = "lu-mobilenet", "lu-mobilenet-retrained", "full-mobilenet_v2"
 SCENARIOS = {
     "glioma": ("glioma or normal", 1),
@@ -65,6 +66,7 @@ HEADLINES = (
         for title, table in SCENARIOS.values()
     ),
     ("kruszyk", "Dubail", "MobileNet 0.25 for ResNet-50", KRUSZYK, "table2.resnet50.accuracy"),
+    ("yim", "Nickparvar", "MobileNet 0.25 for ResNet50V2", YIM, "section3.accuracy"),
 )
 
 
@@ -244,10 +246,23 @@ def kruszyk():
     return ["number", *VALUES], rows
 
 
+def yim():
+    """Numbers of yim's paper that are of the ResNet50V2 arm as a whole."""
+    names = {
+        "abstract.transfer.accuracy": "accuracy before fine-tuning",
+        "section3.accuracy": "accuracy after fine-tuning",
+        "section3.precision": "mean precision of the classes",
+        "section3.sensitivity": "mean sensitivity",
+        "section3.f1": "mean F1",
+        "section3.loss": "loss",
+    }
+    return ["number", *VALUES], [[name, *compared(YIM, "yim", wanted)] for wanted, name in names.items()]
+
+
 def sets():
     """Duplicates within each set."""
     rows = []
-    for name, found in run(JARDIM)["audit"]["result"]["sets"].items():
+    for name, found in run(AUDIT)["audit"]["result"]["sets"].items():
         pixel, near = (found["duplicates"][kind] for kind in ("pixel", "near"))
         leaked = "no published split"
         if near["leaked_test_images"] is not None:
@@ -267,17 +282,6 @@ def sets():
     return head, rows
 
 
-def overlaps():
-    """Images of a set that have a duplicate in another one."""
-    rows = []
-    audit = run(JARDIM)["audit"]["result"]
-    for name, found in audit["sets"].items():
-        n, others = found["images"], audit["overlaps"][name]
-        cells = [f"{others[one]} ({PERCENT0.text(others[one] / n)})" if one != name else NONE for one in audit["sets"]]
-        rows.append([f"{SETS[name]}, {n}", *cells])
-    return ["of the set", *(f"in {SETS[name]}" for name in audit["sets"])], rows
-
-
 def duplicates():
     """Accuracies as published, without duplicates, and retrained with duplicates kept apart."""
     rows = []
@@ -290,6 +294,7 @@ def duplicates():
         ("`lu`, MobileNet, pituitary", LU, "lu", "pituitary", "accuracy"),
         ("`lu`, MobileNet, four classes", LU, "lu", "four", "accuracy"),
         ("`kruszyk`, MobileNet 0.25", KRUSZYK, "kruszyk", "", "accuracy"),
+        ("`yim`, MobileNet 0.25", YIM, "yim", "", "accuracy"),
     ):
         effects = result(name, paper)["duplicates"]
         found = next(each for each in effects if each["scenario"] == scenario and each["score"] == kind)
@@ -370,17 +375,27 @@ published_kind = partial(external, KIND, "published")
 
 def shares():
     """Write which share of each set has a duplicate in each other one, and which share of these mirrored alone."""
-    found, rows = about("overlaps"), []
-    names = [name for name in SETS if name in found["images"]]
-    for name in names:
-        n, cells = found["images"][name], []
-        for other in names:
-            shared = found["overlaps"][name].get(other, 0)
-            facing = found["overlaps_as_they_face"][name].get(other, 0)
-            mirrored = f", {PERCENT0.text(1 - facing / shared)} of it mirrored" if facing < 0.995 * shared else ""
-            cells.append(NONE if name == other else f"{PERCENT0.text(shared / n)}{mirrored}")
-        rows.append([f"{SETS[name]}, {n}", *cells])
-    return ["of the set", *(f"in {SETS[name]}" for name in names)], rows
+    found, rows = TypeAdapter(DataAudit).validate_python(run(AUDIT)["audit"]["result"]), []
+    for name, audited in found.sets.items():
+        cells = []
+        for other in found.sets:
+            share, mirrored = found.share(name, other) if name != other else (0, 0)
+            note = f", {PERCENT0.text(mirrored)} of it mirrored" if mirrored >= 0.005 else ""
+            cells.append(NONE if name == other else f"{PERCENT0.text(share)}{note}")
+        rows.append([f"{SETS[name]}, {audited.images}", *cells])
+    return ["of the set", *(f"in {SETS[name]}" for name in found.sets)], rows
+
+
+def leaks():
+    """Write how many published test images have a duplicate in training, by the least alteration that tells of it."""
+    rows = []
+    for name, found in about("leaks")["leaks"].items():
+        kinds = [found[kind] for kind in ("byte", "pixel", "facing", "near")]
+        share = PERCENT0.text(kinds[-1] / found["test"])
+        more = [str(each - less) for each, less in zip(kinds, [0, *kinds], strict=False)]
+        rows.append([f"{SETS[name]}, {found['test']}", f"{kinds[-1]} ({share})", *more])
+    head = ["published test images", "with a duplicate in training", "same bytes", "same pixels", "altered"]
+    return [*head, "altered and mirrored"], rows
 
 
 def lesions():
@@ -407,7 +422,7 @@ def lesion_thirds():
 
 #: Runs in which a model of each paper was trained as published, and with duplicates kept apart.
 TRAINED = {"jardim": (JARDIM, JARDIM), "hajhashem": (HAJHASHEM, HAJHASHEM), "kruszyk": (KRUSZYK, KRUSZYK)}
-TRAINED |= {"lu": (LU, RETRAINED)}
+TRAINED |= {"lu": (LU, RETRAINED), "yim": (YIM, YIM)}
 
 
 def shortcuts():
@@ -493,7 +508,7 @@ def filled(page: str) -> str:
 
 def figures() -> dict[str, Plot]:
     """Draw the headlines, which are accuracies of the papers and of this project, and the overlap of the sets."""
-    audit = TypeAdapter(DataAudit).validate_python(run(JARDIM)["audit"]["result"])
+    audit = TypeAdapter(DataAudit).validate_python(run(AUDIT)["audit"]["result"])
     splits = {f"split by {each.split}": {"balanced accuracy": each.score} for each in measured("patients", SplitEffect)}
     drawn = {"forest.svg": forest(reference().headlines, "this project"), "sets.svg": overlap_graph(audit)}
     return drawn | {"patients.svg": metrics(splits)}
