@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from brainlib import io, progress
@@ -81,6 +82,7 @@ def _parser():
             "more images: they alone are compared with all, if the store of --out knows the others",
         ),
         ("--decisions", "FILE", "pairs of a reviewer, which groups follow (CSV: first, second, confirmed or rejected)"),
+        ("--scheduler", "ADDRESS", "Dask scheduler whose workers compare the images; by default this machine does"),
         ("--split", "FILE", "write a split that divides no duplicates and no patient (CSV: path, label, part, group)"),
     ):
         audit.add_argument(name, default="", metavar=metavar, help=meaning)
@@ -253,13 +255,15 @@ def _audit(arguments):
     from brainlib.audit.findings import audit_folder
     from brainlib.report import reviewing
     from brainlib.report.tables import audit as tables
+    from brainlib.trials import workers
 
     if not 0 <= arguments.seed < 2**31:
         raise UsageError(f"--seed: expected 0 to {2**31 - 1}, received {arguments.seed}")
     data = arguments.data or os.environ.get("BRAINLIB_DATA", "")
     with progress.shown(f"auditing {arguments.target}") as on_progress:
         given = (arguments.target, data, Path(arguments.out) / "store" if arguments.out else None, on_progress)
-        found = audit_folder(*given, added=arguments.add, decisions=arguments.decisions)
+        run = partial(workers.run, scheduler=arguments.scheduler) if arguments.scheduler else None
+        found = audit_folder(*given, added=arguments.add, decisions=arguments.decisions, run=run)
     if arguments.json:
         io.write_json(Path(arguments.json), found.as_dict())
     if arguments.html:

@@ -3,8 +3,8 @@
     python docs/make_external.py --data DIR --weights DIR patients leaks external
 
 The folder of data sets has one folder for each (see brainlib/data/sets.yaml); those that it lacks are left out, and
-named. The model is that of docs/protocols/frozen.yaml. What was found is written to docs/data for docs/results.md, to a file for each
-measurement: numbers and conditions, no image. Trained models are kept in --out, so that a run that was
+named. The model is that of docs/protocols/frozen.yaml. What was found is written to docs/data for docs/results.md, to a
+file for each measurement: numbers and conditions, no image. Trained models are kept in --out, so that a run that was
 interrupted goes on.
 """
 
@@ -26,7 +26,7 @@ from brainlib.data.registry import REGISTRY
 from brainlib.errors import DataError
 from brainlib.papers import load_paper
 from brainlib.study import Study, external_validation, patient_leakage
-from brainlib.study.external import ExternalScore, united
+from brainlib.study.external import ExternalScore
 from brainlib.study.leakage import SplitEffect
 from brainlib.trials import jobs
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -161,6 +162,7 @@ def audit_folder(
     *,
     added: str = "",
     decisions: str | Path = "",
+    run: Callable[[Callable, list[tuple]], list] | None = None,
 ) -> Audit:
     """Audit a registered set, or any folder of images; DataError or UsageError if there is nothing to audit.
 
@@ -168,7 +170,7 @@ def audit_folder(
     file that describes one (see `brainlib.data.own`), of which patients may be known. The store, a folder, keeps the
     scan and the pairs of near-duplicates for the next call, also for one with more images, of a second target `added`:
     their paths begin with its name, and they alone are compared with all. `decisions` is a reviewer's file (see
-    `decisions.read_decisions`), which the groups follow.
+    `decisions.read_decisions`), which the groups follow. `run` is that of `find_near_duplicates`.
     """
     scan = _scanned(target, data, store, progress.part(on_progress, 0, 0.2))
     if added:
@@ -179,7 +181,7 @@ def audit_folder(
             "received none; give the folder that holds the folders of the classes"
         )
     decided = read_decisions(Path(decisions), scan.table["path"]) if decisions else NO_DECISIONS
-    return audit_scan(scan, store, progress.part(on_progress, 0.3, 1), decided)
+    return audit_scan(scan, store, progress.part(on_progress, 0.3, 1), decided, run)
 
 
 def _together(scan, more):
@@ -216,13 +218,14 @@ def audit_scan(
     store: Path | None = None,
     on_progress: OnProgress = progress.ignore,
     decisions: pd.DataFrame = NO_DECISIONS,
+    run: Callable[[Callable, list[tuple]], list] | None = None,
 ) -> Audit:
     """Group duplicates, compare their labels and score shortcuts; the store keeps the pairs found.
 
     The table may have the columns ``patient`` and ``added`` of `Audit`. The groups follow `decisions`, see
-    `read_decisions`.
+    `read_decisions`; `run` is that of `find_near_duplicates`.
     """
-    near = honoured(_near_duplicates(scan, store, on_progress), decisions, scan)
+    near = honoured(_near_duplicates(scan, store, on_progress, run), decisions, scan)
     paths = scan.table["path"].to_numpy()
     first, second = paths[near.pairs].reshape(-1, 2).T
     pairs = {"first": first, "second": second, **vars(near)}
@@ -271,20 +274,20 @@ def _group_ids(pixel_hashes, pairs):
     return pd.factorize(connected(len(names), own[pairs].reshape(-1, 2))[own])[0]
 
 
-def _near_duplicates(scan, store, on_progress):
+def _near_duplicates(scan, store, on_progress, run=None):
     """Pairs of near-duplicates of different pixels, by position; those without an added image for themselves."""
     rows = np.flatnonzero(~scan.table["pixel_hash"].duplicated())
     if "added" not in scan.table:
-        return _searched(scan, rows, 0, store, on_progress)
+        return _searched(scan, rows, 0, store, on_progress, run)
     since = len(rows) - int(scan.table["added"].iloc[rows].sum())
-    first = _searched(scan, rows[:since], 0, store, progress.part(on_progress, 0, 0.5))
-    others = _searched(scan, rows, since, store, progress.part(on_progress, 0.5, 1))
+    first = _searched(scan, rows[:since], 0, store, progress.part(on_progress, 0, 0.5), run)
+    others = _searched(scan, rows, since, store, progress.part(on_progress, 0.5, 1), run)
     return NearDuplicates(**{name: np.concatenate([each, vars(others)[name]]) for name, each in vars(first).items()})
 
 
-def _searched(scan, rows, since, store, on_progress):
+def _searched(scan, rows, since, store, on_progress, run):
     """Pairs among some images, of one from `since` on; from the store where it has them intact."""
-    find = partial(near_duplicates.find_near_duplicates, scan.thumbnails[rows], on_progress, since)
+    find = partial(near_duplicates.find_near_duplicates, scan.thumbnails[rows], on_progress, since, run)
     if not store:
         near = find()
     else:

@@ -9,6 +9,7 @@ distinguishes them from duplicates. The number of comparisons grows with the num
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -36,6 +37,7 @@ _MIN_DETAIL = 0.03  # in ranks: anything flatter is noise
 _MIN_OVERLAP = 0.5  # share of either image that must lie in the other
 _ROUND = 2048  # pairs, or more of many images, after which those that are connected by now are left out
 _QUERIES = 2**16  # images of which candidates are held at a time
+_JOB = 2048  # pairs that another process compares at a time
 _BATCH = 2**17  # pixels of the images compared at a time by a thread
 
 
@@ -77,13 +79,19 @@ class NearDuplicates:
 
 
 def find_near_duplicates(
-    thumbnails: np.ndarray, on_progress: progress.OnProgress = progress.ignore, since: int = 0
+    thumbnails: np.ndarray,
+    on_progress: progress.OnProgress = progress.ignore,
+    since: int = 0,
+    run: Callable[[Callable, list[tuple]], list] | None = None,
 ) -> NearDuplicates:
     """Find enough pairs to connect all near-duplicates: two images that others connect already are not compared.
 
     The images are thumbnails, uint8 (n, SIDE, SIDE), without exact duplicates, which would crowd out other candidates;
     they may be mapped from disk. Candidates are held of 65,536 images at a time. The result does not depend on the
     number of threads. With `since`, candidates are sought for the images from that position on alone, among all.
+
+    `run` calls a function for each of some jobs and returns the results, as `trials.workers.run` does on the workers of
+    a cluster; candidates are compared there, and correlations may differ in their last bits.
     """
     n = len(thumbnails)
     if n < 2 or since == n:
@@ -101,7 +109,10 @@ def find_near_duplicates(
             for swapped in (False, True):
                 rows = np.arange(start, end)
                 rows = rows[group[pairs[rows, 0]] != group[pairs[rows, 1]]]
-                values, found = _registered(thumbnails, coarse, pairs[rows], maps[rows], swapped)
+                given, apart = (pairs[rows], maps[rows], swapped), run and len(rows)
+                values, found = (
+                    _elsewhere(run, thumbnails, *given) if apart else _registered(thumbnails, coarse, *given)
+                )
                 above = np.abs(values) >= THRESHOLD
                 rows, values, found = rows[above], values[above], found[above]
                 # A symmetric image is a candidate in several poses: the best one of each pair is kept.
@@ -168,6 +179,19 @@ def _registered(thumbnails, coarse, pairs, maps, swapped):
     if len(rows):
         out[rows], final[rows] = values, maps
     return out, inverse(final) if swapped else final
+
+
+def _elsewhere(run, thumbnails, pairs, maps, swapped):
+    """Compare pairs as `_registered` does, by jobs that are handed their thumbnails."""
+    jobs = []
+    for start in range(0, len(pairs), _JOB):
+        rows, own = np.unique(pairs[start : start + _JOB], return_inverse=True)
+        jobs.append((thumbnails[rows], own.reshape(-1, 2), maps[start : start + _JOB], swapped))
+    return map(np.concatenate, zip(*run(_job, jobs), strict=True))
+
+
+def _job(thumbnails, pairs, maps, swapped, _):
+    return _registered(thumbnails, _shrunk(thumbnails), pairs, maps, swapped)
 
 
 def _shrunk(thumbnails):

@@ -113,6 +113,19 @@ def test_images_whose_candidates_are_sought_in_turn_are_in_the_same_groups(plant
     assert done == sorted(done) and done[-1] == 1
 
 
+def test_jobs_elsewhere_find_the_same_pairs(planted, monkeypatch):
+    small, given = thumbnails(make_phantoms(96, altered_duplicates=36, seed=11).images), []
+
+    def run(function, jobs):
+        given.extend(len(pairs) for _, pairs, *_ in jobs)
+        return [function(*job, None) for job in jobs]
+
+    monkeypatch.setattr(near_duplicates, "_JOB", 500)
+    found = near_duplicates.find_near_duplicates(small, run=run)
+    assert np.array_equal(found.pairs, planted[1].pairs) and max(given) == 500
+    assert np.allclose(found.correlation, planted[1].correlation, atol=1e-4)
+
+
 def test_a_pair_tells_by_how_much_its_second_image_is_turned():
     phantom = make_phantoms(1, seed=0).images[0]
     for angle in (-130, -30, 75):  # Pillow turns the other way round
