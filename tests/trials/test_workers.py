@@ -11,12 +11,18 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cloudpickle import register_pickle_by_value
+from PIL import Image
 from small_trials import assert_same, phantoms, small_trial
 
+from brainlib.audit import find_near_duplicates
+from brainlib.data.phantoms.draw import make_phantoms
+from brainlib.data.thumbnails import thumbnail
 from brainlib.errors import BrainlibError, DataError, UsageError
 from brainlib.models.backbones import Weights
 from brainlib.models.build import ModelSpec
@@ -119,6 +125,13 @@ def test_on_a_cluster_too_each_job_has_its_process(cluster):
     found = workers.run(keep, [(1,), (2,), (3,)], cluster)
     assert [values for _, values in found] == [[1], [2], [3]]
     assert len({pid for pid, _ in found}) == 3
+
+
+def test_near_duplicates_are_compared_on_a_cluster(cluster):
+    made = make_phantoms(16, size=96, altered_duplicates=4)
+    small = np.stack([thumbnail(Image.fromarray(each)) for each in made.images])
+    found = find_near_duplicates(small, run=partial(workers.run, scheduler=cluster))
+    assert np.array_equal(found.pairs, find_near_duplicates(small).pairs) and len(found.pairs) >= 4
 
 
 def test_reports_arrive_in_order_before_the_result():
