@@ -41,7 +41,7 @@ def _parts() -> list[tuple[slice, slice]]:
     """Rows and columns of the whole, and of what is left without a strip on one side, two or all of them."""
     whole, narrow = slice(0, _SMALL), slice(4, _SMALL - 4)
     parts = [(whole, whole), (narrow, whole), (whole, narrow), (narrow, narrow)]
-    for cut in (6, 12):
+    for cut in (3, 6, 9, 12):
         for kept in (slice(cut, _SMALL), slice(0, _SMALL - cut)):
             parts += [(kept, whole), (whole, kept)]
     for cut in (4, 8):
