@@ -22,7 +22,7 @@ from brainlib.audit.shortcuts import APART
 from brainlib.data.registry import REGISTRY
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
-from brainlib.report.figures import Plot, forest, metrics, overlap_graph
+from brainlib.report.figures import Plot, forest, metrics, overlap_map
 from brainlib.report.headlines import Finding, Headline, Reference, headline_of
 from brainlib.report.table import NONE, PERCENT, PERCENT0, PERCENT1, POINTS, Format
 from brainlib.study import records
@@ -510,7 +510,7 @@ def figures() -> dict[str, Plot]:
     """Draw the headlines, which are accuracies of the papers and of this project, and the overlap of the sets."""
     audit = TypeAdapter(DataAudit).validate_python(run(AUDIT)["audit"]["result"])
     splits = {f"split by {each.split}": {"balanced accuracy": each.score} for each in measured("patients", SplitEffect)}
-    drawn = {"forest.svg": forest(reference().headlines, "this project"), "sets.svg": overlap_graph(audit)}
+    drawn = {"forest.svg": forest(reference().headlines, "this project"), "sets.svg": overlap_map(audit)}
     return drawn | {"patients.svg": metrics(splits)}
 
 

@@ -81,17 +81,16 @@ def test_recall_is_given_by_alteration_and_as_a_whole(overview):
     assert "Not run" in tables.planted(overview).caption
 
 
-def test_the_graph_of_sets_has_a_line_where_images_are_shared_and_says_which_share(overview):
-    plot = figures.overlap_graph(overview.record)
+def test_the_map_of_sets_tells_which_share_of_each_is_in_the_other(overview):
+    plot = figures.overlap_map(overview.record)
     assert plot.alt.replace("\N{NO-BREAK SPACE}", " ") == (
-        "Images with a duplicate in another set. 25 % of ours in empty (100 % of them mirrored); 0 % of empty in ours."
+        "Images with a duplicate in another set. 25 %, 100 % of it mirrored of ours in empty; 0 % of empty in ours."
     )
     axes = plot.figure.axes[0]
-    assert [line.get_linewidth() for line in axes.get_lines()] == [1 + 9 * 0.25]
-    assert [text.get_text() for text in axes.texts][1:] == ["ours\n4 images", "empty\n0 images"]
-    apart = {"ours": {"empty": 0}, "empty": {"ours": 0}}
-    assert not figures.overlap_graph(overview_of(overview.audits, {}, overlaps=apart).record).figure.axes[0].get_lines()
-    assert figures.overlap_graph(overview_of(overview.audits, {}, phantoms=True).record) is None
+    texts = [text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in axes.texts]
+    assert [text for text in texts if text] == ["25 %\n100 % of it mirrored", "0 %"]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["ours\n4 images", "empty\n0 images"]
+    assert figures.overlap_map(overview_of(overview.audits, {}, phantoms=True).record) is None
 
 
 def test_a_montage_says_of_each_image_its_file_its_class_and_how_it_is_a_duplicate_of_the_first(tmp_path):

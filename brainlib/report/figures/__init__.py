@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "curves": ["learning_curves"],
-        "images": ["duplicate_montage", "grad_cam_panel", "overlap_graph"],
+        "images": ["duplicate_montage", "grad_cam_panel", "overlap_map"],
         "scores": ["confusion", "forest", "metrics", "reliability", "roc"],
         "style": ["Plot"],
     },

@@ -30,48 +30,34 @@ _ROOMY = 1.4  # inches of an image above which there is room for the name of a c
 _OUTLINE = "#00e5ff"  # seen on grey and on all colours of a heat map
 
 
-def overlap_graph(record: DataAudit) -> Plot | None:
-    """Draw sets as nodes, and between two sets the share of each that has a duplicate in the other.
+def overlap_map(record: DataAudit) -> Plot | None:
+    """Show in a row for each set the shares of its images that have a duplicate in the other sets, as colour and text.
 
-    Lines are as wide as the larger share; `record.overlaps` has the counts. Where no two sets were compared there is no
-    figure.
+    `record.overlaps` has the counts. Where no two sets were compared there is no figure.
     """
     names = [name for name, others in record.overlaps.items() if others]
     if not names:
         return None
-    figure = style.figure(WIDTH, 4.6)
-    axes = figure.subplots()
-    turns = math.tau * (0.625 - np.arange(len(names)) / len(names))  # clockwise from the lower left
-    at = dict(zip(names, np.stack([np.cos(turns), np.sin(turns)], axis=1), strict=True))
-    colours, described = {"duplicates": style.COLOURS[0], "some of them mirrored": style.COLOURS[4]}, []
-    looks = {name: {"color": colour, "lw": 4, "alpha": 0.55} for name, colour in colours.items()}
-    for first, second in itertools.combinations(names, 2):
-        shares = {pair: record.share(*pair) for pair in ((first, second), (second, first))}
-        texts = [_words(*pair, *share) for pair, share in shares.items()]
-        described += texts
-        largest, turned = np.max(list(shares.values()), axis=0)
-        if not largest:
-            continue
-        line = looks["some of them mirrored" if turned else "duplicates"] | {"lw": 1 + 9 * largest, "zorder": 1}
-        axes.plot(*np.stack([at[first], at[second]], axis=1), solid_capstyle="round", **line)
-        # Diagonals cross in the middle.
-        beside = abs(names.index(first) - names.index(second)) in (1, len(names) - 1)
-        middle = at[first] + (0.5 if beside else 0.3) * (at[second] - at[first])
-        box = {"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none"}
-        axes.text(*middle, "\n".join(texts), ha="center", va="center", fontsize=style.SMALL, bbox=box, zorder=2)
-    for name, place in at.items():
-        node = {"boxstyle": "round,pad=0.5", "fc": "0.95", "ec": "0.3"}
-        text = f"{name}\n{record.sets[name].images} images"
-        axes.text(*place, text, ha="center", va="center", fontsize=10, weight="bold", bbox=node, zorder=3)
-    axes.set(xlim=(-1.1, 1.1), ylim=(-0.95, 0.95) if len(names) == 4 else (-1.15, 1.15))
-    axes.axis("off")
-    style.legend(figure, looks, "outside lower center")
+    figure, at, described = style.figure(WIDTH, 0.9 + 0.55 * len(names)), np.arange(len(names)) + 0.5, []
+    axes, shares = figure.subplots(), np.full((len(names), len(names)), np.nan)
+    for (i, name), (j, other) in itertools.permutations(enumerate(names), 2):
+        shares[i, j], mirrored = record.share(name, other)
+        texts = [
+            PERCENT0.text(shares[i, j]),
+            *([f"{PERCENT0.text(mirrored)} of it mirrored"] if mirrored >= 0.005 else []),
+        ]
+        look = {"ha": "center", "va": "center", "color": "white" if shares[i, j] > 0.6 else "0.1"}
+        axes.text(j + 0.5, i + 0.5, "\n".join(texts), fontsize=style.SMALL, **look)
+        described.append(f"{', '.join(texts)} of {name} in {other}")
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", lw=1)
+    axes.set(ylim=(len(names), 0), xlabel="have a duplicate in", ylabel="Images of")
+    axes.set_xticks(at, names)
+    axes.set_yticks(at, [f"{name}\n{record.sets[name].images} images" for name in names])
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
     return Plot(figure, f"Images with a duplicate in another set. {'; '.join(described)}.")
-
-
-def _words(name, other, share, mirrored):
-    turned = f" ({PERCENT0.text(mirrored)} of them mirrored)" if mirrored else ""
-    return f"{PERCENT0.text(share)} of {name} in {other}{turned}"
 
 
 def duplicate_montage(overview: Overview, name: str, contradictory: bool = False) -> Plot | None:
