@@ -68,8 +68,9 @@ class Program:
         environment |= dict([self.mark.split("=")])
         options = {"env": environment, "cwd": folder, "start_new_session": True, "restore_signals": True}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        # A shell has its background jobs ignore Ctrl-C, and these tests may be one.
+        # A shell has its background jobs ignore Ctrl-C, nohup the end of the terminal, and these tests may run so.
         heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        heed += "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         self.process = subprocess.Popen([sys.executable, "-c", heed + PROGRAM, *command], **options, **pipes)
 
     def processes(self) -> list[int]:

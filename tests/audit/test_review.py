@@ -168,9 +168,9 @@ def test_added_images_alone_are_compared_and_groups_are_those_of_one_audit_of_al
     whole = audit_folder(str(root)).groups("near")
     compared, search = [], findings.near_duplicates.find_near_duplicates
 
-    def counted(thumbnails, on_progress, since):
+    def counted(thumbnails, on_progress, since, run):
         compared.append((since, len(thumbnails)))
-        return search(thumbnails, on_progress, since)
+        return search(thumbnails, on_progress, since, run)
 
     monkeypatch.setattr(findings.near_duplicates, "find_near_duplicates", counted)
     command = ["audit", str(root / "first"), "--out", str(tmp_path)]

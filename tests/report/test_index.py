@@ -130,7 +130,7 @@ def test_results_of_an_earlier_run_stay_out(run, tmp_path):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "yim.json").write_text(json.dumps(result("yim")))
     content, html = run(result())
-    assert list(content["papers"]) == ["jardim"] and "yim" not in html
+    assert list(content["papers"]) == ["jardim"] and "yim.html" not in html
 
 
 def test_numbers_that_are_not_finite_become_null(run, tmp_path):
@@ -380,7 +380,8 @@ REFERENCES = sorted((Path(__file__).parents[2] / "reports" / "reference").glob("
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.stem)
 def test_the_stored_runs_are_in_the_format_of_today(path):
     stored = records.read(path, Run)
-    assert stored.papers and all(entry.result.claims for entry in stored.papers.values())
+    assert stored.papers or path.stem == "audit"
+    assert all(entry.result.claims for entry in stored.papers.values())
     assert stored.model_dump_json(indent=1) + "\n" == path.read_text()
     if path.stem != "full-mobilenet_v2":  # of before the audit
         assert stored.audit.result.sets and not stored.audit.result.phantoms

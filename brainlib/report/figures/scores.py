@@ -129,7 +129,7 @@ def forest(rows: Sequence[Headline], ours: str = "this run") -> Plot:
     shifts = dict(zip(marks, (-0.2, -0.2, 0.0, 0.2, 0.36), strict=True))
     several = len({row.paper for row in rows}) > 1
     labels = [f"{f'{row.paper}: ' * several}{row.name}{'' if row.comparable else '*'}" for row in rows]
-    height = min(0.46, (style.HEIGHT - 1.4) / len(rows))  # inches of a row
+    height = min(0.44, (style.HEIGHT - 1.4) / len(rows))  # inches of a row
     figure, axes = style.panel(WIDTH, 1.4 + height * len(rows))
     letters, size = (48, 10) if height > 0.4 else (72, 7)  # of a line
     axes.set_yticks(range(len(rows)), [style.wrapped(label, letters) for label in labels], fontsize=size)
