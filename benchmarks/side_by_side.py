@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import measuring
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from brainlib.audit import findings, planted
@@ -55,7 +56,11 @@ class Tool(NamedTuple):
 
 def ours(folder, names):
     """Audit the folder."""
-    pairs = findings.audit_scan(scan_folder(folder)).pairs[["first", "second"]]
+    audit = findings.audit_scan(scan_folder(folder))
+    # Of images with the same pixels the first stands for all in the pairs.
+    first = audit.table.groupby("pixel_hash")["path"].transform("first")
+    same = pd.DataFrame({"first": first, "second": audit.table["path"]})[first != audit.table["path"]]
+    pairs = pd.concat([audit.pairs[["first", "second"]], same])
     return np.searchsorted(names, pairs.to_numpy()).reshape(-1, 2), None
 
 
