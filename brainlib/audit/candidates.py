@@ -31,7 +31,7 @@ PER_IMAGE = 24  # most candidates of a whole image, and of its parts
 _SMALL = 48  # pixels from which rings are sampled
 _RINGS, _ANGLES, _FREQUENCIES = np.linspace(0.25, 1.9, 8, dtype=np.float32), 32, 6  # the frame's unit is one deviation
 _BOX = np.float32(0.53)  # deviations of a disc that fills a thumbnail: the outermost ring touches its edges
-_NEIGHBOURS, _NEIGHBOURS_OF_PART = 16, 16  # in either frame
+_NEIGHBOURS = 16  # of the whole and of each part, in either frame
 _INEXACT = 2.0  # `eps` of the tree: among 16 000 real slices a seventh of the time, and 97 % of the same neighbours
 _TURNS = 64  # angles that are compared
 _BLOCK = 256  # images of which a thread seeks candidates at a time
@@ -66,11 +66,10 @@ class Candidates(NamedTuple):
 
     def most_similar(self) -> Candidates:
         """Of each pair keep the most similar map and mirrored map, and of each first image `PER_IMAGE` of these."""
-        rows = best_rows(np.column_stack([self.pairs, mirrored(self.maps)]), self.similarity)
-        rows = rows[np.argsort(self.pairs[rows, 0], kind="stable")]
-        first = self.pairs[rows, 0]
-        rows = rows[np.arange(len(first)) - np.searchsorted(first, first) < PER_IMAGE]
-        return Candidates(self.pairs[rows], self.maps[rows], self.similarity[rows])
+        posed = self._posed()
+        posed = posed._at(np.argsort(posed.pairs[:, 0], kind="stable"))
+        first = posed.pairs[:, 0]
+        return posed._at(np.arange(len(first)) - np.searchsorted(first, first) < PER_IMAGE)
 
     def best(self) -> Candidates:
         """Of each pair, mirrored and not, keep the map of the highest similarity; the most similar come first.
@@ -79,8 +78,13 @@ class Candidates(NamedTuple):
         """
         pairs, swapped = np.sort(self.pairs, axis=1), self.pairs[:, 0] > self.pairs[:, 1]
         maps = np.where(swapped[:, None, None], inverse(self.maps), self.maps)
-        rows = best_rows(np.column_stack([pairs, mirrored(maps)]), self.similarity)
-        return Candidates(pairs[rows], maps[rows], self.similarity[rows])
+        return Candidates(pairs, maps, self.similarity)._posed()
+
+    def _posed(self):
+        return self._at(best_rows(np.column_stack([self.pairs, mirrored(self.maps)]), self.similarity))
+
+    def _at(self, rows):
+        return Candidates(*(each[rows] for each in self))
 
 
 def best_rows(keys: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -125,7 +129,7 @@ class Search:
     def _of_view(self, view, rings, frames, start):
         """Candidates of one view of images, of which the first is that at `start`, or none, of the search."""
         own = start is not None
-        count = min((_NEIGHBOURS if view < 2 else _NEIGHBOURS_OF_PART) + own, self.n)
+        count = min(_NEIGHBOURS + own, self.n)
         tree, others, their_frames = (each[view % 2] for each in (self._trees, self._rings, self._frames))
         # Amplitudes at a distance d allow a correlation of 1 - d**2 / 2 at most.
         farthest = np.sqrt(2 - 2 * MIN_SIMILARITY)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ import pandas as pd
 from brainlib import progress
 from brainlib.audit import near_duplicates, shortcuts
 from brainlib.audit.decisions import NO_DECISIONS, honoured, read_decisions
-from brainlib.audit.near_duplicates import NearDuplicates
+from brainlib.audit.near_duplicates import NearDuplicates, Run
 from brainlib.data import datasets, images
 from brainlib.data.groups import connected, joined_patients
 from brainlib.data.own import own_set
@@ -162,7 +161,7 @@ def audit_folder(
     *,
     added: str = "",
     decisions: str | Path = "",
-    run: Callable[[Callable, list[tuple]], list] | None = None,
+    run: Run | None = None,
 ) -> Audit:
     """Audit a registered set, or any folder of images; DataError or UsageError if there is nothing to audit.
 
@@ -218,7 +217,7 @@ def audit_scan(
     store: Path | None = None,
     on_progress: OnProgress = progress.ignore,
     decisions: pd.DataFrame = NO_DECISIONS,
-    run: Callable[[Callable, list[tuple]], list] | None = None,
+    run: Run | None = None,
 ) -> Audit:
     """Group duplicates, compare their labels and score shortcuts; the store keeps the pairs found.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +33,8 @@ REGION = 5.0  # pixels: standard deviation of the neighbourhood in which the det
 THRESHOLD = 0.89
 #: Part of the key of stored pairs: raise it when `find_near_duplicates` gives others.
 VERSION = "5"
+#: Calls a function for each of some jobs and returns the results, as `trials.workers.run` does on a cluster.
+Run = Callable[[Callable, list[tuple]], list]
 _MIN_DETAIL = 0.03  # in ranks: anything flatter is noise
 _MIN_OVERLAP = 0.5  # share of either image that must lie in the other
 _ROUND = 2048  # pairs, or more of many images, after which those that are connected by now are left out
@@ -82,7 +84,7 @@ def find_near_duplicates(
     thumbnails: np.ndarray,
     on_progress: progress.OnProgress = progress.ignore,
     since: int = 0,
-    run: Callable[[Callable, list[tuple]], list] | None = None,
+    run: Run | None = None,
 ) -> NearDuplicates:
     """Find enough pairs to connect all near-duplicates: two images that others connect already are not compared.
 
@@ -90,13 +92,13 @@ def find_near_duplicates(
     they may be mapped from disk. Candidates are held of 65,536 images at a time. The result does not depend on the
     number of threads. With `since`, candidates are sought for the images from that position on alone, among all.
 
-    `run` calls a function for each of some jobs and returns the results, as `trials.workers.run` does on the workers of
-    a cluster; candidates are compared there, and correlations may differ in their last bits.
+    With `run` candidates are compared elsewhere, and correlations may differ in their last bits.
     """
     n = len(thumbnails)
     if n < 2 or since == n:
         return _found(np.empty((0, 2), np.intp), np.empty((0, 2, 3)), np.empty(0))
-    search, coarse, group = Search(thumbnails), _shrunk(thumbnails), np.arange(n)
+    compared = partial(_elsewhere, run, thumbnails) if run else partial(_registered, thumbnails, _shrunk(thumbnails))
+    search, group = Search(thumbnails), np.arange(n)
     kept, final, correlation = [np.empty(0, np.intp).reshape(0, 2)], [np.empty((0, 2, 3), np.float32)], [np.empty(0)]
     for first in range(since, n, _QUERIES):
         last = min(first + _QUERIES, n)
@@ -109,10 +111,9 @@ def find_near_duplicates(
             for swapped in (False, True):
                 rows = np.arange(start, end)
                 rows = rows[group[pairs[rows, 0]] != group[pairs[rows, 1]]]
-                given, apart = (pairs[rows], maps[rows], swapped), run and len(rows)
-                values, found = (
-                    _elsewhere(run, thumbnails, *given) if apart else _registered(thumbnails, coarse, *given)
-                )
+                if not len(rows):
+                    continue
+                values, found = compared(pairs[rows], maps[rows], swapped)
                 above = np.abs(values) >= THRESHOLD
                 rows, values, found = rows[above], values[above], found[above]
                 # A symmetric image is a candidate in several poses: the best one of each pair is kept.
