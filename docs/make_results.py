@@ -83,6 +83,12 @@ def stored(name: str, paper: str) -> records.PaperResult:
 
 
 @cache
+def audited() -> DataAudit:
+    """Read the audit of all sets."""
+    return records.read(ROOT / "reports" / "reference" / f"{AUDIT}.json", records.Run).audit.result
+
+
+@cache
 def reference() -> Reference:
     """Sum up the reference runs: their headlines and findings."""
     rows = []
@@ -375,14 +381,14 @@ published_kind = partial(external, KIND, "published")
 
 def shares():
     """Write which share of each set has a duplicate in each other one, and which share of these mirrored alone."""
-    found, rows = TypeAdapter(DataAudit).validate_python(run(AUDIT)["audit"]["result"]), []
-    for name, audited in found.sets.items():
+    found, rows = audited(), []
+    for name, each in found.sets.items():
         cells = []
         for other in found.sets:
             share, mirrored = found.share(name, other) if name != other else (0, 0)
             note = f", {PERCENT0.text(mirrored)} of it mirrored" if mirrored >= 0.005 else ""
             cells.append(NONE if name == other else f"{PERCENT0.text(share)}{note}")
-        rows.append([f"{SETS[name]}, {audited.images}", *cells])
+        rows.append([f"{SETS[name]}, {each.images}", *cells])
     return ["of the set", *(f"in {SETS[name]}" for name in found.sets)], rows
 
 
@@ -508,9 +514,8 @@ def filled(page: str) -> str:
 
 def figures() -> dict[str, Plot]:
     """Draw the headlines, which are accuracies of the papers and of this project, and the overlap of the sets."""
-    audit = TypeAdapter(DataAudit).validate_python(run(AUDIT)["audit"]["result"])
     splits = {f"split by {each.split}": {"balanced accuracy": each.score} for each in measured("patients", SplitEffect)}
-    drawn = {"forest.svg": forest(reference().headlines, "this project"), "sets.svg": overlap_map(audit)}
+    drawn = {"forest.svg": forest(reference().headlines, "this project"), "sets.svg": overlap_map(audited())}
     return drawn | {"patients.svg": metrics(splits)}
 
 
