@@ -222,10 +222,9 @@ def _backbone(spec, x, size, weights):
 
 
 def _unusable(name, weights, error):
-    first = reason(error)
     return WeightsError(
         f"weights of {name}: {weights.file or 'the download of Keras'} could not be used "
-        f"({first}); check the file or the connection, or use --weights random"
+        f"({reason(error)}); check the file or the connection, or use --weights random"
     )
 
 
