@@ -44,7 +44,7 @@ class DataSetInfo:
     The `handle` names a version: an address on Kaggle, or a DOI on figshare. A set with `archives` was published as
     MATLAB files in them, of which `cheng.image_root` makes the `folders`. `means` says what labels mean, in words that
     all sets share: "none", "tumour", or a kind of tumour. `sha256` is that of the sorted SHA-256s of the images' files,
-    one a line; "" where the published bytes were not at hand.
+    one a line; "" where the published bytes were not at hand. `unlabelled` images lie in folders of their own.
     """
 
     name: str
@@ -55,6 +55,7 @@ class DataSetInfo:
     archives: tuple[Archive, ...] = ()
     means: dict[str, str] = field(default_factory=dict)
     sha256: str = ""
+    unlabelled: NonNegativeInt = 0
 
     @property
     def url(self) -> str:

@@ -130,9 +130,9 @@ def _problems(paper: Paper, stem: str) -> Iterator[str]:
             "protocol.loss.value: expected categorical_crossentropy for "
             f"{len(classes)} classes, received binary_crossentropy"
         )
-    if protocol.folds and protocol.validation:
-        yield "protocol.validation: expected null in a protocol with folds, received a share"
-    if protocol.oversample:
+    if protocol.folds.value and protocol.validation.value:
+        yield "protocol.validation.value: expected null in a protocol with folds, received a share"
+    if protocol.oversample.value:
         yield from _unknown("protocol.oversample.value", [protocol.oversample.value], classes)
     for name, scenario in paper.scenarios.items():
         key = f"scenarios.{name}.classes"
@@ -157,12 +157,12 @@ def _claim_problems(claim: Claim, paper: Paper) -> Iterator[str]:
         yield unknown[0]
         return
     yield from _unknown("phase", [claim.phase], [phase.name for arm in named for phase in paper.arms[arm].phases])
-    folds = paper.protocol.folds.value if paper.protocol.folds else 0
+    folds = paper.protocol.folds.value or 0
     if claim.stage and claim.stage.startswith("fold") and not folds:
         yield f"stage: expected no fold in a protocol without folds, received {claim.stage!r}"
     elif claim.stage and claim.stage.startswith("fold ") and int(claim.stage[5:]) > folds:
         yield f"stage: expected fold 1 to {folds}, received {claim.stage!r}"
-    elif claim.stage == "validation" and not paper.protocol.validation:
+    elif claim.stage == "validation" and not paper.protocol.validation.value:
         yield "stage: expected no 'validation' in a protocol without a validation part"
     if (claim.n is None) != (claim.n_why is None):
         yield "n_why: expected n and n_why together, received only one"
@@ -188,6 +188,8 @@ def _metric_problems(claim: Claim, metric: Metric, paper: Paper) -> Iterator[str
     for key in ("label", "predicted"):
         yield from _unknown(f"metric.{key}", [getattr(metric, key)], classes)
     of_two = metric.name in get_args(OfTwoArms)
+    if of_two and paper.protocol.t_test is None:
+        yield "protocol.t_test: expected the test that is meant, received none"
     if of_two != (len(claim.arms) == 2) or (claim.arm and claim.arms):
         yield "arms: expected two arms for a t_test alone, with arm null"
     elif metric.name != "images" and not of_two:

@@ -15,6 +15,10 @@ _WORDS = {
     **dict.fromkeys(("above", "over", "more than"), ">"),
     **dict.fromkeys(("below", "under", "less than"), "<"),
 }
+_SPELLED = "zero one two three four five six seven eight nine ten eleven twelve thirteen".split()
+#: What every printed number has: a digit, or a number in words.
+NUMBER = rf"[0-9]|(?i:\b(?:{'|'.join(_SPELLED)})\b)"
+_DIGITS = {word: str(number) for number, word in enumerate(_SPELLED)}
 _LONGEST = 80  # characters
 _PRINTED = re.compile(
     r"""
@@ -70,7 +74,7 @@ class Printed:
 
 
 def printed_number(text: str, unit: str | None = None) -> Printed:
-    """Parse a number as a paper prints it: "97.94%", "0,95", "T ≈ 0.3977", "p > 0.05", ">97%".
+    """Parse a number as a paper prints it: "97.94%", "0,95", "T ≈ 0.3977", "p > 0.05", ">97%", "ten epochs".
 
     ``text`` holds one number with, at most, a name and a sign or word of comparison before it ("around", "above") and
     its unit behind it. A comma is a decimal comma, but "3,264" is 3264 where ``unit`` counts things ("images") and
@@ -80,7 +84,9 @@ def printed_number(text: str, unit: str | None = None) -> Printed:
     shown = repr(text)[:60]
     if not isinstance(text, str) or len(text) > _LONGEST:
         raise PaperError(f"printed number: expected a string of at most {_LONGEST} characters, received {shown}")
-    match = _PRINTED.fullmatch(re.sub(r"[\u00a0\u2009\u202f]", " ", text).strip())
+    plain = re.sub(r"[\u00a0\u2009\u202f]", " ", text).strip()
+    plain = re.sub(r"\b[A-Za-z]+\b", lambda word: _DIGITS.get(word[0].lower(), word[0]), plain)
+    match = _PRINTED.fullmatch(plain)
     if match is None:
         raise PaperError(f"printed number: expected one number such as '97.94%' or 'p > 0.05', received {shown}")
     own = next((name for name in ("percent", "min", "s", "noun") if match[name]), None)

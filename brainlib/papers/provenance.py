@@ -99,23 +99,25 @@ class Protocol(Frozen):
 
     `image_size` is the side of the square input in pixels; `holdout` the share of the images held out for the test,
     or "published" for the set's own test folders; `validation` the share of all images that is kept as the monitored
-    split (null: none); `folds` the k of cross-validation on the others (null: none); `oversample` the class whose
+    split (value null: none); `folds` the k of cross-validation on the others (null: none); `oversample` the class whose
     training images are repeated, each time augmented anew, until it equals the largest (null: none); `epoch` the one
-    whose predictions count; `threshold` on the positive class's probability (null: the most probable class).
+    whose predictions count; `threshold` on the positive class's probability (null: the most probable class); `t_test`
+    the one by which two arms are compared over the folds, by its name in `stats.comparisons.T_TESTS` (null: none).
     """
 
     image_size: Setting[Side]
     holdout: Setting[Fraction | Literal["published"]]
-    validation: Setting[Fraction] | None
-    folds: Setting[Annotated[int, Field(ge=2, le=99)]] | None
+    validation: Setting[Fraction | None]
+    folds: Setting[Annotated[int, Field(ge=2, le=99)] | None]
     stratified: Setting[bool]
     split_by: Setting[Literal["image", "group"]]
-    oversample: Setting[Text] | None
+    oversample: Setting[Text | None]
     batch_size: Setting[Count]
     loss: Setting[Literal["binary_crossentropy", "categorical_crossentropy"]]
     optimizer: Setting[Optimizer]
     epoch: Setting[Literal["last", "best"]]
-    threshold: Setting[Fraction] | None
+    threshold: Setting[Fraction | None]
+    t_test: Setting[Literal["paired", "unpaired", "corrected resampled"]] | None = None
 
     def split(self, fold: int = 0, images: int = 0, seed: int = 0, by: str = "") -> Split:
         """How so many images (0: all) are divided, for a fold or (0) the final model; `by` in place of `split_by`."""
@@ -127,7 +129,7 @@ class Protocol(Frozen):
             published=published,
             folds=self.folds.value if fold else 0,
             fold=fold,
-            validation=self.validation.value if self.validation else 0.0,
+            validation=self.validation.value or 0.0,
             stratified=self.stratified.value,
             by=by,
             images=images,
@@ -280,9 +282,9 @@ def name_of(path: KeyPath) -> str:
 
 
 def in_words(value: object) -> str:
-    """Write the value of a setting in words: "yes" for True, "32, 64" for (32, 64), "none" for ()."""
+    """Write the value of a setting in words: "yes" for True, "32, 64" for (32, 64), "none" for () and None."""
     if isinstance(value, dict):
         return ", ".join(f"{key} {each}" for key, each in value.items()) or "none"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
-    return {"True": "yes", "False": "no"}.get(str(value), str(value))
+    return {"True": "yes", "False": "no", "None": "none"}.get(str(value), str(value))

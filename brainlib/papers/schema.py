@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from brainlib.papers.printed import Printed, printed_number
+from brainlib.papers.printed import NUMBER, Printed, printed_number
 from brainlib.papers.provenance import Arm, Count, Frozen, FrozenDict, Identifier, Images, Protocol, Setting, Text
 
 _parsed = lru_cache(maxsize=None)(printed_number)
@@ -114,16 +114,16 @@ class Metric(Frozen):
 class Claim(Frozen):
     """A printed figure: exactly one of `metric` (how to compute it) and `why_not` (why one cannot).
 
-    `printed` is the string as printed, with the decimal comma where there is one ("97.94%"), and `unit` that of its
-    number: "%", "1" (none), "percent^2", "images", "min", "s", ... `where` is the place in the paper: a figure printed
-    in several places has a claim for each. `n` is how many images were scored (all classes together), and `n_why` how
-    that is known. `arm` is what the figure is about, `arms` the two that a t-test compares: first minus second.
-    `stage` is "fold 1" ..., "folds" (all of them), "validation" or "test"; null for what has none. `scenario` is which
-    classes, in a paper with scenarios, and `phase` after which phase of the arm's training (null: the last).
+    `printed` is the string as printed, with the decimal comma where there is one ("97.94%", "ten epochs"), and `unit`
+    that of its number: "%", "1" (none), "percent^2", "images", "min", "s", ... `where` is the place in the paper: a
+    figure printed in several places has a claim for each. `n` is how many images were scored (all classes together),
+    and `n_why` how that is known. `arm` is what the figure is about, `arms` the two that a t-test compares: first minus
+    second. `stage` is "fold 1" ..., "folds" (all of them), "validation" or "test"; null for what has none. `scenario`
+    is which classes, in a paper with scenarios, and `phase` after which phase of the arm's training (null: the last).
     """
 
     id: Identifier
-    printed: Annotated[str, StringConstraints(pattern=r"[0-9]")]
+    printed: Annotated[str, StringConstraints(pattern=NUMBER)]
     unit: Text
     where: Text
     n: Images | None = None
@@ -148,12 +148,17 @@ class Claim(Frozen):
 
 
 class Paper(Frozen):
-    """One paper, as read from its YAML by `load_paper`."""
+    """One paper, as read from its YAML by `load_paper`.
+
+    `fixed` is what this project does in one way only, in words with their provenance: a choice like any other, and as
+    often one on which the paper is silent.
+    """
 
     id: Identifier
     citation: Citation
     data: Data
     protocol: Protocol
+    fixed: Annotated[dict[Identifier, Setting[Text]], Field(max_length=100), AfterValidator(FrozenDict)] = FrozenDict()
     scenarios: Annotated[dict[Identifier, Scenario], Field(max_length=100), AfterValidator(FrozenDict)] = FrozenDict()
     arms: Annotated[dict[Identifier, Arm], Field(min_length=1, max_length=200), AfterValidator(FrozenDict)]
     profiles: Annotated[dict[Literal["smoke", "demo"], Selection], AfterValidator(FrozenDict)] = FrozenDict()

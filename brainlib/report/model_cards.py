@@ -96,8 +96,8 @@ def decisions(trial: dict, predictions: pd.DataFrame) -> dict[str, Decisions]:
     Of none there are no decisions.
     """
     paper = load_paper(trial["paper"])
-    scenario, threshold = paper.scenario(trial["scenario"]), paper.protocol.threshold
-    rule = scenario.classes, scenario.positive, threshold and threshold.value
+    scenario = paper.scenario(trial["scenario"])
+    rule = scenario.classes, scenario.positive, paper.protocol.threshold.value
     test = final_predictions(trial, predictions).query("part == 'test'")
     tables = {ALL: test, WITHOUT: test[~test["leaked"]]}
     return {which: decide(table, *rule) for which, table in tables.items() if len(table)}

@@ -51,7 +51,7 @@ def of_arm(study, arm: str) -> tuple[str, ...]:
     if model.kind == "own" and model.function.stated == OWN:
         found.append("own model")
     if study.stops_early(arm):
-        of_folds = ", in folds those that are scored" if study.paper.protocol.folds else ""
+        of_folds = ", in folds those that are scored" if study.paper.protocol.folds.value else ""
         found.append(f"a fifth of the training images monitored{of_folds}")
     if (source := study.weights[arm].source) in _WEIGHTS:
         found.append(_WEIGHTS[source])

@@ -140,8 +140,7 @@ class Results:
         self, table: pd.DataFrame, scenario: str = "", label: str = "", average: str | None = None
     ) -> Decisions:
         """Decide on predicted classes by the protocol's threshold; see `predictions.decide`."""
-        classes, threshold = self.study.paper.scenario(scenario), self.study.paper.protocol.threshold
-        threshold = threshold and threshold.value
+        classes, threshold = self.study.paper.scenario(scenario), self.study.paper.protocol.threshold.value
         return decide(table, classes.classes, label or classes.positive, threshold, average)
 
     def decisions(self, arm: str, stage: str = "test", scenario: str = "", phase: str = "") -> Decisions:

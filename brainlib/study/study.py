@@ -178,8 +178,8 @@ class Study:
 
     def trials(self) -> list[Trial]:
         """Plan the trials of the arms that are run: in each scenario, its folds and final model."""
-        folds = self.paper.protocol.folds
-        stages = [*range(1, folds.value + 1), 0] if folds else [0]
+        folds = self.paper.protocol.folds.value or 0
+        stages = [*range(1, folds + 1), 0]
         return [self._trial(*each) for each in itertools.product(self.scenarios, self.arms, stages)]
 
     def run(self, folds: bool = True) -> Results:
@@ -248,7 +248,9 @@ class Study:
 
     def stops_early(self, arm: str) -> bool:
         """Tell whether an arm's training may end by what it monitors, though the protocol has no validation part."""
-        return self.paper.protocol.validation is None and any(p.early_stopping or p.callbacks for p in self.phases(arm))
+        return self.paper.protocol.validation.value is None and any(
+            p.early_stopping or p.callbacks for p in self.phases(arm)
+        )
 
     def _function(self, name):
         return self._own.get(name) or own(name) if name and ":" in name else name
@@ -288,9 +290,9 @@ class Study:
             batch_size=protocol.batch_size.value,
             loss=protocol.loss.value,
             seed=self.options.seed,
-            monitored="validation" if fold or protocol.validation or self.stops_early(arm) else "test",
+            monitored="validation" if fold or protocol.validation.value or self.stops_early(arm) else "test",
             scenario=scenario,
-            oversampled=protocol.oversample.value if protocol.oversample else "",
+            oversampled=protocol.oversample.value or "",
             groups=groups,
             precision=self.options.precision,
             keep_model=not fold,

@@ -20,7 +20,7 @@ def varied(paper: Paper, setting: str, value: object) -> tuple[Paper, str]:
 
     An arm that is defined to be like this one in the paper keeps its own value. See `Study.varied`.
     """
-    known = {key_of(path): (path, each.value) for path, each in settings_of(paper)}
+    known = {key_of(path): (path, each.value) for path, each in settings_of(paper) if path[0] != "fixed"}
     if setting not in known:
         near = ", ".join(difflib.get_close_matches(setting, known, n=3, cutoff=0.3)) or "none"
         raise UsageError(f"{paper.id} has no setting '{setting}'; near it are {near}; the protocol's table lists all")

@@ -29,16 +29,16 @@ data:
 protocol:
   image_size: {value: 64, stated: Methods}
   holdout: {value: 0.2, stated: Methods}
-  validation: null
+  validation: {value: null, stated: Methods}
   folds: {value: 3, stated: Methods}
   stratified: {value: false, assumed: silent, alternatives: [true]}
   split_by: {value: image, stated: Methods}
-  oversample: null
+  oversample: {value: null, stated: Methods}
   batch_size: {value: 32, assumed: silent, alternatives: [16, whole set]}
   loss: {value: binary_crossentropy, stated: Methods}
   optimizer: {value: adam, stated: Methods}
   epoch: {value: last, stated: Methods}
-  threshold: null
+  threshold: {value: null, stated: Methods}
 arms:
   net:
     title: Net
@@ -117,6 +117,7 @@ def test_the_settings_that_a_claim_names_exist(paper_id):
 def test_every_setting_says_where_it_comes_from_and_the_data_set_is_registered(paper_id):
     paper = load_paper(paper_id)
     settings = [setting for _, setting in settings_of(paper)]
+    assert {"activation", "resizing", "augmentation_fill"} <= set(paper.fixed)
     assert {setting.assumed is None for setting in settings} == {True, False}
     for setting in settings:
         assert setting.stated or setting.assumed
@@ -128,7 +129,7 @@ def test_the_settings_have_key_paths_in_the_order_of_the_schema(content, tmp_pat
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(content))
     settings = {key_of(path): setting for path, setting in settings_of(load_paper(path))}
-    assert len(settings) == 2 + 9 + 7 + 4
+    assert len(settings) == 2 + 12 + 7 + 4
     assert list(settings)[:3] == ["data.set", "data.images", "protocol.image_size"]
     assert settings["arms.net.phases[0].trainable"].value == ("block5",)
     batch = settings["protocol.batch_size"]
@@ -230,10 +231,10 @@ SPOILT = [
     ("claims/0/arm-", None, r"claims\[0\] \(a\)\.metric: expected an arm and a stage"),
     ("claims/0/stage", "fold 4", r"claims\[0\] \(a\)\.stage: expected fold 1 to 3, received 'fold 4'"),
     ("claims/0/stage", "fold 0", r"claims\[0\]\.stage: .*received 'fold 0'"),
-    ("protocol/folds", None, r"claims\[0\] \(a\)\.stage: .*without folds, received 'fold 3'"),
+    ("protocol/folds/value", None, r"claims\[0\] \(a\)\.stage: .*without folds, received 'fold 3'"),
     ("claims/0/metric/over", "mean", r"claims\[0\] \(a\)\.stage: expected 'folds' for a mean"),
     ("claims/0/metric/name", "kappa", r"claims\[0\]\.metric\.name: .*received 'kappa'"),
-    ("claims/0/metric/name", "t_test.t", r"claims\[0\] \(a\)\.arms: expected two arms"),
+    ("claims/0/metric/name", "t_test.t", r"claims\[0\] \(a\)\.protocol\.t_test: expected the test that is meant"),
     ("claims/0/metric/label", "maybe", r"claims\[0\] \(a\)\.metric\.label: .*no, yes.*'maybe'"),
     ("claims/0/metric-", None, r"claims\[0\] \(a\)\.metric: .*received neither"),
     ("claims/0/why_not", "x", r"claims\[0\] \(a\)\.metric: .*received both"),
@@ -330,7 +331,7 @@ def four_classes(content):
     }
     content["protocol"] |= {
         "loss": {"value": "categorical_crossentropy", "stated": "Methods"},
-        "folds": None,
+        "folds": {"value": None, "stated": "Methods"},
         "validation": {"value": 0.1, "stated": "Methods"},
     }
     content["scenarios"] = {
@@ -374,8 +375,8 @@ def test_an_arm_like_another_has_its_settings_and_lists_only_its_own(four_classe
         ("profiles/smoke/scenarios", ["x"], "profiles.smoke.scenarios: expected one of two"),
         ("protocol/oversample", {"value": "x", "stated": "y"}, "protocol.oversample.value: .*'x'"),
         ("protocol/loss/value", "binary_crossentropy", "loss.value: expected categorical_crossentropy for 3"),
-        ("protocol/validation", None, "stage: expected no 'validation'"),
-        ("protocol/folds", {"value": 3, "stated": "x"}, "protocol.validation: expected null"),
+        ("protocol/validation/value", None, "stage: expected no 'validation'"),
+        ("protocol/folds/value", 3, "protocol.validation.value: expected null"),
         ("claims/0/scenario", "x", "scenario: expected one of two, every, received 'x'"),
         ("claims/0/scenario-", None, "scenario: expected one of two, every, received none"),
         ("claims/0/phase", "x", "phase: expected one of training, tuning, received 'x'"),

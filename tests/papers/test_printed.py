@@ -24,6 +24,7 @@ pytestmark = pytest.mark.filterwarnings("error")
         ("More than 90%", None, 0.9, 0, ">", 0.005), ("~3000", "images", 3000, 0, "≈", 0.5),
         ("3,264 images", "images", 3264, 0, "=", 0.5), ("2 layers", "layers", 2, 0, "=", 0.5),
         ("316,7", "s", 316.7, 1, "=", 0.05),
+        ("ten epochs", "epochs", 10, 0, "=", 0.5), ("Three", "models", 3, 0, "=", 0.5),
         ("about 1 minute per fold", None, 60, 0, "≈", 30), ("20 per fold", "min", 1200, 0, "=", 30),
         ("0.287", "percentage points", 0.00287, 3, "=", 0.000005),
         ("0.092%", "percent^2", 0.0000092, 3, "=", 0.00000005), ("−0.5", None, -0.5, 1, "=", 0.05),
@@ -41,7 +42,7 @@ def test_a_printed_number_is_read_in_natural_units(text, unit, value, decimals, 
     [
         "", " ", "%", "p", "p >", "nan", "inf", "-inf%", "1e999", "0x10", "1_000", "٣", "９７%",
         "97.94%%", "1.2.3", "1,2,3", "1,234.5", "--1", "≈ ≈ 1", "0.95 0.93", "97-98%", "95 ± 2",
-        "1\n2", "98% \x00", "97.94% $(rm)", "__import__('os')", "1 month", "twelve", "9" * 13,
+        "1\n2", "98% \x00", "97.94% $(rm)", "__import__('os')", "1 month", "twelfth", "9" * 13,
         "9" * 10_000, "a" * 79, " " * 10_000, None, 97.94, 98, True, ["1"], b"97%",
     ],
 )  # fmt: skip

@@ -38,6 +38,9 @@ ROWS = [
     ("jardim", "dataset", "images images.yes images.no test_images folds", "3000 | 1500 | 1500 | 600 | k = 3"),
     ("hajhashem", "abstract", "accuracy precision recall f1", "84.31% | 79.31% | 92.00% | 85.19%"),
     ("hajhashem", "section4", "accuracy precision recall f1", "0.8431 | 0.7931 | 0.9200 | 0.8519"),
+    ("hajhashem", "", "abstract.epochs section3.neurons table1.layer3.convolutions", "ten epochs | two | Two"),
+    ("kruszyk", "results", "resnet50.accuracy resnet101.accuracy resnet152.accuracy", "0.95 | 0.95 | 0.93"),
+    ("kruszyk", "training", "dropout_layers neurons", "two | four"),
     ("lu", "table1.inception_v3", LU, "99.30% | 93.01% | 93.11% | 93.01% | 93.04%"),
     ("lu", "table2.vgg16", LU, "99.30% | 87.41% | 88.33% | 87.41% | 86.83%"),
     ("lu", "table3.mobilenet", LU, "97.22% | 95.14% | 95.17% | 95.14% | 95.15%"),
@@ -102,7 +105,7 @@ def test_hajhashems_layer_table_and_its_claims_agree():
 STATED = {
     "jardim": {
         "data.set": "br35h", "protocol.image_size": 240, "protocol.holdout": 0.2, "protocol.folds": 3,
-        "arms.cnn.model.convolutions": (32, 32), "arms.cnn.model.dense": (500,),
+        "arms.cnn.model.dense": (500,),
         "arms.transfer.model.backbone": "resnet50v2", "arms.transfer.model.dense": (500,),
         "arms.cnn.phases[0].trainable": "all", "arms.transfer.phases[0].trainable": "head",
         "arms.cnn.phases[0].epochs": 30, "arms.transfer.phases[0].epochs": 30,
@@ -115,11 +118,12 @@ STATED = {
     },
     "kruszyk": {
         "arms.resnet50.phases[0].epochs": 10, "arms.resnet50.phases[0].learning_rate": 1e-4,
-        "protocol.oversample": "normal", "protocol.image_size": 256,
+        "protocol.image_size": 256,
     },
 }  # fmt: skip
 ASSUMED = {
-    "jardim": ["protocol.batch_size", "arms.cnn.model.conv_dropout"],
+    "jardim": ["protocol.batch_size", "protocol.t_test", "arms.cnn.model.convolutions", "arms.cnn.model.conv_dropout"],
+    "kruszyk": ["protocol.oversample", "arms.resnet50.phases[0].trainable"],
     "hajhashem": ["data.set", "arms.resnet18.phases[0].trainable"],
 }
 

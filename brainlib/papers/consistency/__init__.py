@@ -21,6 +21,7 @@ _METHODS = (
     confusion.class_reports,
     sizes.totals,
     sizes.part_sizes,
+    sizes.divisions,
     sizes.whose_set,
     sizes.confusion_counts,
     folds.means,

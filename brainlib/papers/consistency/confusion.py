@@ -11,6 +11,8 @@ from brainlib.papers.consistency.checks import CONDITIONAL, CONSISTENT, IMPOSSIB
 from brainlib.papers.schema import Claim, Paper
 
 _EXACT = ("value", "mean", "sd", "variance", "epochs")
+_ONE_EPOCH = "as a score of one epoch (a mean over epochs is no such share)"
+_WEIGHTED = "a recall weighted by the images of each class, which always equals the accuracy"
 NEAR = 0.05  # a choice: other numbers of images are tried within 5 % of the stated one
 
 
@@ -52,7 +54,7 @@ def proportions(paper: Paper) -> Iterator[Check]:
         why = {
             CONSISTENT: _share(round(value * n), n),
             CONDITIONAL: f"possible only if truncated, not rounded: {_share(math.ceil(value * n - 1e-9), n)}",
-            IMPOSSIBLE: f"{_share(below, n)}, {_share(below + 1, n)}, and nothing lies between",
+            IMPOSSIBLE: f"{_share(below, n)}, {_share(below + 1, n)}, and nothing lies between, {_ONE_EPOCH}",
         }[finding]
         sentence = f"{checks.about(paper, claim, checks.names([claim]))} of {n} images: {why}."
         yield check([claim], "a whole number of images", finding, sentence)
@@ -69,29 +71,43 @@ def binary_rows(paper: Paper) -> Iterator[Check]:
         if paper.scenario(row[0].scenario).positive is None:
             continue
         fits, truncated = checks.fitting(arithmetic.matrices, row, n)
-        finding = checks.finding_of(len(fits) > 1, truncated)
+        weighted = {} if truncated else _with_weighted_recall(row, n)
+        finding = checks.finding_of(len(fits) > 1, truncated or weighted)
         if len(fits) == 1:
             why = f"possible only with {_matrices(fits, n)}"
         elif fits:
             why = f"{_matrices(fits, n)}, all numbers rounded"
         elif truncated:
             why = f"possible only if some are truncated, with {_matrices(truncated, n)}"
+        elif weighted:
+            why = f"possible only if the sensitivity is {_WEIGHTED}, with {_matrices(weighted, n)}"
         else:
             least, most, near = _nearby(row, n)
-            why = f"no confusion matrix of {n} images has them, rounded or truncated"
+            why = f"no confusion matrix of {n} images has them, rounded or truncated, {_ONE_EPOCH}"
             if near:
                 why += f"; from {least} to {most} images, only {checks.listed(near)} would do"
             else:
                 why += f", nor of any other number from {least} to {most}"
-            by_name = {claim.metric.name: claim.value for claim in row}
-            equal = by_name.get("accuracy") == by_name.get("sensitivity") != by_name.get("specificity")
-            if equal and not near:
+            if _equals_recall(row):
                 why += (
-                    "; an accuracy is the mean of sensitivity and specificity, weighted by the images "
-                    "of each class, and cannot equal the one and not the other"
+                    "; an accuracy is the mean of sensitivity and specificity, weighted by the images of each class, "
+                    "and cannot equal the one and not the other; nor is there a matrix if the sensitivity is "
+                    f"{_WEIGHTED}"
                 )
         sentence = f"{checks.about(paper, row[0], checks.names(row))} of {n} images: {why}."
         yield check(row, "one confusion matrix", finding, sentence)
+
+
+def _equals_recall(row):
+    """Whether a row has the accuracy as its sensitivity, and not as its specificity."""
+    by_name = {claim.metric.name: claim.value for claim in row}
+    return by_name.get("accuracy") == by_name.get("sensitivity") != by_name.get("specificity")
+
+
+def _with_weighted_recall(row, n):
+    """Search the matrices of a row whose sensitivity is the mean over both classes: it says what the accuracy says."""
+    left = [claim for claim in row if claim.metric.name != "sensitivity"]
+    return arithmetic.matrices(checks.ranges(left, "either"), n) if _equals_recall(row) else {}
 
 
 def _nearby(row, n):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from brainlib.data import splits
 from brainlib.data.registry import REGISTRY
@@ -98,40 +100,92 @@ def part_sizes(paper: Paper) -> Iterator[Check]:
 
 
 def whose_set(paper: Paper) -> Iterator[Check]:
-    """Where the paper names no set: which public sets have the size that its numbers need."""
+    """Where the paper names no set: which public sets have the size that its numbers need, and how likely the draw is.
+
+    A set counts with and without the unlabelled images of its archive. The number of tumours in a plain draw of n
+    images is hypergeometric.
+    """
     if paper.data.set.assumed is None:
         return
     stated = [claim for claim in exact(paper, name="images", stage=None) if claim.metric.label is None]
     if stated:
         needed = round(stated[0].value)
-        fitting = [name for name, info in REGISTRY.items() if info.total == needed]
-        claims, basis = stated[:1], f"{stated[0].printed} images are printed"
+        sets = [f"{info.title} ({n} images)" for info, n in _editions() if n == needed]
+        found = f"only {sets[0]} has" if len(sets) == 1 else f"{', '.join(sets) or 'none'} have"
+        claims = stated[:1]
+        why = f"{stated[0].printed} images are printed; of the public sets known here {found} that size"
     else:
         holdout = paper.protocol.holdout.value
-        row = next(iter(rows_of(paper)), [])
-        if not row or holdout == "published":
+        claims = next(iter(rows_of(paper)), [])
+        if not claims or holdout == "published":
             return
-        sizes = {name: math.ceil(info.total * holdout) for name, info in REGISTRY.items() if info.total}
-        fitting = [name for name, n in sizes.items() if matrices(checks.ranges(row, "either"), n)]
-        claims = row
-        basis = (
-            f"held out from the public sets known here are {checks.listed(sorted(set(sizes.values())), 9)} images "
-            f"({holdout:.0%} of each), and only "
-            f"{checks.listed([sizes[name] for name in fitting])} admit {checks.names(row)}"
+        tried, fitting = set(), []
+        for info, total in _editions():
+            n = math.ceil(total * holdout)
+            tried.add(n)
+            tumours = sum(f.count for f in info.folders if info.means.get(f.label) != "none")
+            for positives in matrices(checks.ranges(claims, "either"), n):
+                draw = stats.hypergeom(total, tumours, n)
+                least = positives <= draw.mean()
+                tail, side = (draw.cdf(positives), "fewer") if least else (draw.sf(positives - 1), "more")
+                fitting.append(
+                    f"{n} of {info.title} ({total} images) with {positives} tumours, where a plain draw has "
+                    f"{draw.mean():.1f}, and {positives} or {side} in {tail:.1%}"
+                )
+        why = (
+            f"held out from the public sets known here are {checks.listed(sorted(tried), 9)} images ({holdout:.0%} of "
+            f"each); of these {checks.names(claims)} fit {'; '.join(fitting) or 'none'}"
         )
-    sets = ", ".join(f"{REGISTRY[name].title} ({REGISTRY[name].total} images)" for name in fitting) or "none"
-    found = f"only {sets} has" if len(fitting) == 1 else f"{sets} have"
-    sentence = f"no set is named; {basis}; of the public sets known here {found} that size."
-    yield check(claims, "whose set", CONDITIONAL, sentence)
+    yield check(claims, "whose set", CONDITIONAL, f"no set is named; {why}.")
+
+
+def _editions():
+    """Yield registered sets with their numbers of images, those with unlabelled images a second time with these."""
+    for info in REGISTRY.values():
+        yield from ((info, info.total + more) for more in sorted({0, info.unlabelled}) if info.total)
+
+
+def divisions(paper: Paper) -> Iterator[Check]:
+    """Whether scenarios of two classes that share the normal one can be parts of one division of the images.
+
+    In one division the parts of k scenarios hold the normal images k times, and the part of all classes holds them
+    once, so that the sizes of the k parts add up to that of all classes and k - 1 times the normal images.
+    """
+    by_part = defaultdict(dict)
+    for part in parts(paper):
+        by_part[part.part][frozenset(paper.scenario(part.scenario).classes)] = part
+    for name, found in by_part.items():
+        whole = found.pop(frozenset(paper.data.classes), None)
+        pairs = [part for classes, part in found.items() if len(classes) == 2 and paper.data.normal in classes]
+        if whole is None or len(pairs) != len(paper.data.classes) - 1:
+            continue
+        k, possible = len(pairs), [each.sizes.truncated for each in (*pairs, whole)]
+        found = [
+            (sizes, total) for *sizes, total in itertools.product(*possible) if (sum(sizes) - total) % (k - 1) == 0
+        ]
+        if found:
+            finding, (sizes, total) = CONSISTENT, found[0]
+            why = f"so if {(sum(sizes) - total) // (k - 1)} of them are normal"
+        else:
+            finding, sizes, total = CONDITIONAL, [each[0] for each in possible[:-1]], possible[-1][0]
+            why = "possible only if each scenario was divided by itself, whatever number of them is normal"
+        sentence = (
+            f"{name} parts of {' + '.join(map(str, sizes))} images, each with the same normal ones, and of {total} "
+            f"images of all classes: {why}."
+        )
+        claims = [claim for part in (*pairs, whole) for claim in part.claims]
+        yield check(claims, "one division for all scenarios", finding, sentence)
 
 
 def confusion_counts(paper: Paper) -> Iterator[Check]:
     """Whether printed cells of a confusion matrix give the printed accuracy, and which draw they need."""
-    right, wrong = defaultdict(dict), defaultdict(dict)
+    right, wrong, mistaken = defaultdict(dict), defaultdict(dict), defaultdict(list)
     for claim in exact(paper):
         metric = claim.metric
         if metric.name == "count" and metric.predicted in (None, metric.label):
             right[claim.arm][metric.label] = claim
+        elif metric.name == "count":
+            mistaken[claim.arm].append(claim)
         elif metric.name == "errors":
             wrong[claim.arm][metric.label] = claim
     for arm, cells in right.items():
@@ -143,7 +197,21 @@ def confusion_counts(paper: Paper) -> Iterator[Check]:
             sums = f"{' + '.join(x.printed for x in cells.values())} = {total} right of {n}"
             sentence = f"{paper.arms[arm].title}: {sums} is {total / n:.4f}; {accuracy[0].printed} is printed."
             yield check([*cells.values(), accuracy[0]], "counts against the accuracy", finding, sentence)
+            yield from _counted_in_all(paper.arms[arm].title, cells.values(), mistaken[arm], n)
         yield from _drawn_classes(paper, arm, cells, wrong[arm])
+
+
+def _counted_in_all(title, right, mistaken, n):
+    """Whether cells of a confusion matrix, on and off its diagonal, hold more images than there are."""
+    if not mistaken:
+        return
+    correct, wrong = (sum(round(claim.value) for claim in claims) for claims in (right, mistaken))
+    finding, why = (CONSISTENT, "") if correct + wrong <= n else (IMPOSSIBLE, ", if each count is read literally")
+    if finding == IMPOSSIBLE and len(mistaken) == 2 and len({claim.value for claim in mistaken}) == 1:
+        why += f"; with {mistaken[0].printed} for both ways together it would be {correct + wrong // 2}"
+    counts = " + ".join(claim.printed for claim in mistaken)
+    sentence = f"{title}: {correct} right and {counts} mistaken are {correct + wrong} of {n} images{why}."
+    yield check([*mistaken, *right], "counts against the images", finding, sentence, len(mistaken))
 
 
 def _drawn_classes(paper, arm, right, wrong):

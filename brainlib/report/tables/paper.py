@@ -30,7 +30,7 @@ _COLUMNS = ("output", "kernel", "stride", "padding", "convolutions")
 def protocol(paper: Paper) -> Table:
     """Every value of a paper's protocol, stated or assumed, with its place or reason.
 
-    The column "key" is what `Study.varied` takes.
+    The column "key" is what `Study.varied` takes; what this project does in one way only has none.
     """
     rows = [
         {
@@ -39,7 +39,7 @@ def protocol(paper: Paper) -> Table:
             "provenance": "assumed" if setting.assumed else "own" if setting.stated == OWN else "stated",
             "why": setting.assumed or setting.stated,
             "alternatives": "; ".join(map(in_words, setting.alternatives)),
-            "key": key_of(path),
+            "key": "" if path[0] == "fixed" else key_of(path),
         }
         for path, setting in settings_of(paper)
     ]
