@@ -348,6 +348,8 @@ def test_checks_are_printed_with_what_is_wrong_or_written_as_data_and_as_a_page(
     first, *others = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"hajhashem: \d+ checks, 0 impossible, \d+ conditional, \d+ consistent", first)
     assert any("25 positives and 26 negatives" in line for line in others)
+    # Checks that found nothing are listed as well, below.
+    assert len(others) == int(first.split()[1]) and others[-1].startswith("  consistent: ")
     data, page = tmp_path / "checks.json", tmp_path / "checks.html"
     assert cli.main(["check", "yim", "--json", str(data), "--html", str(page)]) == 0
     rows = json.loads(data.read_text())

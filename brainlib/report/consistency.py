@@ -24,6 +24,6 @@ def impossible(checks: Sequence[Check]) -> tuple[int, int]:
 
 
 def lines(papers: Mapping[str, Sequence[Check]]) -> list[str]:
-    """Write a line a paper, and one for each of its checks that is not consistent."""
+    """Write a line a paper, and one for each of its checks, with what is wrong first."""
     template = pages.templates().get_template("consistency.txt.j2")
     return template.render(papers=papers, findings=FINDINGS[::-1]).rstrip("\n").split("\n")

@@ -17,6 +17,7 @@ from brainlib.stats.intervals import UPPER, Number, difference_interval, negligi
 
 ALPHA = 0.05  # the conventional level of a test
 POWER = 0.8  # the conventional chance to find a difference that is there
+PAIRED, UNPAIRED, CORRECTED = T_TESTS = ("paired", "unpaired", "corrected resampled")
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,13 @@ def corrected_resampled_t(a: Sequence[float], b: Sequence[float], test_share: fl
     )
     name = "corrected resampled t (Nadeau and Bengio)"
     return _t_test(name, a, b, variance * factor, len(a) - 1, assumes)
+
+
+def t_test(name: str, a: Sequence[float], b: Sequence[float]) -> TTest:
+    """Compare two models' scores on the same k folds by the test of `T_TESTS` that has this name."""
+    if name == CORRECTED:
+        return corrected_resampled_t(a, b, test_share=1 / len(a))
+    return {PAIRED: paired_t, UNPAIRED: unpaired_t}[name](a, b)
 
 
 @dataclass(frozen=True)

@@ -99,11 +99,7 @@ def on_folds(results: Results, first: str, second: str) -> list[ArmTest]:
     return [
         ArmTest(first, second, "", SCORE, on, seed, test, test.p)
         for on, (a, b) in fold_scores(results, first, second).items()
-        for test in (
-            comparisons.paired_t(a, b),
-            comparisons.unpaired_t(a, b),
-            comparisons.corrected_resampled_t(a, b, test_share=1 / len(a)),
-        )
+        for test in (comparisons.t_test(name, a, b) for name in comparisons.T_TESTS)
     ]
 
 

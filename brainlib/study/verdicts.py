@@ -169,6 +169,8 @@ def _judged(claim, results, checks):
         judged = Verdict(INCONSISTENT, impossible) if impossible else Verdict(NOT_RUN, left_out)
     else:
         estimate, judged = _compare(claim, results, impossible)
+        if claim.arms:
+            judged = Verdict(judged.verdict, (*judged.reasons, _other_tests(claim, results)))
         seeds = tuple(_reproduce(claim, each)[0].value for each in (results, *results.repeats))
         known |= {"reproduced": estimate, "margin": _margin(claim, estimate), "by_seed": seeds}
         if claim.arm and claim.stage:
@@ -210,16 +212,26 @@ def _reproduce(claim, results):
         return _count(claim, results), conditions.of_images(study)
     notes = study.conditions(*((claim.arm,) if claim.arm else claim.arms))
     if metric.name.startswith("t_test"):
-        # Of the tests that the paper may have used, the unpaired one comes nearest to its T.
-        a, b = (results.fold_values(arm, "accuracy") for arm in claim.arms)
-        test = comparisons.unpaired_t(a, b)
-        value = test.t if metric.name == "t_test.t" else test.p
+        test = _test(claim, results, study.paper.protocol.t_test.value)
+        value = getattr(test, metric.name.removeprefix("t_test."))
         images = sum(len(results.predictions(claim.arms[0], fold)) for fold in results.folds)
         return Estimate(value, math.nan, math.nan, images, f"{test.name}, no interval"), notes
     if metric.name == "training_seconds":
         notes = (*notes, "a time on another machine than the paper's")
     place = (claim.arm, claim.stage, metric, claim.scenario or "", claim.phase or "")
     return results.estimate(*place), notes
+
+
+def _test(claim, results, name):
+    return comparisons.t_test(name, *(results.fold_values(arm, "accuracy") for arm in claim.arms))
+
+
+def _other_tests(claim, results):
+    """Say by which test a claim was judged, and what the others give."""
+    own, what = results.study.paper.protocol.t_test.value, claim.metric.name.removeprefix("t_test.")
+    others = [name for name in comparisons.T_TESTS if name != own]
+    found = ", ".join(f"{name} {what} = {getattr(_test(claim, results, name), what):.4g}" for name in others)
+    return f"judged by the {own} t; {found}"
 
 
 def _count(claim, results):

@@ -50,6 +50,11 @@ CASES = [
         "297 positives and 303 negatives, of which 292 and 296 are classified correctly",
     ),
     (confusion.binary_rows, JARDIM, {}, FOLD_1, "impossible", "cannot equal the one and not the other"),
+    # 778 of 800 right; one class of 80 images, 67 of them found, and 711 of 720 others: 98.75 %.
+    (
+        confusion.binary_rows, JARDIM, {}, "table1.transfer.fold3.accuracy", "conditional",
+        "only if the sensitivity is a recall weighted by the images of each class",
+    ),
     # Reports of classes: 297 and 298 of 300 are 0.99, 0.9933.
     (confusion.class_reports, YIM, {"table1__glioma__recall": "0.9925"}, "table1.glioma.precision", "impossible", ""),
     (
@@ -73,8 +78,8 @@ CASES = [
     (folds.t_values, JARDIM, {}, "text.t", "consistent", "T ≈ 0.3977"),
     (folds.t_values, JARDIM, {"text__t": "T ≈ 0.3706"}, "text.t", "consistent", "paired t"),
     (folds.t_values, JARDIM, {"text__t": "T ≈ 0.42"}, "text.t", "conditional", "means and standard deviations"),
-    (folds.t_values, JARDIM, {"text__t": "T ≈ 1.2"}, "text.t", "impossible", "by no test"),
-    (folds.p_values, JARDIM, {}, "text.p", "consistent", "p = 0.747"),
+    (folds.t_values, JARDIM, {"text__t": "T ≈ 1.2"}, "text.t", "impossible", "none of the paired t"),
+    (folds.p_values, JARDIM, {}, "text.p", "consistent", "paired t of the printed folds, 2 degrees of freedom: p ="),
     (folds.p_values, JARDIM, {"text__p": "p < 0.05"}, "text.p", "impossible", ""),
 ]  # fmt: skip
 
@@ -197,6 +202,19 @@ def test_the_classes_of_yim_allow_1305_right():
 # Folds
 
 
+def test_each_reading_of_a_t_test_is_given_whether_it_fits_or_not():
+    (found,) = [check for check in folds.t_values(JARDIM) if check.claims[0] == "text.t"]
+    fitting, _, others = found.sentence.partition("; not ")
+    # As printed the folds have a paired t of 0.3706, an unpaired one of 0.3041 and a corrected one of 0.2344; and
+    # 0.10 / sqrt((0.328^2 + 0.287^2) / 3) = 0.3974.
+    assert "the paired t of the printed folds, 2 degrees of freedom (0.3347 to 0.4065)" in fitting
+    assert (
+        "the unpaired t of the printed means and standard deviations, 4 degrees of freedom (0.3571 to 0.43" in fitting
+    )
+    assert "the unpaired t of the printed folds" in others and "the corrected resampled t" in others
+    assert "0.328% and 0.287% are no spread of these folds" in others
+
+
 def test_the_range_of_a_variance_over_ranges_of_its_values():
     # Two values from 1 to 2 each: equal at best, 1 and 2 at worst, whose sample variance is 1/2.
     low, high = folds._extremes(lambda x: float(np.var(x, ddof=1)), [(1.0, 2.0), (1.0, 2.0)])
@@ -216,15 +234,34 @@ def test_sizes_of_parts_and_what_a_truncated_number_does_to_them():
 
 def test_the_size_tells_which_set_was_used():
     (check,) = sizes.whose_set(HAJHASHEM)
-    assert "51, 600, 613, 620, 653, 1405 images" in check.sentence
-    assert "only Brain MRI Images for Brain Tumor Detection (253 images)" in check.sentence
+    assert "51, 600, 612, 613, 620, 653, 1405 images" in check.sentence
+    # 51 x 155/253 and 612 x 1500/3060 tumours are expected.
+    assert "51 of Brain MRI Images for Brain Tumor Detection (253 images) with 25 tumours" in check.sentence
+    assert "a plain draw has 31.2, and 25 or fewer in 3.3%" in check.sentence
+    assert "Br35H :: Brain Tumor Detection 2020 (3060 images) with 300 tumours" in check.sentence
     assert list(sizes.whose_set(JARDIM)) == []  # which names its set
 
 
 def test_counts_of_kruszyk_give_its_accuracy_and_need_an_unstratified_draw():
     checks = list(sizes.confusion_counts(KRUSZYK))
     assert "176 + 182 + 89 + 143 = 590 right of 620 is 0.9516" in checks[0].sentence
-    assert [check.finding for check in checks] == ["consistent", "conditional", "conditional"]
+    assert [check.finding for check in checks] == ["consistent", "impossible", "conditional", "conditional"]
+
+
+def test_counts_that_hold_more_images_than_there_are_are_impossible_as_read_literally():
+    found = [check for check in sizes.confusion_counts(KRUSZYK) if check.method == "counts against the images"]
+    assert "590 right and 19 + 19 mistaken are 628 of 620 images" in found[0].sentence and "609" in found[0].sentence
+    assert found[0].suspect == ("results.resnet50.glioma_as_meningioma", "results.resnet50.meningioma_as_glioma")
+    fewer = changed(KRUSZYK, results__resnet50__meningioma_as_glioma="3")
+    assert [check.finding for check in sizes.confusion_counts(fewer)][1] == "consistent"
+
+
+def test_the_test_parts_of_lu_come_from_a_division_of_each_scenario():
+    # 143 + 144 + 141 - 327 = 101 is not twice a number of normal images; 142 + 144 + 140 - 326 = 100 is.
+    found = {check.sentence.split()[0]: check for check in sizes.divisions(LU)}
+    assert {part: check.finding for part, check in found.items()} == {"test": "conditional", "validation": "consistent"}
+    assert "so if 50 of them are normal" in found["validation"].sentence
+    assert list(sizes.divisions(YIM)) == []
 
 
 def test_images_that_do_not_add_up_are_impossible():
@@ -254,3 +291,12 @@ def test_the_page_of_results_counts_what_the_checks_find():
         findings = [check.finding for check in check_paper(load_paper(paper))]
         counts = [len(findings), findings.count("impossible"), findings.count("conditional")]
         assert f"| `{paper}` | {counts[0]} | {counts[1]} | {counts[2]} |" in text
+
+
+def test_the_readme_counts_what_is_impossible():
+    checks = [check for paper in paper_ids() for check in check_paper(load_paper(paper))]
+    found = [check for check in checks if check.finding == "impossible"]
+    numbers = {(check.paper, claim) for check in found for claim in check.suspect}
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"{len(found)} of {len(checks)} checks of the printed numbers end in *impossible*" in text
+    assert f"they concern {len(numbers)} numbers" in text

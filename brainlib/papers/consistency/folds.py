@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
-from scipy import optimize
+from scipy import optimize, stats
 
 from brainlib.papers.consistency.checks import CONDITIONAL, CONSISTENT, IMPOSSIBLE, Check, check, exact, overlap
 from brainlib.papers.schema import Claim, Metric, Paper
-from brainlib.stats.comparisons import corrected_resampled_t, paired_t, unpaired_t
+from brainlib.stats.comparisons import T_TESTS, UNPAIRED, t_test
 
 _ALL_CORNERS = 10  # ranges: 1024 corners
 _FORMULAS = {
@@ -55,64 +55,83 @@ def means(paper: Paper) -> Iterator[Check]:
 
 def spreads(paper: Paper) -> Iterator[Check]:
     """Whether a printed variance or standard deviation is that of the printed folds."""
-    for over, formulas in _FORMULAS.items():
+    for over in _FORMULAS:
         for claim, row in _over(paper, over):
-            ranges = [each.number.rounded for each in row]
-            found = {name: _extremes(formula, ranges) for name, formula in formulas.items()}
-            fits = [name for name, span in found.items() if overlap([span, claim.number.rounded])]
+            found, fits = _formulas_of(claim, row)
             scale = claim.number.scale
             subject = f"{claim.arm}: {over} of the {claim.metric.name} {claim.printed} ({claim.where})"
             values = ", ".join(f"{name} {_span(*span, scale)}" for name, span in found.items())
-            if not fits:
-                finding, why = IMPOSSIBLE, f"the printed folds have {values}"
-            elif fits[0] == next(iter(found)):
-                finding, why = CONSISTENT, f"the {fits[0]} of the printed folds"
-            else:
-                finding, why = CONDITIONAL, f"possible only as the {fits[0]}; the folds have {values}"
-            yield check([claim, *row], f"{over} of the folds", finding, f"{subject}: {why}.", 1)
+            finding, why = IMPOSSIBLE, "no spread of the printed folds"
+            if fits:
+                finding = CONSISTENT if fits[0] == next(iter(found)) else CONDITIONAL
+                why = f"{'possible only as ' if finding == CONDITIONAL else ''}the {' or the '.join(fits)}"
+            sentence = f"{subject}: {why}; the printed folds have {values}."
+            yield check([claim, *row], f"{over} of the folds", finding, sentence, 1)
+
+
+def _formulas_of(claim, row):
+    """Return the range of a spread of the folds by each formula, and the formulas that give the printed one."""
+    ranges = [each.number.rounded for each in row]
+    found = {name: _extremes(formula, ranges) for name, formula in _FORMULAS[claim.metric.over].items()}
+    return found, [name for name, span in found.items() if overlap([span, claim.number.rounded])]
 
 
 def t_values(paper: Paper) -> Iterator[Check]:
-    """Whether a printed T follows from the printed folds, or from the printed means and spreads."""
+    """Whether a printed T follows from the printed folds, or from the printed means and spreads, and by which test."""
     for claim, pair in _with_folds(paper, exact(paper, name="t_test.t")):
-        from_folds = _t_of_folds(*pair)
-        claims = [claim, *pair[0], *pair[1]]
-        values = "; ".join(f"{name} {_span(*span, 1)}" for name, span in from_folds.items())
-        fits = [name for name, span in from_folds.items() if overlap([span, claim.number.rounded])]
-        printed = [_printed_of(paper, arm, over) for over in ("mean", "sd") for arm in claim.arms]
-        finding, why = IMPOSSIBLE, f"by no test of the printed folds ({values})"
+        of_folds, of_summary, note, summary = _readings(paper, claim, pair, "t")
+        fits, others = [], []
+        for name, (low, high) in (of_folds | of_summary).items():
+            fitting = overlap([(low, high), claim.number.rounded])
+            (fits if fitting else others).append(f"the {name} ({_span(low, high, 1)})")
+        finding, why = IMPOSSIBLE, f"none of {', '.join(others)}"
         if fits:
-            finding, why = CONSISTENT, f"the {' or the '.join(fits)}, of the printed folds ({values})"
-        elif all(printed):
-            claims += printed
-            summary = ", ".join(each.printed for each in printed)
-            span = _extremes(partial(_t_of_summary, k=len(pair[0])), [each.number.rounded for each in printed])
-            if overlap([span, claim.number.rounded]):
-                finding = CONDITIONAL
-                why += (
-                    "; possible only if computed from the printed means and standard deviations "
-                    f"({summary}), which give an unpaired t {_span(*span, 1)}"
-                )
-            else:
-                why += f", nor of the printed means and standard deviations ({summary}: {_span(*span, 1)})"
-        sentence = f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where}): {why}."
-        yield check(claims, "T of the folds", finding, sentence, 1)
+            finding = CONSISTENT if any(name in fits[0] for name in of_folds) else CONDITIONAL
+            why = f"{'possible only as ' if finding == CONDITIONAL else ''}{' or '.join(fits)}"
+            why += f"; not {' or '.join(others)}" if others else ""
+        sentence = f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where}): {why}{note}."
+        yield check([claim, *pair[0], *pair[1], *summary], "T of the folds", finding, sentence, 1)
 
 
 def p_values(paper: Paper) -> Iterator[Check]:
-    """Whether a printed statement about p holds by the tests of the printed folds."""
+    """Whether a printed statement about p holds by each test of the printed folds, or of the means and spreads."""
     claims = [claim for claim in paper.claims if claim.metric and claim.metric.name == "t_test.p"]
     for claim, pair in _with_folds(paper, claims):
         printed = claim.number
         if printed.operator not in "<>":
             continue
-        a, b = ([each.value for each in row] for row in pair)
-        found = {test.name: test.p for test in (paired_t(a, b), unpaired_t(a, b))}
-        holds = [(p > printed.value) == (printed.operator == ">") for p in found.values()]
+        of_folds, of_summary, note, summary = _readings(paper, claim, pair, "p")
+        found = of_folds | of_summary
+        holds = [(p > printed.value) == (printed.operator == ">") for span in found.values() for p in span]
         finding = CONSISTENT if all(holds) else CONDITIONAL if any(holds) else IMPOSSIBLE
-        values = ", ".join(f"{name}: p = {p:.3f}" for name, p in found.items())
-        sentence = f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where}); of the printed folds, {values}."
-        yield check([claim, *pair[0], *pair[1]], "p of the folds", finding, sentence, 1)
+        values = "; ".join(f"{name}: p = {_span(*span, 1)}" for name, span in found.items())
+        sentence = f"{' against '.join(claim.arms)}: {claim.printed} ({claim.where}); {values}{note}."
+        yield check([claim, *pair[0], *pair[1], *summary], "p of the folds", finding, sentence, 1)
+
+
+def _readings(paper, claim, pair, value):
+    """Compute the range of t or p by each test, of the folds and of the means and spreads.
+
+    With them come a note on the latter, and their claims. Of means and spreads alone a paired t is not known: it
+    depends on the correlation of the folds.
+    """
+    k, ranges = len(pair[0]), [each.number.rounded for each in (*pair[0], *pair[1])]
+    of_folds = {}
+    for test in T_TESTS:
+        df = 2 * k - 2 if test == UNPAIRED else k - 1
+        span = _extremes(lambda x, test=test: getattr(t_test(test, x[:k], x[k:]), value), ranges)
+        of_folds[f"{test} t of the printed folds, {df} degrees of freedom"] = span
+    summary = [_printed_of(paper, arm, over) for over in ("mean", "sd") for arm in claim.arms]
+    if not all(summary):
+        return of_folds, {}, "", []
+    boxes, df = [each.number.rounded for each in summary], 2 * k - 2
+    span = _extremes(partial(_of_summary, k=k, df=df, value=value), boxes)
+    name = f"unpaired t of the printed means and standard deviations, {df} degrees of freedom"
+    rows = dict(_over(paper, "sd"))
+    note = "; a paired t of means and standard deviations would need the correlation of the folds"
+    if wrong := [each.printed for each in summary[2:] if each in rows and not _formulas_of(each, rows[each])[1]]:
+        note += f", and {' and '.join(wrong)} {'are no' if len(wrong) > 1 else 'is no'} spread of these folds"
+    return of_folds, {name: span}, note, summary
 
 
 def _over(paper, over):
@@ -138,24 +157,11 @@ def _printed_of(paper, arm, over):
     return min(found, key=lambda claim: claim.number.tolerance, default=None)
 
 
-def _t_of_folds(a, b):
-    """Compute the range of T of each test, by its name."""
-    k = len(a)
-    tests = {
-        f"paired t, {k - 1} degrees of freedom": paired_t,
-        f"unpaired t, {2 * k - 2} degrees of freedom": unpaired_t,
-        f"corrected resampled t, {k - 1} degrees of freedom": partial(corrected_resampled_t, test_share=1 / k),
-    }
-    ranges = [each.number.rounded for each in (*a, *b)]
-    return {
-        name: _extremes(lambda values, test=test: test(values[:k], values[k:]).t, ranges)
-        for name, test in tests.items()
-    }
-
-
-def _t_of_summary(values, k):
+def _of_summary(values, k, df, value):
+    """Compute t or p of two samples of k from their means and standard deviations."""
     mean_a, mean_b, sd_a, sd_b = values
-    return (mean_a - mean_b) / math.sqrt((sd_a**2 + sd_b**2) / k)
+    t = (mean_a - mean_b) / math.sqrt((sd_a**2 + sd_b**2) / k)
+    return t if value == "t" else 2 * stats.t.sf(abs(t), df)
 
 
 def _extremes(function: Callable, ranges: list[tuple[float, float]]) -> tuple[float, float]:
