@@ -39,11 +39,9 @@ def test_marks_lie_at_the_accuracies_and_the_alternative_text_states_them():
     assert axes.get_xlim() == (0.6, 1)
     first, second = plot.alt.replace("\N{NO-BREAK SPACE}", " ").split("; ")
     assert first.endswith(
-        "printed 95.00 %, this run 90.00 % (80.00 to 95.00), without duplicates 70.00 % (60.00 to 80.00)"
+        "printed 95 %, this run 90.00 % (80.00 to 95.00), without duplicates 70.00 % (60.00 to 80.00)"
     )
-    assert second.endswith(
-        "CNN, mean of the folds: printed 100.00 %, this run 90.00 % (80.00 to 95.00) (not comparable)."
-    )
+    assert second.endswith("CNN, mean of the folds: printed 100 %, this run 90.00 % (80.00 to 95.00) (not comparable).")
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["CNN, test", "CNN, mean of the folds*"]  # of one paper
     assert axes.get_xlabel().endswith("* not comparable with the paper")

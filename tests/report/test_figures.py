@@ -18,6 +18,7 @@ from matplotlib.text import Text
 
 from brainlib.errors import UsageError
 from brainlib.papers import load_paper
+from brainlib.papers.printed import printed_number
 from brainlib.report import figures
 from brainlib.report.figures import style
 from brainlib.stats.calibration import Calibration
@@ -28,6 +29,7 @@ from brainlib.study.saliency import Explained
 pytestmark = pytest.mark.filterwarnings("error")
 
 LONG = "ResNet50V2 with transfer learning of all layers, in place of a block"
+NINETY_NINE = printed_number("99%")
 ARMS = [arm.title for arm in load_paper("yim").arms.values()]
 
 
@@ -83,7 +85,9 @@ def every_plot(titles=(LONG,)) -> dict[str, figures.Plot]:
     return {
         "learning_curves": figures.learning_curves(dict.fromkeys(titles, FOLDS["fold 1"]), "CNN", order=ARMS),
         "roc": figures.roc(dict.fromkeys(titles, THREE_OF_FOUR), ("no", "yes"), "yes", ARMS),
-        "metrics": figures.metrics({title: {"auc": estimate} for title in titles}, {titles[0]: {"auc": 0.99}}, ARMS),
+        "metrics": figures.metrics(
+            {title: {"auc": estimate} for title in titles}, {titles[0]: {"auc": NINETY_NINE}}, ARMS
+        ),
         "confusion": figures.confusion(dict.fromkeys(titles, table([[3, 1], [0, 0]], ["no", "yes"]))),
         "reliability": figures.reliability(dict.fromkeys(titles, calibrated()), "a paper", ARMS),
         "grad_cam_panel": figures.grad_cam_panel(explained(titles, lesion=lesion)),
@@ -206,7 +210,9 @@ def test_dots_intervals_and_diamonds_stand_at_the_numbers_given():
         "ResNet": {"accuracy": Estimate(0.8, 0.7, 0.88, 60, "Wilson")},
     }
     # A printed value counts also where the run has none.
-    plot = figures.metrics(estimates, {"CNN": {"accuracy": 0.9794}, "ResNet": {"auc": 0.97}})
+    plot = figures.metrics(
+        estimates, {"CNN": {"accuracy": printed_number("97.94%")}, "ResNet": {"auc": printed_number("0,97")}}
+    )
     panels = plot.figure.axes
     assert [axes.get_title() for axes in panels] == ["Accuracy", "AUC"]
     at = [{mark: drawn(axes, mark) for mark in ("o", "D", "None")} for axes in panels]
@@ -216,8 +222,8 @@ def test_dots_intervals_and_diamonds_stand_at_the_numbers_given():
     assert [label.get_text() for label in panels[0].get_yticklabels()] == ["CNN", "ResNet"]
     assert legend(plot.figure) == ["printed in the paper"]
     assert plot.alt == (
-        "Scores with 95 % intervals. CNN: accuracy 0.900 (0.850 to 0.930), printed 0.979; "
-        "AUC 0.950 (0.900 to 0.990). ResNet: accuracy 0.800 (0.700 to 0.880); AUC printed 0.970."
+        "Scores with 95 % intervals. CNN: accuracy 0.900 (0.850 to 0.930), printed 0.9794; "
+        "AUC 0.950 (0.900 to 0.990). ResNet: accuracy 0.800 (0.700 to 0.880); AUC printed 0.97."
     )
 
 
@@ -243,12 +249,12 @@ def test_an_undefined_score_is_not_shown_as_zero_nor_an_interval_beside_its_valu
 
 @pytest.mark.parametrize(
     ("arm", "printed", "error"),
-    [("CNN", 97.94, "received 97.94; give fractions"), ("cnn", 0.9, "expected arms of CNN, received cnn")],
+    [("CNN", "97.94", "received 97.94; give fractions"), ("cnn", "0.9", "expected arms of CNN, received cnn")],
 )
 def test_percentages_and_printed_values_of_an_unknown_arm_are_refused(arm, printed, error):
     estimates = {"CNN": {"accuracy": Estimate(0.9, 0.85, 0.93, 60, "Wilson")}}
     with pytest.raises(UsageError, match=error):
-        figures.metrics(estimates, {arm: {"accuracy": printed}})
+        figures.metrics(estimates, {arm: {"accuracy": printed_number(printed)}})
 
 
 def test_confusion_matrices_show_counts_and_shares_of_each_true_class_that_has_an_image():

@@ -11,10 +11,11 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 from brainlib.errors import UsageError
+from brainlib.papers.printed import Printed
 from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
 from brainlib.report.headlines import SHORTCUTS, Headline
-from brainlib.report.table import PERCENT
+from brainlib.report.table import PERCENT, Format
 from brainlib.stats.calibration import Calibration
 from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import wilson_interval
@@ -61,7 +62,7 @@ def roc(
 
 def metrics(
     estimates: Mapping[str, Mapping[str, Estimate]],
-    printed: Mapping[str, Mapping[str, float]] | None = None,
+    printed: Mapping[str, Mapping[str, Printed | None]] | None = None,
     order: Sequence[str] = (),
 ) -> Plot:
     """Draw scores of several arms with their 95 % intervals, beside the printed ones, by arm's title and metric.
@@ -95,9 +96,9 @@ def metrics(
                 if math.isnan(estimate.value):
                     text = {"ha": "center", "va": "center", "fontsize": style.SMALL}
                     axes.text(0.5, y, "undefined", transform=axes.get_yaxis_transform(), **text)
-            if metric in printed.get(title, {}):
-                value = _fraction(printed[title][metric])
-                values.append(f"printed {value:.3f}")
+            if number := printed.get(title, {}).get(metric):
+                value = _fraction(number.value)
+                values.append(f"printed {Format().printed(number).text(unit=False)}")
                 drawn.append(value)
                 axes.plot(value, y, clip_on=False, **_DIAMOND)
             if values:
@@ -138,7 +139,7 @@ def forest(rows: Sequence[Headline], ours: str = "this run") -> Plot:
     described, values, drawn = [], [], set()
     for y, row in enumerate(rows):
         texts = []
-        scores = {"printed": PERCENT(row.claim.value), ours: PERCENT.score(row.claim.reproduced)}
+        scores = {"printed": PERCENT.printed(row.claim.number), ours: PERCENT.score(row.claim.reproduced)}
         scores |= {"without duplicates": PERCENT.score(row.claim.without_duplicates)}
         scores |= {name: PERCENT.score(row.shortcut(name)) for name in SHORTCUTS}
         for name, score in scores.items():

@@ -93,11 +93,12 @@ def averaging(study: Study) -> Table:
         one = printed["accuracy"]
         scenario = paper.scenario(one.scenario or "")
         averages = collapse_rows(one.value, one.n, len(scenario.classes))
-        numbers = {"printed": {name: printed[name].value for name in FOUR}}
-        numbers |= {f"{kind} averages": scores for kind, scores in averages.items()}
+        numbers = {"printed": {name: PERCENT.printed(printed[name].number) for name in FOUR}}
+        for kind, scores in averages.items():
+            numbers[f"{kind} averages"] = {name: PERCENT(value) for name, value in scores.items()}
         place = {"row": f"{paper.arms[one.arm].title}, {paper.phase_of(one)}", "scenario": scenario.title, "n": one.n}
         for name, scores in numbers.items():
-            rows.append(place | {"numbers": name} | {score: PERCENT(value) for score, value in scores.items()})
+            rows.append(place | {"numbers": name} | scores)
             place = {"row": "", "scenario": ""}
     return Table(rows, caption("averaging"))
 
