@@ -65,11 +65,10 @@ def calibration(predictions: pd.DataFrame, classes: Sequence[str], seed: int = 0
         intervals.bootstrap_interval(error, groups, seed=seed),
         float(distances.mean()),
         intervals.bootstrap_interval(intervals.mean_of(distances), groups, seed=seed),
-        tuple(_bin(confidence[number == each], right[number == each]) for each in np.unique(number)),
+        tuple(_bin(*(values[number == each] for values in (confidence, right, groups))) for each in np.unique(number)),
     )
 
 
-def _bin(confidence, right):
-    k, n = int(right.sum()), len(right)
-    interval = intervals.wilson_interval(k, n)
-    return Bin(n, float(confidence.mean()), k / n, interval.low, interval.high)
+def _bin(confidence, right, groups):
+    interval = intervals.proportion_interval(right, groups)
+    return Bin(len(right), float(confidence.mean()), float(right.mean()), interval.low, interval.high)

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-from brainlib.stats.intervals import UPPER, Number, difference_interval, negligible, placements, wilson_interval
+from brainlib.stats.intervals import (
+    CONFIDENCE,
+    UPPER,
+    Number,
+    area_variance,
+    difference_interval,
+    negligible,
+    placements,
+    proportion_interval,
+)
 
 ALPHA = 0.05  # the conventional level of a test
 POWER = 0.8  # the conventional chance to find a difference that is there
@@ -37,36 +46,63 @@ class PairedTest:
     assumes: str
 
 
-def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> PairedTest:
+def mcnemar(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None = None) -> PairedTest:
     """Exact McNemar test of two accuracies on the same images (McNemar 1947; binomial, two-sided).
 
     Only the images that one model classifies correctly and the other does not are informative: under
-    equal accuracies either way is as likely. The interval of the difference is Newcombe's score interval
-    for paired proportions (Stat. Med. 1998, 17:2635, method 10). The (n,) arrays of bool say whether each
-    model classifies each image correctly; `ValueError` if they differ in length.
+    equal accuracies either way is as likely. Of images of which some are of one group, (n,), the difference of each
+    group, in images, is as likely of either sign: the exact sign-flipping distribution of their sum (Fisher 1935),
+    which is McNemar's where all are single. The interval of the difference is Newcombe's score interval
+    for paired proportions (Stat. Med. 1998, 17:2635, method 10), of the effective numbers of images. The (n,) arrays of
+    bool say whether each model classifies each image correctly; `ValueError` if they differ in length.
     """
     a, b = np.asarray(right_a, dtype=bool), np.asarray(right_b, dtype=bool)
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"expected one prediction an image of both models, received {a.shape} and {b.shape}")
-    n, of_a, of_b, both = len(a), int(a.sum()), int(b.sum()), int((a & b).sum())
-    name, assumes = "McNemar, exact", "images independent of each other: duplicates of an image make p too small"
+    groups = np.arange(len(a)) if groups is None else np.asarray(groups)
+    n, of = len(a), np.unique(groups, return_inverse=True)[1]
+    single = len(set(of)) == n
+    name = "McNemar, exact" if single else "McNemar, exact, groups of duplicates flipped together"
+    assumes = "images independent of each other: duplicates of an image make p too small"
+    assumes = assumes if single else "groups of images independent of each other"
     if not n:
         return PairedTest(name, np.nan, np.nan, np.nan, np.nan, n, assumes)
-    differing = of_a + of_b - 2 * both
-    p = float(stats.binomtest(of_a - both, differing).pvalue) if differing else 1.0
-    # The correlation of the two proportions, above 0 corrected for continuity, as Newcombe has it.
-    excess, margins = n * both - of_a * of_b, of_a * (n - of_a) * of_b * (n - of_b)
-    excess = max(excess - n / 2, 0) if excess > 0 else excess
-    phi = excess / np.sqrt(margins) if margins else 0.0
-    first, second = wilson_interval(of_a, n), wilson_interval(of_b, n)
-    interval = difference_interval((of_a / n, first.low, first.high), (of_b / n, second.low, second.high), phi)
-    return PairedTest(name, p, (of_a - of_b) / n, interval.low, interval.high, n, assumes)
+    totals = np.bincount(of, a.astype(int) - b.astype(int)).astype(int)
+    first, second = proportion_interval(a, groups), proportion_interval(b, groups)
+    limits = [(float(each.mean()), found.low, found.high) for each, found in ((a, first), (b, second))]
+    interval = difference_interval(*limits, _correlation(a, b, of))
+    difference = float(a.mean() - b.mean())
+    return PairedTest(name, _sign_flips(totals), difference, interval.low, interval.high, n, assumes)
 
 
-def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarray) -> PairedTest:
+def _sign_flips(totals: np.ndarray) -> float:
+    """Two-sided p of a sum of integers, each of which is as likely of either sign."""
+    chances = np.ones(1)  # of the sums -reach, ..., reach
+    for each in np.abs(totals[totals != 0]):
+        step = np.zeros(2 * each + 1)
+        step[[0, -1]] = 0.5
+        chances = np.convolve(chances, step)
+    reach = len(chances) // 2
+    return float(min(1.0, chances[np.abs(np.arange(-reach, reach + 1)) >= abs(totals.sum())].sum()))
+
+
+def _correlation(a: np.ndarray, b: np.ndarray, of: np.ndarray) -> float:
+    """Correlation of two accuracies on grouped images; above 0 corrected for continuity, as Newcombe has it."""
+    x, y = (np.bincount(of, each - each.mean()) for each in (a, b))
+    size = np.sqrt(float(x @ x) * float(y @ y))
+    if not size:
+        return 0.0
+    phi, margins = float(x @ y) / size, a.sum() * (~a).sum() * b.sum() * (~b).sum()
+    return max(phi - len(a) / 2 / np.sqrt(margins), 0.0) if phi > 0 else phi
+
+
+def delong_test(
+    is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarray, groups: np.ndarray | None = None
+) -> PairedTest:
     """Paired test of two areas under the ROC curve (DeLong et al., Biometrics 1988, 44:837).
 
-    p and limits are nan where the difference has no variance. The scores of both models are (n,) arrays, higher for
+    With the variance of Obuchowski (Biometrics 1997, 53:567) where some images are of one group, (n,). p and limits are
+    nan where the difference has no variance. The scores of both models are (n,) arrays, higher for
     images that are more likely positive. `ValueError` if lengths differ or a class has fewer than two images.
     """
     positive = np.asarray(is_positive, dtype=bool)
@@ -76,16 +112,17 @@ def delong_test(is_positive: np.ndarray, score_a: np.ndarray, score_b: np.ndarra
     m, n = int(positive.sum()), int((~positive).sum())
     if min(m, n) < 2:
         raise ValueError(f"expected two or more images of each class, received {m} and {n}")
-    both = [placements(positive, score) for score in scores]
-    of_positive, of_negative = (a - b for a, b in zip(*both, strict=True))
-    difference = float(of_positive.mean())
-    error = float(np.sqrt(of_positive.var(ddof=1) / m + of_negative.var(ddof=1) / n))
-    assumes = "images independent of each other; large numbers of both classes"
-    if error < 1e-12:
+    groups = np.arange(m + n) if groups is None else np.asarray(groups)
+    placed = tuple(a - b for a, b in zip(*(placements(positive, score) for score in scores), strict=True))
+    difference, error = float(placed[0].mean()), np.sqrt(area_variance(positive, placed, groups))
+    single = len(np.unique(groups)) == m + n
+    name = "DeLong, paired" if single else "DeLong, paired, with Obuchowski's variance of groups"
+    assumes = f"{'images' if single else 'groups of images'} independent of each other; large numbers of both classes"
+    if not error >= 1e-12:
         p, half_width = 1.0 if abs(difference) < 1e-12 else np.nan, np.nan
     else:
-        p, half_width = float(2 * stats.norm.sf(abs(difference) / error)), float(stats.norm.ppf(UPPER)) * error
-    return PairedTest("DeLong, paired", p, difference, difference - half_width, difference + half_width, m + n, assumes)
+        p, half_width = float(2 * stats.norm.sf(abs(difference) / error)), float(stats.norm.ppf(UPPER) * error)
+    return PairedTest(name, p, difference, difference - half_width, difference + half_width, m + n, assumes)
 
 
 @dataclass(frozen=True)
@@ -184,6 +221,51 @@ def t_test(name: str, a: Sequence[float], b: Sequence[float]) -> TTest:
     if name == CORRECTED:
         return corrected_resampled_t(a, b, test_share=1 / len(a))
     return {PAIRED: paired_t, UNPAIRED: unpaired_t}[name](a, b)
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Posterior probabilities of a mean difference: above a margin, within it, and below its negative.
+
+    nan without any variation. ``more_seeds`` is how many seeds more, with the mean and the spread seen so far, would
+    raise one of the three to 95 %: 0 if it is there, None if no number of them would, as of folds that share images.
+    """
+
+    above: Number
+    within: Number
+    below: Number
+    margin: Number
+    n: int
+    more_seeds: int | None = None
+
+
+MOST_SEEDS = 1000  # more than anyone trains
+
+
+def posterior(a: Sequence[float], b: Sequence[float], margin: float, seeds: int = 1) -> Posterior:
+    """Correlated Bayesian t-test of two models' scores on the same folds of so many seeds, with a margin.
+
+    Corani and Benavoli (Mach. Learn. 2015, 100:285), as in `baycomp`: a Student posterior with n - 1 degrees of freedom
+    around the mean difference, of squared scale (1/n + 1/(k - 1)) s^2 with k folds a seed. `corrected_resampled_t` has
+    the same distribution. `ValueError` if the margin is not above 0, the numbers of scores differ or a seed has fewer
+    than two folds.
+    """
+    a, b, variance = _paired(a, b)
+    folds = len(a) // seeds
+    if not margin > 0 or folds < 2:
+        raise ValueError(f"expected a margin above 0 and two or more folds a seed, received {margin!r} and {len(a)}")
+    if not variance >= 0 or negligible(np.sqrt(variance), a, b):
+        return Posterior(np.nan, np.nan, np.nan, margin, len(a))
+    mean = float(np.mean(a - b))
+
+    def chances(of_seeds):
+        n = folds * of_seeds
+        scale = np.sqrt((1 / n + 1 / (folds - 1)) * variance)
+        below, upto = stats.t.cdf((np.array([-margin, margin]) - mean) / scale, n - 1)
+        return float(1 - upto), float(upto - below), float(below)
+
+    settled = (more for more in range(MOST_SEEDS) if max(chances(seeds + more)) >= CONFIDENCE)
+    return Posterior(*chances(seeds), margin, len(a), next(settled, None))
 
 
 @dataclass(frozen=True)

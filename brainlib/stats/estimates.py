@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 
 from brainlib.errors import UsageError
 from brainlib.stats import intervals
-from brainlib.stats.intervals import Number
+from brainlib.stats.intervals import Interval, Number
 from brainlib.stats.predictions import Decisions, decide
 
 
@@ -21,7 +21,7 @@ class Estimate:
     """A reproduced number with its 95 % interval, in natural units; nan where undefined.
 
     ``n`` counts the images behind it: the denominator of a proportion, else all images scored. ``method`` is that of
-    the interval, with anything that a reader must know of it.
+    the interval, with anything that a reader must know of it; ``naive`` and ``design_effect`` are those of `Interval`.
     """
 
     value: Number
@@ -29,26 +29,48 @@ class Estimate:
     high: Number
     n: int
     method: str
+    naive: Interval | None = None
+    design_effect: Number = math.nan
+
+    @classmethod
+    def of(cls, value: float, n: int, interval: Interval) -> Estimate:
+        """Return a number of n images with its interval."""
+        return cls(value, interval.low, interval.high, n, interval.method, interval.naive, interval.design_effect)
 
 
-def estimate(metric: str, decisions: Decisions, seed: int = 0, grouped: bool = False) -> Estimate:
+def estimate(metric: str, decisions: Decisions, seed: int = 0) -> Estimate:
     """Estimate one score of one part of a predictions table, with the interval that fits it; errors as in its `value`.
 
-    Wilson's for a proportion and DeLong's for the AUC of one class, both of which take the images
-    as independent, unless `grouped`; else the group bootstrap, of a seed: for F1, the loss and the averages over
-    classes. A perfect score has nan limits there, since its resamples all agree. So has a score that is undefined.
+    `intervals.proportion_interval` for a proportion and, by F1 = 2 J / (1 + J) with J = TP / (TP + FP + FN) (Hand,
+    Christen and Kirielle, Mach. Learn. 2021, 110:451), for F1 of a class; `intervals.auc_interval` for the AUC of one
+    class; else the group bootstrap, of a seed: for the loss and the averages over classes. A perfect average, whose
+    resamples all agree, has the interval of the accuracy. A score that is undefined has nan limits.
     """
     value, n = decisions.value(metric), len(decisions.truth)
     if metric in decisions.proportions:
-        k, n = decisions.count(metric)
-    if metric in decisions.proportions and not grouped:
-        interval = intervals.wilson_interval(k, n)
-    elif metric == "auc" and decisions.positive is not None and not grouped:
+        right, groups = decisions.outcomes(metric)
+        return Estimate.of(value, len(right), intervals.proportion_interval(right, groups))
+    if math.isnan(value):
+        return Estimate(value, math.nan, math.nan, n, f"{metric}: not defined by these images")
+    if decisions.positive is not None and metric == "f1":
+        return Estimate.of(value, n, _of_f1(intervals.proportion_interval(*decisions.outcomes("f1"))))
+    if decisions.positive is not None and metric == "auc":
         c = decisions.positive
-        interval = intervals.delong_interval(decisions.truth == c, decisions.probabilities[:, c])
+        of_class = decisions.probabilities[:, c]
+        return Estimate.of(value, n, intervals.auc_interval(decisions.truth == c, of_class, decisions.groups))
+    if value == 1:
+        interval = intervals.proportion_interval(*decisions.outcomes("accuracy"))
+        interval = replace(interval, method=f"that of the accuracy, {interval.method}")
     else:
         interval = intervals.bootstrap_interval(partial(decisions.values, metric), decisions.groups, seed=seed)
-    return Estimate(value, interval.low, interval.high, n, interval.method)
+    return Estimate.of(value, n, interval)
+
+
+def _of_f1(interval: Interval) -> Interval:
+    """Turn the interval of TP / (TP + FP + FN) into that of F1."""
+    low, high = (2 * limit / (1 + limit) for limit in (interval.low, interval.high))
+    naive = interval.naive and _of_f1(interval.naive)
+    return replace(interval, low=low, high=high, naive=naive, method=f"{interval.method}, of TP / (TP + FP + FN)")
 
 
 def score(
@@ -75,14 +97,15 @@ def score(
     positive, threshold, average
         As in `brainlib.stats.predictions.decide`, with its errors.
     groups : sequence, optional
-        Group of each image (duplicates, or images of one patient), which the interval then resamples whole.
+        Group of each image (duplicates, or images of one patient), whose images the interval does not take as
+        independent.
     seed : int
         Of the bootstrap.
     """
     classes, n = tuple(probabilities.columns), len(probabilities)
     table = probabilities.add_prefix("p_").assign(path=np.arange(n), label=list(labels), part="test")
     table["group"] = np.arange(n) if groups is None else list(groups)
-    return estimate(metric, decide(table, classes, positive, threshold, average), seed, grouped=groups is not None)
+    return estimate(metric, decide(table, classes, positive, threshold, average), seed)
 
 
 def fold_estimate(metric: str, over: str, folds: Sequence[Decisions], seed: int = 0) -> Estimate:

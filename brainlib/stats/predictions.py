@@ -46,14 +46,22 @@ class Decisions:
         c = len(self.classes)
         return np.bincount(self.truth * c + self.predicted, minlength=c * c).reshape(c, c)
 
-    def count(self, metric: str) -> tuple[int, int]:
-        """Return the numerator and denominator (k, n) behind a proportion; `UsageError` for any other score."""
-        if metric not in self.proportions:
+    def outcomes(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return whether each image in a proportion's denominator is in its numerator, bool (n,), and its group, (n,).
+
+        F1 of a class counts as one by TP / (TP + FP + FN). `UsageError` for any other score.
+        """
+        if metric not in self.proportions and not (metric == "f1" and self.positive is not None):
             raise UsageError(f"expected a proportion, one of {', '.join(self.proportions)}, received {metric!r}")
+        right = self.truth == self.predicted
+        of_class, named = self.truth == self.positive, self.predicted == self.positive
         if metric == "accuracy" or self.average:
-            return int(np.trace(self.matrix)), len(self.truth)
-        k, n = metrics.counts(self.matrix, metric)
-        return int(k[self.positive]), int(n[self.positive])
+            counted = np.ones(len(right), dtype=bool)
+        else:
+            kinds = {"precision": named, "specificity": ~of_class, "f1": of_class | named}
+            counted = kinds.get(metric, of_class)
+            right = ~named if metric == "specificity" else right & of_class
+        return right[counted], self.groups[counted]
 
     def value(self, metric: str) -> float:
         """Compute one score of METRICS in [0, 1], or nan where these images do not define it.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from brainlib.stats import comparisons
-from brainlib.stats.comparisons import Equivalence, PairedTest, TTest
+from brainlib.stats.comparisons import Equivalence, PairedTest, Posterior, TTest
 from brainlib.stats.intervals import Number
 from brainlib.study.results import Results
 from brainlib.study.verdicts import MARGIN
@@ -43,7 +43,8 @@ class ArmEquivalence:
     """Whether two arms are the same within a margin, and what so few folds could have shown; see `ArmTest`.
 
     `detectable` is the smallest true difference that the paired t-test finds in 8 of 10 studies, `power` the
-    probability of that test to find a true difference as large as the margin.
+    probability of that test to find a true difference as large as the margin. `posterior` has the same margin; on the
+    folds of all seeds together it stands alone.
     """
 
     first: str
@@ -51,9 +52,10 @@ class ArmEquivalence:
     score: str
     on: str
     seed: int
-    test: Equivalence
+    test: Equivalence | None
     detectable: Number
     power: Number
+    posterior: Posterior | None = None
 
 
 def on_images(results: Results, scenario: str = "") -> list[ArmTest]:
@@ -64,11 +66,12 @@ def on_images(results: Results, scenario: str = "") -> list[ArmTest]:
         a, b = (results.predicted(arm, "test", scenario).set_index("path") for arm in (first, second))
         b = b.loc[a.index]
         truth = a["label"]
-        found.append((first, second, "accuracy", comparisons.mcnemar(a["predicted"] == truth, b["predicted"] == truth)))
+        right, groups = [each["predicted"] == truth for each in (a, b)], a["group"].to_numpy()
+        found.append((first, second, "accuracy", comparisons.mcnemar(*right, groups)))
         is_positive = (truth == positive).to_numpy()  # none is without a positive class
         if 2 <= is_positive.sum() <= len(is_positive) - 2:
             scores = (each[f"p_{positive}"] for each in (a, b))
-            found.append((first, second, "AUC", comparisons.delong_test(is_positive, *scores)))
+            found.append((first, second, "AUC", comparisons.delong_test(is_positive, *scores, groups)))
     adjusted = comparisons.holm([test.p for *_, test in found])
     return [
         ArmTest(first, second, scenario, score, IMAGES, study.options.seed, test, p)
@@ -103,30 +106,48 @@ def on_folds(results: Results, first: str, second: str) -> list[ArmTest]:
     ]
 
 
+def _together(every, first, second):
+    """Return where the folds of all seeds come from, and the scores of both arms; None for one seed, or no folds."""
+    scores = [fold_scores(each, first, second) for each in every]
+    if len(every) < 2 or not all(scores):
+        return None
+    a, b = ([x for each in scores for x in next(iter(each.values()))[side]] for side in (0, 1))
+    return f"{next(iter(scores[0]))}, {len(every)} seeds", a, b
+
+
 def over_seeds(every: Sequence[Results], first: str, second: str) -> ArmTest | None:
     """Compare two arms by one corrected resampled t-test of the folds of all seeds (Bouckaert and Frank, PAKDD 2004).
 
     None for a single seed, or without folds to compare.
     """
-    scores = [fold_scores(each, first, second) for each in every]
-    if len(every) < 2 or not all(scores):
+    if (found := _together(every, first, second)) is None:
         return None
-    a, b = ([x for each in scores for x in next(iter(each.values()))[side]] for side in (0, 1))
+    on, a, b = found
     test = comparisons.corrected_resampled_t(a, b, test_share=len(every) / len(a))
-    on = f"{next(iter(scores[0]))}, {len(every)} seeds"
     return ArmTest(first, second, "", SCORE, on, every[0].study.options.seed, test, test.p)
 
 
-def equivalences(results: Results, first: str, second: str) -> list[ArmEquivalence]:
-    """Test two arms for equivalence within `MARGIN`, on each source of folds."""
+def equivalences(every: Sequence[Results], first: str, second: str) -> list[ArmEquivalence]:
+    """Test two arms for equivalence within `MARGIN`: on each source of folds, by seed, and on those of all seeds.
+
+    The printed folds, which are the same for every seed, come once.
+    """
     found = []
-    for on, (a, b) in fold_scores(results, first, second).items():
-        test = comparisons.equivalence(a, b, MARGIN)
-        deviation, least, power = float(np.std(np.subtract(a, b), ddof=1)), math.nan, math.nan
-        if deviation > 1e-12:
-            least = comparisons.detectable_difference(deviation, len(a))
-            power = comparisons.power_of_paired_t(MARGIN, deviation, len(a))
-        found.append(ArmEquivalence(first, second, SCORE, on, results.study.options.seed, test, least, power))
+    for each in every:
+        seed = each.study.options.seed
+        for on, (a, b) in fold_scores(each, first, second).items():
+            if on == PRINTED and each is not every[0]:
+                continue
+            test, posterior = comparisons.equivalence(a, b, MARGIN), comparisons.posterior(a, b, MARGIN)
+            deviation, least, power = float(np.std(np.subtract(a, b), ddof=1)), math.nan, math.nan
+            if deviation > 1e-12:
+                least = comparisons.detectable_difference(deviation, len(a))
+                power = comparisons.power_of_paired_t(MARGIN, deviation, len(a))
+            found.append(ArmEquivalence(first, second, SCORE, on, seed, test, least, power, posterior))
+    if together := _together(every, first, second):
+        on, a, b = together
+        posterior, seed = comparisons.posterior(a, b, MARGIN, len(every)), every[0].study.options.seed
+        found.append(ArmEquivalence(first, second, SCORE, on, seed, None, math.nan, math.nan, posterior))
     return found
 
 
@@ -142,7 +163,7 @@ def compare(results: Results) -> tuple[list[ArmTest], list[ArmEquivalence]]:
         for each in every:
             again = each is not results  # the printed folds are the same for every seed
             tests += [t for t in on_folds(each, *pair) if not (again and t.on == PRINTED)]
-            equivalent += [t for t in equivalences(each, *pair) if not (again and t.on == PRINTED)]
+        equivalent += equivalences(every, *pair)
         together = over_seeds(every, *pair)
         tests += [together] if together else []
     return tests, equivalent

@@ -26,8 +26,7 @@ class DuplicateEffect:
     `without_duplicates` is of the same model, without the images that have a duplicate among its training images, and
     `leaked` of these alone. `difference` is without duplicates minus published; its 95 % interval is a bootstrap over
     duplicate groups of the same images, so that both scores rise and fall together. `retrained` is trained again with
-    duplicates kept apart, on its own test images: whole duplicate groups, which its interval draws (but for the mean
-    of the folds, and where every image is predicted correctly).
+    duplicates kept apart, on its own test images.
     """
 
     arm: str
@@ -71,15 +70,8 @@ def _score(results, arm, scenario, score):
         leaked = Estimate(math.nan, math.nan, math.nan, 0, "no image")
     found = (results.estimate(*place), without.estimate(*place), leaked)
     difference = (float(change(np.ones(len(every)))), interval.low, interval.high)
-    retrained = results.retrained and _retrained(results.retrained, arm, scenario, score)
+    retrained = results.retrained and results.retrained.estimate(*place)
     return DuplicateEffect(arm, scenario, score, *found, *difference, retrained)
-
-
-def _retrained(retrained, arm, scenario, score):
-    """Score with an interval that draws groups: they are held out whole, and duplicates are no new evidence."""
-    found = estimate(score, retrained.decisions(arm, "test", scenario), retrained.study.options.seed, grouped=True)
-    # All resamples agree where, for example, every image is predicted correctly.
-    return retrained.estimate(arm, "test", score, scenario) if math.isnan(found.low) else found
 
 
 def _fold_score(results, arm, scenario):

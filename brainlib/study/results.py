@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from brainlib.papers.schema import Metric
 from brainlib.stats import estimates, intervals
 from brainlib.stats.calibration import Calibration, calibration
 from brainlib.stats.estimates import Estimate
+from brainlib.stats.intervals import Interval
 from brainlib.stats.predictions import Decisions, decide
 from brainlib.trials.trial import TrialResult
 
@@ -87,17 +89,12 @@ class Results:
     def predictions(self, arm: str, stage: str, scenario: str = "", phase: str = "") -> pd.DataFrame:
         """Return an arm's predictions for the images of one stage (not "folds").
 
-        Each has path (from the root of the data set), label, part, group (duplicate group), phase, and ``p_CLASS`` for
-        each class, probabilities that sum to 1.
+        Each has path (from the root of the data set), label, part, group (duplicates and, where known, images of one
+        patient), phase, and ``p_CLASS`` for each class, probabilities that sum to 1.
         """
         part = "validation" if stage in self.folds else stage
         epoch = self.study.paper.protocol.epoch.value
-        return self._grouped(self.trial(arm, stage, scenario).judged(part, phase, epoch))
-
-    def _grouped(self, table):
-        # A trial stores the groups of the audit that it was trained with.
-        groups = table["path"].map(self.study.groups)
-        return table.assign(group=groups) if groups.notna().all() else table
+        return _grouped(self.trial(arm, stage, scenario).judged(part, phase, epoch), self.study.clusters)
 
     def estimate(self, arm: str, stage: str, metric: Metric | str, scenario: str = "", phase: str = "") -> Estimate:
         """Compute a score with its 95 % interval.
@@ -128,13 +125,14 @@ class Results:
 
     def _counted(self, arm, stage, metric, scenario, phase):
         """Count the images of a class that are predicted as one class, or as any but their own."""
-        row = self.confusion(arm, stage, scenario, phase).loc[metric.label]
-        n, k = int(row.sum()), int(row[metric.predicted or metric.label])
-        if metric.name == "errors":
-            k = n - k
-        interval = intervals.wilson_interval(k, n)
-        method = f"{interval.method} of {n} images of the class"
-        return Estimate(k, n * interval.low, n * interval.high, n, method)
+        table = self.predicted(arm, stage, scenario, phase).query("label == @metric.label")
+        counted = table["predicted"] == (metric.predicted or metric.label)
+        counted, n = ~counted if metric.name == "errors" else counted, len(table)
+        share = intervals.proportion_interval(counted.to_numpy(), table["group"].to_numpy())
+        naive = share.naive and replace(share.naive, low=n * share.naive.low, high=n * share.naive.high)
+        method = f"{share.method} of {n} images of the class"
+        found = Interval(n * share.low, n * share.high, method, naive, share.design_effect)
+        return Estimate.of(int(counted.sum()), n, found)
 
     def decided(
         self, table: pd.DataFrame, scenario: str = "", label: str = "", average: str | None = None
@@ -219,15 +217,21 @@ class WithoutDuplicates(Results):
 
     def predictions(self, arm: str, stage: str, scenario: str = "", phase: str = "") -> pd.DataFrame:
         """Return `Results.predictions` for the images that have no duplicate in training."""
-        table = super().predictions(arm, stage, scenario, phase)
-        trained = self._grouped(self.trial(arm, stage, scenario).part("train"))
-        return table[~table["group"].isin(trained["group"])]
+        table, groups = super().predictions(arm, stage, scenario, phase), self.study.groups
+        trained = _grouped(self.trial(arm, stage, scenario).part("train"), groups)
+        return table[~_grouped(table, groups)["group"].isin(trained["group"])]
 
     def _estimate(self, *place):
         try:
             return super()._estimate(*place)
         except DataError:  # nothing is left
             return Estimate(math.nan, math.nan, math.nan, 0, "no image without a duplicate in training")
+
+
+def _grouped(table, groups):
+    # A trial stores the groups of the audit that it was trained with.
+    known = table["path"].map(groups)
+    return table.assign(group=known) if known.notna().all() else table
 
 
 def _metric(metric):

@@ -240,8 +240,8 @@ def _mean(arm, scenario, score, values, groups, reference, method=GRAD_CAM):
     groups, n = groups[values.index].to_numpy(), len(values)
     if not n:
         return HeatMapScore(arm, scenario, score, np.nan, np.nan, np.nan, 0, reference, method)
-    if score in (POINTING, MOVED) and len(set(groups)) == n:
-        interval = intervals.wilson_interval(int(values.sum()), n)
+    if score in (POINTING, MOVED):
+        interval = intervals.proportion_interval(values.to_numpy() == 1, groups)
     else:
         interval = intervals.bootstrap_interval(intervals.mean_of(values.to_numpy()), groups)
     return HeatMapScore(arm, scenario, score, values.mean(), interval.low, interval.high, n, reference, method)

@@ -48,6 +48,11 @@ class Submission:
     unknown: dict[str, str]
     options: Options = Options()
 
+    @property
+    def clusters(self) -> dict[str, int]:
+        """The groups of images that intervals do not take as independent: the duplicate groups."""
+        return self.groups
+
     def title(self, arm: str, scenario: str = "") -> str:
         """Name of a file in tables."""
         return arm

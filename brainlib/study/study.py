@@ -131,6 +131,11 @@ class Study:
         """Duplicate group of each image, by its path."""
         return dict(zip(self.dataset.table["path"], self.dataset.group_ids().tolist(), strict=True))
 
+    @cached_property
+    def clusters(self) -> dict[str, int]:
+        """Images that are no independent evidence, by path: duplicates and, where known, those of one patient."""
+        return dict(zip(self.dataset.table["path"], self.dataset.group_ids(patients=True).tolist(), strict=True))
+
     @property
     def size(self) -> int:
         """Height and width of the images in this run, in pixels."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import model_validator
@@ -27,14 +27,16 @@ NOT_RUN, NOT_COMPUTED = "not run", "not computed"
 # All that a claim can end as; the last two have no reproduced number.
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, INCONSISTENT, NOT_COMPARABLE, NOT_RUN, NOT_COMPUTED)
 
-# A choice, not a finding: two percentage points either way count as the same accuracy, sensitivity, F1 ... In both
-# directions: a much better result is no reproduction either.
+# Choices, not findings, in natural units. Two percentage points either way count as the same accuracy, sensitivity,
+# AUC, F1 ... In both directions: a much better result is no reproduction either.
 MARGIN = 0.02
-#: How far a reproduced number may lie from the printed one, in natural units; choices, not findings. A spread of folds
-#: within half a percentage point counts as the same spread.
-MARGINS = {"value": MARGIN, "mean": MARGIN, "epochs": MARGIN, "sd": 0.005, "variance": 0.005**2, "comparison": 0.0}
+#: Half a percentage point counts as the same spread of folds. A comparison ("> 0.99") has no margin.
+MARGINS = {"sd": 0.005, "variance": 0.005**2, "comparison": 0.0}
+#: Of the printed number, where it has no upper end: two points are no margin for a loss of 0.016, nor for seconds.
+RELATIVE_MARGIN = 0.25
 #: Metrics that do not depend on duplicates in the test set, or that count its images.
 UNTOUCHED = ("images", "training_seconds", "training_loss", "count", "errors")
+UNBOUNDED = ("loss", "training_loss", "training_seconds", "t_test.t")
 _COMPARISONS = {">": operator.gt, "<": operator.lt, "≥": operator.ge, "≤": operator.le}
 
 
@@ -124,10 +126,11 @@ class JudgedClaim(Claim):
 
     `printed_interval` is the sampling error of a printed accuracy: Wilson's 95 % interval from the images that it is
     of, None where the paper does not give their number. `reproduced` is None where it was not run or not computed, and
-    may lie `margin` from the printed number, in natural units. `by_seed` has the reproduced number for each seed, this
-    one first, and `mean_over_seeds` their mean with its t interval. `without_duplicates` is the same number without
-    the test images that have a duplicate in training; None where duplicates do not matter. `collapsed` is the class
-    that the model predicts for every image, None if it predicts several.
+    may lie `margin` from the printed number, in natural units. `naive_verdict` is what the interval that takes all
+    images as independent would say, None where no two are of one group. `by_seed` has the reproduced number for each
+    seed, this one first, and `mean_over_seeds` their mean with its t interval. `without_duplicates` is the same number
+    without the test images that have a duplicate in training; None where duplicates do not matter. `collapsed` is the
+    class that the model predicts for every image, None if it predicts several.
     """
 
     printed_interval: Interval | None
@@ -137,6 +140,7 @@ class JudgedClaim(Claim):
     reasons: tuple[str, ...]
     by_seed: tuple[Number, ...] = ()
     mean_over_seeds: Estimate | None = None
+    naive_verdict: Literal[VERDICTS] | None = None
     without_duplicates: Estimate | None = None
     verdict_without_duplicates: Literal[VERDICTS] | None = None
     collapsed: str | None = None
@@ -168,9 +172,13 @@ def _judged(claim, results, checks):
     elif left_out := results.study.why_not_run(arms, claim.scenario):
         judged = Verdict(INCONSISTENT, impossible) if impossible else Verdict(NOT_RUN, left_out)
     else:
-        estimate, judged = _compare(claim, results, impossible)
+        estimate, notes = _reproduce(claim, results)
+        judged = _verdict(claim, estimate, notes, impossible)
         if claim.arms:
             judged = Verdict(judged.verdict, (*judged.reasons, _other_tests(claim, results)))
+        if estimate.naive:
+            naive = replace(estimate, low=estimate.naive.low, high=estimate.naive.high)
+            known["naive_verdict"] = _verdict(claim, naive, notes, impossible).verdict
         seeds = tuple(_reproduce(claim, each)[0].value for each in (results, *results.repeats))
         known |= {"reproduced": estimate, "margin": _margin(claim, estimate), "by_seed": seeds}
         if claim.arm and claim.stage:
@@ -180,15 +188,20 @@ def _judged(claim, results, checks):
             mean, limits = sum(seeds) / len(seeds), intervals.mean_interval(seeds)
             known["mean_over_seeds"] = Estimate(mean, limits.low, limits.high, len(seeds), limits.method)
         if claim.metric.name not in UNTOUCHED and claim.metric.over != "epochs":
-            without, again = _compare(claim, results.without_duplicates, impossible)
+            without, notes = _reproduce(claim, results.without_duplicates)
+            again = _verdict(claim, without, notes, impossible)
             known |= {"without_duplicates": without, "verdict_without_duplicates": again.verdict}
     return JudgedClaim(**dict(claim), verdict=judged.verdict, reasons=judged.reasons, **known)
 
 
 def _margin(claim, estimate):
     if claim.metric.name in ("count", "errors"):
-        return MARGINS["value"] * estimate.n  # of so many images of the class
-    return 0.0 if claim.metric.name == "images" else MARGINS[claim.metric.over]
+        return MARGIN * estimate.n  # of so many images of the class
+    if claim.metric.name == "images":
+        return 0.0
+    if claim.metric.name in UNBOUNDED and claim.metric.over != "comparison":
+        return RELATIVE_MARGIN * abs(claim.number.value)
+    return MARGINS.get(claim.metric.over, MARGIN)
 
 
 def _printed_interval(claim):
@@ -199,10 +212,9 @@ def _printed_interval(claim):
     return intervals.wilson_interval(round(claim.value * claim.n), claim.n)
 
 
-def _compare(claim, results, impossible):
-    estimate, notes = _reproduce(claim, results)
+def _verdict(claim, estimate, notes, impossible):
     limits = (estimate.value, estimate.low, estimate.high)
-    return estimate, verdict(claim.number, *limits, _margin(claim, estimate), notes, impossible)
+    return verdict(claim.number, *limits, _margin(claim, estimate), notes, impossible)
 
 
 def _reproduce(claim, results):

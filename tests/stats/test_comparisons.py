@@ -52,6 +52,20 @@ def test_predictions_of_different_lengths_are_refused():
         comparisons.mcnemar(np.ones(3, bool), np.ones(4, bool))
 
 
+def test_duplicates_of_every_image_leave_p_and_the_interval_of_mcnemar_as_they_are():
+    one = comparisons.mcnemar(*correct(50, 1, 9, 40))
+    three = comparisons.mcnemar(*(np.repeat(each, 3) for each in correct(50, 1, 9, 40)), np.repeat(np.arange(100), 3))
+    assert three.p == pytest.approx(one.p)
+    assert (three.low, three.high) == pytest.approx((one.low, one.high), abs=5e-3)
+    assert comparisons.mcnemar(*(np.repeat(each, 3) for each in correct(50, 1, 9, 40))).p < one.p / 100
+
+
+def test_differences_of_groups_of_images_flip_their_sign_together():
+    # Sums 3, 1 and -1 of three groups: of the eight sums +-3 +-1 +-1, 3 comes twice and 5 once, and mirrored.
+    a, b = np.array([1, 1, 1, 1, 0], bool), np.array([0, 0, 0, 0, 1], bool)
+    assert comparisons.mcnemar(a, b, [0, 0, 0, 1, 2]).p == pytest.approx(6 / 8)
+
+
 # Two areas under the curve
 
 
@@ -70,6 +84,15 @@ def test_delong_of_equal_scores_has_no_interval_and_does_not_differ():
     score = np.random.default_rng(0).random(20)
     test = comparisons.delong_test(truth, score, score)
     assert (test.p, test.difference) == (1.0, 0.0) and np.isnan(test.low)
+
+
+def test_duplicates_of_every_image_leave_p_of_delong_as_it_is():
+    rng, truth = np.random.default_rng(1), np.arange(200) < 90
+    scores = [truth + rng.normal(size=200) for _ in range(2)]
+    one = comparisons.delong_test(truth, *scores)
+    groups = np.repeat(np.arange(200), 3)
+    three = comparisons.delong_test(*(np.repeat(each, 3) for each in (truth, *scores)), groups)
+    assert (three.difference, three.p) == pytest.approx((one.difference, one.p))
 
 
 # Folds
@@ -236,3 +259,39 @@ def test_sizes_of_the_tests_and_coverage_of_the_interval():
     assert covered / 2000 >= 0.95 - 3 * error
     assert abs(unequal / 2000 - 0.05) <= 3 * error + 0.01  # DeLong's is an approximation
     assert equal / 2000 <= 0.05 + 3 * error  # at the very end of the margin
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "margin", "seeds", "published"),
+    [
+        # baycomp 1.0.3, CorrelatedTTest.probs(a, b, rope=margin, runs=seeds)
+        ([0.9794, 0.9734, 0.9770], [0.9750, 0.9790, 0.9720], 0.01, 1, (0.1246772687, 0.7883491654, 0.0869735659)),
+        ([0.90, 0.88, 0.91, 0.89, 0.93, 0.87], [0.86, 0.87, 0.85, 0.88, 0.86, 0.84], 0.02, 2,
+         (0.7740420149, 0.2063310581, 0.0196269270)),
+    ],
+)  # fmt: skip
+def test_the_posterior_is_that_of_baycomp(a, b, margin, seeds, published):
+    found = comparisons.posterior(a, b, margin, seeds)
+    assert (found.above, found.within, found.below) == pytest.approx(published, abs=1e-9)
+
+
+def test_more_seeds_settle_a_clear_difference_and_none_settles_one_at_the_margin():
+    scores = [0.90, 0.96, 0.97], [0.85, 0.92, 0.86]
+    clear = comparisons.posterior(*scores, 0.02)
+    assert clear.above < 0.95 and clear.more_seeds > 1
+    # With so many seeds, the same mean and the same spread, it is.
+    more = clear.more_seeds + 1
+    a, b = map(np.array, scores)
+    spread = np.std(a - b, ddof=1) / np.std(np.tile(a - b, more), ddof=1)
+    mean = np.mean(a - b)
+    stretched = mean + (np.tile(a - b, more) - mean) * spread
+    assert comparisons.posterior(stretched, 0 * stretched, 0.02, more).above >= 0.95
+    assert comparisons.posterior(stretched[:-3], 0 * stretched[:-3], 0.02, more - 1).above < 0.95
+    # A mean at the very margin stays undecided.
+    assert comparisons.posterior([0.90, 0.92, 0.94], [0.89, 0.90, 0.91], 0.02).more_seeds is None
+
+
+def test_without_variation_there_is_no_posterior():
+    assert np.isnan(comparisons.posterior([0.9, 0.9], [0.8, 0.8], 0.02).above)
+    with pytest.raises(ValueError, match="two or more folds a seed"):
+        comparisons.posterior([0.9, 0.8], [0.8, 0.7], 0.02, seeds=2)

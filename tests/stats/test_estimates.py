@@ -10,7 +10,7 @@ from predicted import binary, table
 from brainlib.errors import UsageError
 from brainlib.stats import estimates
 from brainlib.stats.estimates import Estimate
-from brainlib.stats.intervals import delong_interval, mean_interval, wilson_interval
+from brainlib.stats.intervals import auc_interval, mean_interval, wilson_interval
 from brainlib.stats.predictions import decide
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -56,30 +56,38 @@ def test_a_proportion_has_wilsons_interval_on_its_own_denominator(metric, k, n):
     assert estimate(metric, table, CLASSES, "yes") == expected
 
 
-def test_the_area_of_one_class_has_delongs_interval():
+def test_the_area_of_one_class_has_the_interval_of_an_area():
     table = noisy(0)
     result = estimate("auc", table, CLASSES, "yes")
-    expected = delong_interval(table["label"] == "yes", table["p_yes"])
-    area = value("auc", table)
-    assert result == Estimate(area, expected.low, expected.high, 120, "DeLong 95 %")
+    expected = auc_interval(table["label"] == "yes", table["p_yes"])
+    assert result == Estimate.of(value("auc", table), 120, expected)
 
 
-def test_f1_has_a_bootstrap_of_groups_that_the_seed_determines():
-    table = noisy(1)
-    result = estimate("f1", table, CLASSES, seed=1)
-    assert result.low < result.value == value("f1", table) < result.high
-    assert result.method.startswith("group bootstrap 95 %")
-    assert result == estimate("f1", table, CLASSES, seed=1)
-    assert result != estimate("f1", table, CLASSES, seed=2)
+def test_f1_of_a_class_has_the_interval_of_the_share_that_it_is_a_function_of():
+    # 23 of 25 found and 6 false: TP / (TP + FP + FN) = 23 / 31, and F1 = 46 / 54 = 2 (23/31) / (1 + 23/31).
+    table = binary([1] * 25 + [0] * 26, [0.9] * 23 + [0.2] * 2 + [0.8] * 6 + [0.1] * 20)
+    result, share = estimate("f1", table, CLASSES), wilson_interval(23, 31)
+    assert (result.value, result.n) == (pytest.approx(46 / 54), 51)
+    assert (result.low, result.high) == pytest.approx([2 * x / (1 + x) for x in (share.low, share.high)])
 
 
-def test_four_duplicates_of_every_image_do_not_narrow_the_bootstrap():
-    single = noisy(2, n=80)
+@pytest.mark.parametrize("metric", ["accuracy", "sensitivity", "precision", "f1", "auc"])
+def test_duplicates_of_every_image_do_not_narrow_an_interval(metric):
+    single = noisy(2, n=400)
     repeated = pd.concat([single] * 4, ignore_index=True)
-    one, four_times = (estimate("f1", t, CLASSES) for t in (single, repeated))
-    assert (four_times.low, four_times.high) == (one.low, one.high)
-    apart = estimate("f1", repeated.assign(group=np.arange(320)), CLASSES)
-    assert (apart.high - apart.low) / (one.high - one.low) == pytest.approx(0.5, abs=0.08)
+    one, four_times = (estimate(metric, t, CLASSES) for t in (single, repeated))
+    assert (four_times.low, four_times.high) == pytest.approx((one.low, one.high), abs=2e-3)
+    assert four_times.design_effect == pytest.approx(4, rel=0.02) and math.isnan(one.design_effect)
+    apart = four_times.naive
+    assert (apart.high - apart.low) / (one.high - one.low) == pytest.approx(0.5, abs=0.03)
+
+
+def test_averages_have_a_bootstrap_of_groups_that_the_seed_determines():
+    table, classes = four(1)
+    first, again, other = (estimate("f1", table, classes, seed=seed, average="macro") for seed in (1, 1, 2))
+    assert first == again != other
+    repeated = pd.concat([table] * 4, ignore_index=True)
+    assert estimate("f1", repeated, classes, seed=1, average="macro").low == first.low
 
 
 @pytest.mark.parametrize("average", ["macro", "weighted"])
@@ -129,11 +137,15 @@ def test_an_undefined_score_has_no_limits(metric):
     assert np.isnan([result.value, result.low, result.high]).all()
 
 
-def test_a_perfect_f1_on_ten_images_is_not_taken_for_certain():
+@pytest.mark.parametrize("average", [None, "macro"])
+def test_a_perfect_score_has_an_interval(average):
     perfect = binary([1, 0] * 5, [0.9, 0.1] * 5)
-    result = estimate("f1", perfect, CLASSES)
-    assert (result.value, math.isnan(result.low)) == (1.0, True)
-    assert estimate("auc", perfect, CLASSES).low < 0.9
+    for metric in ("accuracy", "sensitivity", "specificity", "precision", "f1", "auc"):
+        result = estimate(metric, perfect, CLASSES, average=average)
+        assert (result.value, result.high) == (1.0, 1.0) and 0.4 < result.low < 0.9, metric
+    # Of which each image is there ten times, it is no surer.
+    tenfold = estimate("accuracy", pd.concat([perfect] * 10), CLASSES)
+    assert tenfold.low == pytest.approx(wilson_interval(10, 10).low)
 
 
 def test_the_mean_over_folds_has_a_t_interval_over_the_folds():
@@ -225,4 +237,4 @@ def test_predictions_of_any_model_are_scored_from_labels_and_probabilities():
     assert estimates.score(labels, probabilities, "sensitivity").value == 1
     assert estimates.score(labels, probabilities, "sensitivity", positive="no").value == 0.5
     grouped = estimates.score(labels, probabilities, groups=[0, 0, 1, 1])
-    assert grouped.value == 0.75 and "bootstrap" in grouped.method
+    assert grouped.value == 0.75 and grouped.naive == wilson_interval(3, 4) and grouped.low < found.low

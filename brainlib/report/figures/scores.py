@@ -18,7 +18,7 @@ from brainlib.report.headlines import SHORTCUTS, Headline
 from brainlib.report.table import PERCENT, Format
 from brainlib.stats.calibration import Calibration
 from brainlib.stats.estimates import Estimate
-from brainlib.stats.intervals import wilson_interval
+from brainlib.stats.intervals import proportion_interval
 from brainlib.stats.metrics import area_under_roc
 from brainlib.stats.predictions import decide
 
@@ -32,7 +32,7 @@ def roc(
 ) -> Plot:
     """Draw the ROC curves of several arms, with the area under each; the score is the probability of `positive`.
 
-    Of up to three arms, a band shows Wilson's 95 % interval of the sensitivity at each threshold. The predictions are
+    Of up to three arms, a band shows the 95 % interval of the sensitivity at each threshold. The predictions are
     of one split, by the title of the arm; see `predictions.decide`, also for what is refused. `order` as in
     `learning_curves`.
     """
@@ -44,11 +44,12 @@ def roc(
         truth, score = decisions.truth == decisions.positive, decisions.probabilities[:, decisions.positive]
         area, n = area_under_roc(truth, score), int(truth.sum())
         # Without an image of either class there is no rate to draw: only the legend says so.
-        x, y = ([], []) if math.isnan(area) else roc_curve(truth, score)[:2]
+        x, y, thresholds = ([], [], []) if math.isnan(area) else roc_curve(truth, score)
         line = look | {"marker": "", "lw": 2, "clip_on": False}
         axes.plot(x, y, label=style.wrapped(f"{title}: AUC\N{NO-BREAK SPACE}{style.number(area)}", 42), **line)
         if len(x) and len(predictions) <= _BANDS:
-            band = [wilson_interval(round(n * share), n) for share in y]
+            own, groups = score[truth], decisions.groups[truth]
+            band = [proportion_interval(own >= threshold, groups) for threshold in thresholds]
             limits = [limit.low for limit in band], [limit.high for limit in band]
             axes.fill_between(x, *limits, color=look["color"], alpha=0.12, lw=0)
         described.append(f"{title}: AUC {style.number(area)} ({n} of {len(truth)} images positive)")

@@ -68,19 +68,28 @@ def t_tests(results: Results, first: str, second: str) -> Table:
 
 
 def equivalence(results: Results, first: str, second: str) -> Table:
-    """Show equivalence within a margin, on these folds and the printed ones, and what so few could have shown."""
-    points = f"{100 * MARGIN:g}"
-    rows = [
-        {
-            "on": each.on,
-            "folds": each.test.n,
-            "difference": _difference(each.test),
-            "p of equivalence": P_VALUE(each.test.p),
-            "smallest detectable difference": _DISTANCE(each.detectable),
-            f"power for {points} points": PERCENT0(each.power),
-        }
-        for each in comparisons.equivalences(results, first, second)
-    ]
+    """Show equivalence within a margin, on these folds, the printed ones and those of all seeds, and its posterior.
+
+    Also what so few folds could have shown, and how many seeds more would settle it.
+    """
+    points, rows = f"{100 * MARGIN:g}", []
+    found = comparisons.equivalences([results, *results.repeats], first, second)
+    for each in [each for each in found if each.seed == results.study.options.seed]:
+        chances, more = each.posterior, each.posterior.more_seeds
+        rows.append(
+            {
+                "on": each.on,
+                "folds": chances.n,
+                "difference": _difference(each.test) if each.test else POINTS(math.nan),
+                "p of equivalence": P_VALUE(each.test.p if each.test else math.nan),
+                "smallest detectable difference": _DISTANCE(each.detectable),
+                f"power for {points} points": PERCENT0(each.power),
+                f"P({first} better)": PERCENT0(chances.above),
+                f"P(within {points} points)": PERCENT0(chances.within),
+                f"P({second} better)": PERCENT0(chances.below),
+                "settled by": "no number of seeds" if more is None else f"{more} more seeds" if more else "these",
+            }
+        )
     return Table(rows, caption("equivalence", first=first, second=second, points=points))
 
 

@@ -13,12 +13,14 @@ from brainlib.papers.printed import printed_number
 from brainlib.papers.schema import Metric
 from brainlib.report.table import COUNT, NUMBER, PERCENT, PERCENT1, POINTS, SECONDS, Format, Table
 from brainlib.report.tables.captions import caption
+from brainlib.stats.intervals import proportion_interval
 from brainlib.study.results import Results, metric_name
 
 NOT_RUN = "not run"
 OURS = "this run"
 _FOLD_METRICS = ("accuracy", "sensitivity", "specificity")
 _VARIANCE = Format("points²", 1e4, digits=3)
+_FACTOR = Format(digits=2)
 _MEMORY = Format("MiB", digits=0)
 
 
@@ -51,7 +53,11 @@ def test_scores(results: Results, metrics: Sequence[Metric | str], scenario: str
             found = results.estimate(*place) if arm in results.study.arms else None
             row = {"arm": results.title(arm, scenario), "metric": metric_name(metric)}
             row |= {"printed": how.printed(results.printed(*place)), OURS: how.score(found, NOT_RUN)}
-            rows.append(row | ({"n": COUNT(found.n), "interval by": found.method} if found else {}))
+            row |= {"n": COUNT(found.n), "interval by": found.method} if found else {}
+            if found and found.naive:
+                row["as if independent"] = how(found.value, found.naive.low, found.naive.high)
+                row["design effect"] = _FACTOR(found.design_effect)
+            rows.append(row)
     images = len(results.predictions(results.study.arms[0], "test", scenario))
     return Table(rows, f"Scores on {images} test images, with 95 % intervals.{not_comparable(results)}")
 
@@ -109,7 +115,7 @@ def per_class(results: Results, arm: str, scenario: str = "") -> Table:
 
 
 def missed_tumours(results: Results, scenario: str = "") -> Table:
-    """Show missed tumours and false alarms after each phase: counts, and shares with Wilson's 95 % interval."""
+    """Show missed tumours and false alarms after each phase: counts, and shares with their 95 % interval."""
     normal, rows = results.study.paper.data.normal, []
     for arm in results.study.arms:
         for phase in results.study.paper.arms[arm].phases:
@@ -119,8 +125,10 @@ def missed_tumours(results: Results, scenario: str = "") -> Table:
                 ("tumours", "missed", "share missed", table[table["label"] != normal]),
                 ("normal images", "false alarms", "share of false alarms", table[table["label"] == normal]),
             ):
-                k = int(((own["predicted"] == normal) != (own["label"] == normal)).sum())
-                row |= {images: len(own), wrong: k, share: PERCENT1.share(k, len(own))}
+                missed = ((own["predicted"] == normal) != (own["label"] == normal)).to_numpy()
+                interval = proportion_interval(missed, own["group"].to_numpy())
+                row |= {images: len(own), wrong: int(missed.sum())}
+                row[share] = PERCENT1(missed.mean() if len(own) else math.nan, interval.low, interval.high)
             rows.append(row)
     return Table(rows, caption("missed_tumours", normal=normal))
 
