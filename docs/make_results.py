@@ -15,6 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import matplotlib
+from matplotlib.ticker import PercentFormatter
 from pydantic import TypeAdapter
 
 from brainlib.audit.overview import DataAudit
@@ -22,7 +23,8 @@ from brainlib.audit.shortcuts import APART
 from brainlib.data.registry import REGISTRY
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
-from brainlib.report.figures import Plot, forest, metrics, overlap_map
+from brainlib.papers.printed import printed_number
+from brainlib.report.figures import Plot, forest, metrics, overlap_map, style
 from brainlib.report.headlines import Finding, Headline, Reference, headline_of
 from brainlib.report.table import NONE, PERCENT, PERCENT0, PERCENT1, POINTS, Format
 from brainlib.study import records
@@ -34,7 +36,7 @@ from brainlib.study.verdicts import INCONCLUSIVE, NOT_COMPARABLE
 from brainlib.trials import devices
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "options", "sets")))
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "options", "sets", "statistics")))
 IMAGES = ROOT / "docs" / "img"
 SUMMARY = ROOT / "brainlib" / "report" / "reference.json"
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -497,6 +499,71 @@ def options():
     return ["option", "default", "meaning"], rows
 
 
+def verdicts():
+    """List verdicts of test accuracies by how alike duplicates were classified (docs/make_verdicts.py)."""
+    rows = {}
+    for each in about("verdicts")["rows"]:
+        number = printed_number(each["printed"])
+        place = each["paper"], number.value, each["value"], each["n"]
+        if place in rows:
+            continue
+        limits = [PERCENT.text(each["value"], *each[kind]) for kind in ("independent", "together")]
+        changes = "–" if each["changes_at"] is None else f"ρ = {each['changes_at']:.2f}"
+        given = [f"`{each['paper']}`, {each['claim']}", each["printed"], f"{each['n']} ({each['effective']:.0f})"]
+        rows[place] = [*given, limits[0], each["verdict"], limits[1], each["verdict_together"], changes]
+    head = ["claim", "printed", "images (effective)", "as if independent", "verdict", "duplicates alike", "verdict"]
+    return [*head, "changes at"], list(rows.values())
+
+
+def _coverages() -> dict[tuple[str, int], dict[str, list[dict]]]:
+    """Return the rows of benchmarks/coverage.py by set and number of images, and by score."""
+    found: dict = {}
+    for row in about("coverage")["rows"]:
+        found.setdefault((row["set"], row["n"]), {}).setdefault(row["metric"], []).append(row)
+    return found
+
+
+def coverage():
+    """Write the mean and the range of the coverage over true scores and correlations, with groups and without."""
+    rows, metrics = [], list(next(iter(_coverages().values())))
+    for (name, n), by_metric in _coverages().items():
+        for kind, title in (("groups", "groups"), ("naive", "as if independent")):
+            shares = [[row[kind] for row in by_metric[metric]] for metric in metrics]
+            means = [PERCENT1.number(sum(each) / len(each)) for each in shares]
+            ranges = [style.span([100 * share for share in each], ".0f") for each in shares]
+            cells = [f"{mean} ({ends})" for mean, ends in zip(means, ranges, strict=True)]
+            rows.append([f"{SETS[name]}, {n}", title, *cells])
+    return ["test images", "interval", *metrics], rows
+
+
+def coverage_figure() -> Plot:
+    """Draw the coverage of each score over the sets and numbers of images: the mean, and the range."""
+    found, looks = _coverages(), {"groups": ("#0072b2", "o", -0.12), "naive": ("#d55e00", "s", 0.12)}
+    metrics = list(next(iter(found.values())))
+    figure, grid = style.multiples(metrics, 3, 2.9, 0.9)
+    for axes, metric in zip(grid.flat, metrics, strict=False):
+        style.tidy(axes)
+        axes.axhspan(0.93, 0.97, color="0.9", zorder=0)
+        for kind, (colour, marker, shift) in looks.items():
+            for x, by_metric in enumerate(found.values()):
+                shares = [row[kind] for row in by_metric[metric]]
+                axes.plot([x + shift] * 2, [min(shares), max(shares)], color=colour, lw=2)
+                axes.plot(x + shift, sum(shares) / len(shares), color=colour, marker=marker, ms=5)
+        axes.set(ylim=(0.5, 1.005), xticks=range(len(found)))
+        axes.set_xticklabels([f"{SETS[name]} {n}" for name, n in found], rotation=90)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    named = {"duplicate groups known": looks["groups"], "as if all images were independent": looks["naive"]}
+    style.legend(figure, {title: {"color": c, "marker": m, "lw": 2} for title, (c, m, _) in named.items()})
+    figure.supylabel("coverage of 95 % intervals")
+    means = {kind: [row[kind] for each in found.values() for rows in each.values() for row in rows] for kind in looks}
+    of = {kind: f"{100 * sum(each) / len(each):.1f} %" for kind, each in means.items()}
+    alt = (
+        f"Coverage of 95 % intervals by score, set and number of images: on average {of['groups']} where duplicate "
+        f"groups are known, {of['naive']} where all images are taken as independent. Bars: range; grey: 93 to 97 %."
+    )
+    return Plot(figure, alt)
+
+
 def markdown(head: list[str], rows: list[list[str]]) -> str:
     """Write a table in Markdown."""
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
@@ -516,7 +583,7 @@ def figures() -> dict[str, Plot]:
     """Draw the headlines, which are accuracies of the papers and of this project, and the overlap of the sets."""
     splits = {f"split by {each.split}": {"balanced accuracy": each.score} for each in measured("patients", SplitEffect)}
     drawn = {"forest.svg": forest(reference().headlines, "this project"), "sets.svg": overlap_map(audited())}
-    return drawn | {"patients.svg": metrics(splits)}
+    return drawn | {"patients.svg": metrics(splits), "coverage.svg": coverage_figure()}
 
 
 def main():

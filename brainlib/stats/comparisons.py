@@ -17,6 +17,7 @@ from brainlib.stats.intervals import (
     CONFIDENCE,
     UPPER,
     Number,
+    Z,
     area_variance,
     difference_interval,
     negligible,
@@ -121,7 +122,7 @@ def delong_test(
     if not error >= 1e-12:
         p, half_width = 1.0 if abs(difference) < 1e-12 else np.nan, np.nan
     else:
-        p, half_width = float(2 * stats.norm.sf(abs(difference) / error)), float(stats.norm.ppf(UPPER) * error)
+        p, half_width = float(2 * stats.norm.sf(abs(difference) / error)), Z * float(error)
     return PairedTest(name, p, difference, difference - half_width, difference + half_width, m + n, assumes)
 
 

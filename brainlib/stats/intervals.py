@@ -19,6 +19,7 @@ from scipy import optimize, special, stats
 
 CONFIDENCE = 0.95  # of every interval
 UPPER = (1 + CONFIDENCE) / 2  # the quantile at its upper end
+Z = float(special.ndtri(UPPER))  # 1.96 standard errors
 N_RESAMPLES = 2000
 # A choice: below this share of defined resamples, what remains describes lucky resamples only.
 MIN_DEFINED = 0.5
@@ -57,7 +58,7 @@ def wilson_interval(k: float, n: float) -> Interval:
         raise ValueError(f"expected 0 <= k <= n, received k={k}, n={n}")
     if n == 0:
         return Interval(np.nan, np.nan, f"{method}: no image to count")
-    share, z2 = k / n, stats.norm.ppf(UPPER) ** 2
+    share, z2 = k / n, Z**2
     centre, half = share + z2 / (2 * n), np.sqrt(z2 * (share * (1 - share) + z2 / (4 * n)) / n)
     low, high = ((centre + np.array([-half, half])) / (1 + z2 / n)).tolist()
     return Interval(0.0 if k == 0 else low, 1.0 if k == n else high, method)
@@ -172,11 +173,11 @@ def _newcombe_lower(area: float, m: float, n: float) -> float:
     """
     if area == 0:
         return 0.0
-    z, common = stats.norm.ppf(UPPER), (m + n) / 2 - 1
+    common = (m + n) / 2 - 1
 
     def excess(theta: float) -> float:
         spread = 1 + common * ((1 - theta) / (2 - theta) + theta / (1 + theta))
-        return area - theta - z * np.sqrt(theta * (1 - theta) * spread / (m * n))
+        return area - theta - Z * np.sqrt(theta * (1 - theta) * spread / (m * n))
 
     # theta = 1 is a second root when the area is 1: stay just below it.
     return float(optimize.brentq(excess, 0.0, min(area, 1 - 1e-12)))

@@ -90,11 +90,8 @@ def _run(study):
 
 def score(results: Results, arm: str, scenario: str, control: str, split: str, expected: str = "") -> Control:
     """Score a trained arm on its test images."""
-    data = results.study.dataset
-    groups = dict(zip(data.table["path"], data.group_ids(patients=True).tolist(), strict=True))
-    table = results.predictions(arm, "test", scenario)
     chance = 1 / len(results.study.paper.scenario(scenario).classes)
-    decided = results.decided(table.assign(group=table["path"].map(groups)), scenario, average="macro")
+    decided = results.decided(results.predictions(arm, "test", scenario), scenario, average="macro")
     found = estimates.estimate("recall", decided, results.study.options.seed)
     return control_of(found, chance, arm, scenario, control, split, expected, decided.collapsed is not None)
 
@@ -108,7 +105,7 @@ def control_of(found: Estimate, chance: float, arm: str, scenario: str, control:
 def _finding(found, chance):
     if math.isnan(found.value):
         return UNDEFINED
-    # There is no interval where every image was given the same class or its own.
+    # There is no interval where every image was given the same class.
     low, high = (found.value if math.isnan(each) else each for each in (found.low, found.high))
     if low > chance:
         return ABOVE

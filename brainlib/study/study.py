@@ -266,7 +266,7 @@ class Study:
         if other._given is self._given and other.paper.data == self.paper.data:
             # Each seed and protocol uses another subset, whose duplicates are searched for separately.
             same = (other.options.seed, other.paper.protocol) == (self.options.seed, self.paper.protocol)
-            names = ["indexed", "dataset", "groups"] if same or not self.profile.images else ["indexed"]
+            names = ["indexed", "dataset", "groups", "clusters"] if same or not self.profile.images else ["indexed"]
             vars(other).update({name: vars(self)[name] for name in names if name in vars(self)})
         return other
 

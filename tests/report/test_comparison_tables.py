@@ -41,6 +41,10 @@ def test_equivalence_stands_on_these_folds_and_on_the_printed_ones(jardim):
     expected = tests.equivalence([0.9826, 0.9778, 0.9725], [0.9794, 0.9734, 0.9770], 0.02).p
     found = list(rows.loc[1, ["difference", "p of equivalence", "smallest detectable difference"]])
     assert found == pytest.approx([0.0010333, expected, tests.detectable_difference(0.004829, 3)], abs=1e-4)
+    posterior = tests.posterior([0.9826, 0.9778, 0.9725], [0.9794, 0.9734, 0.9770], 0.02)
+    assert posterior.within > 0.95 and rows.loc[1, "settled by"] == "these"
+    found = list(rows.loc[1, ["P(transfer better)", "P(within 2 points)", "P(cnn better)"]])
+    assert found == pytest.approx([posterior.above, posterior.within, posterior.below])
 
 
 def test_calibration_counts_the_images_of_high_confidence(jardim, lu):

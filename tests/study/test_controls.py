@@ -209,11 +209,11 @@ def test_a_finding_is_where_the_interval_lies(value, low, high, finding):
     assert found.finding == finding
 
 
-def test_a_model_has_collapsed_where_it_gives_one_class_and_not_where_no_interval_can_be_given(leaking):
+def test_a_model_has_collapsed_where_it_gives_one_class_and_not_where_it_gives_each_its_own(leaking):
     table = leaking.predictions("transfer", "test")
     for predicted, value, collapsed in (("no", 0.5, True), (table["label"], 1.0, False)):
         tumour = (table.assign(predicted=predicted)["predicted"] == "yes").astype(float)
         given, made = table.assign(p_yes=tumour, p_no=1 - tumour), Results(leaking.study, leaking.trials)
         made.predictions = lambda *_, given=given: given
         found = controls.score(made, "transfer", "", controls.GIVEN, controls.PUBLISHED)
-        assert (found.value, found.collapsed) == (value, collapsed) and np.isnan(found.low)
+        assert (found.value, found.collapsed, np.isnan(found.low)) == (value, collapsed, collapsed)

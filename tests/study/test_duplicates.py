@@ -96,9 +96,10 @@ def test_a_retrained_model_stands_beside_the_published_one(hajhashem):
     table = comparisons.duplicates(results)
     assert "20 of 100" in table.caption
     first = table.frame.iloc[0]
-    # Each image is its own group: the binomial of 100 at 0.9 has 95 % within 84 to 95.
+    # Each image is its own group: Wilson's interval of 90 of 100.
     name = "retrained, duplicates kept apart"
-    assert list(first[[name, f"{name} low", f"{name} high", "images retrained"]]) == [0.9, 0.84, 0.95, 100]
+    found = list(first[[name, f"{name} low", f"{name} high", "images retrained"]])
+    assert found == pytest.approx([0.9, 0.8256, 0.9448, 100], abs=1e-4)
     assert first["difference"] == pytest.approx(-0.025)
     assert "--retrain" in comparisons.duplicates(hajhashem(20)).caption
 
@@ -117,11 +118,11 @@ def test_a_retrained_score_knows_no_more_than_its_groups_of_copies(hajhashem):
     table.loc[wrong, "group"] = 9
     table.loc[test.difference(wrong), "group"] = np.arange(90) // 10
     accuracy = beside(hajhashem(0), other)
-    # Of ten groups one is wrong: of ten drawn, 7 to 10 are right in 95 % (binomial). Wilson's interval
-    # for 100 images would be 0.83 to 0.94.
+    # Of ten groups of ten one is wrong: Wilson's interval of 9 of 10, and as if independent of 90 of 100.
     assert (accuracy.value, accuracy.n) == (0.9, 100)
-    assert (accuracy.low, accuracy.high) == pytest.approx((0.7, 1.0))
-    assert "group bootstrap" in accuracy.method
+    assert (accuracy.low, accuracy.high) == pytest.approx((0.5958, 0.9821), abs=1e-4)
+    assert (accuracy.naive.low, accuracy.naive.high) == pytest.approx((0.8256, 0.9448), abs=1e-4)
+    assert accuracy.design_effect == pytest.approx(10)
 
 
 def test_a_retrained_model_that_is_always_right_has_an_interval(hajhashem):

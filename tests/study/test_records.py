@@ -61,7 +61,9 @@ def test_the_record_holds_tests_of_arms_folds_and_seeds_and_calibration(jardim):
     printed = next(each.test for each in saved.tests if each.on == "printed folds")
     assert (printed.t, printed.df) == (pytest.approx(0.3706, abs=1e-4), 2)
     on = [(each.on, each.seed) for each in saved.equivalences]
-    assert on == [("these folds", 0), ("printed folds", 0), ("these folds", 1)]
+    assert on == [("these folds", 0), ("printed folds", 0), ("these folds", 1), ("these folds, 2 seeds", 0)]
+    assert [each.test is None for each in saved.equivalences] == [False, False, False, True]
+    assert [each.posterior.n for each in saved.equivalences] == [3, 3, 3, 6]
     assert [(each.arm, each.calibration.curve[0].images) for each in saved.calibration][0] == ("cnn", 600)
 
 

@@ -10,6 +10,7 @@ from pngs import write_image
 
 from brainlib.errors import UsageError
 from brainlib.report.tables import comparisons
+from brainlib.stats.intervals import wilson_interval
 from brainlib.study import saliency
 
 MASK = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], bool)
@@ -135,7 +136,8 @@ def test_slices_of_a_patient_are_no_images_of_their_own(lesions):
     values = saliency.lesion_values(two)
     assert values.groupby("group")["path"].nunique().tolist() == [5, 5]
     found = next(each for each in saliency.means(values) if each.method == "Grad-CAM")
-    assert found.value == 1 and np.isnan(found.low)  # of two patients, who agree, and not of ten images
+    # Of two patients, who agree, and not of ten images.
+    assert found.value == 1 and found.low == pytest.approx(wilson_interval(2, 2).low)
 
 
 def test_a_map_that_stays_when_the_weights_are_permuted_is_seen(lesions):
