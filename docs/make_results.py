@@ -519,7 +519,8 @@ def _coverages() -> dict[tuple[str, int], dict[str, list[dict]]]:
     """Return the rows of benchmarks/coverage.py by set and number of images, and by score."""
     found: dict = {}
     for row in about("coverage")["rows"]:
-        found.setdefault((row["set"], row["n"]), {}).setdefault(row["metric"], []).append(row)
+        name = {"f1": "F1", "auc": "AUC"}.get(row["metric"], row["metric"])
+        found.setdefault((row["set"], row["n"]), {}).setdefault(name, []).append(row)
     return found
 
 
