@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 from pytest_socket import SocketConnectBlockedError
 
 import brainlib
+from brainlib.papers.loading import load_paper
 from brainlib.study.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -233,3 +234,19 @@ def test_a_papers_notebook_takes_the_options_and_ends_with_its_verdict(name):
     assert Options.of(given).profile == "demo"
     prose = "\n".join(cells_of(notebook, cell_type="markdown"))
     assert re.findall(r"^##? +(.+?)\s*$", prose, re.MULTILINE)[-1] == "Verdict"
+
+
+@pytest.mark.parametrize("name", [path.stem for path in PAPERS])
+def test_every_table_and_figure_of_a_paper_is_named_in_the_section_that_shows_its_counterpart(name):
+    cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    sections, heading = {}, ""
+    for kind, source in ((cell["cell_type"], "".join(cell["source"])) for cell in cells):
+        if kind == "markdown" and (found := re.match(r"##+ ([^(\n]+)", source)):
+            heading = found[1].strip()
+        sections[heading] = sections.get(heading, "") + source * (kind == "code")
+    exhibits = load_paper(name).exhibits
+    assert len({each.name for each in exhibits}) == len(exhibits) > 2
+    for each in exhibits:
+        if each.section:
+            code = sections[each.section]
+            assert f'"{each.name}"' in code or f'exhibits_in("{each.section}")' in code, each.name

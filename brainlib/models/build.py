@@ -128,7 +128,7 @@ def build_network(spec: ModelSpec, size: int, outputs: int, weights: Weights) ->
         ) from error
     model = keras.Model(pixels, _head(spec, features, outputs), name=spec.backbone or spec.kind)
     head = _after(features._keras_history.operation, model)
-    return Network(model, head, frozenset(_inside(layer for layer in model.layers if layer.name not in head)))
+    return Network(model, head, frozenset(inside(layer for layer in model.layers if layer.name not in head)))
 
 
 def _own(spec, size, classes):
@@ -149,7 +149,7 @@ def _own(spec, size, classes):
     units = [classes, 1] if classes == 2 else [classes]
     shapes = [(None, each) for each in units]
     require(model.output_shape in shapes, f"an output of shape {' or '.join(map(str, shapes))}", model.output_shape)
-    every = _inside(model.layers)
+    every = inside(model.layers)
     strange = [each for each in every if type(each).__module__.split(".")[0] not in ("keras", "keras_hub", "brainlib")]
     require(not strange, "layers of Keras, which a store can load", strange and type(strange[0]).__name__)
     try:
@@ -171,7 +171,7 @@ def _after(operation, model):
     return tuple(names[names.index(operation.name) + 1 :])
 
 
-def _inside(layers):
+def inside(layers):
     """List layers, each nested model followed by its own layers."""
     return [each for layer in layers for each in layer._flatten_layers()]
 

@@ -83,6 +83,17 @@ class Tables(Frozen):
     other_work: tuple[OtherWork, ...] = ()
 
 
+class Exhibit(Frozen):
+    """A printed table or figure: what it `shows` by its caption and the text, and where its counterpart is.
+
+    `section` is the heading, without its brackets, of that section of the paper's notebook (null: there is none).
+    """
+
+    name: Text
+    shows: Text
+    section: Text | None
+
+
 class Selection(Frozen):
     """What a profile runs unless a user asks for more; no scenario named: all of them."""
 
@@ -163,6 +174,7 @@ class Paper(Frozen):
     arms: Annotated[dict[Identifier, Arm], Field(min_length=1, max_length=200), AfterValidator(FrozenDict)]
     profiles: Annotated[dict[Literal["smoke", "demo"], Selection], AfterValidator(FrozenDict)] = FrozenDict()
     tables: Tables = Tables()
+    exhibits: Annotated[tuple[Exhibit, ...], Field(max_length=100)] = ()
     claims: Annotated[tuple[Claim, ...], Field(max_length=2000)]
 
     def scenario(self, name: str | None = None) -> Scenario:
@@ -170,6 +182,10 @@ class Paper(Frozen):
         if name:
             return self.scenarios[name]
         return Scenario(title="all classes", classes=self.data.classes)
+
+    def exhibits_in(self, section: str) -> list[str]:
+        """Name the paper's tables and figures with a counterpart in a section of its notebook, in the paper's order."""
+        return [each.name for each in self.exhibits if each.section == section]
 
     def phase_of(self, claim: Claim) -> str:
         """Return the phase that a claim is about: the last one of its arm if it names none."""

@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["figures", "tables"],
     submod_attrs={
+        "display": ["counterpart"],
         "index": ["write_index", "write_results"],
         "notebook": ["run_notebook"],
         "table": ["Format", "Table"],

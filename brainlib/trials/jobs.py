@@ -24,6 +24,8 @@ from brainlib.models.checkpoints import EVERY, Checkpoint
 from brainlib.trials import devices, store
 from brainlib.trials.trial import Trial
 
+_TIMED = 64  # test images at most by which predicting is timed: a choice
+
 
 def train(
     trial: Trial,
@@ -38,7 +40,8 @@ def train(
     start with zeros, then, if the training goes on, with those of the checkpoint, then after every epoch. `every` is
     the least number of seconds between two checkpoints.
     """
-    from brainlib.models import build, training
+    from brainlib.models import build, feeding, training
+    from brainlib.models.summary import summary
 
     report(0, 0.0, 0.0)
     started = time.perf_counter()
@@ -78,6 +81,12 @@ def train(
     monitored = base.iloc[task.monitored][["path", "label"]].reset_index(drop=True)
     training_seconds = sum(epoch.seconds for epoch in epochs)
     other_seconds = time.perf_counter() - started - sum(epoch.seconds for epoch in epochs[checkpoint.finished :])
+    predict = feeding.predictor(network.model, feeding.held(task.pixels))
+    some = np.flatnonzero(parts == splits.TEST)[:_TIMED]
+    predict(some)  # makes the graph
+    started = time.perf_counter()
+    predict(some)
+    testing_seconds = (time.perf_counter() - started) / max(len(some), 1)
     info = dataset.info
     loss = "binary_crossentropy" if outputs == 1 else "categorical_crossentropy"
     weights = dataclasses.replace(trial.weights, file=Path(trial.weights.file).name)  # no path of this machine
@@ -87,7 +96,8 @@ def train(
         {
             "trial": dataclasses.replace(trial, weights=weights, loss=loss).described(),
             "data": {"set": info.name, "title": info.title, "licence": info.licence, "phantom": dataset.phantom},
-            "seconds": {"training": training_seconds, "other": other_seconds},
+            "seconds": {"training": training_seconds, "other": other_seconds, "an image": testing_seconds},
+            "layers": summary(network, trial.phases),
             "peak_memory_mib": peak_memory_mib(),
             "environment": environment(),
         },

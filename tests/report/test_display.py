@@ -8,6 +8,8 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from brainlib.audit import audit_folder
+from brainlib.errors import UsageError
+from brainlib.report import counterpart, figures, tables
 from brainlib.report.display import register
 
 
@@ -36,3 +38,15 @@ def test_what_a_cell_names_is_shown_by_its_table(jardim, shown, tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "<b>.png").write_bytes(b"no image")
     assert "0 images, 1 unreadable" in shown(audit_folder(str(tmp_path)))
+
+
+def test_a_counterpart_bears_the_names_of_the_paper_in_its_caption_and_no_other_name(jardim):
+    paper, table = jardim.study.paper, tables.overview(jardim)
+    names = paper.exhibits_in("The networks")
+    assert names == ["Figure 1", "Figure 2", "Figure 3"]
+    named = counterpart(table, paper, *names)
+    assert named.caption == f"Counterpart of the paper's Figure 1, Figure 2 and Figure 3: {table.caption}"
+    plot = counterpart(figures.confusion({"CNN": jardim.confusion("cnn")}), paper, "Figure 6")
+    assert plot.alt.startswith("Counterpart of the paper's Figure 6: Confusion matrix. CNN")
+    with pytest.raises(UsageError, match=r"jardim: expected one of Figure 1, .*, received Figure 5"):
+        counterpart(table, paper, "Figure 5")

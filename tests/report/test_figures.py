@@ -25,6 +25,7 @@ from brainlib.stats.calibration import Calibration
 from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import Interval
 from brainlib.study.saliency import Explained
+from brainlib.study.study import Study
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -381,3 +382,11 @@ def test_a_figure_of_images_is_a_sharp_picture_and_a_grey_one_has_no_colours():
         assert kind == "image/png" and image.mode == "L"
         assert image.width == 2 * 4 * 96  # sharp on a screen of double density
         assert np.asarray(image).std() > 30
+
+
+def test_samples_are_of_each_class_and_no_two_of_one_duplicate_group(tmp_path):
+    study = Study("hajhashem", profile="smoke", data="phantoms", out=str(tmp_path))
+    plot = figures.samples(study)
+    shown = [axes.images[0].get_array().data.tobytes() for axes in plot.figure.axes if axes.images]
+    assert len(shown) == len(set(shown)) == 12
+    assert plot.alt.startswith("Phantoms of each class") and plot.alt.endswith("6 of 30 no, 6 of 30 yes.")

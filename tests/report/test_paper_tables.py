@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from brainlib.papers.loading import load_paper
 from brainlib.report.tables import paper as tables
 from brainlib.study.study import Study
 
@@ -37,3 +38,13 @@ def test_the_collapsed_rows_are_those_of_weighted_averages(lu):
     assert scores[3] == scores[4] == [15.29, 2.34, 15.29, 4.06]
     # Macro of two classes: half of 50/141, half of 1, half of 100/191.
     assert scores[2] == [35.46, 17.73, 50.00, 26.18]
+
+
+def test_the_only_matrix_behind_printed_scores_gives_the_one_that_is_not_printed():
+    row = tables.implied(load_paper("hajhashem")).frame.iloc[0]
+    counts = row[["n", "true positives", "false negatives", "true negatives", "false positives"]].tolist()
+    assert counts == [51, 23, 2, 20, 6]
+    # 20 / 26 with Wilson's interval, and 23 / 25, which is printed.
+    assert row["specificity"] == 20 / 26 and row["sensitivity"] == 0.92
+    assert (row["specificity low"], row["specificity high"]) == pytest.approx((0.5795, 0.8897), abs=1e-4)
+    assert tables.implied(load_paper("kruszyk")).rows == []

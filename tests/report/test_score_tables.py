@@ -160,3 +160,13 @@ def test_the_best_epoch_is_shown_beside_the_last_one_and_times_with_the_machine(
     row = rows[rows["monitored"] == "test"].iloc[0]
     assert list(row[["last epoch", "best epoch", "effect"]]) == pytest.approx([0.985, 1.0, 0.015])
     assert row["best epoch is"] == 1
+
+
+def test_printed_supports_stand_beside_those_of_the_run(tmp_path):
+    study = study_of("yim", tmp_path, arms=["cnn"])
+    (trial,) = study.trials()
+    counts = {name: {name: 2} for name in study.paper.data.classes}
+    trained = result_of_classes(trial, {phase.name: counts for phase in trial.phases})
+    rows = scores.per_class(Results(study, {("", "cnn", "final"): trained}), "cnn").frame.set_index("class")
+    printed = rows.loc[["glioma", "meningioma", "notumor", "pituitary", "macro average"], "support, printed"]
+    assert printed.tolist() == [300, 306, 405, 300, 1311]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,17 @@ def test_errors_are_shown_with_their_images_the_surest_first(jardim, tmp_path):
     assert len(set(shown.values())) == 2 and shown[wrong["path"].iloc[0]] != shown[wrong["path"].iloc[1]]
     assert len(tables.errors(jardim, "transfer", most=3).rows) == 3
     assert repr(jardim.study).startswith("<Study of jardim: profile ") and "cnn, transfer" in repr(jardim.study)
+
+
+def test_the_layers_of_a_network_end_with_their_sums_and_name_a_substitute(jardim):
+    assert "stored by an earlier version" in tables.networks(jardim).caption
+    trained = jardim.trials["", "cnn", "final"]
+    layers = [
+        {"layers": "conv1", "kinds": "Conv2D", "output": [60, 60, 32], "parameters": 320, "trained": {"training": 320}},
+        {"layers": "output", "kinds": "Dense", "output": [1], "parameters": 501, "trained": {"training": 0}},
+    ]
+    jardim.trials["", "cnn", "final"] = replace(trained, facts=trained.facts | {"layers": layers})
+    rows = tables.networks(jardim).frame
+    assert rows["arm"].tolist() == [jardim.study.title("cnn"), "", ""]
+    assert rows["output"].tolist() == ["60 × 60 × 32", "1", ""]
+    assert rows["parameters"].tolist() == [320, 501, 821] and rows["trained: training"].tolist() == [320, 0, 320]

@@ -104,6 +104,9 @@ def test_history_and_epochs_agree_with_the_predictions(shared):
 def test_facts_tell_what_was_asked_times_and_versions_but_no_path_of_this_machine(shared):
     folder, _, result = shared
     assert result.facts["seconds"]["training"] == pytest.approx(result.history["seconds"].sum(), rel=1e-6)
+    assert result.facts["seconds"]["an image"] > 0
+    layers = result.facts["layers"]
+    assert [row["output"] for row in (layers[0], layers[-1])] == [[16, 16, 1], [1]]
     environment = result.facts["environment"]
     assert {"tensorflow", "keras", "python", "cores"} <= set(environment)
     text = (folder / "trials" / result.trial.key / "trial.json").read_text()

@@ -21,9 +21,11 @@ from brainlib.report.figures import style
 from brainlib.report.figures.style import WIDTH, Plot
 from brainlib.report.table import PERCENT0
 from brainlib.study.saliency import Explained
+from brainlib.study.study import Study
 
 _ROWS, _COLUMNS = 6, 8  # of a montage at most
 _SIDE = 96  # pixels of an image in a montage
+_SAMPLES = 6  # of a class
 _LETTERS = 16  # of a file's name that fit under an image
 _MODELS = 7  # with their heat maps side by side
 _ROOMY = 1.4  # inches of an image above which there is room for the name of a class
@@ -97,6 +99,28 @@ def duplicate_montage(overview: Overview, name: str, contradictory: bool = False
     head = style.wrapped(f"{title},\neach image compared with the first of its row", round(12 * figure.get_figwidth()))
     figure.suptitle(head, fontsize=10, parse_math=False)
     return Plot(figure, f"{title}, of {style.span(map(len, shown), 'd')} images.")
+
+
+def samples(study: Study) -> Plot:
+    """Show some images of each class, one class a row, evenly spaced in the order of their files.
+
+    Of a duplicate group it shows one. Of published images it is for the local report alone.
+    """
+    data, classes = study.dataset, study.paper.data.classes
+    table = data.table.assign(group=data.group_ids()).iloc[study.used_rows()]
+    figure = style.figure(1.6 + 1.2 * _SAMPLES, 0.2 + 1.2 * len(classes))
+    grid, described = figure.subplots(len(classes), _SAMPLES, squeeze=False), []
+    for line, label in zip(grid, classes, strict=True):
+        own = table[table["label"] == label]
+        paths = own.drop_duplicates("group")["path"].to_numpy()
+        some = paths[np.unique(np.linspace(0, len(paths) - 1, min(_SAMPLES, len(paths))).astype(int))]
+        for axes, path in itertools.zip_longest(line, some):
+            grey = images.decode(data.root / path).convert("L").resize((_SIDE, _SIDE)) if path else None
+            style.picture(axes, None if grey is None else np.asarray(grey))
+        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9, labelpad=6)
+        described.append(f"{len(some)} of {len(own)} {label}")
+    kind = f"{'Phantoms' if data.phantom else 'Images'} of each class, one a duplicate group"
+    return Plot(figure, f"{kind}, evenly spaced in the order of their files: {', '.join(described)}.")
 
 
 def _shortened(name: str) -> str:

@@ -13,9 +13,9 @@ _NAMES = dict(
     comparisons="calibration calibrations controls duplicates equivalence lesion_thirds lesions same_images sanity "
     "shortcuts t_by_seed t_tests",
     leakage="external_validation patient_leakage",
-    paper="averaging consistency layers protocol split_sizes",
+    paper="averaging consistency exhibits implied layers protocol split_sizes",
     scores="best_epochs comparison counts folds missed_tumours other_work per_class test_scores times",
-    study="data errors overview summary",
+    study="data errors networks overview summary",
 )
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__, submod_attrs={module: names.split() for module, names in _NAMES.items()}

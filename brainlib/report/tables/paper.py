@@ -12,7 +12,7 @@ from pathlib import Path
 from brainlib.io import built_folder, is_whole
 from brainlib.models.backbones import RANDOM, Weights
 from brainlib.models.build import ModelSpec
-from brainlib.papers.consistency import check_paper, confusion, sizes
+from brainlib.papers.consistency import arithmetic, check_paper, checks, confusion, sizes
 from brainlib.papers.consistency.arithmetic import FOUR, collapse_rows
 from brainlib.papers.consistency.checks import FINDINGS, Check
 from brainlib.papers.provenance import in_words, key_of, name_of, settings_of
@@ -46,16 +46,25 @@ def protocol(paper: Paper) -> Table:
     return Table(rows, caption("protocol", paper=paper, provenances=[row["provenance"] for row in rows]))
 
 
+def exhibits(paper: Paper) -> Table:
+    """List the tables and figures of a paper, with the section of its notebook that has the counterpart of each."""
+    rows = [
+        {"in the paper": each.name, "shows": each.shows, "counterpart in": each.section or "none"}
+        for each in paper.exhibits
+    ]
+    return Table(rows, caption("exhibits", count=len(rows)))
+
+
 def consistency(paper: Paper, *findings: str) -> Table:
     """Show the checks of a paper's printed numbers of these findings, by default all, with what is wrong first."""
-    checks = worst_first(check_paper(paper))
+    found = worst_first(check_paper(paper))
     rows = [
         {"number": n, "finding": check.finding, "check": check.method, "arithmetic": check.sentence}
-        for n, check in enumerate(checks, start=1)
+        for n, check in enumerate(found, start=1)
         if check.finding in (findings or FINDINGS)
     ]
-    counts = ", ".join(f"{sum(check.finding == finding for check in checks)} {finding}" for finding in FINDINGS[::-1])
-    return Table(rows, f"{len(checks)} checks of the printed numbers, before any training: {counts}.")
+    counts = ", ".join(f"{sum(check.finding == finding for check in found)} {finding}" for finding in FINDINGS[::-1])
+    return Table(rows, f"{len(found)} checks of the printed numbers, before any training: {counts}.")
 
 
 def worst_first(checks: Sequence[Check]) -> list[Check]:
@@ -81,6 +90,23 @@ def split_sizes(study: Study) -> Table:
         for part in sizes.parts(study.paper)
     ]
     return Table(rows, caption("split_sizes", around=f"{sizes.AROUND:.0%}"))
+
+
+def implied(paper: Paper) -> Table:
+    """Show the confusion matrix behind printed scores of two classes where it is the only one, and what follows."""
+    rows = []
+    for row in confusion.rows_of(paper):
+        n = row[0].n
+        found = (
+            arithmetic.matrices(checks.ranges(row, "rounded"), n) if paper.scenario(row[0].scenario).positive else {}
+        )
+        if len(found) == 1:
+            ((positives, (tp, tn)),) = found.items()
+            place = " – ".join(filter(None, [row[0].scenario, paper.arms[row[0].arm].title, row[0].stage]))
+            counts = {"true positives": tp, "false negatives": positives - tp, "true negatives": tn}
+            scores = {"sensitivity": PERCENT.share(tp, positives), "specificity": PERCENT.share(tn, n - positives)}
+            rows.append({"of": place, "n": n} | counts | {"false positives": n - positives - tn} | scores)
+    return Table(rows, caption("implied"))
 
 
 def averaging(study: Study) -> Table:

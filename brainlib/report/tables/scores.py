@@ -21,6 +21,7 @@ OURS = "this run"
 _FOLD_METRICS = ("accuracy", "sensitivity", "specificity")
 _VARIANCE = Format("points²", 1e4, digits=3)
 _FACTOR = Format(digits=2)
+_MILLISECONDS = Format("ms", 1000, digits=1)
 _MEMORY = Format("MiB", digits=0)
 
 
@@ -102,15 +103,18 @@ def per_class(results: Results, arm: str, scenario: str = "") -> Table:
     title = results.title(arm, scenario)
     if results.study.why_not_run([arm], scenario):
         return Table([], f"{title}: {NOT_RUN}.")
-    rows = []
+    rows, paper, supports = [], results.study.paper, {}
+    for claim in paper.claims:
+        if claim.metric and claim.metric.name == "images" and (claim.stage, claim.scenario or "") == ("test", scenario):
+            supports[claim.metric.label] = {"support, printed": COUNT.printed(claim.number)}
     for label, scored in results.decisions(arm, "test", scenario).per_class().iterrows():
-        of = {"label": label} if label in results.study.paper.data.classes else {"average": label.split()[0]}
+        of = {"label": label} if label in paper.data.classes else {"average": label.split()[0]}
         row = {"class": label}
         for name in ("precision", "sensitivity", "f1"):
             row[name] = PERCENT(scored[name])
             printed = results.printed(arm, "test", Metric(name=name, **of), scenario)
             row |= {f"{name}, printed": PERCENT.printed(printed)} if printed else {}
-        rows.append(row | {"support": int(scored["support"])})
+        rows.append(row | {"support": int(scored["support"])} | supports.get(of.get("label"), {}))
     return Table(rows, f"{title}: each class against the rest, and their averages.{not_comparable(results, arm)}")
 
 
@@ -171,13 +175,14 @@ def best_epochs(results: Results) -> Table:
 
 
 def times(results: Results) -> Table:
-    """Show the training time of each trial, on the machine that trained it."""
+    """Show the times of each trial on the machine that trained it, training and predicting."""
     rows = [
         {
             "arm": results.study.title(arm, scenario),
             "trained": stage,
             "training": SECONDS(result.facts["seconds"]["training"]),
             "everything else": SECONDS(result.facts["seconds"]["other"]),
+            "predicting an image": _MILLISECONDS(result.facts["seconds"].get("an image", math.nan)),
             "epochs": len(result.history),
             "peak memory of the process": _MEMORY(result.facts["peak_memory_mib"]),
         }

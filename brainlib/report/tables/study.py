@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 
 from brainlib.report import pages
-from brainlib.report.table import PERCENT, PERCENT1, Table
+from brainlib.report.table import COUNT, PERCENT, PERCENT1, Table
 from brainlib.report.tables.captions import caption
 from brainlib.study import conditions
 from brainlib.study.options import KAGGLE, PHANTOMS
@@ -82,6 +83,24 @@ def overview(results: Results) -> Table:
             rows.append({"arm": results.title(arm, scenario), "accuracy": PERCENT.score(found), "n": found.n})
     trained = f"{study.paper.id}, models trained: {len(results.trials)}."
     return Table(rows, f"{trained} Accuracy on the test images, with 95 % intervals.")
+
+
+def networks(results: Results) -> Table:
+    """Show the layers of each arm's final model, with how many of their parameters each phase trained."""
+    study, rows = results.study, []
+    for arm in study.arms:
+        here = study.backbone(arm)
+        title = study.title(arm) + f" (here {here})" * (here != study.stated_backbone(arm))
+        own = results.trial(arm, "test", study.scenarios[-1]).facts.get("layers", [])
+        every = {"layers": "all", "parameters": sum(row["parameters"] for row in own), "trained": Counter()}
+        for row in own:
+            every["trained"].update(row["trained"])
+        for row in [*own, every] if own else []:
+            shown = {"arm": title, **row, "output": " × ".join(map(str, row.get("output", [])))}
+            trained = {f"trained: {phase}": COUNT(count) for phase, count in shown.pop("trained").items()}
+            rows.append(shown | {"parameters": COUNT(row["parameters"])} | trained)
+            title = ""
+    return Table(rows, caption("networks", size=study.size, some=bool(rows)))
 
 
 def trial(trial: Trial) -> Table:
