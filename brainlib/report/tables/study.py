@@ -90,7 +90,7 @@ def networks(results: Results) -> Table:
     study, rows = results.study, []
     for arm in study.arms:
         here = study.backbone(arm)
-        title = study.title(arm) + f" (here {here})" * (here != study.stated_backbone(arm))
+        title = study.title(arm) + f", here {here}" * (here != study.stated_backbone(arm))
         own = results.trial(arm, "test", study.scenarios[-1]).facts.get("layers", [])
         every = {"layers": "all", "parameters": sum(row["parameters"] for row in own), "trained": Counter()}
         for row in own:
