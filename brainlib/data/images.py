@@ -81,18 +81,25 @@ def pixel_hash(image: Image.Image) -> str:
     return digest.hexdigest()
 
 
-def load_images(paths: Sequence[Path], byte_hashes: Sequence[str], size: int, channels: int, store: Path) -> np.ndarray:
+def load_images(
+    paths: Sequence[Path],
+    byte_hashes: Sequence[str],
+    size: int,
+    channels: int,
+    store: Path,
+    resizing: str = "bilinear",
+) -> np.ndarray:
     """Return image files as one array, uint8 (n, size, size, channels): a read-only map of a file in ``store/images/``.
 
-    The files, `paths`, must still have the SHA-256 in `byte_hashes` (see `DataSet.files`); for size and channels, see
-    `to_array`. The array's name is a hash of the byte hashes in order, the size, the channels and `VERSION`. It is
+    The files, `paths`, must still have the SHA-256 in `byte_hashes` (see `DataSet.files`); for size, channels and
+    resizing, see `to_array`. The array's name is a hash of these, the byte hashes in order and `VERSION`. It is
     written a few images at a time, so that memory stays small, and verified when it is read (see `io.stored_array`).
     DataError if a file cannot be decoded or has changed; StoreError if the array cannot be written.
     """
     if size < 1 or channels not in (1, 3):
         raise ValueError(f"expected size >= 1 and channels 1 or 3, received {size} and {channels}")
     shape = (len(paths), size, size, channels)
-    key = hashlib.sha256("\n".join(["bilinear", VERSION, str(shape), *byte_hashes]).encode())
+    key = hashlib.sha256("\n".join([resizing, VERSION, str(shape), *byte_hashes]).encode())
 
     def one(path: Path, byte_hash: str) -> np.ndarray:
         data = read(path)
@@ -101,7 +108,7 @@ def load_images(paths: Sequence[Path], byte_hashes: Sequence[str], size: int, ch
                 f"{path}: expected the bytes that were indexed, received others; "
                 "the file changed during the run, so run again"
             )
-        return to_array(decode_bytes(data, path)[0], size, channels)
+        return to_array(decode_bytes(data, path)[0], size, channels, resizing)
 
     def decoded():
         with threads() as pool:
@@ -155,14 +162,19 @@ def _scale_to_eight_bits(values: np.ndarray) -> np.ndarray:
     return np.floor(values * (255.0 / top) + 0.5).astype(np.uint8)
 
 
-def to_array(image: Image.Image, size: int, channels: int) -> np.ndarray:
+def to_array(image: Image.Image, size: int, channels: int, resizing: str = "bilinear") -> np.ndarray:
     """Resize a decoded image for a model: uint8 (size, size, channels), as ``tf.image.resize`` does it.
 
-    Interpolation is bilinear, without antialiasing; an image that is not square is stretched. There is 1 channel (grey)
-    or there are 3 (RGB; grey values are repeated).
+    Interpolation is bilinear, without antialiasing, and an image that is not square is stretched; "antialiased" is
+    Pillow's, with antialiasing, and so is "padded", which keeps the proportions and adds black borders. There is 1
+    channel (grey) or there are 3 (RGB; grey values are repeated).
     """
     if channels == 1:
         image = image.convert("L")
+    if resizing == "padded":
+        image = ImageOps.pad(image, (size, size), Image.Resampling.BILINEAR)
+    elif resizing == "antialiased":
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
     pixels = np.asarray(image, dtype=np.uint8)
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     if pixels.shape[:2] != (size, size):

@@ -134,15 +134,17 @@ def used(labels, split: Split, published=None) -> np.ndarray:
     return np.sort(np.concatenate([part[choose_images(labels[part], n, split.seed)] for part, n in counts]))
 
 
-def oversampled(labels, rows: np.ndarray, label: str, seed: int) -> np.ndarray:
+def oversampled(labels, rows: np.ndarray, label: str, seed: int, target: str = "largest") -> np.ndarray:
     """Return the positions of training images, with those of a class repeated until it is as large as the largest.
 
+    With the target "mean" it gets the mean size of all classes, and keeps its own if that is larger.
     All images of the class are repeated equally often, but for some, drawn with `seed`, once more.
     """
     own = rows[np.asarray(labels)[rows] == label]
     if len(own) == 0:
         return rows
-    most = np.unique(np.asarray(labels)[rows], return_counts=True)[1].max()
+    sizes = np.unique(np.asarray(labels)[rows], return_counts=True)[1]
+    most = sizes.max() if target == "largest" else max(round(sizes.mean()), len(own))
     whole, some = divmod(int(most) - len(own), len(own))
     drawn = np.random.default_rng(seed).permutation(own)[:some]
     return np.concatenate([rows, *[own] * whole, np.sort(drawn)])

@@ -33,8 +33,8 @@ class ModelSpec:
     kind : {"cnn", "transfer", "own"}
     channels : {1, 3}
         Of the input image.
-    scaling : {"unit", "imagenet_mean_std", "backbone"}
-        Input scaling; "backbone" is what the backbone's weights expect.
+    scaling : {"unit", "raw", "centred", "imagenet_mean_std", "training_mean_std", "backbone"}
+        Input scaling; "backbone" is what the backbone's weights expect. See `layers.InputScaling`.
     backbone : str
         A name of `backbones.BACKBONES`; "" for the CNN.
     convolutions : tuple of int
@@ -91,7 +91,9 @@ class Network:
     frozen: frozenset
 
 
-def build_network(spec: ModelSpec, size: int, outputs: int, weights: Weights) -> Network:
+def build_network(
+    spec: ModelSpec, size: int, outputs: int, weights: Weights, spread: tuple[list[float], list[float]] | None = None
+) -> Network:
     """Build a network.
 
     Parameters
@@ -102,6 +104,8 @@ def build_network(spec: ModelSpec, size: int, outputs: int, weights: Weights) ->
         1 for a sigmoid unit (two classes), else one softmax unit per class; an own model chooses.
     weights : Weights
         Initial weights of the backbone; see `backbones.find_weights`.
+    spread : tuple of list of float, optional
+        `mean_and_deviation` of the training images, for the scaling by them.
 
     Raises
     ------
@@ -116,7 +120,10 @@ def build_network(spec: ModelSpec, size: int, outputs: int, weights: Weights) ->
     if spec.function:
         return _own(spec, size, max(outputs, 2))
     pixels = keras.Input((size, size, spec.channels), name="pixels")
-    scaled = InputScaling(_scaling(spec, weights), name="scaling")(pixels)
+    x = pixels
+    if spec.kind == "transfer" and spec.channels == 1:  # as pretrained weights take it: grey three times
+        x = keras.layers.Concatenate(name="grey_as_colour")([pixels] * 3)
+    scaled = InputScaling(_scaling(spec, weights), spread, name="scaling")(x)
     try:
         if spec.kind == "cnn":
             features = _convolutions(spec, scaled)
@@ -129,6 +136,16 @@ def build_network(spec: ModelSpec, size: int, outputs: int, weights: Weights) ->
     model = keras.Model(pixels, _head(spec, features, outputs), name=spec.backbone or spec.kind)
     head = _after(features._keras_history.operation, model)
     return Network(model, head, frozenset(inside(layer for layer in model.layers if layer.name not in head)))
+
+
+def mean_and_deviation(pixels: np.ndarray, rows: np.ndarray) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation of each channel over all pixels of these images, for `InputScaling`."""
+    sums, squares = np.zeros(pixels.shape[-1]), np.zeros(pixels.shape[-1])
+    for row in rows:
+        image = pixels[row].reshape(-1, pixels.shape[-1]).astype(float)
+        sums, squares = sums + image.mean(axis=0), squares + (image**2).mean(axis=0)
+    mean = sums / len(rows)
+    return mean.tolist(), np.sqrt(squares / len(rows) - mean**2).tolist()
 
 
 def _own(spec, size, classes):

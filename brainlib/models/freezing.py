@@ -19,12 +19,14 @@ def set_trainable(network: Network, trainable: str | Sequence[str], batch_norm: 
 
     Parameters
     ----------
-    trainable : "all", "head", or sequence of str
+    trainable : "all", "head", "upper_half", or sequence of str
         The whole network, only the layers after the backbone (of an own model, those that its function left
-        trainable), or these and the others whose names, or that of the nested model that holds them, begin with
-        one of the strings.
-    batch_norm : {"trained", "frozen"}
-        Whether batch normalisation among these layers trains with them.
+        trainable), these and the second half of the others with weights, or these and the others whose names, or that
+        of the nested model that holds them, begin with one of the strings.
+    batch_norm : {"trained", "frozen", "statistics"}
+        Whether batch normalisation among these layers trains with them. With "statistics" it does, and where it is
+        frozen it still normalises by each batch and updates its averages, as PyTorch's does in a model that is in
+        training mode, with PyTorch's momentum.
 
     Returns
     -------
@@ -36,15 +38,23 @@ def set_trainable(network: Network, trainable: str | Sequence[str], batch_norm: 
     prefixes = () if isinstance(trainable, str) else tuple(trainable)
     layers = network.model.layers
     every = list(network.model._flatten_layers())
+    lower = [each for each in every if each in network.frozen and each.weights and not getattr(each, "layers", ())]
+    upper = set(lower[len(lower) // 2 :]) if trainable == "upper_half" else set()
     for prefix in prefixes:
         if not any(layer.name.startswith(prefix) for layer in every):
             known = ", ".join(layer.name for layer in layers if layer.weights)
             raise ModelError(f"no layer begins with '{prefix}'; the layers are: {known[:300]}")
 
     def mark(layer, asked):
-        inner, asked = getattr(layer, "layers", ()), asked or layer.name.startswith(prefixes)
-        frozen = batch_norm == "frozen" and isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = bool(inner) or ((asked or layer not in network.frozen) and not frozen)
+        inner, asked = getattr(layer, "layers", ()), asked or layer in upper or layer.name.startswith(prefixes)
+        normalises, trains = isinstance(layer, keras.layers.BatchNormalization), asked or layer not in network.frozen
+        awake = normalises and batch_norm == "statistics"
+        layer.trainable = bool(inner) or awake or (trains and not (normalises and batch_norm == "frozen"))
+        if awake:
+            layer.momentum = 0.9
+            for weight in (layer.gamma, layer.beta) if not trains else ():
+                if weight is not None:
+                    weight.trainable = False
         # Each inner layer as well: a nested model, such as ResNet18, passes on only a change of its own.
         for each in inner:
             mark(each, asked)
@@ -74,7 +84,7 @@ def cut_frozen_prefix(network: Network) -> tuple[keras.Model | None, keras.Model
     last_use = {name: position for position, (_, feeding, _) in enumerate(steps) for name in feeding}
     cut, costly = None, False
     for position, (operation, _, tensor) in enumerate(steps[:-1]):
-        if getattr(operation, "trainable_weights", ()):
+        if getattr(operation, "trainable_weights", ()) or _awake(operation):
             break
         # Dropout of the head is active in training, and so is an own model's augmentation; dropout inside a frozen
         # backbone is not. Besides weights, the variables of a layer are the states of its generators.
@@ -88,3 +98,11 @@ def cut_frozen_prefix(network: Network) -> tuple[keras.Model | None, keras.Model
     if cut is None or not costly:
         return None, model
     return keras.Model(model.input, cut), keras.Model(cut, model.output)
+
+
+def _awake(operation):
+    """Tell whether batch normalisation in it updates its averages."""
+    from brainlib.models._tensorflow import keras
+
+    inner = operation._flatten_layers() if isinstance(operation, keras.Layer) else ()
+    return any(isinstance(each, keras.layers.BatchNormalization) and each.trainable for each in inner)

@@ -12,20 +12,28 @@ from brainlib.models._tensorflow import keras
 class InputScaling(keras.layers.Layer):
     """Scale pixels in [0, 255] to the range that the model's pretrained weights were trained with, as float32.
 
-    Modes: "unit", x / 255; "centred_128", (x - 128) / 128; "imagenet_mean_std", (x / 255 - mean) /
-    deviation with ImageNet's per channel; "keras:MODULE", `keras.applications.MODULE.preprocess_input`.
-    Stored models refer to the layer as "brainlib>InputScaling": neither part of that name may change.
+    Modes: "unit", x / 255; "raw", x; "centred", x / 127.5 - 1; "centred_128", (x - 128) / 128; "imagenet_mean_std",
+    (x / 255 - mean) / deviation with ImageNet's per channel; "training_mean_std", (x - mean) / deviation with those
+    of a `spread`; "keras:MODULE", `keras.applications.MODULE.preprocess_input`. Stored models
+    refer to the layer as "brainlib>InputScaling": neither part of that name may change.
     """
 
-    def __init__(self, mode: str, **options):
+    def __init__(self, mode: str, spread=None, **options):
         options["trainable"] = False
         super().__init__(**options)
-        self.mode = mode
+        self.mode, self.spread = mode, spread
 
     def call(self, pixels):
         """Return the scaled pixels."""
         if self.mode == "unit":
             return pixels / 255.0
+        if self.mode == "raw":
+            return pixels
+        if self.mode == "centred":
+            return pixels / 127.5 - 1.0
+        if self.mode == "training_mean_std":
+            mean, deviation = self.spread
+            return (pixels - mean) / deviation
         if self.mode == "centred_128":
             return (pixels - 128.0) / 128.0
         if self.mode == "imagenet_mean_std":
@@ -37,23 +45,23 @@ class InputScaling(keras.layers.Layer):
 
     def get_config(self):
         """Return the configuration, from which Keras restores the layer."""
-        return {**super().get_config(), "mode": self.mode}
+        return {**super().get_config(), "mode": self.mode} | ({"spread": self.spread} if self.spread else {})
 
 
-class InferenceOnly(keras.layers.Layer):
-    """Run a model in inference mode, also while the model around it trains.
+class OneMode(keras.layers.Layer):
+    """Run a model in inference mode, also while the model around it trains, or always as in `training`.
 
     Calling an inner model with ``training=False`` is not enough: a functional model passes its own
     mode to all of its layers.
     """
 
-    def __init__(self, model, **options):
+    def __init__(self, model, training=False, **options):
         super().__init__(**options)
-        self.model = model
+        self.model, self.training = model, training
 
     def call(self, inputs):
-        """Return the model's output in inference mode."""
-        return self.model(inputs, training=False)
+        """Return the model's output in that mode."""
+        return self.model(inputs, training=self.training)
 
 
 class PooledConvolution(keras.layers.Layer):

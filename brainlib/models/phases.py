@@ -19,23 +19,26 @@ if TYPE_CHECKING:
     import keras
 
 
+MOMENTUM = 0.9  # of "sgd_momentum"
+
+
 @dataclass(frozen=True)
 class Phase:
     """One phase of training.
 
     Attributes
     ----------
-    trainable : "all", "head" or tuple of str
+    trainable : "all", "head", "upper_half" or tuple of str
         See `freezing.set_trainable`.
     learning_rate : float
         Of the optimizer, whose other values are Keras' defaults.
     augmentation : tuple of (str, str or float)
         Such as ``(("flip", "horizontal"), ("rotation", 15.0))``; rotation in degrees in either
         direction, shift, zoom and shear as fractions.
-    batch_norm : {"trained", "frozen"}
+    batch_norm : {"trained", "frozen", "statistics"}
         Of the batch normalisation among the trainable layers; see `freezing.set_trainable`.
     optimizer : str or Own
-        Keras' name of it, or ``learning_rate -> keras.optimizers.Optimizer``.
+        Keras' name of it, "sgd_momentum", or ``learning_rate -> keras.optimizers.Optimizer``.
     schedule : Own, optional
         ``epoch -> learning rate``; epochs count from 0 in every phase, as in Keras.
     callbacks : Own, optional
@@ -43,6 +46,14 @@ class Phase:
     early_stopping : int
         Number of epochs without a lower `val_loss` after which the phase ends; 0 for never. The weights of the epoch
         with the lowest one are restored, also after the last epoch.
+    restore_best : bool
+        Whether the weights of the epoch with the highest `val_accuracy` are restored at the end.
+    fill : {"black", "nearest"}
+        What augmentation puts where no pixel is.
+    augmented : {"train", "all"}
+        Whether the images that are predicted are changed at random as well.
+    start : {"previous", "pretrained"}
+        Whether the phase goes on from the phase before it or from the weights that the network was built with.
     """
 
     name: str
@@ -55,6 +66,10 @@ class Phase:
     schedule: Own | None = None
     callbacks: Own | None = None
     early_stopping: int = 0
+    restore_best: bool = False
+    fill: str = "black"
+    augmented: str = "train"
+    start: str = "previous"
 
 
 @dataclass(frozen=True)
@@ -83,8 +98,9 @@ def optimizer_of(phase: Phase) -> keras.optimizers.Optimizer:
     if phase.optimizer == "adam":
         return FusedAdam(phase.learning_rate)
     if isinstance(phase.optimizer, str):
-        settings = {"learning_rate": phase.learning_rate}
-        return keras.optimizers.get({"class_name": phase.optimizer, "config": settings})
+        name, _, momentum = phase.optimizer.partition("_")
+        settings = {"learning_rate": phase.learning_rate} | ({"momentum": MOMENTUM} if momentum else {})
+        return keras.optimizers.get({"class_name": name, "config": settings})
     made = phase.optimizer.call(phase.learning_rate)
     if not isinstance(made, keras.optimizers.Optimizer):
         received = f"received {type(made).__name__}"
@@ -104,7 +120,8 @@ class Course:
 
         self.phase, self.model, self.optimizer = phase, model, optimizer
         self.stopped, self.best, self._least = False, 0, math.inf
-        self.variables = [tf.Variable(weight) for weight in model.weights] if phase.early_stopping else []
+        self.choosing = bool(phase.early_stopping or phase.restore_best)
+        self.variables = [tf.Variable(weight) for weight in model.weights] if self.choosing else []
         self.callbacks = phase.callbacks.call() if phase.callbacks else []
         vars(model).update(optimizer=optimizer, stop_training=False)  # not by Keras' setter, which would track it
         plain = keras.callbacks.Callback
@@ -124,10 +141,11 @@ class Course:
 
     def end(self, epoch: Epoch, replayed: bool = False) -> None:
         """Take note of an epoch's scores; if it is `replayed`, the model has other weights than it had then."""
-        if not self.phase.early_stopping:
+        lower_is_better = -epoch.val_accuracy if self.phase.restore_best else epoch.val_loss
+        if not self.choosing:
             self.best = epoch.number
-        elif epoch.number == 1 or epoch.val_loss < self._least:
-            self.best, self._least = epoch.number, min(math.inf, epoch.val_loss)  # inf in place of nan
+        elif epoch.number == 1 or lower_is_better < self._least:
+            self.best, self._least = epoch.number, min(math.inf, lower_is_better)  # inf in place of nan
             if not replayed:
                 _assign(self.variables, self.model.weights)
         logs = {name: getattr(epoch, name) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}

@@ -106,6 +106,7 @@ def fit(
     batch_size: int,
     seed: int,
     store: Path,
+    squared: bool = False,
     checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[list[Epoch]], None] = lambda epochs: None,
 ) -> tuple[list[Epoch], list[np.ndarray]]:
@@ -117,6 +118,8 @@ def fit(
         Each continues from the weights of the one before, with a new optimizer.
     seed : int
         Seed of the order of the images.
+    squared : bool
+        Whether the mean squared error is minimised in place of the cross-entropy; `val_loss` is the latter either way.
     store : Path
         Activations of a frozen prefix are kept there, under ``features/``.
     checkpoint : Checkpoint, optional
@@ -136,10 +139,13 @@ def fit(
     if saved and not places.issuperset(tuple(row[:2]) for row in saved.scores):
         saved = checkpoint.ignored("its epochs are not those of this training")
     epochs, predicted, place = [], [], int(saved.scores[-1][0]) if saved else 0
+    built = network.model.get_weights() if any(phase.start == "pretrained" for phase in phases) else []
     while place < len(phases):
         phase, order = phases[place], np.random.default_rng([seed, place])
+        if phase.start == "pretrained":
+            network.model.set_weights(built)
         prefix, body, trained, course = _set_up(network, phase, order)
-        variables = _state(network.model, trained, course.optimizer, course)
+        variables = _state(network.model, body, trained, course.optimizer, course)
         if saved:
             told = [Epoch(names[int(n)], int(number), *scores, None) for n, number, *scores in saved.scores]
             for epoch in told:
@@ -157,12 +163,15 @@ def fit(
             predicted = arrays[len(epochs) :]
             checkpoint.finished = len(epochs)
             on_epoch(epochs)
-        inputs = feeding.held(task.pixels if prefix is None else activations(prefix, task, store))
-        train = _trainer(trained, course.optimizer, inputs, task.targets, batch_size)
+        mirrored = _mirrored(prefix, phase)
+        inputs = feeding.held(task.pixels if prefix is None else activations(prefix, task, store, mirrored))
+        targets = np.tile(task.targets, (1 + bool(mirrored), 1))
+        train = _trainer(trained, course.optimizer, inputs, targets, batch_size, squared)
         predict = feeding.predictor(body, inputs)
         done = sum(epoch.phase == phase.name for epoch in epochs)
         for number in range(1, phase.epochs + 1):
             rows = order.permutation(task.train)  # of finished epochs too, so that the next ones see their own order
+            rows = rows + len(task.pixels) * order.integers(2, size=len(rows)) if mirrored else rows
             if number <= done or course.stopped:
                 continue
             course.begin(number)
@@ -196,9 +205,11 @@ def _set_up(network, phase, order):
     set_trainable(network, phase.trainable, phase.batch_norm)
     prefix, body = cut_frozen_prefix(network)
     trained = pooled_first(body)
-    if phase.augmentation:
-        trained = _augmented(prefix, trained, phase.augmentation, order)
+    if phase.augmentation and not _mirrored(prefix, phase):
+        trained = _augmented(prefix, trained, phase, order)
         prefix, body = None, network.model
+        if phase.augmented == "all":
+            body = _augmented(network.model, keras.layers.Identity(), phase, order, always=True)
     optimizer = optimizer_of(phase)
     if keras.config.dtype_policy().name == "mixed_float16":  # whose smallest gradients would be zero
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -211,13 +222,20 @@ def _state(*parts):
     return list({id(variable): variable for part in parts for variable in part.variables}.values())
 
 
-def _trainer(model, optimizer, inputs, targets, batch_size):
+def _mirrored(prefix, phase):
+    """Return the axis along which a phase may flip images, if that is all its augmentation: then both are stored."""
+    flip = dict(phase.augmentation).get("flip") if len(phase.augmentation) == 1 and phase.augmented == "train" else None
+    return {"horizontal": 2, "vertical": 1}.get(flip, 0) if prefix is not None else 0
+
+
+def _trainer(model, optimizer, inputs, targets, batch_size, squared):
     """Return a function that trains for one epoch on the given rows, in this order; it returns loss and accuracy."""
     from brainlib.models._tensorflow import keras, tf
 
     weights = model.trainable_variables
     kind = "binary" if targets.shape[1] == 1 else "categorical"
-    losses, hits = getattr(keras.losses, f"{kind}_crossentropy"), getattr(keras.metrics, f"{kind}_accuracy")
+    hits = getattr(keras.metrics, f"{kind}_accuracy")
+    losses = getattr(keras.losses, "mean_squared_error" if squared else f"{kind}_crossentropy")
     targets = tf.constant(targets)
 
     @tf.function(jit_compile=False)  # compiled by XLA it is several times slower on a CPU; not measured on a GPU
@@ -240,22 +258,30 @@ def _trainer(model, optimizer, inputs, targets, batch_size):
     return lambda rows: epoch(tf.constant(rows, tf.int64)).numpy()
 
 
-def activations(prefix, task: Task, store: Path) -> np.ndarray:
+def activations(prefix, task: Task, store: Path, mirrored: int = 0) -> np.ndarray:
     """Return a frozen prefix's activations of every image, computed once and stored.
+
+    Those of the images flipped along the axis `mirrored`, unless that is 0, come after those of the images.
 
     They are a read-only memory map of a file under ``store/features``, whose bytes are verified. Its
     name is a hash of the images, of the prefix's layers and weights, and of TensorFlow's and Keras'
     versions, so that folds and runs share it.
     """
-    key = [task.content, version("tensorflow"), version("keras"), _configuration(prefix)]
+    from brainlib.models._tensorflow import keras
+
+    key = [task.content, version("tensorflow"), version("keras"), _configuration(prefix)] + [mirrored] * bool(mirrored)
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
     for weight in prefix.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
     path = Path(store) / "features" / f"{digest.hexdigest()[:32]}.npy"
-    shape = (len(task.pixels), *prefix.output_shape[1:])
-    predict, step, n = feeding.predictor(prefix, feeding.held(task.pixels)), 512, len(task.pixels)
-    parts = (np.arange(start, min(start + step, n)) for start in range(0, n, step))
-    return stored_array(path, shape, np.float32, map(predict, parts))
+    step, n, pixels, models = 512, len(task.pixels), feeding.held(task.pixels), [prefix]
+    if mirrored:
+        flipped = keras.Input(prefix.input_shape[1:])
+        models.append(keras.Model(flipped, prefix(keras.ops.flip(flipped, axis=mirrored))))
+    shape = (n * len(models), *prefix.output_shape[1:])
+    parts = [np.arange(start, min(start + step, n)) for start in range(0, n, step)]
+    predicted = (predict(part) for predict in (feeding.predictor(each, pixels) for each in models) for part in parts)
+    return stored_array(path, shape, np.float32, predicted)
 
 
 def _configuration(model):
@@ -273,13 +299,13 @@ def _configuration(model):
     return plain(model.get_config())
 
 
-def _augmented(prefix, suffix, augmentation, order):
-    """Put random changes before a network, whose frozen prefix stays in inference mode."""
+def _augmented(prefix, suffix, phase, order, always=False):
+    """Put random changes, in inference only if `always`, before a network whose frozen prefix stays in that mode."""
     from brainlib.models._tensorflow import keras
-    from brainlib.models.layers import InferenceOnly
+    from brainlib.models.layers import OneMode
 
     flips = {"both": "horizontal_and_vertical"}
-    layers, filling = keras.layers, {"fill_mode": "constant", "fill_value": 0.0}
+    layers, filling = keras.layers, {"fill_mode": {"black": "constant"}.get(phase.fill, phase.fill), "fill_value": 0.0}
     kinds = {
         "flip": lambda mode, **seed: layers.RandomFlip(flips.get(mode, mode), **seed),
         "rotation": lambda degrees, **seed: layers.RandomRotation(degrees / 360, **filling, **seed),
@@ -287,11 +313,12 @@ def _augmented(prefix, suffix, augmentation, order):
         "zoom": lambda share, **seed: layers.RandomZoom(share, **filling, **seed),
         "shear": lambda share, **seed: layers.RandomShear(share, share, **filling, **seed),
     }
-    changes = dict(augmentation)
+    changes = dict(phase.augmentation)
     x = pixels = keras.Input((prefix or suffix).input_shape[1:])
     for name, layer in kinds.items():  # always in this order, and seeded in this order
         if name in changes:
-            x = layer(changes[name], seed=int(order.integers(2**31)))(x)
+            change = layer(changes[name], seed=int(order.integers(2**31)))
+            x = OneMode(change, training=True)(x) if always else change(x)
     if prefix is not None:
-        x = InferenceOnly(prefix)(x)
+        x = OneMode(prefix)(x)
     return keras.Model(pixels, suffix(x))

@@ -64,7 +64,10 @@ def _read(path: Path) -> Paper:
     try:
         content = _spelled_out(read_yaml(path))
         paper = Paper.model_validate(content)
-        problem = next(_problems(paper, path.stem), None)
+        misnamed = (
+            None if paper.id == path.stem else f"id: expected the file's stem {path.stem!r}, received {paper.id!r}"
+        )
+        problem = misnamed or next(problems(paper), None)
     except ValidationError as error:
         problem = first_problem(error, content)
     except ValueError as error:
@@ -117,10 +120,8 @@ def _order_problems(classes: tuple[str, ...], normal: str | None) -> Iterator[st
         yield f"normal: expected {classes[0]!r}, the first of two classes, received {normal!r}"
 
 
-def _problems(paper: Paper, stem: str) -> Iterator[str]:
+def problems(paper: Paper) -> Iterator[str]:
     """Yield what is wrong between parts of a paper that are right by themselves."""
-    if paper.id != stem:
-        yield f"id: expected the file's stem {stem!r}, received {paper.id!r}"
     classes, protocol = paper.data.classes, paper.protocol
     yield from _unknown("data.set.value", [paper.data.set.value], REGISTRY)
     yield from _unknown("data.classes", classes, REGISTRY[paper.data.set.value].classes)

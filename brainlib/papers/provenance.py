@@ -33,7 +33,10 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 #: Import path of a Python function, "package.module:function". Who runs a paper that names one runs that function.
 Function = Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.<>]+(#[0-9a-f]+)?$")]
-Optimizer = Literal["adam", "adamw", "nadam", "adamax", "adagrad", "adadelta", "rmsprop", "sgd", "lion"] | Function
+Optimizer = (
+    Literal["adam", "adamw", "nadam", "adamax", "adagrad", "adadelta", "rmsprop", "sgd", "sgd_momentum", "lion"]
+    | Function
+)
 
 
 class FrozenDict(dict):
@@ -100,8 +103,13 @@ class Protocol(Frozen):
     `image_size` is the side of the square input in pixels; `holdout` the share of the images held out for the test,
     or "published" for the set's own test folders; `validation` the share of all images that is kept as the monitored
     split (value null: none); `folds` the k of cross-validation on the others (null: none); `oversample` the class whose
-    training images are repeated, each time augmented anew, until it equals the largest (null: none); `epoch` the one
-    whose predictions count; `threshold` on the positive class's probability (null: the most probable class); `t_test`
+    training images are repeated, each time augmented anew, until it equals the largest (null: none), or, by
+    `oversample_to`, the mean of all; `loss` "crossentropy" is binary for two classes, else categorical; `epoch` the one
+    whose predictions count, "best" by the accuracy on the monitored images; `threshold` on the positive class's
+    probability (null: the most probable class), "youden" that with the largest sum of sensitivity and specificity on
+    the very images that are scored; `final` the model that is tested: of all images that are not held out, or that of
+    the best or last fold; `resizing` how an image gets its size: stretched, with or without antialiasing, or padded
+    with black. What may be left out stands for the first of its values; `t_test`
     the one by which two arms are compared over the folds, by its name in `stats.comparisons.T_TESTS` (null: none).
     """
 
@@ -113,11 +121,14 @@ class Protocol(Frozen):
     split_by: Setting[Literal["image", "group"]]
     oversample: Setting[Text | None]
     batch_size: Setting[Count]
-    loss: Setting[Literal["binary_crossentropy", "categorical_crossentropy"]]
+    loss: Setting[Literal["binary_crossentropy", "categorical_crossentropy", "crossentropy", "mean_squared_error"]]
     optimizer: Setting[Optimizer]
     epoch: Setting[Literal["last", "best"]]
-    threshold: Setting[Fraction | None]
+    threshold: Setting[Fraction | Literal["youden"] | None]
     t_test: Setting[Literal["paired", "unpaired", "corrected resampled"]] | None = None
+    oversample_to: Setting[Literal["largest", "mean"]] | None = None
+    final: Setting[Literal["refit", "best_fold", "last_fold"]] | None = None
+    resizing: Setting[Literal["bilinear", "antialiased", "padded"]] | None = None
 
     def split(self, fold: int = 0, images: int = 0, seed: int = 0, by: str = "") -> Split:
         """How so many images (0: all) are divided, for a fold or (0) the final model; `by` in place of `split_by`."""
@@ -142,15 +153,16 @@ class Protocol(Frozen):
 class _Model(Frozen):
     """What both kinds of model have: input channels and scaling, pooled features, dense head.
 
-    `scaling`: "unit" is x / 255; "backbone" is what the backbone's preprocess_input in
-    keras.applications does; "imagenet_mean_std" is (x / 255 - mean) / std per channel. `dense` are
+    `scaling`: "unit" is x / 255; "raw" is x; "centred" is x / 127.5 - 1; "backbone" is what the backbone's
+    preprocess_input in keras.applications does; "imagenet_mean_std" is (x / 255 - mean) / std per channel, and
+    "training_mean_std" the same with those of the training images. `dense` are
     hidden ReLU units; `head_dropout` the rates of the dropout after the pooled or flattened
     features and after each hidden layer, in this order (0, or left out at the end: none). The output
     layer is derived: one sigmoid unit for binary_crossentropy, else a softmax unit per class.
     """
 
     channels: Setting[Literal[1, 3]]
-    scaling: Setting[Literal["unit", "backbone", "imagenet_mean_std"]]
+    scaling: Setting[Literal["unit", "raw", "centred", "backbone", "imagenet_mean_std", "training_mean_std"]]
     pooling: Setting[Literal["flatten", "average", "max"]]
     dense: Setting[Annotated[tuple[Width, ...], Field(max_length=100)]]
     head_dropout: Setting[tuple[Rate, ...]]
@@ -209,24 +221,27 @@ class Augmentation(TypedDict, total=False):
 
 
 class Phase(Frozen):
-    """One stretch of training: what is trainable ("all", "head", or layer-name prefixes), how.
+    """One stretch of training: what is trainable ("all", "head", "upper_half", or layer-name prefixes), how.
 
     `batch_norm` is whether the batch normalisation among the trainable layers trains with them, on the statistics of
     each batch, or stays frozen, on those that it has; null where the model or what trains of it has none. `optimizer`
-    is one of this arm's own (null: the protocol's); `schedule`, `callbacks` and `early_stopping` are described at
-    `training.Phase`.
+    is one of this arm's own (null: the protocol's); the others are described at `training.Phase`, and null stands for
+    their defaults there.
     """
 
     name: Text
-    trainable: Setting[Literal["all", "head"] | Annotated[tuple[Text, ...], Field(min_length=1)]]
+    trainable: Setting[Literal["all", "head", "upper_half"] | Annotated[tuple[Text, ...], Field(min_length=1)]]
     epochs: Setting[Count]
     learning_rate: Setting[Annotated[float, Field(gt=0, le=100)]]
-    batch_norm: Setting[Literal["trained", "frozen"]] | None = None
+    batch_norm: Setting[Literal["trained", "frozen", "statistics"]] | None = None
     augmentation: Setting[Annotated[Augmentation, AfterValidator(FrozenDict)]]
     optimizer: Setting[Optimizer] | None = None
     schedule: Setting[Function] | None = None
     callbacks: Setting[Function] | None = None
     early_stopping: Setting[Count] | None = None
+    fill: Setting[Literal["black", "nearest"]] | None = None
+    augmented: Setting[Literal["train", "all"]] | None = None
+    start: Setting[Literal["previous", "pretrained"]] | None = None
 
 
 class Arm(Frozen):

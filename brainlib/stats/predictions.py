@@ -13,6 +13,7 @@ from brainlib.stats import metrics
 from brainlib.stats.metrics import AVERAGES, METRICS, PROPORTIONS
 
 PARTS = ("train", "validation", "test")
+YOUDEN = "youden"
 SUM_TOLERANCE = 1e-3  # of probabilities that were written with three digits
 
 
@@ -132,7 +133,7 @@ def decide(
     predictions: pd.DataFrame,
     classes: Sequence[str],
     positive: str | None = None,
-    threshold: float | None = 0.5,
+    threshold: float | str | None = 0.5,
     average: str | None = None,
 ) -> Decisions:
     """Validate a predictions table of one part and give each image its predicted class.
@@ -148,7 +149,9 @@ def decide(
         an average it only names which of two classes the threshold is about.
     threshold : float, optional
         With two classes an image is positive where p_<positive> > threshold (strictly, as Keras'
-        binary accuracy has it); None means 0.5. With more the most probable class is predicted.
+        binary accuracy has it); None means 0.5, and "youden" the threshold with the largest sum of sensitivity and
+        specificity on these very images (Youden, Cancer 1950, 3:32), which flatters. With more classes the most
+        probable one is predicted.
     average : {None, "macro", "weighted"}
         Scores averaged over the classes, each against the rest. Of more than two classes an average
         or ``positive`` must be named, or there is only an accuracy and a loss.
@@ -166,17 +169,27 @@ def decide(
     if average and positive is not None and len(classes) > 2:
         raise UsageError(f"expected a class or an average, received {positive!r} and {average!r}")
     threshold = 0.5 if threshold is None else threshold
-    if not 0 <= threshold <= 1:
+    if threshold != YOUDEN and not 0 <= threshold <= 1:
         raise UsageError(f"expected a threshold between 0 and 1, received {threshold!r}")
     truth, probabilities = _checked(predictions, classes)
     index = None if positive is None else classes.index(positive)
     if len(classes) == 2:
         index = 1 if index is None else index
+        threshold = _youden(truth == index, probabilities[:, index]) if threshold == YOUDEN else threshold
         predicted = np.where(probabilities[:, index] > threshold, index, 1 - index)
     else:
         predicted = probabilities.argmax(axis=1)
     index, groups = None if average else index, predictions["group"].to_numpy()
     return Decisions(classes, index, average, truth, predicted, probabilities, groups)
+
+
+def _youden(positive, scores):
+    """Return the threshold with the largest sum of sensitivity and specificity, halfway between two scores."""
+    values = np.unique(scores)
+    between = np.concatenate([[-1.0], (values[1:] + values[:-1]) / 2, [2.0]])
+    found = [np.searchsorted(np.sort(scores[of]), between, side="right") for of in (positive, ~positive)]
+    missed, refused = (count / max(n, 1) for count, n in zip(found, (positive.sum(), (~positive).sum()), strict=True))
+    return between[np.argmax(refused - missed)]
 
 
 def _checked(predictions: pd.DataFrame, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

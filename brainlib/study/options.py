@@ -77,6 +77,8 @@ class Options(BaseModel):
     """also train everything again with duplicates kept apart from the test images"""
     controls: bool = False
     """also train the negative controls, and plant duplicates to measure the recall of the audit"""
+    multiverse: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """number of universes to train of each arm: the protocol with other readings of the paper"""
     scheduler: str = ""
     """address of a Dask scheduler that trains the models; by default this machine does"""
     out: Annotated[str, Field(min_length=1)] = "reports"

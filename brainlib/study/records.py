@@ -25,6 +25,7 @@ from brainlib.study import conditions
 from brainlib.study.comparisons import ArmEquivalence, ArmTest, compare
 from brainlib.study.controls import Control, run_controls
 from brainlib.study.duplicates import DuplicateEffect, duplicate_effects
+from brainlib.study.multiverse import Multiverse
 from brainlib.study.options import KAGGLE, PHANTOMS, Profile
 from brainlib.study.results import Results
 from brainlib.study.saliency import HeatMapScore
@@ -50,6 +51,7 @@ class RunOptions(Frozen):
     seeds: int
     retrain: bool
     controls: bool
+    multiverse: int = 0
 
 
 class Images(Frozen):
@@ -115,6 +117,7 @@ class PaperResult(Frozen):
     controls: tuple[Control, ...]
     heat_maps: tuple[HeatMapScore, ...]
     shortcuts: tuple[Control, ...] = ()
+    multiverse: tuple[Multiverse, ...] = ()
 
 
 class NotebookResult(Frozen, Generic[T]):
@@ -208,6 +211,7 @@ def save(results: Results) -> PaperResult:
         controls=run_controls(results),
         heat_maps=tuple(each for found in results.computed("heat maps") for each in found),
         shortcuts=run_shortcuts(results),
+        multiverse=tuple(each for each in results.computed("multiverse") if each),
     )
     write(options.store.parent / "results" / f"{paper.id}.json", record)
     return record

@@ -78,13 +78,26 @@ class Results:
 
     def trial(self, arm: str, stage: str = "test", scenario: str = "") -> TrialResult:
         """Return the trained model that is evaluated in a stage; `UsageError` where there is none."""
-        stages, place = (*self.folds, "validation", "test"), (scenario, arm, stage if stage in self.folds else "final")
+        stages = (*self.folds, "validation", "test")
+        place = (scenario, arm, stage if stage in self.folds else self._final(arm, scenario))
         if stage not in stages or place not in self.trials:
             expected = f"an arm of {', '.join(self.study.arms)}, a stage of {', '.join(stages)}"
             if self.study.scenarios != ("",):
                 expected += f", a scenario of {', '.join(self.study.scenarios)}"
             raise UsageError(f"expected {expected}; received {arm!r}, {stage!r}, {scenario!r}")
         return self.trials[place]
+
+    def _final(self, arm, scenario):
+        """Name the trial of the model that is tested; of the folds, the best by accuracy, or the last."""
+        final, epoch = self.study.paper.protocol.final, self.study.paper.protocol.epoch.value
+        if final is None or final.value == "refit":
+            return "final"
+
+        def accuracy(fold):
+            curve = self.trials[scenario, arm, fold].curve()["val_accuracy"]
+            return curve.max() if epoch == "best" else curve.iloc[-1]
+
+        return max(self.folds, key=accuracy) if final.value == "best_fold" else self.folds[-1]
 
     def predictions(self, arm: str, stage: str, scenario: str = "", phase: str = "") -> pd.DataFrame:
         """Return an arm's predictions for the images of one stage (not "folds").

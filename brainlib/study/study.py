@@ -277,7 +277,8 @@ class Study:
         return split
 
     def _trial(self, scenario, arm, fold):
-        protocol, groups = self.paper.protocol, ""
+        protocol, groups, classes = self.paper.protocol, "", self.paper.scenario(scenario).classes
+        kind = "binary" if len(classes) == 2 else "categorical"
         if self.split_by == "group":
             together = self.dataset.group_ids(patients=True).astype(np.int64)
             groups = hashlib.sha256(together.tobytes()).hexdigest()[:16]
@@ -286,18 +287,20 @@ class Study:
             arm=arm,
             stage=f"fold {fold}" if fold else "final",
             data=self.dataset.fingerprint,
-            classes=self.paper.scenario(scenario).classes,
+            classes=classes,
             size=self.size,
             model=self._model(arm),
             weights=self.weights[arm],
             phases=self.phases(arm),
             split=self._split(fold, arm),
             batch_size=protocol.batch_size.value,
-            loss=protocol.loss.value,
+            loss=f"{kind}_crossentropy" if protocol.loss.value == "crossentropy" else protocol.loss.value,
             seed=self.options.seed,
             monitored="validation" if fold or protocol.validation.value or self.stops_early(arm) else "test",
             scenario=scenario,
             oversampled=protocol.oversample.value or "",
+            oversampled_to=protocol.oversample_to.value if protocol.oversample_to else "largest",
+            resizing=protocol.resizing.value if protocol.resizing else "bilinear",
             groups=groups,
             precision=self.options.precision,
             keep_model=not fold,
@@ -310,14 +313,17 @@ class Study:
         given["function"] = self._function(given.get("function"))
         if self.backbone(arm) != self.stated_backbone(arm):
             # Another backbone's weights expect its own scaling.
-            given |= {"backbone": self.backbone(arm), "scaling": "backbone"}
+            own = self.paper.arms[arm].model.scaling.assumed == variation.WHY
+            given |= {"backbone": self.backbone(arm)} | ({} if own else {"scaling": "backbone"})
         return ModelSpec(**given)
 
     def phases(self, arm: str) -> tuple[Phase, ...]:
         """Phases of training of an arm in this run."""
-        phases = []
+        phases, protocol = [], self.paper.protocol
+        # Of another part than the monitored one, predictions of the best epoch need the model as it was then.
+        restored = protocol.epoch.value == "best" and protocol.validation is not None
         for phase in self.paper.arms[arm].phases:
-            given = {"optimizer": self.paper.protocol.optimizer.value}
+            given = {"optimizer": protocol.optimizer.value, "restore_best": restored}
             given |= {name: value for name, value in values(phase).items() if value is not None}
             given |= {name: self._function(given.get(name)) for name in ("optimizer", "schedule", "callbacks")}
             given["augmentation"] = tuple(sorted(given["augmentation"].items()))

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from brainlib.errors import UsageError
+from brainlib.papers.loading import problems
 from brainlib.papers.provenance import in_words, key_of, name_of, settings_of
 from brainlib.papers.schema import Paper
 
@@ -18,7 +19,7 @@ OWN = "chosen by the user: not the paper's"
 def varied(paper: Paper, setting: str, value: object) -> tuple[Paper, str]:
     """Copy a paper with another value of one setting, and say the change: "batch size 16 in place of 32".
 
-    An arm that is defined to be like this one in the paper keeps its own value. See `Study.varied`.
+    Arms that are defined to be like this one in the paper change with it. See `Study.varied`.
     """
     known = {key_of(path): (path, each.value) for path, each in settings_of(paper) if path[0] != "fixed"}
     if setting not in known:
@@ -28,10 +29,12 @@ def varied(paper: Paper, setting: str, value: object) -> tuple[Paper, str]:
     if old == value:
         raise UsageError(f"{setting}: expected another value than the paper's, received {value!r} too")
     content = paper.model_dump(exclude_defaults=True)
-    part: Any = content
-    for key in path[:-1]:
-        part = part[key]
-    part[path[-1]] = {"value": value, "assumed": WHY, "alternatives": (old,)}
+    shared = path[0] == "arms" and path[-1] != "backbone"
+    for like in [name for name, arm in paper.arms.items() if shared and arm.like == path[1]] + [path[1]]:
+        part: Any = content
+        for key in (path[0], like, *path[2:-1]) if path[0] == "arms" else path[:-1]:
+            part = part[key]
+        part[path[-1]] = {"value": value, "assumed": WHY, "alternatives": (old,)}
     return _validated(content, setting), f"{name_of(path)} {in_words(value)} in place of {in_words(old)}"
 
 
@@ -50,7 +53,10 @@ def with_arm(paper: Paper, name: str, like: str, given: dict[str, Any]) -> Paper
 
 def _validated(content, place):
     try:
-        return Paper.model_validate(content)
+        paper = Paper.model_validate(content)
+        if problem := next(problems(paper), None):
+            raise UsageError(problem)
+        return paper
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         message = first["msg"].removeprefix("Input should be ")

@@ -37,7 +37,7 @@ RELATIVE_MARGIN = 0.25
 #: Metrics that do not depend on duplicates in the test set, or that count its images.
 UNTOUCHED = ("images", "training_seconds", "training_loss", "count", "errors")
 UNBOUNDED = ("loss", "training_loss", "training_seconds", "t_test.t")
-_COMPARISONS = {">": operator.gt, "<": operator.lt, "≥": operator.ge, "≤": operator.le}
+COMPARISONS = {">": operator.gt, "<": operator.lt, "≥": operator.ge, "≤": operator.le}
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ def verdict(
         return Verdict(INCONCLUSIVE, ("no reproduced value: not computed, or undefined here",))
     claim = _as_printed(printed.value, printed)
     value = _as_printed(reproduced, printed)
-    if printed.operator in _COMPARISONS:
-        holds = _COMPARISONS[printed.operator](reproduced, printed.value)
+    if printed.operator in COMPARISONS:
+        holds = COMPARISONS[printed.operator](reproduced, printed.value)
         reason = f"{value} is {'' if holds else 'not '}{printed.operator} {claim}"
         return Verdict(REPRODUCED if holds else NOT_REPRODUCED, (reason,))
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
@@ -180,7 +180,7 @@ def _judged(claim, results, checks):
             naive = replace(estimate, low=estimate.naive.low, high=estimate.naive.high)
             known["naive_verdict"] = _verdict(claim, naive, notes, impossible).verdict
         seeds = tuple(_reproduce(claim, each)[0].value for each in (results, *results.repeats))
-        known |= {"reproduced": estimate, "margin": _margin(claim, estimate), "by_seed": seeds}
+        known |= {"reproduced": estimate, "margin": margin_of(claim, estimate.n), "by_seed": seeds}
         if claim.arm and claim.stage:
             place = claim.arm, claim.stage, claim.scenario or "", claim.phase or ""
             known["collapsed"] = results.collapsed(*place)
@@ -194,9 +194,10 @@ def _judged(claim, results, checks):
     return JudgedClaim(**dict(claim), verdict=judged.verdict, reasons=judged.reasons, **known)
 
 
-def _margin(claim, estimate):
+def margin_of(claim: Claim, n: int) -> float:
+    """How far the reproduced number of a claim, of n images, may lie from the printed one, in natural units."""
     if claim.metric.name in ("count", "errors"):
-        return MARGIN * estimate.n  # of so many images of the class
+        return MARGIN * n  # of so many images of the class
     if claim.metric.name == "images":
         return 0.0
     if claim.metric.name in UNBOUNDED and claim.metric.over != "comparison":
@@ -214,7 +215,7 @@ def _printed_interval(claim):
 
 def _verdict(claim, estimate, notes, impossible):
     limits = (estimate.value, estimate.low, estimate.high)
-    return verdict(claim.number, *limits, _margin(claim, estimate), notes, impossible)
+    return verdict(claim.number, *limits, margin_of(claim, estimate.n), notes, impossible)
 
 
 def _reproduce(claim, results):

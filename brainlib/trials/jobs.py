@@ -49,14 +49,18 @@ def train(
     table = dataset.table.iloc[rows]
     labels, train_rows = table["label"].to_numpy(), np.flatnonzero(parts == splits.TRAIN)
     if trial.oversampled:
-        train_rows = splits.oversampled(labels, train_rows, trial.oversampled, trial.seed)
-    content = "\n".join([images.VERSION, str(trial.size), str(trial.model.channels), *table["byte_hash"]])
-    outputs = 1 if trial.loss == "binary_crossentropy" else len(trial.classes)
+        train_rows = splits.oversampled(labels, train_rows, trial.oversampled, trial.seed, trial.oversampled_to)
+    channels, other = str(trial.model.channels), [trial.resizing] * (trial.resizing != "bilinear")
+    content = "\n".join([images.VERSION, str(trial.size), channels, *other, *table["byte_hash"]])
+    squared = trial.loss == "mean_squared_error"
+    outputs = 1 if trial.loss == "binary_crossentropy" or squared and len(trial.classes) == 2 else len(trial.classes)
+    pixels = images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder, trial.resizing)
     training.prepare(trial.seed, trial.precision)
-    network = build.build_network(trial.model, trial.size, outputs, trial.weights)
+    spread = build.mean_and_deviation(pixels, train_rows) if trial.model.scaling == "training_mean_std" else None
+    network = build.build_network(trial.model, trial.size, outputs, trial.weights, spread)
     outputs = network.model.output_shape[-1]  # an own model of two classes may have one or two
     task = training.Task(
-        images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder),
+        pixels,
         _targets(labels, trial.classes, outputs),
         train_rows,
         np.flatnonzero(parts == trial.monitored),
@@ -69,6 +73,7 @@ def train(
         trial.phases,
         batch_size=trial.batch_size,
         seed=trial.seed,
+        squared=squared,
         store=folder,
         checkpoint=checkpoint,
         on_epoch=lambda epochs: report(len(epochs), epochs[-1].loss, epochs[-1].val_accuracy),
@@ -88,7 +93,7 @@ def train(
     predict(some)
     testing_seconds = (time.perf_counter() - started) / max(len(some), 1)
     info = dataset.info
-    loss = "binary_crossentropy" if outputs == 1 else "categorical_crossentropy"
+    loss = trial.loss if squared else "binary_crossentropy" if outputs == 1 else "categorical_crossentropy"
     weights = dataclasses.replace(trial.weights, file=Path(trial.weights.file).name)  # no path of this machine
     store.save(
         folder,
@@ -142,7 +147,7 @@ def explain(
 def inputs(trial: Trial, dataset: DataSet, paths: Sequence[str], folder: Path) -> np.ndarray:
     """Return images, by their paths in the data set's table, as a model takes them: uint8 (n, size, size, channels)."""
     rows = pd.Index(dataset.table["path"]).get_indexer(list(paths))
-    return images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder)
+    return images.load_images(*dataset.files(rows), trial.size, trial.model.channels, folder, trial.resizing)
 
 
 @cache

@@ -20,7 +20,17 @@ from brainlib.models.training import Phase
 #: Part of every key: increase it when a change of the code changes the result of the same trial.
 RECIPE = 2
 #: Fields that were added when there were stored results: with these values, or None, they are not in a key.
-_LATER = {"precision": "float32", "optimizer": "adam", "early_stopping": 0}
+_LATER = {
+    "precision": "float32",
+    "optimizer": "adam",
+    "early_stopping": 0,
+    "restore_best": False,
+    "fill": "black",
+    "augmented": "train",
+    "start": "previous",
+    "oversampled_to": "largest",
+    "resizing": "bilinear",
+}
 
 
 @dataclass(frozen=True)
@@ -32,10 +42,12 @@ class Trial:
     with the paper's).
 
     `data` is the fingerprint of the data set. `classes` are labels in the order of class numbers; of two, the last is
-    the positive one, and images of other labels are not used. `size` is height and width in pixels. `loss` is
-    "binary_crossentropy" or "categorical_crossentropy". `seed` is that of initialisation, dropout, augmentation and the
+    the positive one, and images of other labels are not used. `size` is height and width in pixels, `resizing` how they
+    are reached (see `images.to_array`). `loss` is "binary_crossentropy", "categorical_crossentropy" or
+    "mean_squared_error". `seed` is that of initialisation, dropout, augmentation and the
     order of the images. `monitored`, "validation" or "test", is the part that is predicted after every epoch.
-    `oversampled` is the class whose training images are repeated until it is as large as the largest, "" for none.
+    `oversampled` is the class whose training images are repeated until it is as large as the largest, or, by
+    `oversampled_to`, as the mean of all; "" for none.
     `groups` is the fingerprint of the groups of a split by group, "" for a split by image. `precision` is "float32" or
     "mixed", see `training.prepare`.
     """
@@ -56,6 +68,8 @@ class Trial:
     monitored: str
     scenario: str = ""
     oversampled: str = ""
+    oversampled_to: str = "largest"
+    resizing: str = "bilinear"
     groups: str = ""
     precision: str = "float32"
     keep_model: bool = False
@@ -121,6 +135,8 @@ class TrialResult:
         """
         table = self.part(part, phase)
         if epoch == "last":
+            return table
+        if self.trial.phases[-1].restore_best:
             return table
         if part != self.trial.monitored:
             raise UsageError(f"the best epoch is known of the {self.trial.monitored} part alone, received '{part}'")

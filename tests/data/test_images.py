@@ -285,3 +285,15 @@ def test_real_files_of_odd_modes_decode_to_images(data_dir, name, mode):
         decoded = images.decode(path)
         assert decoded.mode == "RGB"
         assert np.ptp(np.asarray(decoded)) > 100  # a scan, not one flat colour
+
+
+def test_an_image_is_stretched_padded_or_resized_with_antialiasing():
+    # Stripes of one pixel: without antialiasing every second is taken or two are averaged, with it all become grey.
+    stripes = Image.fromarray(np.tile([[0, 255]], (16, 32)).astype(np.uint8)[:, :32])
+    grey = images.to_array(stripes, 4, 1, "antialiased")
+    assert np.abs(grey.astype(int) - 127).max() < 25
+    assert set(np.unique(images.to_array(stripes.crop((0, 0, 4, 4)), 4, 1)).tolist()) == {0, 255}
+    wide = Image.fromarray(np.full((4, 8), 200, np.uint8))
+    padded = images.to_array(wide, 8, 1, "padded")[..., 0]
+    assert (padded[:2] == 0).all() and (padded[2:6] == 200).all() and (padded[6:] == 0).all()
+    assert (images.to_array(wide, 8, 1) == 200).all()

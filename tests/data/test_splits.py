@@ -236,6 +236,13 @@ def test_the_small_class_is_repeated_until_it_equals_the_largest():
         assert oversampled(labels, np.arange(15), label, seed=0).tolist() == list(range(15))
 
 
+def test_the_small_class_may_be_repeated_up_to_the_mean_of_all():
+    labels = np.array(["a"] * 7 + ["b"] * 2 + ["c"] * 6)
+    rows = oversampled(labels, np.arange(15), "b", seed=0, target="mean")
+    assert (labels[rows] == "b").sum() == 5
+    assert oversampled(labels, np.arange(15), "a", seed=0, target="mean").tolist() == list(range(15))
+
+
 # Leakage
 
 

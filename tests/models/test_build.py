@@ -60,10 +60,24 @@ def test_a_layer_that_was_stored_when_its_module_had_another_name_is_restored():
 PIXEL = np.array([[[[0.0, 255.0, 51.0]]]], np.float32)
 BY_HAND = {
     "unit": [0, 1, 0.2],
+    "raw": [0, 255, 51],
+    "centred": [-1, 1, -0.6],
     "centred_128": [-1, 127 / 128, -77 / 128],
     "imagenet_mean_std": [-0.485 / 0.229, (1 - 0.456) / 0.224, (0.2 - 0.406) / 0.225],
     "keras:resnet": [51 - 103.939, 255 - 116.779, 0 - 123.68],  # blue, green, red
 }
+
+
+def test_training_images_are_scaled_by_their_own_mean_and_deviation_also_after_storing():
+    pixels = np.random.default_rng(1).integers(0, 256, (6, 4, 4, 3)).astype(np.uint8)
+    spread = build.mean_and_deviation(pixels, np.arange(4))
+    assert spread[0] == pytest.approx(pixels[:4].mean(axis=(0, 1, 2)))
+    assert spread[1] == pytest.approx(pixels[:4].std(axis=(0, 1, 2)))
+    layer = InputScaling("training_mean_std", spread)
+    scaled = np.array(layer(pixels[:4].astype(np.float32)))
+    np.testing.assert_allclose([scaled.mean(axis=(0, 1, 2)), scaled.std(axis=(0, 1, 2))], [[0] * 3, [1] * 3], atol=1e-5)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    np.testing.assert_array_equal(again(pixels.astype(np.float32)), layer(pixels.astype(np.float32)))
 
 
 @pytest.mark.parametrize("mode", BY_HAND)

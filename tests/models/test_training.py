@@ -342,3 +342,99 @@ def test_a_users_settings_of_keras_change_no_number(tmp_path):
     environment = os.environ | {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["tensorflow", "float32", "1e-07", "channels_last"]
+
+
+# Other readings of a protocol
+
+
+def test_a_momentum_belongs_to_the_optimizer_that_names_it():
+    assert training.optimizer_of(Phase("a", "all", 1, 1e-2, optimizer="sgd")).momentum == 0
+    named = training.optimizer_of(Phase("a", "all", 1, 1e-2, optimizer="sgd_momentum"))
+    assert (named.momentum, float(named.learning_rate)) == (0.9, pytest.approx(1e-2))
+
+
+def test_the_squared_error_trains_as_in_plain_keras_and_val_loss_stays_the_cross_entropy(tmp_path):
+    data, phases = task(), (Phase("a", "all", 2, 1e-2),)
+    spec = dataclasses.replace(CNN, conv_dropout=0.0)
+    ours, plain = built(spec), built(spec)
+    (*_, epoch), (predicted,) = fitted(ours, data, phases, tmp_path, squared=True)
+    plain.model.compile(keras.optimizers.Adam(1e-2), "mean_squared_error", jit_compile=False)
+    order = np.random.default_rng([7, 0])
+    for _ in range(2):
+        rows = order.permutation(data.train)
+        plain.model.fit(
+            data.pixels[rows].astype(np.float32), data.targets[rows], batch_size=6, shuffle=False, verbose=0
+        )
+    np.testing.assert_allclose(predicted, plain.model.predict(data.pixels.astype(np.float32), verbose=0), atol=1e-5)
+    of_test = metrics.cross_entropy(data.targets[data.monitored], predicted[data.monitored])
+    assert epoch.val_loss == pytest.approx(of_test, rel=1e-4)
+
+
+def test_a_phase_that_starts_from_the_pretrained_weights_is_as_the_first_one(tmp_path):
+    first = Phase("a", "head", 1, 1e-2)
+    again = (first, dataclasses.replace(first, name="b", start="pretrained"))
+    on = (first, dataclasses.replace(first, name="b"))
+    networks = {name: built(SMALL) for name in ("restarted", "continued")}
+    start = weights_of(networks["restarted"])
+    for network, phases in zip(networks.values(), (again, on), strict=True):
+        fitted(network, task(), phases, tmp_path)
+    moved = {name: changed(start, weights_of(network)) for name, network in networks.items()}
+    assert moved["restarted"] == moved["continued"] != set()
+    sizes = {
+        name: max(np.abs(weights_of(network)[key] - start[key]).max() for key in moved[name])
+        for name, network in networks.items()
+    }
+    # Three steps of Adam move a weight by at most about three rates; of two phases by twice as much.
+    assert sizes["restarted"] < sizes["continued"]
+
+
+def test_the_weights_of_the_epoch_with_the_best_accuracy_are_restored(tmp_path):
+    data, phase = task(), Phase("a", "all", 6, 3e-2, restore_best=True)
+    network = built(dataclasses.replace(CNN, conv_dropout=0.0))
+    epochs, (predicted,) = fitted(network, data, (phase,), tmp_path)
+    accuracies = [epoch.val_accuracy for epoch in epochs]
+    best = epochs[int(np.argmax(accuracies))]
+    np.testing.assert_allclose(predicted[data.monitored], best.monitored, atol=1e-5)
+    right = (predicted[data.monitored] > 0.5) == (data.targets[data.monitored] > 0.5)
+    assert right.mean() == pytest.approx(max(accuracies))
+
+
+def test_frozen_batch_normalisation_may_go_by_each_batch_and_keep_its_scale(tmp_path):
+    network = built(V2)
+    start = weights_of(network)
+    inner = {weight.path for layer in network.frozen for weight in layer.weights}
+    fitted(network, task(), (Phase("a", "head", 1, 1e-3, batch_norm="statistics"),), tmp_path)
+    moved = changed(start, weights_of(network)) & inner
+    assert moved and all("moving" in path for path in moved)
+
+
+def test_the_upper_half_is_the_second_half_of_the_layers_with_weights():
+    network = built(SMALL)
+    freezing.set_trainable(network, "upper_half")
+    layers = [each for each in network.model._flatten_layers() if each in network.frozen and each.weights]
+    layers = [each for each in layers if not getattr(each, "layers", ())]
+    trained = [bool(each.trainable) for each in layers]
+    half = len(layers) // 2
+    assert trained == [False] * half + [True] * (len(layers) - half)
+
+
+def test_flips_alone_are_drawn_between_two_stored_activations(tmp_path):
+    data, phase = task(), Phase("a", "head", 3, 1e-2, (("flip", "horizontal"),))
+    network = built(SMALL)
+    fitted(network, data, (phase,), tmp_path)
+    (stored,) = (np.load(path) for path in (tmp_path / "features").glob("*.npy"))
+    assert len(stored) == 2 * N
+    prefix, _ = freezing.cut_frozen_prefix(network)
+    flipped = prefix.predict(data.pixels[:, :, ::-1].astype(np.float32), verbose=0)
+    np.testing.assert_allclose(stored[N:], flipped, atol=1e-4)
+
+
+def test_changes_of_the_predicted_images_are_random_only_where_asked_for(tmp_path):
+    data, apart = task(), {}
+    for augmented in ("train", "all"):
+        network = built(SMALL)
+        phase = Phase("a", "head", 1, 1e-12, (("rotation", 40.0),), augmented=augmented)
+        _, (predicted,) = fitted(network, data, (phase,), tmp_path)
+        plain = network.model.predict(data.pixels.astype(np.float32), verbose=0)
+        apart[augmented] = np.abs(predicted - plain).max()
+    assert apart["train"] < 1e-5 < apart["all"]

@@ -117,7 +117,7 @@ def test_the_settings_that_a_claim_names_exist(paper_id):
 def test_every_setting_says_where_it_comes_from_and_the_data_set_is_registered(paper_id):
     paper = load_paper(paper_id)
     settings = [setting for _, setting in settings_of(paper)]
-    assert {"activation", "resizing", "augmentation_fill"} <= set(paper.fixed)
+    assert {"activation"} <= set(paper.fixed)
     assert {setting.assumed is None for setting in settings} == {True, False}
     for setting in settings:
         assert setting.stated or setting.assumed

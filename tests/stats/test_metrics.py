@@ -379,3 +379,11 @@ def test_probabilities_may_miss_a_sum_of_one_by_rounding_and_no_more():
 def test_a_question_that_has_no_answer_is_refused_in_one_line(call):
     with pytest.raises(BrainlibError, match=r"\Aexpected .*, received .*\Z"):
         call()
+
+
+def test_youdens_threshold_has_the_largest_sum_of_sensitivity_and_specificity():
+    # Positives 0.4, 0.6, 0.9; negatives 0.1, 0.2, 0.5. Between 0.2 and 0.4: 1 + 2/3; at 0.5: 2/3 + 2/3.
+    table = binary([1, 1, 1, 0, 0, 0], [0.4, 0.6, 0.9, 0.1, 0.2, 0.5])
+    decisions = decide(table, ["no", "yes"], threshold="youden")
+    assert (decisions.value("sensitivity"), decisions.value("specificity")) == (1, pytest.approx(2 / 3))
+    assert decide(table, ["no", "yes"]).value("sensitivity") == pytest.approx(2 / 3)

@@ -39,7 +39,7 @@ def test_one_value_changes_and_all_others_stay(paper, setting, value):
 
 def test_an_arm_whose_id_holds_a_dot_can_be_varied():
     paper = load_paper("jardim")
-    paper = paper.model_copy(update={"arms": FrozenDict({"cnn.v1.5": paper.arms["cnn"]})})
+    paper = paper.model_copy(update={"arms": FrozenDict({"cnn.v1.5": paper.arms["cnn"]}), "claims": ()})
     setting = "arms.cnn.v1.5.phases[0].epochs"
     after, change = varied(paper, setting, 7)
     assert after.arms["cnn.v1.5"].phases[0].epochs.value == 7

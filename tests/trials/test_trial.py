@@ -43,6 +43,8 @@ OTHER = {
     "monitored": "test",
     "scenario": "glioma",
     "oversampled": "yes",
+    "oversampled_to": "mean",
+    "resizing": "padded",
     "groups": "00112233",
     "precision": "mixed",
     "keep_model": True,

@@ -2,7 +2,7 @@
 
 `study` shows a run, its images and its results, `paper` the protocol and the printed numbers, `scores` the scores of
 each arm, `comparisons` arms and scores compared, `leakage` splits by patient and tests on other sets, `claims` the
-verdicts, and `audit` what the image sets hold.
+verdicts, `multiverse` other readings of the paper, and `audit` what the image sets hold.
 """
 
 import lazy_loader as lazy
@@ -12,6 +12,7 @@ _NAMES = dict(
     claims="conditions seeds verdicts",
     comparisons="calibration calibrations controls duplicates equivalence lesion_thirds lesions same_images sanity "
     "shortcuts t_by_seed t_tests",
+    multiverse="multiverse multiverse_effects",
     leakage="external_validation patient_leakage",
     paper="averaging consistency exhibits implied layers protocol split_sizes",
     scores="best_epochs comparison counts folds missed_tumours other_work per_class test_scores times",

@@ -1,0 +1,326 @@
+"""The multiverse of an arm: its printed numbers under other readings of the paper (Steegen et al. 2016).
+
+A *universe* is one set of trainings: the protocol as it is assumed here, then that with one alternative in place of one
+assumed value, then random sets of alternatives. A *reading* of a universe scores the same predictions in another way
+(best epoch, another threshold, the model of a fold, an average over the classes) and needs no training. This is own
+code: the package `multiversum` runs notebooks by a runner of its own, `specification-curve` fits regressions only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+from brainlib.errors import UsageError
+from brainlib.papers.provenance import in_words, key_of, settings_of
+from brainlib.papers.schema import OfOneClass
+from brainlib.stats import comparisons, intervals
+from brainlib.stats.comparisons import ALPHA, T_TESTS
+from brainlib.stats.intervals import Number
+from brainlib.study.results import Results
+from brainlib.study.verdicts import COMPARISONS, UNTOUCHED, margin_of
+from brainlib.trials import run
+
+if TYPE_CHECKING:
+    from brainlib.study.study import Study
+
+#: Settings that choose among stored predictions, where the same trials have them.
+READINGS = ("protocol.epoch", "protocol.threshold", "protocol.final")
+AVERAGE, AVERAGES = "average over the classes", ("macro", "weighted")  # in place of the one class of a printed score
+T_TEST, NO_DIFFERENCE = "t-test", "no significant difference"
+DRAWS = 1000  # resamples of universes
+_TRIES = 200  # draws in a row that repeat what there is, before a design counts as exhausted
+
+Choices = dict[str, object]  # values in place of those assumed, by setting
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A score in one reading of one universe; `choices` are what differs from the assumed protocol, in words."""
+
+    universe: int
+    choices: dict[str, str]
+    reading: bool
+    value: Number
+    reached: bool
+
+
+@dataclass(frozen=True)
+class Reached:
+    """In how many universes, and in how many readings of them, a printed number is reached or a conclusion holds.
+
+    A number is reached where the score lies within the margin that its verdict allows; what is no score (`scores`) is a
+    p. `low`, `median` and `high` are
+    of the universes; `deviation` is the standard deviation over the seeds of the assumed protocol, nan of one seed.
+    """
+
+    claim: str
+    printed: str
+    scores: bool
+    universes: int
+    n: int
+    readings: int
+    m: int
+    low: Number
+    median: Number
+    high: Number
+    deviation: Number
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What an alternative adds to a score, other choices being equal, with its 95 % interval; n specifications have it.
+
+    Least squares of all specifications on their choices; the interval is a bootstrap over universes.
+    """
+
+    setting: str
+    alternative: str
+    effect: Number
+    low: Number
+    high: Number
+    n: int
+
+
+@dataclass(frozen=True)
+class Multiverse:
+    """What the universes of an arm say: of every printed score, and of the first one on the test images by choice."""
+
+    arm: str
+    title: str
+    alternatives: dict[str, tuple[str, ...]]
+    universes: int
+    reached: tuple[Reached, ...]
+    claim: str
+    printed: Number
+    margin: Number
+    effects: tuple[Effect, ...]
+    curve: tuple[Specification, ...]
+
+
+def alternatives(study: Study, arm: str) -> tuple[dict[str, tuple], dict[str, tuple]]:
+    """Return the alternatives to what is assumed of the protocol and an arm: those to train, and readings.
+
+    Left out are other data sets and backbones, words, and what gives the same trials as the assumed value.
+    """
+    found, own, keys = ({}, {}), study.paper.arms[arm].like or arm, _keys(study)
+    for path, setting in settings_of(study.paper):
+        if path[0] != "protocol" and path[:2] != ("arms", own) or path[-1] == "backbone":
+            continue
+        for value in setting.alternatives:
+            try:
+                same = _keys(study.varied(key_of(path), value)) == keys
+            except UsageError:  # words, or a value that this study cannot have
+                continue
+            if not same or key_of(path) in READINGS:
+                found[same].setdefault(key_of(path), []).append(value)
+    return tuple({key: tuple(values) for key, values in each.items()} for each in found)
+
+
+def _keys(study):
+    return frozenset(trial.key for trial in study.trials())
+
+
+def _changed(study, choices: Choices):
+    for setting, value in choices.items():
+        study = study.varied(setting, value)
+    return study
+
+
+def design(study: Study, alternatives: dict[str, tuple], n: int, seed: int = 0) -> list[Choices]:
+    """Choose at most n universes whose trials differ: no change, one change at a time, then random ones.
+
+    A random universe has the assumed value of a setting or one of its alternatives, all with the same probability.
+    """
+    rng, found, repeated = np.random.default_rng(seed), {}, 0
+    single = iter([{}, *({key: value} for key, values in alternatives.items() for value in values)])
+    while len(found) < n and repeated < _TRIES:
+        universe = next(single, None)
+        if universe is None:
+            picks = {key: rng.integers(len(values) + 1) for key, values in alternatives.items()}
+            universe = {key: alternatives[key][pick - 1] for key, pick in picks.items() if pick}
+        try:
+            keys = _keys(_changed(study, universe))
+        except UsageError:  # values that do not go together
+            keys = next(iter(found))
+        repeated = 0 if found.setdefault(keys, universe) is universe else repeated + 1
+    return list(found.values())
+
+
+def run_multiverse(results: Results, arm: str, n: int, seed: int = 0) -> Multiverse:
+    """Train n universes of an arm, as far as they are not stored, and sum up what they say.
+
+    Other arms, with which the arm is compared, are those of `results`, or else as printed. `UsageError` for an arm that
+    was not run.
+    """
+    study = results.study
+    if study.why_not_run([arm]):
+        raise UsageError(f"expected an arm of {', '.join(study.arms)}, received {arm!r}")
+    options = study.options.model_copy(update={"arms": [arm], "seeds": 1})
+    study = study._with(options=options)
+    trained, read = alternatives(study, arm)
+    universes = design(study, trained, n, seed)
+    studies = [_changed(study, universe) for universe in universes]
+    planned = [[replace(trial, keep_model=False) for trial in each.trials()] for each in studies]
+    every = [trial for trials in planned for trial in trials]
+    ready = iter(run.run_trials(every, study.dataset, options.store, scheduler=options.scheduler, fresh=options.fresh))
+    readings = [
+        dict(zip(read, picks, strict=True)) for picks in itertools.product(*([None, *v] for v in read.values()))
+    ]
+    scored = []
+    for number, (universe, own, trials) in enumerate(zip(universes, studies, planned, strict=True)):
+        stored = {(t.scenario, t.arm, t.stage): next(ready) for t in trials}
+        for reading in readings:
+            chosen = {key: value for key, value in reading.items() if value is not None}
+            choices = {key: in_words(value) for key, value in {**universe, **chosen}.items()}
+            scored.append((number, choices, bool(chosen), Results(_changed(own, chosen), stored)))
+    return _summary(results, arm, trained | read, scored, len(universes))
+
+
+def of_arm(results: Results, arm: str) -> Multiverse | None:
+    """Return the multiverse of an arm that the options ask for, trained unless it is stored; None if they ask for none.
+
+    None also for an arm that was not run, or of which the paper prints no score.
+    """
+    n = results.study.options.multiverse
+    if not n or results.study.why_not_run([arm]) or not _claims(results.study, arm):
+        return None
+    return results.once(("multiverse", arm), lambda: run_multiverse(results, arm, n, results.study.options.seed))
+
+
+def _summary(results, arm, asked, scored, universes):
+    paper, claims = results.study.paper, _claims(results.study, arm)
+    curves = {claim.id: _curve(claim, scored) for claim in claims}
+    reached = [_reached(claim.id, claim.printed, True, curves[claim.id], _by_seed(results, claim)) for claim in claims]
+    for claim in paper.claims:
+        if arm in claim.arms and claim.metric and claim.metric.name == "t_test.p":
+            reached.append(_reached(claim.id, NO_DIFFERENCE, False, _t_tests(claim, arm, scored, results), []))
+    first = next((claim for claim in claims if claim.stage == "test"), claims[0])
+    curve = curves[first.id]
+    return Multiverse(
+        arm=arm,
+        title=results.study.title(arm),
+        alternatives={key: tuple(map(in_words, values)) for key, values in asked.items()},
+        universes=universes,
+        reached=tuple(each for each in reached if each.n),
+        claim=first.id,
+        printed=first.number.value,
+        margin=margin_of(first, 0),
+        effects=tuple(effects(curve)),
+        curve=tuple(curve),
+    )
+
+
+def _claims(study, arm):
+    """Return the printed scores of an arm; one that is printed in several places comes once."""
+    found = {}
+    for claim in study.paper.claims:
+        metric, scenario = claim.metric, claim.scenario or ""
+        scores = claim.arm == arm and metric and metric.over in ("value", "mean", "comparison")
+        if scores and metric.name not in (*UNTOUCHED, "loss") and scenario in study.scenarios:
+            found.setdefault((claim.stage, metric, scenario, claim.phase, claim.number.value), claim)
+    return list(found.values())
+
+
+def _by_seed(results, claim):
+    place = claim.arm, claim.stage, claim.metric, claim.scenario or "", claim.phase or ""
+    return [each.estimate(*place).value for each in (results, *results.repeats)]
+
+
+def _curve(claim, scored):
+    """Score every reading of every universe; a score that is not defined there has no specification."""
+    metric, found = claim.metric, []
+    averages = AVERAGES if metric.name in get_args(OfOneClass) and not metric.average else ()
+    for number, choices, reading, results in scored:
+        for average in (None, *averages):
+            asked = metric.model_copy(update={"average": average, "label": None}) if average else metric
+            value = _value(results, claim, asked)
+            if not math.isnan(value):
+                own = choices | ({AVERAGE: average} if average else {})
+                found.append(Specification(number, own, reading or bool(average), value, _is_reached(claim, value)))
+    return found
+
+
+def _value(results, claim, metric):
+    """Compute a score without its interval, which no specification needs."""
+    place, stages = (claim.scenario or "", claim.phase or ""), [claim.stage]
+    values = []
+    for stage in results.folds if claim.stage == "folds" else stages:
+        table = results.predictions(claim.arm, stage, *place)
+        values.append(results.decided(table, place[0], metric.label or "", metric.average).value(metric.name))
+    return float(np.mean(values))
+
+
+def _is_reached(claim, value):
+    number = claim.number
+    if number.operator in COMPARISONS:
+        return bool(COMPARISONS[number.operator](value, number.value))
+    return abs(value - number.value) <= margin_of(claim, 0) + 1e-9
+
+
+def _t_tests(claim, arm, scored, results):
+    """Test the folds of every universe and reading against those of the other arm, by each t-test."""
+    (other,) = (each for each in claim.arms if each != arm)
+    if not results.study.why_not_run([other]):
+        fixed = results.fold_values(other, "accuracy")
+    else:
+        printed = [results.printed(other, fold, "accuracy") for fold in results.folds]
+        fixed = [each.value if each else math.nan for each in printed]
+    found, usual = [], results.study.paper.protocol.t_test
+    for number, choices, reading, own in scored:
+        pair = {arm: own.fold_values(arm, "accuracy"), other: fixed}
+        for name in T_TESTS:
+            p = comparisons.t_test(name, *(pair[each] for each in claim.arms)).p
+            changed = usual is not None and name != usual.value
+            if not math.isnan(p):
+                more = {T_TEST: name} if changed else {}
+                found.append(Specification(number, choices | more, reading or changed, p, p >= ALPHA))
+    return found
+
+
+def _reached(claim, printed, scores, curve, by_seed):
+    values = [each.value for each in curve if not each.reading] or [math.nan]
+    own = [each.reached for each in curve if not each.reading]
+    deviation = float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else math.nan
+    spread = (min(values), float(np.median(values)), max(values))
+    counts = sum(own), len(own), sum(each.reached for each in curve), len(curve)
+    return Reached(claim, printed, scores, *counts, *spread, deviation)
+
+
+def effects(curve: list[Specification], seed: int = 0) -> list[Effect]:
+    """Estimate what each alternative adds to a score, the largest effect first; none where it is not identified."""
+    names = sorted({choice for each in curve for choice in each.choices.items()})
+    if not names:
+        return []
+    has = np.array([[each.choices.get(key) == value for key, value in names] for each in curve], dtype=float)
+    has, values = np.column_stack([np.ones(len(curve)), has]), np.array([each.value for each in curve])
+    universe = np.array([each.universe for each in curve])
+
+    def fitted(times):
+        root = np.sqrt(times)[:, None]
+        found = np.linalg.lstsq(has * root, values * root[:, 0], rcond=None)[0]
+        return np.where(times @ has > 0, found, math.nan)[1:]
+
+    rng, n = np.random.default_rng(seed), int(universe.max()) + 1
+    found, drawn = (
+        fitted(np.ones(len(curve))),
+        (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(DRAWS)),
+    )
+    draws = np.array([fitted(times[universe].astype(float)) for times in drawn])
+    limits = [_limits(column[~np.isnan(column)]) for column in draws.T]
+    made = [
+        Effect(*name, float(effect), *limit, int(has[:, 1 + i].sum()))
+        for i, (name, effect, limit) in enumerate(zip(names, found, limits, strict=True))
+    ]
+    return sorted(made, key=lambda each: -abs(each.effect))
+
+
+def _limits(draws):
+    """Return the 95 % limits of resampled effects; nan of too few, or where all agree."""
+    if len(draws) < intervals.MIN_DEFINED * DRAWS or np.ptp(draws) < 1e-12:
+        return math.nan, math.nan
+    return tuple(np.quantile(draws, [1 - intervals.UPPER, intervals.UPPER]).tolist())
