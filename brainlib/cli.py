@@ -239,16 +239,21 @@ def _leaving_nothing(out):
 
 
 def _check_printed(arguments):
+    from brainlib.papers.conclusions import as_printed
     from brainlib.papers.consistency import check_paper
     from brainlib.report import consistency
 
     papers = [load_paper(name) for name in arguments.papers]
     found = {paper.id: check_paper(paper) for paper in papers}
+    concluded = {paper.id: as_printed(paper) for paper in papers}
     if arguments.json:
-        io.write_json(Path(arguments.json), [asdict(check) for checks in found.values() for check in checks])
+        rows = [asdict(check) for checks in found.values() for check in checks]
+        rows += [{"paper": paper, **asdict(each)} for paper, judged in concluded.items() for each in judged]
+        io.write_json(Path(arguments.json), rows)
     if arguments.html:
-        consistency.write_page(Path(arguments.html), found, {paper.id: paper.citation.title for paper in papers})
-    return 0 if arguments.json or arguments.html else _printed(consistency.lines(found))
+        titles = {paper.id: paper.citation.title for paper in papers}
+        consistency.write_page(Path(arguments.html), found, titles, concluded)
+    return 0 if arguments.json or arguments.html else _printed(consistency.lines(found, concluded))
 
 
 def _audit(arguments):
@@ -318,7 +323,10 @@ def _claims(arguments):
         io.write_json(Path(arguments.json), [{"paper": p, **claim.model_dump(mode="json")} for p, claim in claims])
         return 0
     line = "{:12}{:40} {:14}{:12}{:8}{}".format
-    return _printed(line(p, c.id, c.printed, c.unit, "" if c.n is None else f"n={c.n}", c.where) for p, c in claims)
+    concluded = [(paper, each) for paper in arguments.papers for each in load_paper(paper).conclusions]
+    lines = [line(p, c.id, c.printed, c.unit, "" if c.n is None else f"n={c.n}", c.where) for p, c in claims]
+    lines += [line(p, c.id, "conclusion", c.kind, "", f'"{c.quote}" ({c.where})') for p, c in concluded]
+    return _printed(lines)
 
 
 def _printed(lines):

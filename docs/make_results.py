@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from brainlib.audit.overview import DataAudit
 from brainlib.audit.shortcuts import APART
 from brainlib.data.registry import REGISTRY
+from brainlib.papers.conclusions import as_printed
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.printed import printed_number
@@ -475,6 +476,16 @@ def checks():
         counts = [str(findings.count(finding)) for finding in ("impossible", "conditional")]
         rows.append([f"`{paper}`", str(len(findings)), *counts])
     return ["paper", "checks", "impossible", "conditional"], rows
+
+
+def conclusions():
+    """Show what the printed numbers make of the papers' conclusions, and how likely each is to be false by them."""
+    rows = []
+    for paper in map(load_paper, paper_ids()):
+        for each in as_printed(paper):
+            chance = " to ".join(map(PERCENT1.text, each.p_false)) if each.p_false else NONE
+            rows.append([f"`{paper.id}`", f'"{each.quote}"', each.where, each.verdict, chance])
+    return ["paper", "conclusion", "where", "by the printed numbers", "P(false)"], rows
 
 
 def registry():

@@ -266,8 +266,12 @@ def test_a_notebook_that_fails_does_not_stop_the_others(capsys, tmp_path, monkey
 def test_claims_are_printed_one_a_line_or_written_as_json(capsys, tmp_path):
     expected = [(paper, claim) for paper in paper_ids() for claim in load_paper(paper).claims]
     assert cli.main(["claims"]) == 0
-    for line, (paper, claim) in zip(capsys.readouterr().out.splitlines(), expected, strict=True):
+    printed = capsys.readouterr().out.splitlines()
+    for line, (paper, claim) in zip(printed, expected, strict=False):
         assert paper in line and claim.id in line and claim.printed in line
+    concluded = [(paper, each) for paper in paper_ids() for each in load_paper(paper).conclusions]
+    for line, (paper, each) in zip(printed[len(expected) :], concluded, strict=True):
+        assert paper in line and each.id in line and each.quote in line
     file = tmp_path / "claims.json"
     assert cli.main(["claims", "jardim,yim", "--json", str(file)]) == 0
     rows = json.loads(file.read_text())
@@ -349,9 +353,11 @@ def test_checks_are_printed_with_what_is_wrong_or_written_as_data_and_as_a_page(
     assert re.fullmatch(r"hajhashem: \d+ checks, 0 impossible, \d+ conditional, \d+ consistent", first)
     assert any("25 positives and 26 negatives" in line for line in others)
     # Checks that found nothing are listed as well, below.
-    assert len(others) == int(first.split()[1]) and others[-1].startswith("  consistent: ")
+    assert sum(line.startswith(("  consistent: ", "  conditional: ")) for line in others) == int(first.split()[1])
+    assert others[-1].startswith('  conclusion does not hold: "high sensitivity and specificity"')
     data, page = tmp_path / "checks.json", tmp_path / "checks.html"
     assert cli.main(["check", "yim", "--json", str(data), "--html", str(page)]) == 0
     rows = json.loads(data.read_text())
     assert {"claims", "method", "finding", "sentence"} <= set(rows[0]) and {row["paper"] for row in rows} == {"yim"}
+    assert {"quote", "verdict", "p_false"} <= set(rows[-1])
     assert "Deep Learning-Based Brain Tumor Classification" in page.read_text()

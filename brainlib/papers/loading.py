@@ -19,7 +19,7 @@ from brainlib.data.registry import REGISTRY
 from brainlib.data.yaml_files import first_problem, read_yaml
 from brainlib.errors import PaperError, shorten
 from brainlib.papers.provenance import MOST_IMAGES
-from brainlib.papers.schema import Claim, Metric, OfOneClass, OfTwoArms, Paper
+from brainlib.papers.schema import Claim, Conclusion, Metric, OfOneClass, OfTwoArms, Paper
 
 _FOLDER = resources.files("brainlib") / "papers"
 _SHARES, _COUNTS = ("accuracy", *get_args(OfOneClass), "t_test.p"), ("images", "count", "errors")
@@ -148,6 +148,11 @@ def problems(paper: Paper) -> Iterator[str]:
             yield f"claims[{i}].id: expected a new id, received {claim.id!r} a second time"
         seen.add(claim.id)
         yield from (f"claims[{i}] ({claim.id}).{problem}" for problem in _claim_problems(claim, paper))
+    names = [conclusion.id for conclusion in paper.conclusions]
+    if len(set(names)) < len(names):
+        yield f"conclusions: expected different ids, received {names}"
+    for i, conclusion in enumerate(paper.conclusions):
+        yield from (f"conclusions[{i}] ({conclusion.id}).{each}" for each in _conclusion_problems(conclusion, paper))
 
 
 def _claim_problems(claim: Claim, paper: Paper) -> Iterator[str]:
@@ -173,6 +178,35 @@ def _claim_problems(claim: Claim, paper: Paper) -> Iterator[str]:
         yield from _metric_problems(claim, claim.metric, paper)
 
 
+def _conclusion_problems(conclusion: Conclusion, paper: Paper) -> Iterator[str]:
+    """Yield what is wrong with one conclusion of a paper, each beginning with the key."""
+    unknown = [*_unknown("of.arm", [term.arm for term in conclusion.of], paper.arms)]
+    unknown += _unknown("scenarios", conclusion.scenarios, paper.scenarios)
+    if unknown:
+        yield unknown[0]
+        return
+    for term in conclusion.of:
+        yield from _unknown("of.phase", [term.phase], [phase.name for phase in paper.arms[term.arm].phases])
+    models, values = len(conclusion.of), len(conclusion.values)
+    wanted = {"at_least": 1, "ratio": models - 1}.get(conclusion.kind, 0)
+    if models < 2 and conclusion.kind != "at_least":
+        yield f"of: expected two models or more for {conclusion.kind}, received {models}"
+    if values != wanted:
+        yield f"values: expected {wanted} for {conclusion.kind} of {models} models, received {values}"
+    if bool(conclusion.scenarios) != bool(paper.scenarios):
+        yield f"scenarios: expected {'some' if paper.scenarios else 'none'} in this paper, received the reverse"
+    for each in conclusion.scores:
+        if each.stage.startswith("fold") and not paper.protocol.folds.value:
+            yield f"scores.stage: expected no fold in a protocol without folds, received {each.stage!r}"
+        if each.stage == "validation" and not paper.protocol.validation.value:
+            yield "scores.stage: expected no 'validation' in a protocol without a validation part"
+        classes = [paper.scenario(name or None).classes for name in conclusion.scenarios or ("",)]
+        for key in ("label", "predicted"):
+            yield from _unknown(
+                f"scores.metric.{key}", [getattr(each.metric, key)], set.intersection(*map(set, classes))
+            )
+
+
 def _metric_problems(claim: Claim, metric: Metric, paper: Paper) -> Iterator[str]:
     """Yield what is wrong with how a claim is computed."""
     try:
@@ -180,6 +214,8 @@ def _metric_problems(claim: Claim, metric: Metric, paper: Paper) -> Iterator[str
     except PaperError as error:
         yield str(error)
         return
+    if metric.name == "distinct":
+        yield "metric.name: expected what predictions give, received 'distinct', which conclusions alone may name"
     most = 1 if metric.name in _SHARES else MOST_IMAGES if metric.name in _COUNTS else math.inf
     if most < math.inf and not 0 <= value <= most:
         yield f"printed: expected 0 to {most} for {metric.name}, or why_not, received {shorten(claim.printed)}"

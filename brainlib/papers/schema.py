@@ -114,7 +114,16 @@ class Metric(Frozen):
     """
 
     name: Literal[
-        "accuracy", OfOneClass, "loss", "training_loss", "training_seconds", "images", "count", "errors", OfTwoArms
+        "accuracy",
+        OfOneClass,
+        "distinct",
+        "loss",
+        "training_loss",
+        "training_seconds",
+        "images",
+        "count",
+        "errors",
+        OfTwoArms,
     ]
     over: Literal["value", "mean", "variance", "sd", "epochs", "comparison"] = "value"
     label: Text | None = None
@@ -158,6 +167,41 @@ class Claim(Frozen):
         return self.number.value
 
 
+class Term(Frozen):
+    """One model of a conclusion: an arm after a phase of its training (null: the last)."""
+
+    arm: str
+    phase: str | None = None
+
+
+class Score(Frozen):
+    """The number of each model that a conclusion compares."""
+
+    stage: Stage
+    metric: Metric
+
+
+class Conclusion(Frozen):
+    """What a paper concludes, as comparisons that numbers from anywhere can decide.
+
+    `quote` is a few of its words, and `reading` how they are read where that is a choice. By `kind`, with the models in
+    the order of `of`: "best" (no other has a higher number than the first), "order" (each has a higher one than the
+    next), "equal" (all as the first), "ratio" (each one to the first, as in `values`), "at_least" (each has at least
+    the one of `values`). It is about each of the `scores` and every one of the `scenarios`. The metric "distinct" is
+    the share of the set's images that have no duplicate in it.
+    """
+
+    id: Identifier
+    quote: Text
+    where: Text
+    kind: Literal["best", "order", "equal", "ratio", "at_least"]
+    of: Annotated[tuple[Term, ...], Field(min_length=1, max_length=200)]
+    scores: Annotated[tuple[Score, ...], Field(min_length=1, max_length=20)]
+    scenarios: tuple[Identifier, ...] = ()
+    values: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    reading: Text | None = None
+
+
 class Paper(Frozen):
     """One paper, as read from its YAML by `load_paper`.
 
@@ -176,6 +220,7 @@ class Paper(Frozen):
     tables: Tables = Tables()
     exhibits: Annotated[tuple[Exhibit, ...], Field(max_length=100)] = ()
     claims: Annotated[tuple[Claim, ...], Field(max_length=2000)]
+    conclusions: Annotated[tuple[Conclusion, ...], Field(max_length=200)] = ()
 
     def scenario(self, name: str | None = None) -> Scenario:
         """Return the classes of a scenario; no name stands for all classes in a paper without scenarios."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import brainlib
 from brainlib.audit.overview import DataAudit
 from brainlib.errors import DataError
+from brainlib.papers.conclusions import as_printed
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.progress import duration
@@ -87,7 +88,8 @@ def write_index(out: Path, run: Run) -> Path:
         elif name in paper_ids():  # of a failed notebook: its printed numbers are checked as well
             paper = load_paper(name)
             checks[name], titles[name] = check_paper(paper), paper.citation.title
-    consistency.write_page(out / consistency.PAGE, checks, titles)
+    concluded = {name: as_printed(load_paper(name)) for name in checks if name in paper_ids()}
+    consistency.write_page(out / consistency.PAGE, checks, titles, concluded)
     path = out / "index.html"
     accuracies = headlines(ran)
     # None is the notebook of the data.

@@ -342,3 +342,20 @@ def holm(p: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(np.minimum(1.0, hypotheses * p[order]))
     return adjusted.tolist()
+
+
+def probability_false(right_a: int, right_b: int, n: int) -> tuple[float, float]:
+    """Bound the probability that model A is no better than B, from how many of the same n images each classifies right.
+
+    Christodoulou et al. 2025 (arXiv:2505.04720): the shares of images that A alone, B alone, both and neither classify
+    correctly have a uniform Dirichlet prior. With x images that A alone gets right and y that B alone does, the
+    probability that A's accuracy is not above B's is that a Beta(x + 1, y + 1) variable is at most 1/2, whatever the
+    other images. How many both get right (the congruence) is not printed, and fixes x and y, whose difference is known.
+    The lower bound is of models that agree as much as their accuracies allow, the upper one of models whose errors are
+    independent; errors that avoid each other would give more, and are not to be expected of models of the same images.
+    It assumes independent images, so that duplicates among them make the claim look safer than it is.
+    """
+    bounds = []
+    for both in (min(right_a, right_b), right_a * right_b / n):
+        bounds.append(float(stats.beta.cdf(0.5, right_a - both + 1, right_b - both + 1)))
+    return min(bounds), max(bounds)

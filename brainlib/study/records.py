@@ -16,12 +16,13 @@ from pydantic import AfterValidator, JsonValue, StringConstraints, TypeAdapter, 
 from brainlib.audit.overview import DataAudit
 from brainlib.errors import DataError
 from brainlib.io import writing
+from brainlib.papers.conclusions import JudgedConclusion
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.consistency.checks import Check
 from brainlib.papers.provenance import Frozen
 from brainlib.stats.calibration import Calibration
 from brainlib.stats.intervals import Number
-from brainlib.study import conditions
+from brainlib.study import conclusions, conditions
 from brainlib.study.comparisons import ArmEquivalence, ArmTest, compare
 from brainlib.study.controls import Control, run_controls
 from brainlib.study.duplicates import DuplicateEffect, duplicate_effects
@@ -118,6 +119,7 @@ class PaperResult(Frozen):
     heat_maps: tuple[HeatMapScore, ...]
     shortcuts: tuple[Control, ...] = ()
     multiverse: tuple[Multiverse, ...] = ()
+    conclusions: tuple[JudgedConclusion, ...] = ()
 
 
 class NotebookResult(Frozen, Generic[T]):
@@ -212,6 +214,7 @@ def save(results: Results) -> PaperResult:
         heat_maps=tuple(each for found in results.computed("heat maps") for each in found),
         shortcuts=run_shortcuts(results),
         multiverse=tuple(each for each in results.computed("multiverse") if each),
+        conclusions=conclusions.judge(results),
     )
     write(options.store.parent / "results" / f"{paper.id}.json", record)
     return record

@@ -321,6 +321,40 @@ def test_a_printed_number_that_its_metric_cannot_have_is_refused(changes, messag
     assert re.search(message, refused(content))
 
 
+CONCLUDED = {
+    "id": "best",
+    "quote": "ours is the best",
+    "where": "Conclusion",
+    "kind": "at_least",
+    "of": [{"arm": "net"}],
+    "values": [0.9],
+    "scores": [{"stage": "fold 1", "metric": {"name": "accuracy"}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "best", "values": []}, r"of: expected two models or more for best, received 1"),
+        ({"values": []}, r"values: expected 1 for at_least of 1 models, received 0"),
+        ({"of": [{"arm": "nett"}]}, r"of\.arm: expected one of net, received 'nett'"),
+        ({"of": [{"arm": "net", "phase": "x"}]}, r"of\.phase: expected one of training, received 'x'"),
+        ({"scenarios": ["x"]}, r"scenarios: expected one of none, received 'x'"),
+        ({"scores": [{"stage": "validation", "metric": {"name": "auc"}}]}, r"scores\.stage: expected no 'validation'"),
+        ({"scores": [{"stage": "test", "metric": {"name": "auc", "label": "x"}}]}, r"scores\.metric\.label: expected"),
+        ({"kind": "worst"}, r"conclusions\[0\]\.kind: .*received 'worst'"),
+    ],
+)
+def test_a_conclusion_that_does_not_go_with_its_paper_is_refused(changes, message, content, refused):
+    content["conclusions"] = [CONCLUDED | changes]
+    assert re.search(message, refused(content))
+
+
+def test_a_metric_of_conclusions_alone_is_no_claim(content, refused):
+    content["claims"][0]["metric"] = {"name": "distinct"}
+    assert "which conclusions alone may name" in refused(content)
+
+
 @pytest.fixture
 def four_classes(content):
     """The small paper with three classes, two scenarios, two phases and a second arm like the first."""

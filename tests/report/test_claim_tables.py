@@ -39,6 +39,15 @@ def test_a_printed_number_keeps_its_digits_and_ours_stands_in_its_unit(jardim):
     assert shown.loc["transfer against cnn – folds: p of the t-test", "printed"] == "> 0.05"
 
 
+def test_a_conclusion_stands_by_its_printed_numbers_and_by_this_run(jardim):
+    rows = claims.conclusions(jardim).frame.set_index("conclusion")
+    row = rows.loc['"a slight advantage in all the metrics analyzed"']
+    assert (row["as printed"], row["this run"]) == ("holds", "holds")
+    # Of 600 images 598 and, rounded to 98%, 585 to 591: 2^-14 at least.
+    assert row["P(false), at least"] == pytest.approx(2.0**-14) and 0.01 < row["at most"] < 0.05
+    assert "99,67%" in row["printed numbers"] and "99.67 %" in row["numbers of this run"]
+
+
 def test_over_seeds_stand_mean_spread_range_and_whether_the_printed_one_is_inside(jardim):
     assert claims.seeds(jardim).frame.empty  # of one seed
     other = Results(jardim.study.at_seed(1), dict(jardim.trials))

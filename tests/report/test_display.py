@@ -33,7 +33,7 @@ def test_what_a_cell_names_is_shown_by_its_table(jardim, shown, tmp_path):
     one = jardim.trials["", "cnn", "final"]
     assert "jardim cnn final: 2 epochs in 12 s" in shown(one) and "test 600 99.67" in shown(one)
     assert one.trial.key in shown(one.trial) and "batch size 32" in shown(one.trial)
-    assert "23 values stated, 14 assumed" in shown(jardim.study.paper)
+    assert "25 values stated, 22 assumed" in shown(jardim.study.paper)
     assert "What this run of jardim does." in shown(jardim.study)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "<b>.png").write_bytes(b"no image")

@@ -80,7 +80,7 @@ def test_a_banner_says_what_the_images_were(tmp_path, source, conditions, images
 def test_a_notebook_that_failed_says_what_is_claimed_and_that_there_is_no_answer(tmp_path):
     page = write(tmp_path, result(), error="no such luck").read_text()
     assert "This notebook failed.</strong> no such luck" in page
-    assert "The paper prints 88 numbers." in page
+    assert "The paper prints 94 numbers." in page
     assert "Found No answer: the notebook failed before its results were complete." in text_of(page)
     assert page.count("No answer") == 1
     assert "not comparable</li>" not in page

@@ -9,7 +9,7 @@ import lazy_loader as lazy
 
 _NAMES = dict(
     audit="audit_by_class audit_shortcuts audits contradictions overlaps planted quality_flags",
-    claims="conditions seeds verdicts",
+    claims="conclusions conditions seeds verdicts",
     comparisons="calibration calibrations controls duplicates equivalence lesion_thirds lesions same_images sanity "
     "shortcuts t_by_seed t_tests",
     multiverse="multiverse multiverse_effects",

@@ -6,12 +6,14 @@ from collections import Counter
 
 import numpy as np
 
+from brainlib.papers.conclusions import JudgedConclusion, as_printed
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.schema import Claim
-from brainlib.report.table import COUNT, Format, Table
+from brainlib.report.table import COUNT, PERCENT1, Format, Table
 from brainlib.report.tables.captions import caption
 from brainlib.report.tables.paper import worst_first
 from brainlib.report.tables.scores import NOT_RUN, OURS, numbered
+from brainlib.study import conclusions as concluded
 from brainlib.study.results import Results, metric_name
 from brainlib.study.verdicts import INCONSISTENT, NOT_COMPUTED, JudgedClaim, judge
 from brainlib.study.verdicts import NOT_RUN as LEFT_OUT
@@ -74,6 +76,31 @@ def _reasons(claim, numbers):
     if claim.collapsed:
         left.append(f"collapsed: predicts {claim.collapsed} for every image")
     return "; ".join(texts + left)
+
+
+def conclusions(results: Results) -> Table:
+    """Show what the paper concludes, and what becomes of it by the printed numbers and by this run."""
+    paper = results.study.paper
+    readings = {each.id: each.reading for each in paper.conclusions}
+    rows = [
+        {
+            "conclusion": f'"{printed.quote}"',
+            "where": printed.where,
+            "as printed": printed.verdict,
+            "P(false), at least": PERCENT1(printed.p_false and printed.p_false[0]),
+            "at most": PERCENT1(printed.p_false and printed.p_false[1]),
+            "this run": ours.verdict,
+            "read as": readings[printed.id] or "",
+            "printed numbers": _in_short(printed),
+            "numbers of this run": _in_short(ours),
+        }
+        for printed, ours in zip(as_printed(paper), concluded.judge(results), strict=True)
+    ]
+    return Table(rows, caption("conclusions", some=bool(rows)))
+
+
+def _in_short(judged: JudgedConclusion) -> str:
+    return "; ".join(judged.reasons)
 
 
 def seeds(results: Results) -> Table:
