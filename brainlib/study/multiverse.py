@@ -11,16 +11,19 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from brainlib.errors import UsageError
+from brainlib.papers.conclusions import HOLDS, comparisons_of
 from brainlib.papers.provenance import in_words, key_of, settings_of
-from brainlib.papers.schema import OfOneClass
+from brainlib.papers.schema import Metric, OfOneClass
 from brainlib.stats import comparisons, intervals
 from brainlib.stats.comparisons import ALPHA, T_TESTS
 from brainlib.stats.intervals import Number
+from brainlib.stats.metrics import METRICS
 from brainlib.study.results import Results
 from brainlib.study.verdicts import COMPARISONS, UNTOUCHED, margin_of
 from brainlib.trials import run
@@ -53,9 +56,9 @@ class Specification:
 class Reached:
     """In how many universes, and in how many readings of them, a printed number is reached or a conclusion holds.
 
-    A number is reached where the score lies within the margin that its verdict allows; what is no score (`scores`) is a
-    p. `low`, `median` and `high` are
-    of the universes; `deviation` is the standard deviation over the seeds of the assumed protocol, nan of one seed.
+    A number is reached where the score lies within the margin that its verdict allows. What is no score (not `scores`)
+    is a p, or nan. `low`, `median` and `high` are of the universes; `deviation` is the standard deviation over the
+    seeds of the assumed protocol, nan of one seed.
     """
 
     claim: str
@@ -154,38 +157,31 @@ def design(study: Study, alternatives: dict[str, tuple], n: int, seed: int = 0) 
 def run_multiverse(results: Results, arm: str, n: int, seed: int = 0) -> Multiverse:
     """Train n universes of an arm, as far as they are not stored, and sum up what they say.
 
-    Other arms, with which the arm is compared, are those of `results`, or else as printed. `UsageError` for an arm that
-    was not run.
+    Other arms are those of `results`, or else as printed. `UsageError` for an arm that was not run.
     """
     study = results.study
     if study.why_not_run([arm]):
         raise UsageError(f"expected an arm of {', '.join(study.arms)}, received {arm!r}")
     options = study.options.model_copy(update={"arms": [arm], "seeds": 1})
-    study = study._with(options=options)
+    study = study._with(options=options, _given=study.dataset)  # its duplicates are searched for once
     trained, read = alternatives(study, arm)
     universes = design(study, trained, n, seed)
     studies = [_changed(study, universe) for universe in universes]
     planned = [[replace(trial, keep_model=False) for trial in each.trials()] for each in studies]
     every = [trial for trials in planned for trial in trials]
     ready = iter(run.run_trials(every, study.dataset, options.store, scheduler=options.scheduler, fresh=options.fresh))
-    readings = [
-        dict(zip(read, picks, strict=True)) for picks in itertools.product(*([None, *v] for v in read.values()))
-    ]
-    scored = []
+    picks, scored = list(itertools.product(*([None, *values] for values in read.values()))), []
     for number, (universe, own, trials) in enumerate(zip(universes, studies, planned, strict=True)):
         stored = {(t.scenario, t.arm, t.stage): next(ready) for t in trials}
-        for reading in readings:
-            chosen = {key: value for key, value in reading.items() if value is not None}
+        for picked in picks:
+            chosen = {key: value for key, value in zip(read, picked, strict=True) if value is not None}
             choices = {key: in_words(value) for key, value in {**universe, **chosen}.items()}
             scored.append((number, choices, bool(chosen), Results(_changed(own, chosen), stored)))
     return _summary(results, arm, trained | read, scored, len(universes))
 
 
 def of_arm(results: Results, arm: str) -> Multiverse | None:
-    """Return the multiverse of an arm that the options ask for, trained unless it is stored; None if they ask for none.
-
-    None also for an arm that was not run, or of which the paper prints no score.
-    """
+    """Return the multiverse of an arm, if the options ask for it and the arm was run and has a printed score."""
     n = results.study.options.multiverse
     if not n or results.study.why_not_run([arm]) or not _claims(results.study, arm):
         return None
@@ -199,6 +195,11 @@ def _summary(results, arm, asked, scored, universes):
     for claim in paper.claims:
         if arm in claim.arms and claim.metric and claim.metric.name == "t_test.p":
             reached.append(_reached(claim.id, NO_DIFFERENCE, False, _t_tests(claim, arm, scored, results), []))
+    for conclusion in paper.conclusions:
+        of_scores = all(score.metric.name in METRICS for score in conclusion.scores)
+        if arm in [term.arm for term in conclusion.of] and of_scores and conclusion.kind != "ratio":
+            curve = _concluded(conclusion, arm, scored, results)
+            reached.append(_reached(conclusion.id, conclusion.quote, False, curve, []))
     first = next((claim for claim in claims if claim.stage == "test"), claims[0])
     curve = curves[first.id]
     return Multiverse(
@@ -233,43 +234,71 @@ def _by_seed(results, claim):
 
 def _curve(claim, scored):
     """Score every reading of every universe; a score that is not defined there has no specification."""
-    metric, found = claim.metric, []
+    metric, found, place = claim.metric, [], (claim.arm, claim.stage, claim.scenario or "", claim.phase or "")
     averages = AVERAGES if metric.name in get_args(OfOneClass) and not metric.average else ()
     for number, choices, reading, results in scored:
         for average in (None, *averages):
             asked = metric.model_copy(update={"average": average, "label": None}) if average else metric
-            value = _value(results, claim, asked)
+            value = _value(results, asked, *place)
             if not math.isnan(value):
                 own = choices | ({AVERAGE: average} if average else {})
                 found.append(Specification(number, own, reading or bool(average), value, _is_reached(claim, value)))
     return found
 
 
-def _value(results, claim, metric):
-    """Compute a score without its interval, which no specification needs."""
-    place, stages = (claim.scenario or "", claim.phase or ""), [claim.stage]
+def _value(results, metric, arm, stage, scenario, phase):
+    """Compute a score without its interval, which no specification needs; nan where it is not defined.
+
+    So it is of a fold's model tested after its best epoch, of which there are no predictions of the test images.
+    """
     values = []
-    for stage in results.folds if claim.stage == "folds" else stages:
-        table = results.predictions(claim.arm, stage, *place)
-        values.append(results.decided(table, place[0], metric.label or "", metric.average).value(metric.name))
+    for each in results.folds if stage == "folds" else [stage]:
+        place = ("decided", arm, each, scenario, phase, metric.label, metric.average)
+        try:
+            table = results.predictions(arm, each, scenario, phase)
+        except UsageError:
+            return math.nan
+        decide = partial(results.decided, table, scenario, metric.label or "", metric.average)
+        values.append(results.once(place, decide).value(metric.name))
     return float(np.mean(values))
+
+
+def _of_other(results, metric, arm, stage, scenario, phase):
+    """Return a score of another arm: as it was run, or else as printed."""
+    if not results.study.why_not_run([arm], scenario or None):
+        return _value(results, metric, arm, stage, scenario, phase)
+    printed = results.printed(arm, stage, metric, scenario, phase)
+    return printed.value if printed else math.nan
+
+
+def _concluded(conclusion, arm, scored, results):
+    """Judge a conclusion in every reading of every universe, on the scores without their intervals."""
+    found, asked = [], list(comparisons_of(results.study.paper, conclusion))
+
+    def score(own, place):
+        of = (place.metric, place.arm, place.stage, place.scenario, place.phase)
+        return _value(own, *of) if place.arm == arm else _of_other(results, *of)
+
+    for number, choices, reading, own in scored:
+        pairs = [[score(own, place) for place in (each.first, each.second) if place] for each in asked]
+        values = [pair[0] - sum(pair[1:]) for pair in pairs]
+        if not any(map(math.isnan, values)):
+            holds = all(each.verdict(v, v) == HOLDS for each, v in zip(asked, values, strict=True))
+            found.append(Specification(number, choices, reading, math.nan, holds))
+    return found
 
 
 def _is_reached(claim, value):
     number = claim.number
-    if number.operator in COMPARISONS:
-        return bool(COMPARISONS[number.operator](value, number.value))
+    if compare := COMPARISONS.get(number.operator):
+        return bool(compare(value, number.value))
     return abs(value - number.value) <= margin_of(claim, 0) + 1e-9
 
 
 def _t_tests(claim, arm, scored, results):
     """Test the folds of every universe and reading against those of the other arm, by each t-test."""
     (other,) = (each for each in claim.arms if each != arm)
-    if not results.study.why_not_run([other]):
-        fixed = results.fold_values(other, "accuracy")
-    else:
-        printed = [results.printed(other, fold, "accuracy") for fold in results.folds]
-        fixed = [each.value if each else math.nan for each in printed]
+    fixed = [_of_other(results, Metric(name="accuracy"), other, fold, "", "") for fold in results.folds]
     found, usual = [], results.study.paper.protocol.t_test
     for number, choices, reading, own in scored:
         pair = {arm: own.fold_values(arm, "accuracy"), other: fixed}
@@ -286,9 +315,8 @@ def _reached(claim, printed, scores, curve, by_seed):
     values = [each.value for each in curve if not each.reading] or [math.nan]
     own = [each.reached for each in curve if not each.reading]
     deviation = float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else math.nan
-    spread = (min(values), float(np.median(values)), max(values))
     counts = sum(own), len(own), sum(each.reached for each in curve), len(curve)
-    return Reached(claim, printed, scores, *counts, *spread, deviation)
+    return Reached(claim, printed, scores, *counts, min(values), float(np.median(values)), max(values), deviation)
 
 
 def effects(curve: list[Specification], seed: int = 0) -> list[Effect]:
@@ -306,10 +334,8 @@ def effects(curve: list[Specification], seed: int = 0) -> list[Effect]:
         return np.where(times @ has > 0, found, math.nan)[1:]
 
     rng, n = np.random.default_rng(seed), int(universe.max()) + 1
-    found, drawn = (
-        fitted(np.ones(len(curve))),
-        (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(DRAWS)),
-    )
+    found = fitted(np.ones(len(curve)))
+    drawn = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(DRAWS))
     draws = np.array([fitted(times[universe].astype(float)) for times in drawn])
     limits = [_limits(column[~np.isnan(column)]) for column in draws.T]
     made = [
@@ -321,6 +347,5 @@ def effects(curve: list[Specification], seed: int = 0) -> list[Effect]:
 
 def _limits(draws):
     """Return the 95 % limits of resampled effects; nan of too few, or where all agree."""
-    if len(draws) < intervals.MIN_DEFINED * DRAWS or np.ptp(draws) < 1e-12:
-        return math.nan, math.nan
-    return tuple(np.quantile(draws, [1 - intervals.UPPER, intervals.UPPER]).tolist())
+    few = len(draws) < intervals.MIN_DEFINED * DRAWS or np.ptp(draws) < 1e-12
+    return (math.nan,) * 2 if few else np.quantile(draws, [1 - intervals.UPPER, intervals.UPPER]).tolist()

@@ -183,8 +183,7 @@ class Study:
 
     def trials(self) -> list[Trial]:
         """Plan the trials of the arms that are run: in each scenario, its folds and final model."""
-        folds = self.paper.protocol.folds.value or 0
-        stages = [*range(1, folds + 1), 0]
+        stages = [*range(1, (self.paper.protocol.folds.value or 0) + 1), 0]
         return [self._trial(*each) for each in itertools.product(self.scenarios, self.arms, stages)]
 
     def run(self, folds: bool = True) -> Results:
@@ -312,16 +311,16 @@ class Study:
         given.pop("pretrained", None)
         given["function"] = self._function(given.get("function"))
         if self.backbone(arm) != self.stated_backbone(arm):
-            # Another backbone's weights expect its own scaling.
-            own = self.paper.arms[arm].model.scaling.assumed == variation.WHY
-            given |= {"backbone": self.backbone(arm)} | ({} if own else {"scaling": "backbone"})
+            given["backbone"] = self.backbone(arm)
+            if self.paper.arms[arm].model.scaling.assumed != variation.WHY:
+                given["scaling"] = "backbone"  # another backbone's weights expect its own
         return ModelSpec(**given)
 
     def phases(self, arm: str) -> tuple[Phase, ...]:
         """Phases of training of an arm in this run."""
         phases, protocol = [], self.paper.protocol
         # Of another part than the monitored one, predictions of the best epoch need the model as it was then.
-        restored = protocol.epoch.value == "best" and protocol.validation is not None
+        restored = protocol.epoch.value == "best" and protocol.validation.value is not None
         for phase in self.paper.arms[arm].phases:
             given = {"optimizer": protocol.optimizer.value, "restore_best": restored}
             given |= {name: value for name, value in values(phase).items() if value is not None}

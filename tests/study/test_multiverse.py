@@ -8,6 +8,7 @@ import pytest
 from brainlib.report import figures, tables
 from brainlib.study import Study, multiverse
 from brainlib.study.multiverse import Specification, alternatives, design, effects
+from brainlib.study.results import Results
 
 BACKBONE = {"resnet50v2": "mobilenet_025"}
 
@@ -20,7 +21,11 @@ def transfer(tmp_path):
 
 def test_alternatives_are_what_can_be_trained_or_scored_anew_and_nothing_else(transfer):
     trained, read = alternatives(transfer, "transfer")
-    assert read == {"protocol.threshold": ("youden",), "protocol.final": ("best_fold", "last_fold")}
+    assert read == {
+        "protocol.epoch": ("best",),
+        "protocol.threshold": ("youden",),
+        "protocol.final": ("best_fold", "last_fold"),
+    }
     assert trained["protocol.batch_size"] == (16, 64) and trained["arms.transfer.model.scaling"] == ("unit", "raw")
     # Another arm's settings, the backbone, the test over the folds and words are none.
     assert not [key for key in trained if "cnn" in key or "backbone" in key or "t_test" in key]
@@ -85,6 +90,20 @@ def test_readings_score_the_same_predictions_and_the_t_test_is_asked_in_all_ways
     assert p.universes == 0 and p.readings == 2  # the same difference in each fold: the unpaired test alone misses it
     plot = figures.specification_curve(found)
     assert f"{len(found.curve)} specifications of 2 universes" in plot.alt
+
+
+def test_a_conclusion_is_judged_in_each_universe_on_its_scores(jardim):
+    (conclusion,) = (each for each in jardim.study.paper.conclusions if each.id == "cnn_ahead")
+    found = multiverse._concluded(conclusion, "transfer", [(0, {}, False, jardim)], jardim)
+    # The CNN of these results is ahead in accuracy, sensitivity and specificity, as the paper's is.
+    assert [each.reached for each in found] == [True]
+
+
+def test_a_reading_that_no_stored_prediction_can_score_is_left_out(jardim):
+    study = jardim.study.varied("protocol.epoch", "best").varied("protocol.final", "last_fold")
+    best = Results(study, jardim.trials)
+    found = multiverse._curve(multiverse._claims(jardim.study, "transfer")[0], [(0, {}, True, best)])
+    assert found == []
 
 
 @pytest.mark.slow
