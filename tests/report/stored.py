@@ -45,7 +45,7 @@ def result(paper="jardim", **changes):
         "authors": ["A. Jardim"],
         "year": None,
         "options": {"profile": "smoke", "data": "phantoms", "weights": {"cnn": "none"}, "backbone": {}, "seed": 0}
-        | {"seeds": 1, "retrain": False, "controls": False},
+        | {"seeds": 1, "retrain": False, "controls": False, "multiverse": 0},
         "profile": {"images": 60, "size": 64, "epochs": 2, "learning_rate": 0.0},
         "data": {"set": "br35h", "title": "Br35H", "source": "phantoms", "images": 60, "used": 60}
         | {"fingerprint": "0123456789abcdef", "differences": []},
@@ -58,6 +58,8 @@ def result(paper="jardim", **changes):
         "checks": [check()],
         **{name: [] for name in ("tests", "equivalences", "duplicates", "calibration", "controls", "heat_maps")},
         "shortcuts": [],
+        "multiverse": [],
+        "conclusions": [],
     } | changes
 
 
