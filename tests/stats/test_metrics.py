@@ -382,8 +382,8 @@ def test_a_question_that_has_no_answer_is_refused_in_one_line(call):
 
 
 def test_youdens_threshold_has_the_largest_sum_of_sensitivity_and_specificity():
-    # Positives 0.4, 0.6, 0.9; negatives 0.1, 0.2, 0.5. Between 0.2 and 0.4: 1 + 2/3; at 0.5: 2/3 + 2/3.
-    table = binary([1, 1, 1, 0, 0, 0], [0.4, 0.6, 0.9, 0.1, 0.2, 0.5])
+    # Positives 0.4, 0.6, 0.9, negatives 0.1, 0.2, 0.65: between 0.2 and 0.4: 1 + 2/3; at 0.5: 2/3 twice.
+    table = binary([1, 1, 1, 0, 0, 0], [0.4, 0.6, 0.9, 0.1, 0.2, 0.65])
     decisions = decide(table, ["no", "yes"], threshold="youden")
     assert (decisions.value("sensitivity"), decisions.value("specificity")) == (1, pytest.approx(2 / 3))
     assert decide(table, ["no", "yes"]).value("sensitivity") == pytest.approx(2 / 3)
