@@ -215,7 +215,7 @@ def _differences(paper, arm, table, images):
 def _no_paper(classes, names):
     """Stand in for a paper of which nothing but the classes is known."""
     arm = SimpleNamespace(phases=(SimpleNamespace(name=""),))
-    protocol = SimpleNamespace(epoch=SimpleNamespace(value="last"), threshold=SimpleNamespace(value=None))
+    protocol = SimpleNamespace(final=None, epoch=SimpleNamespace(value="last"), threshold=SimpleNamespace(value=None))
     every = Scenario(title="all classes", classes=classes)
     data, arms = SimpleNamespace(classes=classes), dict.fromkeys(names, arm)
     return SimpleNamespace(claims=(), arms=arms, data=data, protocol=protocol, scenario=lambda name="": every)
