@@ -19,6 +19,7 @@ from brainlib.data import splits
 from brainlib.stats.intervals import effective_size, wilson_interval
 from brainlib.study import Study, records
 from brainlib.study.verdicts import MARGIN, NOT_COMPARABLE, verdict
+from brainlib.trials import jobs
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "data" / "verdicts.json"
@@ -48,10 +49,8 @@ def main() -> None:
 def groups_of_test(study: Study, scenario: str) -> np.ndarray:
     """Return the duplicate group of each test image of a scenario."""
     final = next(trial for trial in study.trials() if (trial.stage, trial.scenario) == ("final", scenario))
-    table, groups = study.dataset.table, study.dataset.group_ids(patients=True)
-    rows = table["label"].isin(final.classes).to_numpy()
-    parts = splits.assign(table["label"][rows], groups[rows], final.split, table["part"][rows])
-    return groups[rows][parts == splits.TEST]
+    rows, parts = jobs.split(final, study.dataset)
+    return study.dataset.group_ids(patients=True)[rows][parts == splits.TEST]
 
 
 def judged(claim: records.JudgedClaim, effective: float) -> dict:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from brainlib.papers.consistency import arithmetic, checks
-from brainlib.papers.consistency.confusion import rows_of
+from brainlib.papers.consistency import checks
+from brainlib.papers.consistency.confusion import only_matrix, rows_of
 from brainlib.papers.schema import Claim, Conclusion, Metric, Paper
 from brainlib.stats.comparisons import probability_false
 
@@ -196,13 +196,12 @@ def _implied(paper, place):
     rows = [row for row in rows_of(paper) if (row[0].arm, row[0].stage) == (place.arm, place.stage)]
     if place.metric != Metric(name="specificity") or len(rows) != 1 or place.scenario:
         return None
-    n = rows[0][0].n
-    found = arithmetic.matrices(checks.ranges(rows[0], "rounded"), n)
-    if len(found) != 1:
+    if (found := only_matrix(rows[0])) is None:
         return None
-    ((positives, (_, right)),) = found.items()
-    share = right / (n - positives)
-    return share, share, f"{share:.1%} ({right} of {n - positives}), as its confusion matrix implies"
+    positives, _, right = found
+    negatives = rows[0][0].n - positives
+    share = right / negatives
+    return share, share, f"{share:.1%} ({right} of {negatives}), as its confusion matrix implies"
 
 
 def _p_false(paper, comparison):

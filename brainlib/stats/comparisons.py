@@ -21,6 +21,7 @@ from brainlib.stats.intervals import (
     area_variance,
     difference_interval,
     negligible,
+    numbered,
     placements,
     proportion_interval,
 )
@@ -60,16 +61,14 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None 
     a, b = np.asarray(right_a, dtype=bool), np.asarray(right_b, dtype=bool)
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"expected one prediction an image of both models, received {a.shape} and {b.shape}")
-    groups = np.arange(len(a)) if groups is None else np.asarray(groups)
-    n, of = len(a), np.unique(groups, return_inverse=True)[1]
-    single = len(set(of)) == n
+    n, (of, single) = len(a), numbered(groups, len(a))
     name = "McNemar, exact" if single else "McNemar, exact, groups of duplicates flipped together"
     assumes = "images independent of each other: duplicates of an image make p too small"
     assumes = assumes if single else "groups of images independent of each other"
     if not n:
         return PairedTest(name, np.nan, np.nan, np.nan, np.nan, n, assumes)
     totals = np.bincount(of, a.astype(int) - b.astype(int)).astype(int)
-    first, second = proportion_interval(a, groups), proportion_interval(b, groups)
+    first, second = proportion_interval(a, of), proportion_interval(b, of)
     limits = [(float(each.mean()), found.low, found.high) for each, found in ((a, first), (b, second))]
     interval = difference_interval(*limits, _correlation(a, b, of))
     difference = float(a.mean() - b.mean())
@@ -113,10 +112,9 @@ def delong_test(
     m, n = int(positive.sum()), int((~positive).sum())
     if min(m, n) < 2:
         raise ValueError(f"expected two or more images of each class, received {m} and {n}")
-    groups = np.arange(m + n) if groups is None else np.asarray(groups)
+    groups, single = numbered(groups, m + n)
     placed = tuple(a - b for a, b in zip(*(placements(positive, score) for score in scores), strict=True))
     difference, error = float(placed[0].mean()), np.sqrt(area_variance(positive, placed, groups))
-    single = len(np.unique(groups)) == m + n
     name = "DeLong, paired" if single else "DeLong, paired, with Obuchowski's variance of groups"
     assumes = f"{'images' if single else 'groups of images'} independent of each other; large numbers of both classes"
     if not error >= 1e-12:

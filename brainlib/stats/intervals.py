@@ -64,6 +64,15 @@ def wilson_interval(k: float, n: float) -> Interval:
     return Interval(0.0 if k == 0 else low, 1.0 if k == n else high, method)
 
 
+def numbered(groups: np.ndarray | None, n: int) -> tuple[np.ndarray, bool]:
+    """Return the groups of n images numbered from 0, int (n,), and whether no two images are of one group.
+
+    Without ``groups`` each image is one of its own.
+    """
+    of = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    return of, len(np.unique(of)) == n
+
+
 def effective_size(groups: np.ndarray) -> float:
     """Count the images that would be as informative as these if the images of each group, (n,), had one outcome.
 
@@ -143,11 +152,11 @@ def auc_interval(is_positive: np.ndarray, score: np.ndarray, groups: np.ndarray 
     score-type interval of Newcombe (Stat. Med. 2006, 25:559, method 5), of the effective numbers of images, is given
     instead.
     """
-    truth, alone = np.asarray(is_positive, dtype=bool), np.arange(len(is_positive))
-    groups = alone if groups is None else np.asarray(groups)
+    truth = np.asarray(is_positive, dtype=bool)
+    groups, single = numbered(groups, len(truth))
     if truth.all() or not truth.any():
         return Interval(nan, nan, "AUC 95 %: one class is absent")
-    placed, single = placements(truth, score), len(np.unique(groups)) == len(groups)
+    placed = placements(truth, score)
     area, variance = float(placed[0].mean()), area_variance(truth, placed, groups)
     effective = [effective_size(groups[each]) for each in (truth, ~truth)]
     if variance > 0 and 0 < area < 1:
@@ -160,7 +169,7 @@ def auc_interval(is_positive: np.ndarray, score: np.ndarray, groups: np.ndarray 
         interval = Interval(_newcombe_lower(area, *effective), 1 - _newcombe_lower(1 - area, *effective), method)
     if single:
         return interval
-    independent = area_variance(truth, placed, alone)
+    independent = area_variance(truth, placed, np.arange(len(truth)))
     effect = variance / independent if independent > 0 else nan
     return replace(interval, naive=auc_interval(truth, score), design_effect=effect)
 

@@ -88,7 +88,7 @@ def _effects(found, data, arm, scenario):
             intervals.bootstrap_interval(change, decisions.groups, seed),
         )
         value = float(change(np.ones(score.n)))
-        difference = Estimate(value, interval.low, interval.high, score.n, interval.method)
+        difference = Estimate.of(value, score.n, interval)
         shares = (float(tables[split][kind].mean()) for kind in groups)
         yield SplitEffect(arm, scenario, split, score, *shares, difference)
 

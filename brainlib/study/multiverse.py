@@ -298,10 +298,11 @@ def _is_reached(claim, value):
 def _t_tests(claim, arm, scored, results):
     """Test the folds of every universe and reading against those of the other arm, by each t-test."""
     (other,) = (each for each in claim.arms if each != arm)
-    fixed = [_of_other(results, Metric(name="accuracy"), other, fold, "", "") for fold in results.folds]
+    accuracy = Metric(name="accuracy")
+    fixed = [_of_other(results, accuracy, other, fold, "", "") for fold in results.folds]
     found, usual = [], results.study.paper.protocol.t_test
     for number, choices, reading, own in scored:
-        pair = {arm: own.fold_values(arm, "accuracy"), other: fixed}
+        pair = {arm: [_value(own, accuracy, arm, fold, "", "") for fold in own.folds], other: fixed}
         for name in T_TESTS:
             p = comparisons.t_test(name, *(pair[each] for each in claim.arms)).p
             changed = usual is not None and name != usual.value

@@ -122,8 +122,7 @@ class Results:
         stages = self.folds if stage == "folds" else [stage]
         if metric.name == "training_seconds" and metric.over == "mean":
             seconds = [self.trial(arm, each, scenario).facts["seconds"]["training"] for each in stages]
-            interval = intervals.mean_interval(seconds)
-            return Estimate(sum(seconds) / len(seconds), interval.low, interval.high, 0, interval.method)
+            return Estimate.of(sum(seconds) / len(seconds), 0, intervals.mean_interval(seconds))
         if metric.over == "epochs":
             columns = {"training_seconds": "seconds", "training_loss": "loss"}
             values = self.trial(arm, stage, scenario).curve(phase)[columns.get(metric.name, f"val_{metric.name}")]

@@ -185,8 +185,8 @@ def _judged(claim, results, checks):
             place = claim.arm, claim.stage, claim.scenario or "", claim.phase or ""
             known["collapsed"] = results.collapsed(*place)
         if len(seeds) > 1:
-            mean, limits = sum(seeds) / len(seeds), intervals.mean_interval(seeds)
-            known["mean_over_seeds"] = Estimate(mean, limits.low, limits.high, len(seeds), limits.method)
+            mean, interval = sum(seeds) / len(seeds), intervals.mean_interval(seeds)
+            known["mean_over_seeds"] = Estimate.of(mean, len(seeds), interval)
         if claim.metric.name not in UNTOUCHED and claim.metric.over != "epochs":
             without, notes = _reproduce(claim, results.without_duplicates)
             again = _verdict(claim, without, notes, impossible)

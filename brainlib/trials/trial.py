@@ -134,9 +134,7 @@ class TrialResult:
         UsageError when the best is asked for of another part than the monitored one, which alone was predicted then.
         """
         table = self.part(part, phase)
-        if epoch == "last":
-            return table
-        if self.trial.phases[-1].restore_best:
+        if epoch == "last" or self.trial.phases[-1].restore_best:
             return table
         if part != self.trial.monitored:
             raise UsageError(f"the best epoch is known of the {self.trial.monitored} part alone, received '{part}'")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from brainlib.papers.consistency import arithmetic, checks
 from brainlib.papers.consistency.checks import CONDITIONAL, CONSISTENT, IMPOSSIBLE, Check, check, exact
@@ -223,3 +223,12 @@ def _matrices(found, n):
     return (
         f"{several}{positives} positives and {n - positives} negatives, of which {tp} and {tn} are classified correctly"
     )
+
+
+def only_matrix(row: Sequence[Claim]) -> tuple[int, int, int] | None:
+    """Return positives, true positives and true negatives behind scores of two classes; None unless one matrix fits."""
+    found = arithmetic.matrices(checks.ranges(row, "rounded"), row[0].n)
+    if len(found) != 1:
+        return None
+    ((positives, (tp, tn)),) = found.items()
+    return positives, tp, tn

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from brainlib.papers.conclusions import JudgedConclusion, as_printed
+from brainlib.papers.conclusions import as_printed
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.schema import Claim
 from brainlib.report.table import COUNT, PERCENT1, Format, Table
@@ -91,16 +91,12 @@ def conclusions(results: Results) -> Table:
             "at most": PERCENT1(printed.p_false and printed.p_false[1]),
             "this run": ours.verdict,
             "read as": readings[printed.id] or "",
-            "printed numbers": _in_short(printed),
-            "numbers of this run": _in_short(ours),
+            "printed numbers": "; ".join(printed.reasons),
+            "numbers of this run": "; ".join(ours.reasons),
         }
         for printed, ours in zip(as_printed(paper), concluded.judge(results), strict=True)
     ]
     return Table(rows, caption("conclusions", some=bool(rows)))
-
-
-def _in_short(judged: JudgedConclusion) -> str:
-    return "; ".join(judged.reasons)
 
 
 def seeds(results: Results) -> Table:

@@ -12,7 +12,7 @@ from pathlib import Path
 from brainlib.io import built_folder, is_whole
 from brainlib.models.backbones import RANDOM, Weights
 from brainlib.models.build import ModelSpec
-from brainlib.papers.consistency import arithmetic, check_paper, checks, confusion, sizes
+from brainlib.papers.consistency import check_paper, confusion, sizes
 from brainlib.papers.consistency.arithmetic import FOUR, collapse_rows
 from brainlib.papers.consistency.checks import FINDINGS, Check
 from brainlib.papers.provenance import in_words, key_of, name_of, settings_of
@@ -97,11 +97,8 @@ def implied(paper: Paper) -> Table:
     rows = []
     for row in confusion.rows_of(paper):
         n = row[0].n
-        found = (
-            arithmetic.matrices(checks.ranges(row, "rounded"), n) if paper.scenario(row[0].scenario).positive else {}
-        )
-        if len(found) == 1:
-            ((positives, (tp, tn)),) = found.items()
+        if paper.scenario(row[0].scenario).positive and (found := confusion.only_matrix(row)):
+            positives, tp, tn = found
             place = " – ".join(filter(None, [row[0].scenario, paper.arms[row[0].arm].title, row[0].stage]))
             counts = {"true positives": tp, "false negatives": positives - tp, "true negatives": tn}
             scores = {"sensitivity": PERCENT.share(tp, positives), "specificity": PERCENT.share(tn, n - positives)}
