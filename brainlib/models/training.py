@@ -163,15 +163,12 @@ def fit(
             predicted = arrays[len(epochs) :]
             checkpoint.finished = len(epochs)
             on_epoch(epochs)
-        mirrored = _mirrored(prefix, phase)
-        inputs = feeding.held(task.pixels if prefix is None else activations(prefix, task, store, mirrored))
-        targets = np.tile(task.targets, (1 + bool(mirrored), 1))
-        train = _trainer(trained, course.optimizer, inputs, targets, batch_size, squared)
+        inputs = feeding.held(task.pixels if prefix is None else activations(prefix, task, store))
+        train = _trainer(trained, course.optimizer, inputs, task.targets, batch_size, squared)
         predict = feeding.predictor(body, inputs)
         done = sum(epoch.phase == phase.name for epoch in epochs)
         for number in range(1, phase.epochs + 1):
             rows = order.permutation(task.train)  # of finished epochs too, so that the next ones see their own order
-            rows = rows + len(task.pixels) * order.integers(2, size=len(rows)) if mirrored else rows
             if number <= done or course.stopped:
                 continue
             course.begin(number)
@@ -205,7 +202,7 @@ def _set_up(network, phase, order):
     set_trainable(network, phase.trainable, phase.batch_norm)
     prefix, body = cut_frozen_prefix(network)
     trained = pooled_first(body)
-    if phase.augmentation and not _mirrored(prefix, phase):
+    if phase.augmentation:
         trained = _augmented(prefix, trained, phase, order)
         prefix, body = None, network.model
         if phase.augmented == "all":
@@ -220,12 +217,6 @@ def _set_up(network, phase, order):
 def _state(*parts):
     """Return every variable once: weights, moments, and the states of generators of dropout and augmentation."""
     return list({id(variable): variable for part in parts for variable in part.variables}.values())
-
-
-def _mirrored(prefix, phase):
-    """Return the axis along which a phase may flip images, if that is all its augmentation: then both are stored."""
-    flip = dict(phase.augmentation).get("flip") if len(phase.augmentation) == 1 and phase.augmented == "train" else None
-    return {"horizontal": 2, "vertical": 1}.get(flip, 0) if prefix is not None else 0
 
 
 def _trainer(model, optimizer, inputs, targets, batch_size, squared):
@@ -258,30 +249,22 @@ def _trainer(model, optimizer, inputs, targets, batch_size, squared):
     return lambda rows: epoch(tf.constant(rows, tf.int64)).numpy()
 
 
-def activations(prefix, task: Task, store: Path, mirrored: int = 0) -> np.ndarray:
+def activations(prefix, task: Task, store: Path) -> np.ndarray:
     """Return a frozen prefix's activations of every image, computed once and stored.
-
-    Those of the images flipped along the axis `mirrored`, unless that is 0, come after those of the images.
 
     They are a read-only memory map of a file under ``store/features``, whose bytes are verified. Its
     name is a hash of the images, of the prefix's layers and weights, and of TensorFlow's and Keras'
     versions, so that folds and runs share it.
     """
-    from brainlib.models._tensorflow import keras
-
-    key = [task.content, version("tensorflow"), version("keras"), _configuration(prefix)] + [mirrored] * bool(mirrored)
+    key = [task.content, version("tensorflow"), version("keras"), _configuration(prefix)]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
     for weight in prefix.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
     path = Path(store) / "features" / f"{digest.hexdigest()[:32]}.npy"
-    step, n, pixels, models = 512, len(task.pixels), feeding.held(task.pixels), [prefix]
-    if mirrored:
-        flipped = keras.Input(prefix.input_shape[1:])
-        models.append(keras.Model(flipped, prefix(keras.ops.flip(flipped, axis=mirrored))))
-    shape = (n * len(models), *prefix.output_shape[1:])
-    parts = [np.arange(start, min(start + step, n)) for start in range(0, n, step)]
-    predicted = (predict(part) for predict in (feeding.predictor(each, pixels) for each in models) for part in parts)
-    return stored_array(path, shape, np.float32, predicted)
+    shape = (len(task.pixels), *prefix.output_shape[1:])
+    predict, step, n = feeding.predictor(prefix, feeding.held(task.pixels)), 512, len(task.pixels)
+    parts = (np.arange(start, min(start + step, n)) for start in range(0, n, step))
+    return stored_array(path, shape, np.float32, map(predict, parts))
 
 
 def _configuration(model):

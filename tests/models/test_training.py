@@ -417,17 +417,6 @@ def test_the_upper_half_is_the_second_half_of_the_layers_with_weights():
     assert trained == [False] * half + [True] * (len(layers) - half)
 
 
-def test_flips_alone_are_drawn_between_two_stored_activations(tmp_path):
-    data, phase = task(), Phase("a", "head", 3, 1e-2, (("flip", "horizontal"),))
-    network = built(SMALL)
-    fitted(network, data, (phase,), tmp_path)
-    (stored,) = (np.load(path) for path in (tmp_path / "features").glob("*.npy"))
-    assert len(stored) == 2 * N
-    prefix, _ = freezing.cut_frozen_prefix(network)
-    flipped = prefix.predict(data.pixels[:, :, ::-1].astype(np.float32), verbose=0)
-    np.testing.assert_allclose(stored[N:], flipped, atol=1e-4)
-
-
 def test_changes_of_the_predicted_images_are_random_only_where_asked_for(tmp_path):
     data, apart = task(), {}
     for augmented in ("train", "all"):
