@@ -35,7 +35,7 @@ def varied(paper: Paper, setting: str, value: object) -> tuple[Paper, str]:
         for key in (path[0], like, *path[2:-1]) if path[0] == "arms" else path[:-1]:
             part = part[key]
         part[path[-1]] = {"value": value, "assumed": WHY, "alternatives": (old,)}
-    return _validated(content, setting), f"{name_of(path)} {in_words(value)} in place of {in_words(old)}"
+    return _validated(content, setting, set(problems(paper))), f"{name_of(path)} {in_words(value)} in place of {in_words(old)}"
 
 
 def with_arm(paper: Paper, name: str, like: str, given: dict[str, Any]) -> Paper:
@@ -51,10 +51,11 @@ def with_arm(paper: Paper, name: str, like: str, given: dict[str, Any]) -> Paper
     return _validated(content, name)
 
 
-def _validated(content, place):
+def _validated(content, place, known=frozenset()):
+    """Make a paper of what was changed; `known` is what was wrong before, such as another set's classes."""
     try:
         paper = Paper.model_validate(content)
-        if problem := next(problems(paper), None):
+        if problem := next((each for each in problems(paper) if each not in known), None):
             raise UsageError(problem)
         return paper
     except ValidationError as error:
