@@ -35,7 +35,8 @@ def varied(paper: Paper, setting: str, value: object) -> tuple[Paper, str]:
         for key in (path[0], like, *path[2:-1]) if path[0] == "arms" else path[:-1]:
             part = part[key]
         part[path[-1]] = {"value": value, "assumed": WHY, "alternatives": (old,)}
-    return _validated(content, setting, set(problems(paper))), f"{name_of(path)} {in_words(value)} in place of {in_words(old)}"
+    change = f"{name_of(path)} {in_words(value)} in place of {in_words(old)}"
+    return _validated(content, setting, set(problems(paper))), change
 
 
 def with_arm(paper: Paper, name: str, like: str, given: dict[str, Any]) -> Paper:
