@@ -10,16 +10,19 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from brainlib import progress
 from brainlib.audit.shortcuts import APART, PUBLISHED
 from brainlib.data import altered, datasets
+from brainlib.data.datasets import DataSet
 from brainlib.stats import estimates
 from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import Number
 from brainlib.study.options import PHANTOMS
 from brainlib.study.results import Results
+from brainlib.study.study import Study
 
 ABOVE, AT, BELOW, UNDEFINED = "above chance", "at chance", "below chance", "undefined"
 GIVEN, SHUFFLED, DRAWN = "labels as given", "shuffled labels", "phantoms"
@@ -59,15 +62,16 @@ def run_controls(results: Results) -> tuple[Control, ...]:
     """
     if not results.study.options.controls:
         return ()
-    return results.once("controls", lambda: _run(results.study))
+    return results.once("controls", lambda: run_planned(results.study, planned(results.study)))
 
 
-def _run(study):
+def planned(study: Study) -> list[tuple[str, DataSet, str, str]]:
+    """Return each control of a study: its name, its images, the split, and the finding expected of a sound study."""
     rows = study.used_rows()
     given = altered.subset(study.dataset, rows)
     drawn = altered.shuffled(given, study.options.seed)
     store = study.options.store
-    planned = [
+    found = [
         (GIVEN, given, APART, ""),
         *([(SHUFFLED, drawn, PUBLISHED, "")] if study.split_by != "group" else []),
         (SHUFFLED, drawn, APART, AT),
@@ -77,7 +81,12 @@ def _run(study):
         phantoms = datasets.load_dataset(study.paper.data.set.value, PHANTOMS, store, phantoms=len(rows))
         # Kept apart are those with the same pixels.
         phantoms = dataclasses.replace(phantoms, duplicates=phantoms.group_ids())
-        planned.append((DRAWN, phantoms, APART, ABOVE))
+        found.append((DRAWN, phantoms, APART, ABOVE))
+    return found
+
+
+def run_planned(study: Study, planned: Sequence[tuple[str, DataSet, str, str]]) -> tuple[Control, ...]:
+    """Train, as far as they are not stored, and score what `planned` returns."""
     found = []
     with progress.shown(f"{len(planned)} controls") as on_progress:
         for number, (control, data, split, expected) in enumerate(planned):

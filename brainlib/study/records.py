@@ -166,16 +166,20 @@ def write(path: Path, record: Run | PaperResult) -> None:
 
 
 def save(results: Results) -> PaperResult:
-    """Write all results of a paper as ``results/PAPER.json`` of the output folder; errors as in `write`.
+    """Write all results of a paper as ``results/PAPER.json`` of the output folder; errors as in `write`."""
+    record = of(results)
+    write(results.study.options.store.parent / "results" / f"{record.paper}.json", record)
+    return record
 
-    What has been computed before is not computed again; see `Results.once`.
-    """
+
+def of(results: Results) -> PaperResult:
+    """Return all results of a paper. What has been computed before is not computed again; see `Results.once`."""
     study, paper = results.study, results.study.paper
     data, options = study.dataset, study.options
     source = options.source if options.source in (KAGGLE, PHANTOMS) else "folder"
     weights = {arm: study.weights[arm].label for arm in study.arms}
     tests, equivalences = compare(results)
-    record = PaperResult(
+    return PaperResult(
         paper=paper.id,
         title=paper.citation.title,
         authors=tuple(paper.citation.authors),
@@ -216,5 +220,3 @@ def save(results: Results) -> PaperResult:
         multiverse=tuple(each for each in results.computed("multiverse") if each),
         conclusions=conclusions.judge(results),
     )
-    write(options.store.parent / "results" / f"{paper.id}.json", record)
-    return record
