@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command with its arguments, by default those of the program, and return the exit status."""
     received = heed_signals() if argv is None else []
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = parser().parse_args(argv)
         status = arguments.command(arguments)
     except BrainlibError as error:
         print(f"brainlib: error: {error}", file=sys.stderr)
@@ -51,9 +51,10 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
-def _parser():
-    parser = _Parser(prog="brainlib", description="Reproduces and audits brain-tumour MRI papers.", allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = _Parser(prog="brainlib", description="Reproduces and audits brain-tumour MRI papers.", allow_abbrev=False)
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name, function, summary):
         added = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.", allow_abbrev=False)
@@ -70,6 +71,7 @@ def _parser():
     check = command("check", _check_printed, "check, without training, whether the printed numbers are possible")
     audit = command("audit", _audit, "find duplicates, leaks and contradictory labels in images")
     score = command("score", _score, "score predictions of any program, also without duplicates")
+    verify = command("verify", _verify, "compute the reference results of a checkout again from kept predictions")
     export = command("export", _export, "write a trained model and its card to a folder")
     app = command("app", _app, "show images to trained models, in a browser")
 
@@ -109,9 +111,11 @@ def _parser():
     used = "folder of the report whose models are used"
     for each in (export, app):
         each.add_argument("--out", default="reports", type=_folder, metavar="DIR", help=used)
+    checkout = "checkout of the project; by default the current folder"
+    verify.add_argument("checkout", nargs="?", default=".", metavar="DIR", help=checkout)
     app.add_argument("--port", default=8866, type=int, metavar="N", help="8866 by default, or the next that is free")
     app.add_argument("--no-browser", action="store_true", help="only print the address")
-    return parser
+    return made
 
 
 def _argument(field):
@@ -146,11 +150,21 @@ def _absolute(path, *words):
     return path if path in ("", *words) else os.path.abspath(os.path.expanduser(path))
 
 
+def options_of(arguments: argparse.Namespace) -> Options:
+    """Return the options that the arguments of ``brainlib run`` give."""
+    from brainlib.models.backbones import IMAGENET, RANDOM
+
+    given = {name: getattr(arguments, name) for name in Options.model_fields}
+    # Workers and a reader of the executed notebook may be in another folder.
+    for name, words in {"data": (KAGGLE, PHANTOMS), "weights": (IMAGENET, RANDOM, PHANTOMS), "out": ()}.items():
+        given[name] = _absolute(given[name], *words)
+    return Options.of({**given, "backbone": dict(arguments.backbone)})
+
+
 def _run(arguments):
     devices.check()
     # nbformat imports jsonschema, which would take a second to build a grammar of addresses that no notebook needs.
     sys.modules.setdefault("rfc3987_syntax", None)
-    from brainlib.models.backbones import IMAGENET, RANDOM
     from brainlib.report import index, notebook
     from brainlib.study import data_audit
     from brainlib.trials import workers
@@ -160,11 +174,7 @@ def _run(arguments):
     papers = arguments.papers or papers_with(arguments.arms, arguments.scenarios)
     if arguments.jobs is not None and arguments.jobs < 1:
         raise UsageError(f"--jobs: expected 1 or more, received {arguments.jobs}")
-    given = {name: getattr(arguments, name) for name in Options.model_fields}
-    # Workers and a reader of the executed notebook may be in another folder.
-    for name, words in {"data": (KAGGLE, PHANTOMS), "weights": (IMAGENET, RANDOM, PHANTOMS), "out": ()}.items():
-        given[name] = _absolute(given[name], *words)
-    options = Options.of({**given, "backbone": dict(arguments.backbone)})
+    options = options_of(arguments)
     notebooks = {name: _notebook(name) for name in (data_audit.NAME, *papers)}
     out = Path(options.out)
     with _leaving_nothing(out):
@@ -293,6 +303,16 @@ def _score(arguments):
     if arguments.html:
         pages.write(Path(arguments.html), "scores.html.j2", tables=tables)
     return _printed(scored.lines(tables))
+
+
+def _verify(arguments):
+    from brainlib.report.verifying import DIFFERENT, verify
+
+    findings = set()
+    for found in verify(Path(arguments.checkout).resolve()):
+        findings.add(found.finding)
+        _printed([f"{found.what}: {found.finding}", *(f"  {line}" for line in found.lines)])
+    return int(DIFFERENT in findings)
 
 
 def _export(arguments):

@@ -200,7 +200,7 @@ def test_the_documentation_of_the_options_names_every_command(capsys):
         cli.main(["--help"])
     commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
     documented = (Path(__file__).parents[1] / "docs" / "options.md").read_text(encoding="utf-8")
-    assert set(commands) == set(re.findall(r"`brainlib (\w+)", documented)) and len(commands) == 7
+    assert set(commands) == set(re.findall(r"`brainlib (\w+)", documented)) and len(commands) == 8
 
 
 SOURCES = {
@@ -241,7 +241,7 @@ def test_words_reach_the_notebooks_as_they_are_and_folders_as_whole_paths(tmp_pa
     monkeypatch.setattr(workers, "local_cluster", lambda *_, **__: contextlib.nullcontext(""))
     for weights in ("phantoms", "random"):
         words = ["--data", "phantoms", "--weights", weights, "--out", "reports"]
-        arguments = cli._parser().parse_args(["run", "--papers", "jardim", *words])
+        arguments = cli.parser().parse_args(["run", "--papers", "jardim", *words])
         with pytest.raises(UsageError) as received:
             arguments.command(arguments)
         out = tmp_path / "reports"

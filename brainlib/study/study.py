@@ -260,7 +260,7 @@ class Study:
         return self._own.get(name) or own(name) if name and ":" in name else name
 
     def _with(self, **changes):
-        other = object.__new__(Study)
+        other = object.__new__(type(self))
         other._fill(**(self._state | changes))
         if other._given is self._given and other.paper.data == self.paper.data:
             # Each seed and protocol uses another subset, whose duplicates are searched for separately.
