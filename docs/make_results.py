@@ -1,9 +1,9 @@
 """Write the tables of README.md and of pages in docs, the figures beside them, and the index's summary.
 
-Run ``python docs/make_results.py`` after a reference run (reports/reference/*.json) was added or changed. A table
-stands between the comments ``<!-- table: NAME -->`` and ``<!-- end -->``; NAME is a function of this file. The summary,
-brainlib/report/reference.json, is what the index of every run shows of the reference runs. Tests compare what is
-committed with what this command writes.
+Run ``python docs/make_results.py`` after a reference run (reports/reference/*/results.json) was added or changed. A
+table stands between the comments ``<!-- table: NAME -->`` and ``<!-- end -->``; NAME is a function of this file. The
+summary, brainlib/report/reference.json, is what the index of every run shows of the reference runs. ``brainlib verify``
+compares what is committed with what this command writes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from brainlib.papers.printed import printed_number
 from brainlib.report.figures import Plot, forest, metrics, overlap_map, style
 from brainlib.report.headlines import Finding, Headline, Reference, headline_of
 from brainlib.report.table import NONE, PERCENT, PERCENT0, PERCENT1, POINTS, Format
-from brainlib.study import records
+from brainlib.study import kept, records
 from brainlib.study.external import KIND, TUMOUR, ExternalScore
 from brainlib.study.leakage import PATIENT, SplitEffect
 from brainlib.study.options import Options
@@ -76,19 +76,19 @@ HEADLINES = (
 @cache
 def run(name: str) -> dict:
     """Read a reference run."""
-    return json.loads((ROOT / "reports" / "reference" / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads((ROOT / "reports" / "reference" / name / "results.json").read_text(encoding="utf-8"))
 
 
 @cache
 def stored(name: str, paper: str) -> records.PaperResult:
     """Read what a reference run found for a paper, as the records that the index shows."""
-    return records.read(ROOT / "reports" / "reference" / f"{name}.json", records.Run).papers[paper].result
+    return records.read(ROOT / "reports" / "reference" / name / "results.json", records.Run).papers[paper].result
 
 
 @cache
 def audited() -> DataAudit:
     """Read the audit of all sets."""
-    return records.read(ROOT / "reports" / "reference" / f"{AUDIT}.json", records.Run).audit.result
+    return records.read(ROOT / "reports" / "reference" / AUDIT / "results.json", records.Run).audit.result
 
 
 @cache
@@ -184,6 +184,35 @@ def headlines():
 def findings():
     """List what the reference runs found."""
     return "".join(f"- {found.sentence}\n" for found in reference().findings)
+
+
+def runs():
+    """List the reference runs with their conditions, time and memory."""
+    rows = []
+    for path in sorted((ROOT / "reports" / "reference").glob("*/results.json")):
+        for paper, entry in run(path.parent.name)["papers"].items():
+            rows.append([f"`{path.parent.name}`", f"`{paper}`", *_conditions(path.parent, entry["result"])])
+    head = ["run", "paper", "date", "models kept", "seeds", "also", "training", "peak memory", "cores and processor"]
+    return head, rows
+
+
+def _conditions(folder: Path, found: dict) -> list[str]:
+    """Write the conditions of a run; what was kept of its models, if anything."""
+    described = folder / kept.MODELS
+    models = json.loads(described.read_text("utf-8"))["models"].values() if described.is_file() else []
+    seconds = sum(each["seconds"]["training"] for each in models) or found["training_seconds"]
+    also = [name for name in ("retrain", "controls") if found["options"][name]]
+    also += [f"{n} universes"] if (n := found["options"].get("multiverse")) else []
+    place = found["environment"]
+    return [
+        run(folder.name)["created"][:10],
+        str(len(models)) if models else "none",
+        str(found["options"]["seeds"]),
+        ", ".join(also) or NONE,
+        f"{seconds / 60:.0f} min",
+        f"{max(each['peak_memory_mib'] for each in models) / 1024:.1f} GiB" if models else NONE,
+        f"{place['cores']} x {place['processor']}",
+    ]
 
 
 def jardim():

@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--out", default="reports", metavar="DIR", help="folder of what is kept between runs")
     given, rows = parser.parse_args(), []
     for run, paper in RUNS.items():
-        stored = records.read(ROOT / "reports" / "reference" / f"{run}.json", records.Run).papers[paper].result
+        stored = records.read(ROOT / "reports" / "reference" / run / "results.json", records.Run).papers[paper].result
         study = Study(paper, data=given.data, out=given.out, profile="full", weights="random", scenarios=["all"])
         effective = {scenario: effective_size(groups_of_test(study, scenario)) for scenario in study.scenarios}
         for claim in stored.claims:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from brainlib import cli, load_dataset
 from brainlib.audit.findings import near_groups
@@ -153,3 +154,12 @@ def test_lists_of_duplicates_are_small_and_of_hashes():
         header, *rows = file.read_text().splitlines()
         assert header == "sha256,group" and all(re.fullmatch(r"[0-9a-f]{64},\d+", row) for row in rows)
         assert file.stat().st_size < 1_000_000
+
+
+def test_the_manifest_for_a_codechecker_lists_files_that_are_there():
+    text = (ROOT / "codecheck.yml").read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+    assert text.startswith("---\n")  # which the specification demands
+    assert {"README.md", "docs/results.md"} <= {each["file"] for each in content["manifest"]}
+    assert all((ROOT / each["file"]).is_file() and each["comment"] for each in content["manifest"])
+    assert content["version"] == "https://codecheck.org.uk/spec/config/2.0/" and content["paper"]["authors"]

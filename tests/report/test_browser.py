@@ -19,7 +19,7 @@ LOOKS = [(width, scheme) for width in (400, 1600) for scheme in ("light", "dark"
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     """The index of the stored runs of four papers, and of one that failed."""
-    runs = [json.loads((REFERENCE / f"{name}.json").read_text()) for name in RUNS]
+    runs = [json.loads((REFERENCE / name / "results.json").read_text()) for name in RUNS]
     failed = {"status": "failed", "error": "no such luck", "seconds": 1.0, "report": None, "result": None}
     for run in runs[1:]:
         runs[0]["papers"].update(run["papers"])
