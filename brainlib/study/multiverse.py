@@ -137,21 +137,31 @@ def _changed(study, choices: Choices):
 def design(study: Study, alternatives: dict[str, tuple], n: int, seed: int = 0) -> list[Choices]:
     """Choose at most n universes whose trials differ: no change, one change at a time, then random ones.
 
-    A random universe has the assumed value of a setting or one of its alternatives, all with the same probability.
+    A random universe has the assumed value of a setting or one of its alternatives, all with the same probability. What
+    gives up the stored activations of frozen layers is tried alone: such a training takes twenty times as long.
     """
     rng, found, repeated = np.random.default_rng(seed), {}, 0
-    single = iter([{}, *({key: value} for key, values in alternatives.items() for value in values)])
+    changes = [{key: value} for key, values in alternatives.items() for value in values]
+    single = iter([{}, *changes])
+    alone = {key for change in changes if _reuses(study) and not _reuses(_changed(study, change)) for key in change}
+    combined = {key: values for key, values in alternatives.items() if key not in alone}
     while len(found) < n and repeated < _TRIES:
         universe = next(single, None)
         if universe is None:
-            picks = {key: rng.integers(len(values) + 1) for key, values in alternatives.items()}
-            universe = {key: alternatives[key][pick - 1] for key, pick in picks.items() if pick}
+            picks = {key: rng.integers(len(values) + 1) for key, values in combined.items()}
+            universe = {key: combined[key][pick - 1] for key, pick in picks.items() if pick}
         try:
             keys = _keys(_changed(study, universe))
         except UsageError:  # values that do not go together
             keys = next(iter(found))
         repeated = 0 if found.setdefault(keys, universe) is universe else repeated + 1
     return list(found.values())
+
+
+def _reuses(study):
+    """Tell whether all trainings see the same images in each epoch, through layers that stay as they are."""
+    phases = [phase for arm in study.arms for phase in study.phases(arm)]
+    return all(phase.trainable == "head" and not phase.augmentation for phase in phases)
 
 
 def run_multiverse(results: Results, arm: str, n: int, seed: int = 0) -> Multiverse:

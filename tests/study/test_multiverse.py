@@ -41,6 +41,9 @@ def test_universes_are_one_change_at_a_time_and_then_drawn_and_no_two_train_the_
     keys = {frozenset(t.key for t in multiverse._changed(transfer, each).trials()) for each in found}
     assert len(keys) == len(found)
     assert found == design(transfer, trained, single + 6) != design(transfer, trained, single + 6, seed=1)
+    # Augmentation gives up the stored activations of the frozen network: it is tried, but not combined.
+    flipped = [each for each in found if any("augmentation" in key for key in each)]
+    assert len(flipped) == 1 == len(flipped[0])
     # Two alternatives to one setting and one to another make six universes, however many are asked for.
     few = {"protocol.batch_size": (16, 64), "protocol.stratified": (True,)}
     assert len(design(transfer, few, 50)) == 6
