@@ -9,6 +9,7 @@ compares what is committed with what this command writes.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from functools import cache, partial
@@ -25,12 +26,13 @@ from brainlib.papers.conclusions import as_printed
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.printed import printed_number
-from brainlib.report.figures import Plot, forest, metrics, overlap_map, style
+from brainlib.report.figures import Plot, forest, metrics, overlap_map, specification_curve, style
 from brainlib.report.headlines import Finding, Headline, Reference, headline_of
 from brainlib.report.table import NONE, PERCENT, PERCENT0, PERCENT1, POINTS, Format
 from brainlib.study import kept, records
 from brainlib.study.external import KIND, TUMOUR, ExternalScore
 from brainlib.study.leakage import PATIENT, SplitEffect
+from brainlib.study.multiverse import Multiverse
 from brainlib.study.options import Options
 from brainlib.study.saliency import ALL, LESION_SCORES, SAME, HeatMapScore
 from brainlib.study.verdicts import INCONCLUSIVE, NOT_COMPARABLE
@@ -58,6 +60,8 @@ SCENARIOS = {
     "pituitary": ("pituitary or normal", 5),
     "four": ("four classes", 7),
 }
+
+MOST_EFFECTS = 6  # of an arm's alternatives that are listed
 
 #: Rows of the headline table and of the figure: paper, data set, model, run and claim.
 HEADLINES = (
@@ -358,6 +362,37 @@ def controls():
     return ["control", "split", "`jardim`, MobileNet 0.25", "`hajhashem`, MobileNetV2"], rows
 
 
+def _universes() -> list[tuple[str, str, Multiverse]]:
+    """Return the paper, the model and the multiverse of each arm whose universes were trained."""
+    wanted = dict.fromkeys((paper, model, name) for paper, _, model, name, _ in HEADLINES)
+    return [(paper, model, each) for paper, model, name in wanted for each in stored(name, paper).multiverse]
+
+
+def multiverse():
+    """Write in how many universes and readings each printed number is reached, or a conclusion holds."""
+    rows = []
+    for paper, model, found in _universes():
+        for each in found.reached:
+            form = PERCENT1 if each.scores else Format(digits=3)
+            shares = [f"{k} of {n}" for k, n in ((each.universes, each.n), (each.readings, each.m))]
+            values = [NONE if math.isnan(v) else form.text(v) for v in (each.low, each.median, each.high)]
+            deviation = POINTS.text(each.deviation, unit=False).lstrip("+") if each.scores else NONE
+            printed = each.printed if each.scores else f'"{each.printed}"'
+            rows.append([f"`{paper}`, {model}", f"`{each.claim}`", printed, *shares, *values, deviation])
+    head = ["paper and model", "claim", "printed", "universes", "readings", "lowest", "median", "highest"]
+    return [*head, "SD of seeds, points"], rows
+
+
+def multiverse_effects():
+    """Write the largest effects of alternatives on the first printed test score of an arm."""
+    rows = []
+    for paper, _, found in _universes():
+        for each in found.effects[:MOST_EFFECTS]:
+            effect = POINTS.text(each.effect, each.low, each.high, unit=False)
+            rows.append([f"`{paper}`, `{found.claim}`", f"`{each.setting}`", each.alternative, effect, str(each.n)])
+    return ["paper and score", "setting", "alternative", "effect, points (95 %)", "specifications"], rows
+
+
 @cache
 def measured(name: str, kind: type) -> tuple:
     """Read the records that docs/make_external.py has stored."""
@@ -624,6 +659,7 @@ def figures() -> dict[str, Plot]:
     """Draw the headlines, which are accuracies of the papers and of this project, and the overlap of the sets."""
     splits = {f"split by {each.split}": {"balanced accuracy": each.score} for each in measured("patients", SplitEffect)}
     drawn = {"forest.svg": forest(reference().headlines, "this project"), "sets.svg": overlap_map(audited())}
+    drawn |= {f"multiverse-{paper}.svg": specification_curve(found) for paper, _, found in _universes()}
     return drawn | {"patients.svg": metrics(splits), "coverage.svg": coverage_figure()}
 
 

@@ -331,7 +331,7 @@ def _reached(claim, printed, scores, curve, by_seed):
 
 
 def effects(curve: list[Specification], seed: int = 0) -> list[Effect]:
-    """Estimate what each alternative adds to a score, the largest effect first; none where it is not identified."""
+    """Estimate what each alternative adds to a score, the largest effect first; nan, at the end, if not identified."""
     names = sorted({choice for each in curve for choice in each.choices.items()})
     if not names:
         return []
@@ -340,9 +340,11 @@ def effects(curve: list[Specification], seed: int = 0) -> list[Effect]:
     universe = np.array([each.universe for each in curve])
 
     def fitted(times):
-        root = np.sqrt(times)[:, None]
-        found = np.linalg.lstsq(has * root, values * root[:, 0], rcond=None)[0]
-        return np.where(times @ has > 0, found, math.nan)[1:]
+        products = (has * times[:, None]).T @ has
+        inverse = np.linalg.pinv(products, rcond=1e-10, hermitian=True)
+        # Two alternatives that always come together have no effect of their own.
+        apart = np.isclose(np.diag(inverse @ products), 1)
+        return np.where(apart, inverse @ (has.T @ (times * values)), math.nan)[1:]
 
     rng, n = np.random.default_rng(seed), int(universe.max()) + 1
     found = fitted(np.ones(len(curve)))
@@ -353,7 +355,7 @@ def effects(curve: list[Specification], seed: int = 0) -> list[Effect]:
         Effect(*name, float(effect), *limit, int(has[:, 1 + i].sum()))
         for i, (name, effect, limit) in enumerate(zip(names, found, limits, strict=True))
     ]
-    return sorted(made, key=lambda each: -abs(each.effect))
+    return sorted(made, key=lambda each: (math.isnan(each.effect), -abs(each.effect)))
 
 
 def _limits(draws):

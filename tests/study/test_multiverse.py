@@ -61,6 +61,10 @@ def test_effects_of_choices_that_add_up_are_recovered():
     assert [(each.setting, each.alternative) for each in found] == [("a", "2"), ("a", "1"), ("b", "1")]
     assert [each.effect for each in found] == pytest.approx([-0.05, 0.03, 0.01])
     assert [each.n for each in found] == [2, 2, 3] and effects(made([({}, 0.9)])) == []
+    # Of two alternatives that always come together nobody knows which it was.
+    found = effects(made([({}, 0.9), ({"a": "1", "b": "1"}, 0.8), ({"c": "1"}, 0.92), ({}, 0.9)]))
+    assert [each.setting for each in found] == ["c", "a", "b"] and found[0].effect == pytest.approx(0.02)
+    assert all(np.isnan(each.effect) and np.isnan(each.low) for each in found[1:])
 
 
 def test_the_interval_of_an_effect_holds_the_true_one_and_not_none():
