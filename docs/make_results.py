@@ -1,9 +1,10 @@
 """Write the tables of README.md and of pages in docs, the figures beside them, and the index's summary.
 
 Run ``python docs/make_results.py`` after a reference run (reports/reference/*/results.json) was added or changed. A
-table stands between the comments ``<!-- table: NAME -->`` and ``<!-- end -->``; NAME is a function of this file. The
-summary, brainlib/report/reference.json, is what the index of every run shows of the reference runs. ``brainlib verify``
-compares what is committed with what this command writes.
+table stands between the comments ``<!-- table: NAME -->`` and ``<!-- end -->``; NAME is a function of this file. A
+number in a sentence stands between ``<!-- NAME -->`` and ``<!---->``; NAME is an entry of `values`. The summary,
+brainlib/report/reference.json, is what the index of every run shows of the reference runs. ``brainlib verify`` compares
+what is committed with what this command writes.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("result
 IMAGES = ROOT / "docs" / "img"
 SUMMARY = ROOT / "brainlib" / "report" / "reference.json"
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+VALUE = re.compile(r"(<!-- (\w+) -->)[^<]*(<!---->)")
 SETS = {
     "br35h": "Br35H",
     "navoneel": "Navoneel",
@@ -640,6 +642,47 @@ def coverage_figure() -> Plot:
     return Plot(figure, alt)
 
 
+@cache
+def values() -> dict[str, str]:
+    """Write the numbers of the reference runs that stand in sentences."""
+    found = {}
+    tests = [each for each in stored(JARDIM, "jardim").tests if "seeds" in each.on]
+    for each in tests:  # all folds of all seeds in one test
+        test = each.test
+        found["folds_difference"] = POINTS.text(test.difference, test.low, test.high, unit=False).replace("+", "")
+        found |= {"folds_t": f"{test.t:.3f}", "folds_df": f"{test.df:.0f}", "folds_p": f"{test.p:.3f}"}
+    least = [
+        each.detectable for each in stored(JARDIM, "jardim").equivalences if each.on.startswith("these folds, cnn")
+    ]
+    least = [each for each in least if each is not None and not math.isnan(each)]
+    found["detectable"] = f"{100 * min(least):.1f} to {100 * max(least):.1f}"
+    for paper, name in (("jardim", JARDIM), ("yim", YIM)):
+        effect = next(each for each in stored(name, paper).duplicates if each.score == "accuracy")
+        found |= {
+            f"{paper}_leaked": f"{effect.leaked.n} of {effect.published.n}",
+            f"{paper}_leaked_n": str(effect.leaked.n),
+            f"{paper}_leaked_accuracy": PERCENT1.text(effect.leaked.value),
+            f"{paper}_left": PERCENT1.text(effect.without_duplicates.value),
+            f"{paper}_left_n": str(effect.without_duplicates.n),
+            f"{paper}_apart": PERCENT1.text(effect.retrained.value),
+        }
+    for each in stored(JARDIM, "jardim").controls:
+        name = f"{each.control} {each.split}".replace(" ", "_")
+        found[f"control_{name}"] = PERCENT1.text(each.value)
+    for each in stored(JARDIM, "jardim").heat_maps:
+        name = each.score.split()[0]
+        found[f"map_{name}"] = Format(digits=2).text(each.value, each.low, each.high).replace("-0.00", "0.00")
+        found[f"map_{name}_n"] = str(each.n)
+    for each in measured("external", ExternalScore):
+        place = f"{each.trained_on}_{each.tested_on}_{'kind' if each.task == KIND else 'tumour'}"
+        for part in ("published", "external"):
+            score = getattr(each, part)
+            found[f"{part}_{place}"] = PERCENT1.text(score.value, unit=False)
+    by_slice = measured("patients", SplitEffect)[0].difference
+    found["patient_leakage"] = PERCENT1.text(by_slice.value, by_slice.low, by_slice.high, unit=False)
+    return found
+
+
 def markdown(head: list[str], rows: list[list[str]]) -> str:
     """Write a table in Markdown."""
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
@@ -652,7 +695,7 @@ def filled(page: str) -> str:
         content = globals()[found[2]]()
         return found[1] + (content if isinstance(content, str) else markdown(*content)) + found[3]
 
-    return TABLE.sub(written, page)
+    return VALUE.sub(lambda each: each[1] + values()[each[2]] + each[3], TABLE.sub(written, page))
 
 
 def figures() -> dict[str, Plot]:

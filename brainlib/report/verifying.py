@@ -67,6 +67,7 @@ def _pages(script):
         pairs = zip(there.splitlines(), made.filled(there).splitlines(), strict=False)
         found = [(n, *pair) for n, pair in enumerate(pairs, start=1) if pair[0] != pair[1]]
         lines = [f"line {n}: {first.strip()}\n  computed: {second.strip()}" for n, first, second in found[:_MOST]]
-        made_here = len(made.TABLE.findall(there))
+        tables, numbers = (len(each.findall(there)) for each in (made.TABLE, made.VALUE))
+        made_here = f"{tables} tables and lists, {numbers} numbers in sentences"
         name, finding = str(page.relative_to(script.parents[1])), DIFFERENT if found else SAME
-        yield Verified(name, finding, (f"{made_here} tables and lists", *lines))
+        yield Verified(name, finding, (made_here, *lines))
