@@ -1,4 +1,4 @@
-"""What lu's printed tables say by themselves: sizes of its parts, and how its scores are averaged."""
+"""What a paper says by itself: sizes of its parts, how its scores are averaged, what it does not report."""
 
 from __future__ import annotations
 
@@ -48,3 +48,19 @@ def test_the_only_matrix_behind_printed_scores_gives_the_one_that_is_not_printed
     assert row["specificity"] == 20 / 26 and row["sensitivity"] == 0.92
     assert (row["specificity low"], row["specificity high"]) == pytest.approx((0.5795, 0.8897), abs=1e-4)
     assert tables.implied(load_paper("kruszyk")).rows == []
+
+
+def test_what_a_paper_does_not_report_is_listed_and_counted():
+    table = tables.reporting(load_paper("yim"), "partly", "not reported")
+    rows = table.frame.set_index("item")
+    assert set(rows["judgement"]) == {"partly", "not reported"} and len(rows) == 37 and 7 not in rows.index
+    assert rows.loc[44, "in the paper"].endswith('(NRF) grant"; missing: the role of the funder')
+    assert "Of the 39 items of CLAIM 2024 that can apply to the paper, 2 are reported, 19 in part" in table.caption
+    assert "Methods: data 1 of 5;" in table.caption and "Other information 0 + 2 of 3." in table.caption
+    assert len(tables.reporting(load_paper("yim")).frame) == 44
+
+
+def test_of_a_paper_that_was_not_judged_only_that_is_said():
+    mine = load_paper("yim").model_copy(update={"id": "mine"})
+    table = tables.reporting(mine)
+    assert table.rows == [] and table.caption == "No reporting checklist was filled in for this paper."

@@ -14,7 +14,7 @@ _NAMES = dict(
     "shortcuts t_by_seed t_tests",
     multiverse="multiverse multiverse_effects",
     leakage="external_validation patient_leakage",
-    paper="averaging consistency exhibits implied layers protocol split_sizes",
+    paper="averaging consistency exhibits implied layers protocol reporting split_sizes",
     scores="best_epochs comparison counts folds missed_tumours other_work per_class test_scores times",
     study="data errors networks overview summary",
 )

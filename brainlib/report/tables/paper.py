@@ -16,6 +16,7 @@ from brainlib.papers.consistency import check_paper, confusion, sizes
 from brainlib.papers.consistency.arithmetic import FOUR, collapse_rows
 from brainlib.papers.consistency.checks import FINDINGS, Check
 from brainlib.papers.provenance import in_words, key_of, name_of, settings_of
+from brainlib.papers.reporting import STATUSES, by_section, checklist, reporting_of
 from brainlib.papers.schema import Paper
 from brainlib.report.table import PERCENT, Table
 from brainlib.report.tables.captions import caption
@@ -53,6 +54,18 @@ def exhibits(paper: Paper) -> Table:
         for each in paper.exhibits
     ]
     return Table(rows, caption("exhibits", count=len(rows)))
+
+
+def reporting(paper: Paper, *statuses: str) -> Table:
+    """List the items of a reporting checklist of these statuses, by default all, as a paper's text reports them."""
+    found = reporting_of(paper.id)
+    rows = [
+        {"item": each.number, "section": each.section, "asks for": each.asks, "judgement": each.status}
+        | {"in the paper": "; missing: ".join(filter(None, [each.words, each.missing]))}
+        for each in found
+        if each.status in (statuses or STATUSES)
+    ]
+    return Table(rows, caption("reporting", checklist=checklist(), found=found, sections=by_section(found)))
 
 
 def consistency(paper: Paper, *findings: str) -> Table:
