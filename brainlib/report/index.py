@@ -20,8 +20,10 @@ from brainlib.errors import DataError
 from brainlib.papers.conclusions import as_printed
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
+from brainlib.papers.reporting import checklist, reporting_of
 from brainlib.progress import duration
 from brainlib.report import consistency, pages
+from brainlib.report.figures.checklist import reporting
 from brainlib.report.figures.scores import forest
 from brainlib.report.figures.style import Plot, span
 from brainlib.report.headlines import SHORTCUTS, headlines, reference, shortcuts_of
@@ -35,7 +37,7 @@ from brainlib.study.saliency import GRAD_CAM, POINTING
 from brainlib.study.verdicts import NOT_COMPUTED, NOT_RUN, VERDICTS
 
 LEFT = (NOT_RUN, NOT_COMPUTED)  # verdicts without a reproduced number
-_svg = lru_cache(maxsize=2)(Plot.svg)  # that of the stored runs is the same for every index
+_svg = lru_cache(maxsize=3)(Plot.svg)  # that of the stored runs is the same for every index
 LEARNED = 0.9  # accuracy above which a demo says that a model has learned: a choice
 
 
@@ -111,7 +113,12 @@ def write_index(out: Path, run: Run) -> Path:
         checks=sum(map(len, checks.values())),
         reference=reference(),
         shortcuts=SHORTCUTS,
-        figures={"stored": _stored_figure(), "run": forest(accuracies) if accuracies else None},
+        figures={
+            "stored": _stored_figure(),
+            "reporting": _reporting_figure(tuple(run.papers)),
+            "run": forest(accuracies) if accuracies else None,
+        },
+        checklist=checklist(),
         learned=LEARNED,
         pointing=POINTING,
         grad_cam=GRAD_CAM,
@@ -127,6 +134,12 @@ def write_index(out: Path, run: Run) -> Path:
 @cache
 def _stored_figure():
     return forest(reference().headlines, "this project")
+
+
+@cache
+def _reporting_figure(papers):
+    judged = {paper: items for paper in papers if paper in paper_ids() and (items := reporting_of(paper))}
+    return reporting(judged) if judged else None
 
 
 def _conditions(ran):

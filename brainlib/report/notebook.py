@@ -39,6 +39,7 @@ _IN_FRAGMENTS = "?/:@!$&'()*+,;="  # what a fragment of an address may hold besi
 #: A heading may end in a bracket, such as the paper's number of a figure.
 SECTIONS = {
     "Are the printed numbers possible?": "possible or not",
+    "Reporting checklist": "reporting checklist",
     "Without duplicates": "without duplicates",
     "Shortcuts": "shortcuts",
     "Controls": "controls",

@@ -19,6 +19,7 @@ from matplotlib.text import Text
 from brainlib.errors import UsageError
 from brainlib.papers import load_paper
 from brainlib.papers.printed import printed_number
+from brainlib.papers.reporting import reporting_of
 from brainlib.report import figures
 from brainlib.report.figures import style
 from brainlib.stats.calibration import Calibration
@@ -390,3 +391,24 @@ def test_samples_are_of_each_class_and_no_two_of_one_duplicate_group(tmp_path):
     shown = [axes.images[0].get_array().data.tobytes() for axes in plot.figure.axes if axes.images]
     assert len(shown) == len(set(shown)) == 12
     assert plot.alt.startswith("Phantoms of each class") and plot.alt.endswith("6 of 30 no, 6 of 30 yes.")
+
+
+def test_a_checklist_has_a_dot_an_item_and_its_sums():
+    plot = figures.reporting({paper: reporting_of(paper) for paper in ("lu", "yim")})
+    axes = plot.figure.axes[0]
+    dots = {}
+    for line in axes.get_lines():
+        look = (line.get_marker(), line.get_fillstyle(), line.get_markerfacecolor() == "white")
+        dots[look] = dots.get(look, 0) + len(line.get_xdata())
+    # Reported, in part, not reported (hollow), not applicable; by hand from the two files.
+    assert dots == {
+        ("o", "full", False): 12,
+        ("o", "left", False): 32,
+        ("o", "full", True): 36,
+        ("_", "full", False): 8,
+    }
+    assert [text.get_text() for text in axes.texts] == ["10 + 13 of 41", "2 + 19 of 39"]
+    assert "lu 10 and 13 of 41; yim 2 and 19 of 39" in plot.alt and "Methods: data (7 to 13) 2, 1" in plot.alt
+    assert plot.figure.get_figwidth() <= style.WIDTH
+    with pytest.raises(UsageError, match="a paper"):
+        figures.reporting({"mine": ()})

@@ -37,6 +37,13 @@ def test_controls_stand_on_the_index_and_one_that_fails_stands_out(run):
     assert html.count('class="not-reproduced">above chance; expected at chance') == 1
 
 
+def test_the_index_shows_what_the_papers_of_a_run_report(run):
+    _, html = run(result(), failed=[("lu", "ValueError: no"), ("mine", "ValueError: no")])
+    figure = re.search(r'<figure id="figure-2">.*?</figure>', html, re.DOTALL)[0]
+    assert 'alt="Items of CLAIM 2024' in figure and "lu 10 and 13 of 41; jardim 8 and 16 of 39." in figure
+    assert "Figure 2. The items of CLAIM 2024" in text_of(f"</style>{figure}") and 'href="#reporting"' in html
+
+
 def test_an_index_of_own_images_says_so_and_none_is_called_impossible_where_none_is(run):
     _, html = run(result(data=result()["data"] | {"set": "own", "title": "My scans", "source": "folder"}))
     text = text_of(html)
@@ -304,7 +311,7 @@ def test_hostile_text_from_files_stays_text(run):
     about = dict(title=HOSTILE, authors=[HOSTILE], conditions=[HOSTILE], environment={HOSTILE: HOSTILE})
     _, html = run(result(arms=arms, data=data, claims=claims, **about), failed=[("lu", HOSTILE)])
     html, figures = re.subn(r'<img alt="[^"<>]*" width="\d+" src="data:image/svg.xml;base64,[\w+/=]+">', "", html)
-    assert figures == 1 and "<img" not in html and "5929" not in text_of(html).replace("{{ 77*77 }}", "")
+    assert figures == 2 and "<img" not in html and "5929" not in text_of(html).replace("{{ 77*77 }}", "")
     assert html.count("&lt;img src=x onerror=alert(1)&gt;") > 10
     assert_whole_by_itself(without_own_script(html))
 
@@ -335,6 +342,7 @@ def test_each_part_of_a_papers_report_is_a_click_away(run, tmp_path):
     assert links_of(html, "jardim") == {
         "Read the page on jardim": "jardim.html",
         "possible or not of jardim": "jardim.html#Are-the-printed-numbers-possible?",
+        "reporting checklist of jardim": "jardim.html#Reporting-checklist",
         "without duplicates of jardim": "jardim.html#Without-duplicates",
         "shortcuts of jardim": "jardim.html#Shortcuts",
         "t-test of jardim": "jardim.html#The-t-test",
