@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from brainlib.errors import PaperError
 from brainlib.papers.loading import paper_ids
 from brainlib.papers.reporting import FOLDER, STATUSES, by_section, checklist, reporting_of
 
+ROOT = Path(__file__).parents[2]
 #: Beginnings of the texts of the papers, where these are at hand.
 TEXTS = {"yim": "000", "jardim": "001", "hajhashem": "002", "lu": "003", "kruszyk": "004"}
 
@@ -106,3 +108,11 @@ def test_a_file_with_a_fault_is_refused_in_one_line(written, tmp_path, old, new,
         written(old, new)
     told = str(refused.value).replace(f"{tmp_path.name}/", "claim/")
     assert words in told and "\n" not in told
+
+
+def test_the_page_of_reporting_has_the_counts():
+    text = (ROOT / "docs" / "reporting.md").read_text(encoding="utf-8")
+    for paper in paper_ids():
+        counts = [sum(item.status == status for item in reporting_of(paper)) for status in STATUSES]
+        assert f"| `{paper}` | {' | '.join(map(str, counts))} |" in text
+    assert checklist().name in text
