@@ -75,14 +75,9 @@ class DataSetInfo:
         return tuple(sorted({folder.label for folder in self.folders}))
 
 
-def read_sets(path: Path) -> dict[str, DataSetInfo]:
-    """Read a file of data sets by their names; ValueError, which names the key, if it does not describe them."""
-    sets = yaml.safe_load(Path(path).read_text("utf-8"))
-    return {name: DataSetInfo(name=name, **fields) for name, fields in sets.items()}
-
-
+_SETS = yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text("utf-8"))
 #: The registered sets by their names.
-REGISTRY: dict[str, DataSetInfo] = read_sets(Path(__file__).with_name("sets.yaml"))
+REGISTRY: dict[str, DataSetInfo] = {name: DataSetInfo(name=name, **fields) for name, fields in _SETS.items()}
 
 
 def info_of(name: str) -> DataSetInfo:

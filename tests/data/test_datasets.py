@@ -53,19 +53,18 @@ def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "key"),
+    ("changed", "key"),
     [
-        ("    - {path: no, label: no, part: '', count: 1}", "folders.0.path"),  # YAML reads no as false
-        ("    - {path: a, label: a, part: validation, count: 1}", "folders.0.part"),
-        ("    - {path: a, label: a, part: '', count: many}", "folders.0.count"),
-        ("    - {path: a, label: a, part: '', count: 1}\n  license: MIT", "license"),
+        ({"path": False}, "folders.0.path"),  # YAML reads no as false
+        ({"part": "validation"}, "folders.0.part"),
+        ({"count": "many"}, "folders.0.count"),
+        ({"licence": "MIT"}, "folders.0.licence"),
     ],
 )
-def test_a_file_of_sets_that_does_not_describe_one_is_refused_by_its_key(tmp_path, line, key):
-    path = tmp_path / "sets.yaml"
-    path.write_text(f"mine:\n  title: Mine\n  handle: ''\n  licence: MIT\n  folders:\n{line}\n")
+def test_an_entry_that_does_not_describe_a_set_is_refused_by_its_key(changed, key):
+    folder = {"path": "a", "label": "a", "part": "", "count": 1}
     with pytest.raises(ValueError, match=key):
-        registry.read_sets(path)
+        registry.DataSetInfo(name="mine", title="Mine", handle="", licence="MIT", folders=[folder | changed])
 
 
 def test_a_set_is_found_at_the_top_level_of_its_folder(navoneel):
