@@ -62,9 +62,8 @@ def cerebrum(p) -> np.ndarray:
     return join(np.maximum(upper, 2 * (-17 - p[2])), temporal, 6.0)
 
 
-def cavity(p, hemispheres=None) -> np.ndarray:
-    """Return the distance to the inner table of the skull, given `cerebrum` of `p` if known."""
-    hemispheres = cerebrum(p) if hemispheres is None else hemispheres
+def cavity(p, hemispheres) -> np.ndarray:
+    """Return the distance to the inner table of the skull, given `cerebrum` of `p`."""
     return join(hemispheres, ellipsoid(p, (0, -47, -34), (55, 41, 32)))
 
 

@@ -210,7 +210,7 @@ class Patient:
         points[:, anatomy.LAYOUT[self.plane][0]] = self.level
         p = points.T
         if self.kind == "meningioma":  # a ball whose base is on the convexity
-            depth = -cavity(p) - 0.35 * self.radius
+            depth = -cavity(p, cerebrum(p)) - 0.35 * self.radius
             fits = (np.abs(depth) < 2) & (ellipsoid(p, (0, -8, 4), (66, 86, 72)) > -18)
             fits &= (p[2] > -30) & ((p[1] < 55) | (p[2] > 0))
         else:  # in the white matter, off the midline and the ventricles
