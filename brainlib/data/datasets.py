@@ -245,15 +245,11 @@ def _root_of(
     except OSError as error:
         received = error.strerror or error
         raise DataError(f"{base}: expected a folder with the {layout}, received {received}; {advice}") from error
-    for root in (base, *inside):
-        if all((root / path).is_dir() for path in wanted):
-            return _filled(root, wanted)
-    missing = ", ".join(path for path in wanted if not (base / path).is_dir())
-    received = f"no {missing}" if inside else "no folder at all"
-    raise DataError(f"{base}: expected the {layout}, received {received}; {advice}")
-
-
-def _filled(root: Path, wanted: Sequence[str]) -> Path:
+    root = next((each for each in (base, *inside) if all((each / path).is_dir() for path in wanted)), None)
+    if root is None:
+        missing = ", ".join(path for path in wanted if not (base / path).is_dir())
+        received = f"no {missing}" if inside else "no folder at all"
+        raise DataError(f"{base}: expected the {layout}, received {received}; {advice}")
     for path in wanted:
         if not any(walk(root / path, deep=False)):  # neither an image nor what cannot be listed
             expected = f"expected images ({', '.join(sorted(images.SUFFIXES))}), received a folder without one"

@@ -139,13 +139,10 @@ def read_texts(path: Path, columns: Sequence[str], once: Sequence[str]) -> pd.Da
         if (again := table.duplicated(list(once))).any():
             raise ValueError(f"{shorten(' and '.join(table.loc[again, list(once)].iloc[0]))} a second time")
     except (OSError, ValueError, pd.errors.ParserWarning) as error:
-        expected = f"a CSV with the columns {_listed(columns)} and each {' and '.join(once)} once"
+        names = f"{', '.join(columns[:-1])} and {columns[-1]}"
+        expected = f"a CSV with the columns {names} and each {' and '.join(once)} once"
         raise DataError(f"{path}: expected {expected}; received {reason(error)}") from error
     return table[list(columns)]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _is_csv(patients: str) -> bool:
