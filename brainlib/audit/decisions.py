@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.cluster.hierarchy import DisjointSet
 
 from brainlib.audit.near_duplicates import THRESHOLD, NearDuplicates, compare
 from brainlib.data.groups import connected
@@ -31,7 +32,7 @@ def read_decisions(file: Path, paths: Iterable[str]) -> pd.DataFrame:
 
     DataError for anything else.
     """
-    table, known = read_texts(file, COLUMNS, once=COLUMNS[:2])[list(COLUMNS)], set(paths)
+    table, known = read_texts(file, COLUMNS, once=COLUMNS[:2]), set(paths)
     for row in table.itertuples():
         for expected, value, holds in (
             ("paths of images that were audited", row.first, row.first in known),
@@ -66,32 +67,25 @@ def honoured(near: NearDuplicates, decisions: pd.DataFrame, scan: Scan) -> NearD
     both = {name: np.concatenate([each[used], vars(near)[name][~again]]) for name, each in vars(compared).items()}
     # The confirmed pairs come first, then the best, as in Kruskal's algorithm, so far as no rejected pair is joined.
     certain = np.arange(len(both["pairs"])) < len(confirmed)
-    parent, apart, kept = list(range(n)), defaultdict(set), []
+    groups, apart, kept = DisjointSet(both["pairs"].ravel().tolist()), defaultdict(set), []
     for one, other in rejected.tolist():
         apart[one].add(other)
         apart[other].add(one)
     for row in np.lexsort([-both["correlation"], ~certain]):
         pair = both["pairs"][row].tolist()
-        one, other = (_root(parent, each) for each in pair)
+        one, other = (groups[each] for each in pair)
         if other in apart[one]:
             if certain[row]:
                 first, second = names[pair]
                 received = f"received it confirmed with {second}, which joins two images that are rejected"
                 raise DataError(f"{first}: expected decisions that agree, {received}")
-        elif one != other:
-            parent[other] = one
-            for each in apart.pop(other, ()):
-                apart[each].add(one)
-                apart[one].add(each)
+        elif groups.merge(one, other):
+            root = groups[one]
+            for each in apart.pop(other if root == one else one, ()):
+                apart[each].add(root)
+                apart[root].add(each)
             kept.append(row)
     return NearDuplicates(**{name: each[kept] for name, each in both.items()})
-
-
-def _root(parent, row):
-    """Return the image that stands for the group of another one, and shorten the way to it."""
-    while parent[row] != row:
-        parent[row] = row = parent[parent[row]]
-    return row
 
 
 def _rows(decisions, table):
