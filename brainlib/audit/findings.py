@@ -21,7 +21,7 @@ from brainlib.audit import near_duplicates, shortcuts
 from brainlib.audit.decisions import NO_DECISIONS, honoured, read_decisions
 from brainlib.audit.near_duplicates import NearDuplicates, Run
 from brainlib.data import datasets, images
-from brainlib.data.groups import connected, joined_patients
+from brainlib.data.groups import connected, joined, joined_patients
 from brainlib.data.own import own_set
 from brainlib.data.registry import REGISTRY
 from brainlib.data.scan import VERSION, Scan, scan_folder
@@ -269,8 +269,7 @@ def duplicate_groups(
 
 def _group_ids(pixel_hashes, pairs):
     """Assign images to the groups that equal pixels or pairs of positions connect, from 0 in order of appearance."""
-    own, names = pd.factorize(np.asarray(pixel_hashes, dtype=object))
-    return pd.factorize(connected(len(names), own[pairs].reshape(-1, 2))[own])[0]
+    return joined(pixel_hashes, connected(len(pixel_hashes), pairs))
 
 
 def _near_duplicates(scan, store, on_progress, run=None):
