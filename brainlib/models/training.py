@@ -1,9 +1,9 @@
 """Train a network in phases, and compute only once what stays frozen.
 
-Where a phase keeps the beginning of the network frozen and does not augment, the activations at its
-end are computed once and stored, and the rest is trained on them: the same arithmetic as running the
-whole network in every epoch. With augmentation the frozen beginning runs every time, in inference
-mode as well. The order of the images is drawn from the trial's seed, so that both see the same batches.
+Where a phase keeps the beginning of the network frozen and does not augment, the activations at its end are computed
+once and stored, and the rest is trained on them: the same arithmetic as running the whole network in every epoch, with
+the same batches, whose order is drawn from the trial's seed. With augmentation the frozen beginning runs every time, in
+inference mode as well.
 """
 
 from __future__ import annotations
@@ -145,7 +145,9 @@ def fit(
         if phase.start == "pretrained":
             network.model.set_weights(built)
         prefix, body, trained, course = _set_up(network, phase, order)
-        variables = _state(network.model, body, trained, course.optimizer, course)
+        # Every one once: weights, moments, and the states of generators of dropout and augmentation.
+        parts = network.model, body, trained, course.optimizer, course
+        variables = list({id(each): each for part in parts for each in part.variables}.values())
         if saved:
             told = [Epoch(names[int(n)], int(number), *scores, None) for n, number, *scores in saved.scores]
             for epoch in told:
@@ -190,7 +192,7 @@ def fit(
         own = [epoch for epoch in epochs if epoch.phase == phase.name]
         predicted[-1][task.monitored] = own[course.best - 1].monitored
         place += 1
-        del trained, course, variables, train, predict  # the next phase needs their memory
+        del trained, course, parts, variables, train, predict  # the next phase needs their memory
     return epochs, predicted
 
 
@@ -212,11 +214,6 @@ def _set_up(network, phase, order):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(trained.trainable_variables)
     return prefix, body, trained, Course(phase, network.model, optimizer)
-
-
-def _state(*parts):
-    """Return every variable once: weights, moments, and the states of generators of dropout and augmentation."""
-    return list({id(variable): variable for part in parts for variable in part.variables}.values())
 
 
 def _trainer(model, optimizer, inputs, targets, batch_size, squared):

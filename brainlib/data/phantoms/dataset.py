@@ -51,7 +51,9 @@ def _write_phantoms(info: DataSetInfo, number: int, root: Path) -> None:
 
 def _of_class(label: str, quotas: list[tuple[Folder, int]], root: Path, seed: int) -> Iterator[tuple]:
     """Draw the phantoms of a class into its folders, and give the row of each in the table of the truth."""
-    kinds, turns, originals, altered = _kinds(label), itertools.count(), [], itertools.count()
+    turns, originals, altered = itertools.count(), [], itertools.count()
+    # The kind that the class is named after, or every tumour for "yes".
+    kinds = [kind for kind in KINDS if kind != "none" and (label == "yes" or label.startswith(kind))] or ["none"]
     for folder, quota in quotas:
         paths = [f"{folder.path}/{folder.label}_{place}.png" for place in range(1, quota + 1)]
         # In a second folder, the published test part, they are duplicates of training images.
@@ -96,9 +98,3 @@ def _quotas(info: DataSetInfo, number: int) -> dict[str, list[tuple[Folder, int]
             parts.append((folder, min(max(round(share * part), 1), share - 1)))
         quotas[label] = [(first, share - sum(quota for _, quota in parts)), *parts]
     return quotas
-
-
-def _kinds(label: str) -> list[str]:
-    """Return the kinds of phantom of a class: that of its name, or every tumour for "yes"."""
-    tumours = [kind for kind in KINDS if kind != "none"]
-    return tumours if label == "yes" else [kind for kind in tumours if label.startswith(kind)] or ["none"]
