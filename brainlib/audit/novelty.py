@@ -1,8 +1,7 @@
 """Novelty of an image: whether a training set holds a duplicate of it, and whether it resembles the set at all.
 
-A model returns probabilities for any input. `NoveltyDetector` therefore compares an image with the training
-images alone: is it a near-duplicate of one, which ones are nearest, and is it farther from all of them
-than they are from one another.
+A model returns probabilities for any input. `NoveltyDetector` therefore compares an image with the training images
+alone: which are nearest, and is it farther from all of them than they are from one another.
 
 The distance is that of two signatures: the arrangement of bright and dark (ranks of the grey values at 16 by 16
 pixels, as a unit vector) and the amount of fine detail (the logarithm of its strength in 8 by 8 fields). The novelty

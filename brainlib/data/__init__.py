@@ -2,10 +2,10 @@
 
 `load_dataset` finds, downloads or draws a registered set, or takes a folder of your own, and indexes it (modules
 `registry` with ``sets.yaml``, `own` and `datasets`); `scan_folder` does the same for any folder of images (module
-`scan`). Both read each file once; the index, the audit and training use the same files. `load_images` turns files into
-one array (module `images`), `assign` divides them into training, validation and test parts by a `Split` (module
-`splits`). `make_phantoms` draws slices whose truth is known (package `phantoms`). `altered` makes the sets of the
-control experiments, `thumbnails` what an audit compares, `groups` joins groups of duplicates and patients.
+`scan`). `load_images` turns files into one array (module `images`), `assign` divides them into training, validation and
+test parts by a `Split` (module `splits`). `make_phantoms` draws slices whose truth is known (package `phantoms`).
+`altered` makes the sets of the control experiments, `thumbnails` what an audit compares, `groups` joins groups of
+duplicates and patients.
 """
 
 import lazy_loader as lazy

@@ -1,8 +1,7 @@
 """One scan of a folder of images: which files there are, what each one is, its thumbnail and quality flag.
 
-The index of a data set, the audit and training start from this scan, so that all see the same files. The bytes
-of a file are read once. What they hold is kept in the store under their SHA-256, so that only new and changed
-files are decoded. A file that cannot be read is listed with the reason, and the others are scanned all the same.
+The index of a data set, the audit and training start from this scan, so that all see the same files. A file that cannot
+be read is listed with the reason, and the others are scanned all the same.
 """
 
 from __future__ import annotations
@@ -148,7 +147,7 @@ def scan_files(
 ) -> Scan:
     """Read each of the files below `root` once, and decode those that the store does not know.
 
-    The store keeps what files hold in ``store/scan/``, under the hash of their bytes. An entry whose sum is wrong is
+    The store keeps what files hold in ``store/scan/``, under the SHA-256 of their bytes. An entry whose sum is wrong is
     made anew. That a file is unreadable is not kept: the reason may lie in this machine. What could not be listed,
     `unreadable`, goes into the result. Files that were scanned before in the same run, whose paths and hashes are
     `byte_hashes`, are not read again if the store knows them.
