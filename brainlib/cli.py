@@ -165,7 +165,7 @@ def _run(arguments):
     devices.check()
     # nbformat imports jsonschema, which would take a second to build a grammar of addresses that no notebook needs.
     sys.modules.setdefault("rfc3987_syntax", None)
-    from brainlib.report import index, notebook
+    from brainlib.report import crate, index, notebook
     from brainlib.study import data_audit
     from brainlib.trials import workers
 
@@ -199,6 +199,7 @@ def _run(arguments):
         try:
             results = index.write_results(out, outcomes, audit)
             page = index.write_index(out, results)
+            crate.write_crate(out, results)
         except StoreError as error:  # no mistake in the request
             print(f"brainlib: error: {error}", file=sys.stderr)
             return 1

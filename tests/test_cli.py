@@ -261,6 +261,8 @@ def test_a_notebook_that_fails_does_not_stop_the_others(capsys, tmp_path, monkey
     assert "no such luck" in (out / "index.html").read_text()
     failed = json.loads((out / "results.json").read_text())["papers"]["hajhashem"]
     assert failed["status"] == "failed" and "no such luck" in failed["error"]
+    crate = (out / "ro-crate-metadata.json").read_text()
+    assert '"error": "ValueError: no such luck"' in crate and str(tmp_path) not in crate
 
 
 def test_claims_are_printed_one_a_line_or_written_as_json(capsys, tmp_path):

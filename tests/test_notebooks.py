@@ -133,7 +133,8 @@ def test_every_page_is_small_and_names_no_folder_of_this_machine(out):
     for name, page in pages(out).items():
         assert len(page.encode()) < 2_000_000, name
         assert str(out.parent) not in page, name
-    assert str(out.parent) not in (out / "results.json").read_text()
+    for name in ("results.json", "ro-crate-metadata.json"):
+        assert str(out.parent) not in (out / name).read_text(), name
 
 
 def test_on_phantoms_nothing_is_compared_and_each_number_says_why(results):
