@@ -7,9 +7,8 @@ import os
 import platform
 import random
 import re
-import shutil
 import subprocess
-import time
+import sys
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -36,7 +35,7 @@ TERMS = {
 } | {"File": "http://schema.org/MediaObject", "conformsTo": "http://purl.org/dc/terms/conformsTo"}
 VERSIONS = {"brainlib": "0.1.0", "code": "0123456789ab", "python": "3.11.2", "tensorflow": "2.21.0", "keras": "3.15.1"}
 ENDED = 1_790_000_000  # 2026-09-21 14:13:20 in UTC
-VALIDATOR = shutil.which("rocrate-validator")
+VALIDATOR = Path(sys.executable).with_name("rocrate-validator")
 
 
 def facts(**changes):
@@ -229,7 +228,6 @@ def test_it_follows_the_rules_without_trials_and_without_failures(report):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(VALIDATOR is None, reason="roc-validator is not installed: see CONTRIBUTING.md")
 def test_the_validator_finds_nothing_that_is_required_or_recommended(report, tmp_path):
     put(report)
     put(report, "bb22").write_text("damaged")
@@ -246,14 +244,3 @@ def test_the_validator_finds_nothing_that_is_required_or_recommended(report, tmp
     answer = json.loads(found.read_text(encoding="utf-8"))
     assert answer["issues"] == [] and answer["passed"] and answer["skipped_checks"] == 0
     assert answer["statistics"]["total_checks_by_severity"]["RECOMMENDED"] > 50
-
-
-def test_a_thousand_trials_take_no_time_that_a_user_would_notice(report):
-    path = put(report).parent
-    for number in range(999):
-        shutil.copytree(path, path.with_name(f"bb{number}"))
-    run = results_of(report)
-    begun = time.process_time()
-    write_crate(report, run)
-    assert time.process_time() - begun < 2
-    assert (report / NAME).read_text().count('"@type": "CreateAction"') == 1003
