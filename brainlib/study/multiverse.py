@@ -261,16 +261,21 @@ def _value(results, metric, arm, stage, scenario, phase):
 
     So it is of a fold's model tested after its best epoch, of which there are no predictions of the test images.
     """
-    values = []
-    for each in results.folds if stage == "folds" else [stage]:
-        place = ("decided", arm, each, scenario, phase, metric.label, metric.average)
+
+    def decide(stage):
         try:
-            table = results.predictions(arm, each, scenario, phase)
+            table = results.predictions(arm, stage, scenario, phase)
         except UsageError:
-            return math.nan
-        decide = partial(results.decided, table, scenario, metric.label or "", metric.average)
-        values.append(results.once(place, decide).value(metric.name))
-    return float(np.mean(values))
+            return None
+        return results.decided(table, scenario, metric.label or "", metric.average)
+
+    places = [("decided", arm, each, scenario, phase, metric.label, metric.average) for each in _stages(results, stage)]
+    decided = [results.once(place, partial(decide, place[2])) for place in places]
+    return float(np.mean([each.value(metric.name) for each in decided])) if all(decided) else math.nan
+
+
+def _stages(results, stage):
+    return results.folds if stage == "folds" else [stage]
 
 
 def _of_other(results, metric, arm, stage, scenario, phase):

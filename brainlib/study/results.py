@@ -106,8 +106,12 @@ class Results:
         patient), phase, and ``p_CLASS`` for each class, probabilities that sum to 1.
         """
         part = "validation" if stage in self.folds else stage
-        epoch = self.study.paper.protocol.epoch.value
-        return _grouped(self.trial(arm, stage, scenario).judged(part, phase, epoch), self.study.clusters)
+
+        def judged():
+            epoch = self.study.paper.protocol.epoch.value
+            return _grouped(self.trial(arm, stage, scenario).judged(part, phase, epoch), self.study.clusters)
+
+        return self.once(("predictions", arm, stage, scenario, phase), judged).copy(deep=False)
 
     def estimate(self, arm: str, stage: str, metric: Metric | str, scenario: str = "", phase: str = "") -> Estimate:
         """Compute a score with its 95 % interval.
