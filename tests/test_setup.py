@@ -171,6 +171,7 @@ def loaded_after(statement: str) -> set[str]:
 def test_importing_brainlib_loads_no_heavy_library():
     assert not loaded_after("import brainlib") & {"tensorflow", "keras", "pandas", "numpy", "pydantic"}
     assert "tensorflow" not in loaded_after("import brainlib; help(brainlib)")
+    assert "tensorflow" not in loaded_after("import brainlib.study.kept, brainlib.report.verifying")
 
 
 def test_the_front_door_offers_its_names_and_the_wings():

@@ -65,7 +65,8 @@ def test_95_percent_of_the_training_images_are_within_the_limit_of_one_another(p
 
 def test_a_mirror_image_has_the_score_of_the_image(phantoms):
     known, thumbnails, *_ = phantoms
-    assert known.novelty(thumbnails[:9, :, ::-1]) == pytest.approx(known.novelty(thumbnails[:9]), abs=1e-3)
+    # Images of the training set: their distance is the root of a rounding error, which depends on the processor.
+    assert known.novelty(thumbnails[:9, :, ::-1]) == pytest.approx(known.novelty(thumbnails[:9]), abs=0.01)
 
 
 @pytest.fixture(scope="module")
