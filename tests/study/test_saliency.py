@@ -12,6 +12,7 @@ from brainlib.errors import UsageError
 from brainlib.report.tables import comparisons
 from brainlib.stats.intervals import wilson_interval
 from brainlib.study import saliency
+from brainlib.study.results import Results
 
 MASK = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], bool)
 
@@ -173,11 +174,9 @@ def explained(monkeypatch):
 
 
 def with_counts(results, *counts):
-    """Replace the final models of both arms by ones of another confusion matrix."""
-    for arm in ("cnn", "transfer"):
-        trial = results.trials["", arm, "final"].trial
-        results.trials["", arm, "final"] = result(trial, counts)
-    return results
+    """Return results whose final models of both arms have another confusion matrix."""
+    finals = {("", arm, "final"): results.trials["", arm, "final"].trial for arm in ("cnn", "transfer")}
+    return Results(results.study, results.trials | {place: result(trial, counts) for place, trial in finals.items()})
 
 
 def test_grad_cam_takes_the_first_images_that_both_models_get_right(jardim, explained):
