@@ -33,7 +33,7 @@ from brainlib.report.table import NONE, PERCENT, PERCENT0, PERCENT1, POINTS, For
 from brainlib.study import kept, records
 from brainlib.study.external import KIND, TUMOUR, ExternalScore
 from brainlib.study.leakage import PATIENT, SplitEffect
-from brainlib.study.multiverse import Multiverse
+from brainlib.study.multiverse import NO_DIFFERENCE, Multiverse
 from brainlib.study.options import Options
 from brainlib.study.saliency import ALL, LESION_SCORES, SAME, HeatMapScore
 from brainlib.study.verdicts import INCONCLUSIVE, NOT_COMPARABLE
@@ -63,6 +63,11 @@ SCENARIOS = {
     "four": ("four classes", 7),
 }
 
+#: Runs whose universes were trained: paper, model and run.
+UNIVERSES = (
+    ("jardim", "MobileNet 0.25 for ResNet50V2", "jardim-multiverse"),
+    ("hajhashem", "MobileNetV2 for ResNet18", "hajhashem-multiverse"),
+)
 MOST_EFFECTS = 6  # of an arm's alternatives that are listed
 
 #: Rows of the headline table and of the figure: paper, data set, model, run and claim.
@@ -140,6 +145,20 @@ def _findings(rows: list[Headline]):
         f"{PERCENT0.text(drawn.chance)}: its test set measures whether an image is remembered. With duplicates kept "
         f"apart it scores {score(apart)}.",
         source=f"{_source(JARDIM, 'jardim', model)}; balanced accuracy",
+    )
+    yield from _of_universes()
+
+
+def _of_universes():
+    """Say of the universes of the first paper how many come to what it prints."""
+    (paper, model, name), (_, _, found) = UNIVERSES[0], _universes()[0]
+    score = next(each for each in found.reached if each.claim == found.claim)
+    test = next(each for each in found.reached if each.printed == NO_DIFFERENCE)
+    yield Finding(
+        sentence=f"The paper {paper} can be read in many ways: of {score.n} trained, {score.universes} reach its "
+        f"printed {score.printed} ({PERCENT1.text(score.low)} to {PERCENT1.text(score.high)}), and in {test.universes} "
+        "the three folds differ no more from its CNN's than chance.",
+        source=_source(name, paper, model),
     )
 
 
@@ -364,17 +383,17 @@ def controls():
     return ["control", "split", "`jardim`, MobileNet 0.25", "`hajhashem`, MobileNetV2"], rows
 
 
+@cache
 def _universes() -> list[tuple[str, str, Multiverse]]:
     """Return the paper, the model and the multiverse of each arm whose universes were trained."""
-    wanted = dict.fromkeys((paper, model, name) for paper, _, model, name, _ in HEADLINES)
-    return [(paper, model, each) for paper, model, name in wanted for each in stored(name, paper).multiverse]
+    return [(paper, model, each) for paper, model, name in UNIVERSES for each in stored(name, paper).multiverse]
 
 
 def multiverse():
-    """Write in how many universes and readings each printed number is reached, or a conclusion holds."""
+    """Write in how many universes and readings a printed number is reached, but those of single folds."""
     rows = []
     for paper, model, found in _universes():
-        for each in found.reached:
+        for each in (each for each in found.reached if ".fold" not in each.claim):
             form = PERCENT1 if each.scores else Format(digits=3)
             shares = [f"{k} of {n}" for k, n in ((each.universes, each.n), (each.readings, each.m))]
             values = [NONE if math.isnan(v) else form.text(v) for v in (each.low, each.median, each.high)]
@@ -678,6 +697,12 @@ def values() -> dict[str, str]:
         for part in ("published", "external"):
             score = getattr(each, part)
             found[f"{part}_{place}"] = PERCENT1.text(score.value, unit=False)
+    trained = [each for each in _universes()[0][2].curve if not each.reading]
+    for name, chosen in (("squared", True), ("entropy", False)):
+        own = [each for each in trained if ("protocol.loss" in each.choices) == chosen]
+        collapsed = sum(each.value <= 0.5 for each in own)
+        found[f"universes_{name}"] = f"{sum(each.reached for each in own)} of {len(own)}"
+        found[f"collapsed_{name}"] = str(collapsed)
     by_slice = measured("patients", SplitEffect)[0].difference
     found["patient_leakage"] = PERCENT1.text(by_slice.value, by_slice.low, by_slice.high, unit=False)
     return found
