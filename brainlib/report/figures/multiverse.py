@@ -9,7 +9,7 @@ from brainlib.report.figures.style import WIDTH, Plot
 from brainlib.report.table import PERCENT1
 from brainlib.study.multiverse import AVERAGE, Multiverse
 
-_MOST = 200  # specifications that are drawn: every k-th of more, the ends included
+_MOST = 200  # specifications that are drawn: every k-th of more, the ends and what is assumed included
 
 
 def specification_curve(found: Multiverse) -> Plot:
@@ -20,8 +20,8 @@ def specification_curve(found: Multiverse) -> Plot:
     """
     style.expect(found.curve, "a specification")
     every = sorted(found.curve, key=lambda each: each.value)
-    step = max(1, -(-len(every) // _MOST))
-    drawn = [*every[:-1:step], every[-1]]
+    step, last = max(1, -(-len(every) // _MOST)), len(every) - 1
+    drawn = [each for i, each in enumerate(every) if i % step == 0 or i == last or not each.choices]
     kinds = [(key, value) for key, values in found.alternatives.items() for value in values]
     kinds += sorted({pair for each in every for pair in each.choices.items() if pair[0] == AVERAGE})
     rows = [f"{key.rpartition('.')[2].replace('_', ' ')}: {value}" for key, value in kinds]

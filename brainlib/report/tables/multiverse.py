@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brainlib.report.table import COUNT, NUMBER, PERCENT1, POINTS, Table
+from brainlib.report.table import COUNT, NUMBER, P_VALUE, PERCENT1, POINTS, Table
 from brainlib.report.tables.captions import caption
 from brainlib.study.multiverse import of_arm
 from brainlib.study.results import Results
@@ -12,7 +12,7 @@ def multiverse(results: Results, arm: str) -> Table:
     """Show each printed number of an arm, and in what share of the universes asked for it is reached."""
     found, rows = of_arm(results, arm), []
     for each in found.reached if found else ():
-        how = PERCENT1 if each.scores else NUMBER
+        how = PERCENT1 if each.scores else P_VALUE
         rows.append(
             {
                 "claim": each.claim,
