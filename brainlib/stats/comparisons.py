@@ -180,18 +180,14 @@ def paired_t(a: Sequence[float], b: Sequence[float]) -> TTest:
 
 
 def unpaired_t(a: Sequence[float], b: Sequence[float]) -> TTest:
-    """Student's two-sample t-test with pooled variance; df = k_a + k_b - 2 (lengths may differ)."""
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    df = len(a) + len(b) - 2
-    variance = np.nan
-    if len(a) and len(b) and df > 0:
-        squares = ((a - a.mean()) ** 2).sum() + ((b - b.mean()) ** 2).sum()
-        variance = float(squares / df * (1 / len(a) + 1 / len(b)))
+    """Student's two-sample t-test with pooled variance, of k folds each; df = 2k - 2. `ValueError` as of `paired_t`."""
+    a, b, _ = _paired(a, b)
+    variance = float(a.var(ddof=1) + b.var(ddof=1)) / len(a) if len(a) > 1 else np.nan
     assumes = (
         "all values independent and of equal variance: not so, since both models were scored on the same "
         "folds and the folds share training images"
     )
-    return _t_test("unpaired t (Student, pooled)", a, b, variance, df, assumes)
+    return _t_test("unpaired t (Student, pooled)", a, b, variance, 2 * len(a) - 2, assumes)
 
 
 def corrected_resampled_t(a: Sequence[float], b: Sequence[float], test_share: float) -> TTest:

@@ -123,8 +123,6 @@ def test_the_plain_t_tests_agree_with_scipy():
             limits = theirs.confidence_interval(0.95)
             assert (ours.t, ours.p, ours.df) == pytest.approx((theirs.statistic, theirs.pvalue, theirs.df))
             assert (ours.low, ours.high) == pytest.approx((limits.low, limits.high))
-    a, b = rng.normal(size=4), rng.normal(size=7)
-    assert unpaired_t(a, b).t == pytest.approx(distributions.ttest_ind(a, b).statistic)
 
 
 def test_the_correction_of_nadeau_and_bengio_widens_by_the_ratio_of_the_variances():
@@ -184,8 +182,9 @@ def test_a_fold_without_a_score_or_a_single_fold_leaves_the_test_undefined(test,
 
 
 def test_unequal_numbers_of_folds_and_impossible_shares_are_refused():
-    with pytest.raises(ValueError, match="one value a fold"):
-        paired_t([0.9, 0.8], [0.9])
+    for test in (paired_t, unpaired_t):
+        with pytest.raises(ValueError, match="one value a fold"):
+            test([0.9, 0.8], [0.9])
     with pytest.raises(ValueError, match="test share"):
         corrected_resampled_t(CNN, TRANSFER, 1.0)
 
