@@ -41,12 +41,6 @@ class Decisions:
             return PROPORTIONS
         return ("accuracy", *(("sensitivity", "recall") if self.average == "weighted" else ()))
 
-    @property
-    def matrix(self) -> np.ndarray:
-        """Counts of images, (c, c): rows true, columns predicted classes."""
-        c = len(self.classes)
-        return np.bincount(self.truth * c + self.predicted, minlength=c * c).reshape(c, c)
-
     def outcomes(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Return whether each image in a proportion's denominator is in its numerator, bool (n,), and its group, (n,).
 
@@ -71,8 +65,6 @@ class Decisions:
         `UsageError` for a name that is not in METRICS, or a score of more than two classes other than accuracy and
         loss, with neither a class nor an average named.
         """
-        if metric == "loss":
-            return metrics.cross_entropy(np.eye(len(self.classes))[self.truth], self.probabilities)
         return float(self.values(metric, np.ones(len(self.truth))))
 
     def values(self, metric: str, times: np.ndarray) -> np.ndarray:
@@ -113,8 +105,9 @@ class Decisions:
 
     def confusion(self) -> pd.DataFrame:
         """Return the counts of images, rows "true" by columns "predicted", with the names of the classes."""
-        names = pd.Index(self.classes)
-        return pd.DataFrame(self.matrix, names.rename("true"), names.rename("predicted"))
+        names, c = pd.Index(self.classes), len(self.classes)
+        counts = np.bincount(self.truth * c + self.predicted, minlength=c * c).reshape(c, c)
+        return pd.DataFrame(counts, names.rename("true"), names.rename("predicted"))
 
     def per_class(self) -> pd.DataFrame:
         """Compute the scores of each class against the rest and their averages, as scikit-learn's report does.
@@ -125,7 +118,7 @@ class Decisions:
         rows = {name: replace(self, positive=c, average=None) for c, name in enumerate(self.classes)}
         rows |= {f"{kind} average": replace(self, positive=None, average=kind) for kind in AVERAGES}
         columns = {name: [row.value(name) for row in rows.values()] for name in ("precision", "sensitivity", "f1")}
-        support = [*self.matrix.sum(axis=1), *[len(self.truth)] * len(AVERAGES)]
+        support = [*self.confusion().sum(axis=1), *[len(self.truth)] * len(AVERAGES)]
         return pd.DataFrame({**columns, "support": support}, pd.Index(rows, name="class"))
 
 

@@ -113,7 +113,7 @@ def test_averages_over_four_classes_are_those_of_scikit_learn(average, seed):
     assert result.auc == pytest.approx(sklearn.metrics.roc_auc_score(truth, p, multi_class="ovr", average=average))
     assert result.loss == pytest.approx(sklearn.metrics.log_loss(truth, p), rel=1e-6)
     matrix = sklearn.metrics.confusion_matrix(truth, predicted)
-    assert decide(predictions, FOUR).matrix.tolist() == matrix.tolist()
+    assert decide(predictions, FOUR).confusion().to_numpy().tolist() == matrix.tolist()
 
 
 @pytest.mark.parametrize("average", ["macro", "weighted"])
