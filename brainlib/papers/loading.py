@@ -49,25 +49,21 @@ def load_paper(id_or_path: str | Path) -> Paper:
         raise PaperError(f"unknown paper {shorten(name)}: expected one of {known}, or the path of a .yaml file")
     try:
         now = path.stat()
-    except (OSError, ValueError):  # reading it says what is wrong
-        return _read(path)
-    return _loaded(path, (now.st_ino, now.st_size, now.st_mtime_ns))
+        state = now.st_ino, now.st_size, now.st_mtime_ns
+    except (OSError, ValueError):
+        state = ()  # reading it says what is wrong
+    return _read(path, state)
 
 
 @cache
-def _loaded(path: Path, state: tuple[int, ...]) -> Paper:
+def _read(path: Path, state: tuple[int, ...]) -> Paper:
     """Read a paper once in a process for each state of its file: a list of models asks for it again and again."""
-    return _read(path)
-
-
-def _read(path: Path) -> Paper:
     try:
         content = _spelled_out(read_yaml(path))
         paper = Paper.model_validate(content)
-        misnamed = (
-            None if paper.id == path.stem else f"id: expected the file's stem {path.stem!r}, received {paper.id!r}"
-        )
-        problem = misnamed or next(problems(paper), None)
+        problem = next(problems(paper), None)
+        if paper.id != path.stem:
+            problem = f"id: expected the file's stem {path.stem!r}, received {paper.id!r}"
     except ValidationError as error:
         problem = first_problem(error, content)
     except ValueError as error:
@@ -133,8 +129,7 @@ def problems(paper: Paper) -> Iterator[str]:
         )
     if protocol.folds.value and protocol.validation.value:
         yield "protocol.validation.value: expected null in a protocol with folds, received a share"
-    if protocol.oversample.value:
-        yield from _unknown("protocol.oversample.value", [protocol.oversample.value], classes)
+    yield from _unknown("protocol.oversample.value", [protocol.oversample.value], classes)
     for name, scenario in paper.scenarios.items():
         key = f"scenarios.{name}.classes"
         yield from (f"{key}: {problem}" for problem in _order_problems(scenario.classes, paper.data.normal))
