@@ -20,25 +20,18 @@ import pandas as pd
 import brainlib
 from brainlib.data import images, splits
 from brainlib.data.datasets import DataSet
-from brainlib.models.checkpoints import EVERY, Checkpoint
+from brainlib.models.checkpoints import Checkpoint
 from brainlib.trials import devices, store
 from brainlib.trials.trial import Trial
 
 _TIMED = 64  # test images at most by which predicting is timed: a choice
 
 
-def train(
-    trial: Trial,
-    dataset: DataSet,
-    folder: Path,
-    report: Callable[[int, float, float], None],
-    every: float = EVERY,
-) -> None:
+def train(trial: Trial, dataset: DataSet, folder: Path, report: Callable[[int, float, float], None]) -> None:
     """Train a trial and store its result; where a killed process has left a checkpoint, go on from there.
 
     `report` is called with the number of finished epochs, the loss and the accuracy on the monitored images: at the
-    start with zeros, then, if the training goes on, with those of the checkpoint, then after every epoch. `every` is
-    the least number of seconds between two checkpoints.
+    start with zeros, then, if the training goes on, with those of the checkpoint, then after every epoch.
     """
     from brainlib.models import build, feeding, training
     from brainlib.models.summary import summary
@@ -66,7 +59,7 @@ def train(
         np.flatnonzero(parts == trial.monitored),
         hashlib.sha256(content.encode()).hexdigest(),
     )
-    checkpoint = Checkpoint(store.unfinished(folder, trial.key), trial.key, every)
+    checkpoint = Checkpoint(store.unfinished(folder, trial.key), trial.key)
     epochs, predicted = training.fit(
         network,
         task,

@@ -59,7 +59,8 @@ def killed(trial, dataset, folder, report, deaths):
         report(epoch, *scores)
 
     training.metrics.accuracy = fatal
-    jobs.train(trial, dataset, folder, reporting, every=0)
+    jobs.Checkpoint = partial(jobs.Checkpoint, every=0)
+    jobs.train(trial, dataset, folder, reporting)
 
 
 def trained(trial, dataset, folder, deaths=()):
