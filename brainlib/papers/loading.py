@@ -19,10 +19,10 @@ from brainlib.data.registry import REGISTRY
 from brainlib.data.yaml_files import first_problem, read_yaml
 from brainlib.errors import PaperError, shorten
 from brainlib.papers.provenance import MOST_IMAGES
-from brainlib.papers.schema import Claim, Conclusion, Metric, OfOneClass, OfTwoArms, Paper
+from brainlib.papers.schema import Claim, Conclusion, Metric, OfImages, OfOneClass, OfTwoArms, Paper
 
 _FOLDER = resources.files("brainlib") / "papers"
-_SHARES, _COUNTS = ("accuracy", *get_args(OfOneClass), "t_test.p"), ("images", "count", "errors")
+_SHARES = ("accuracy", *get_args(OfOneClass), "t_test.p")
 _LONGEST = 400  # characters of a message, which may hold names of a file that is no paper
 _COMPARES = re.compile(r"[<>≤≥]|\b(above|over|below|under|more than|less than)\b", re.IGNORECASE)
 
@@ -211,7 +211,7 @@ def _metric_problems(claim: Claim, metric: Metric, paper: Paper) -> Iterator[str
         return
     if metric.name == "distinct":
         yield "metric.name: expected what predictions give, received 'distinct', which conclusions alone may name"
-    most = 1 if metric.name in _SHARES else MOST_IMAGES if metric.name in _COUNTS else math.inf
+    most = 1 if metric.name in _SHARES else MOST_IMAGES if metric.name in get_args(OfImages) else math.inf
     if most < math.inf and not 0 <= value <= most:
         yield f"printed: expected 0 to {most} for {metric.name}, or why_not, received {shorten(claim.printed)}"
     if claim.unit == "percent^2" and metric.over != "variance":

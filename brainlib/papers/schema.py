@@ -15,6 +15,7 @@ from brainlib.papers.provenance import Arm, Count, Frozen, FrozenDict, Identifie
 
 _parsed = lru_cache(maxsize=None)(printed_number)
 OfOneClass = Literal["sensitivity", "specificity", "precision", "f1", "auc"]
+OfImages = Literal["images", "count", "errors"]
 OfTwoArms = Literal["t_test.t", "t_test.p"]
 Stage = Annotated[str, StringConstraints(pattern=r"^(fold [1-9][0-9]?|folds|validation|test)$")]
 
@@ -113,18 +114,7 @@ class Metric(Frozen):
     or by the images of each ("weighted"). Where there are more than two classes, a score of one class needs either.
     """
 
-    name: Literal[
-        "accuracy",
-        OfOneClass,
-        "distinct",
-        "loss",
-        "training_loss",
-        "training_seconds",
-        "images",
-        "count",
-        "errors",
-        OfTwoArms,
-    ]
+    name: Literal["accuracy", OfOneClass, "distinct", "loss", "training_loss", "training_seconds", OfImages, OfTwoArms]
     over: Literal["value", "mean", "variance", "sd", "epochs", "comparison"] = "value"
     label: Text | None = None
     predicted: Text | None = None
