@@ -13,18 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-from brainlib.stats.intervals import (
-    CONFIDENCE,
-    UPPER,
-    Number,
-    Z,
-    area_variance,
-    difference_interval,
-    negligible,
-    numbered,
-    placements,
-    proportion_interval,
-)
+from brainlib.stats import intervals
+from brainlib.stats.intervals import CONFIDENCE, UPPER, Number, Z
 
 ALPHA = 0.05  # the conventional level of a test
 POWER = 0.8  # the conventional chance to find a difference that is there
@@ -61,16 +51,16 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None 
     a, b = np.asarray(right_a, dtype=bool), np.asarray(right_b, dtype=bool)
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"expected one prediction an image of both models, received {a.shape} and {b.shape}")
-    n, (of, single) = len(a), numbered(groups, len(a))
+    n, (of, single) = len(a), intervals.numbered(groups, len(a))
     name = "McNemar, exact" if single else "McNemar, exact, groups of duplicates flipped together"
     assumes = "images independent of each other: duplicates of an image make p too small"
     assumes = assumes if single else "groups of images independent of each other"
     if not n:
         return PairedTest(name, np.nan, np.nan, np.nan, np.nan, n, assumes)
     totals = np.bincount(of, a.astype(int) - b.astype(int)).astype(int)
-    first, second = proportion_interval(a, of), proportion_interval(b, of)
+    first, second = intervals.proportion_interval(a, of), intervals.proportion_interval(b, of)
     limits = [(float(each.mean()), found.low, found.high) for each, found in ((a, first), (b, second))]
-    interval = difference_interval(*limits, _correlation(a, b, of))
+    interval = intervals.difference_interval(*limits, _correlation(a, b, of))
     difference = float(a.mean() - b.mean())
     return PairedTest(name, _sign_flips(totals), difference, interval.low, interval.high, n, assumes)
 
@@ -112,9 +102,9 @@ def delong_test(
     m, n = int(positive.sum()), int((~positive).sum())
     if min(m, n) < 2:
         raise ValueError(f"expected two or more images of each class, received {m} and {n}")
-    groups, single = numbered(groups, m + n)
-    placed = tuple(a - b for a, b in zip(*(placements(positive, score) for score in scores), strict=True))
-    difference, error = float(placed[0].mean()), np.sqrt(area_variance(positive, placed, groups))
+    groups, single = intervals.numbered(groups, m + n)
+    placed = tuple(a - b for a, b in zip(*(intervals.placements(positive, score) for score in scores), strict=True))
+    difference, error = float(placed[0].mean()), np.sqrt(intervals.area_variance(positive, placed, groups))
     name = "DeLong, paired" if single else "DeLong, paired, with Obuchowski's variance of groups"
     assumes = f"{'images' if single else 'groups of images'} independent of each other; large numbers of both classes"
     if not error >= 1e-12:
@@ -151,10 +141,10 @@ def _t_test(name: str, a: np.ndarray, b: np.ndarray, variance: float, df: int, a
     error, t, p, half_width = float(np.sqrt(variance)), np.nan, np.nan, np.nan
     if np.isnan(variance) or np.isnan(difference):
         difference = np.nan
-    elif not negligible(error, a, b):
+    elif not intervals.negligible(error, a, b):
         t, half_width = difference / error, float(stats.t.ppf(UPPER, df)) * error
         p = float(2 * stats.t.sf(abs(t), df))
-    elif negligible(abs(difference), a, b):
+    elif intervals.negligible(abs(difference), a, b):
         difference = 0.0
     else:
         t, p = float(np.copysign(np.inf, difference)), 0.0
@@ -249,7 +239,7 @@ def posterior(a: Sequence[float], b: Sequence[float], margin: float, seeds: int 
     folds = len(a) // seeds
     if not margin > 0 or folds < 2:
         raise ValueError(f"expected a margin above 0 and two or more folds a seed, received {margin!r} and {len(a)}")
-    if not variance >= 0 or negligible(np.sqrt(variance), a, b):
+    if not variance >= 0 or intervals.negligible(np.sqrt(variance), a, b):
         return Posterior(np.nan, np.nan, np.nan, margin, len(a))
     mean = float(np.mean(a - b))
 
@@ -292,7 +282,7 @@ def equivalence(a: Sequence[float], b: Sequence[float], margin: float) -> Equiva
         raise ValueError(f"expected a margin above 0 and two or more folds, received {margin!r} and {len(a)}")
     differences, df = a - b, len(a) - 1
     mean, error = float(differences.mean()), float(stats.sem(differences))
-    if negligible(error, a, b):
+    if intervals.negligible(error, a, b):
         return Equivalence(np.nan, mean, np.nan, np.nan, margin, df, len(a))
     p = float(max(stats.t.sf((mean + margin) / error, df), stats.t.cdf((mean - margin) / error, df)))
     half_width = float(stats.t.ppf(1 - ALPHA, df)) * error
