@@ -121,7 +121,10 @@ def _readings(paper, claim, pair, value):
         df = 2 * k - 2 if test == UNPAIRED else k - 1
         span = _extremes(lambda x, test=test: getattr(t_test(test, x[:k], x[k:]), value), ranges)
         of_folds[f"{test} t of the printed folds, {df} degrees of freedom"] = span
-    summary = [_printed_of(paper, arm, over) for over in ("mean", "sd") for arm in claim.arms]
+    summary = []
+    for over, arm in itertools.product(("mean", "sd"), claim.arms):
+        found = exact(paper, over, name="accuracy", arm=arm)
+        summary.append(min(found, key=lambda each: each.number.tolerance, default=None))
     if not all(summary):
         return of_folds, {}, "", []
     boxes, df = [each.number.rounded for each in summary], 2 * k - 2
@@ -150,11 +153,6 @@ def _with_folds(paper, claims):
         pair = [rows.get((arm, Metric(name="accuracy"))) for arm in claim.arms]
         if all(pair) and len(pair[0]) == len(pair[1]):
             yield claim, pair
-
-
-def _printed_of(paper, arm, over):
-    found = exact(paper, over, name="accuracy", arm=arm)
-    return min(found, key=lambda claim: claim.number.tolerance, default=None)
 
 
 def _of_summary(values, k, df, value):
