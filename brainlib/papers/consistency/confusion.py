@@ -154,8 +154,7 @@ def collapsed_rows(paper: Paper) -> Iterator[Check]:
         scores = list(row.values())
         subject = checks.about(paper, scores[0], checks.names(scores))
         row_of = f"{subject} are those of a model that predicts one class for every image"
-        same = {"arm": tested.arm, "scenario": tested.scenario}
-        validated = exact(paper, name="accuracy", stage="validation", **same)
+        validated = exact(paper, name="accuracy", stage="validation", arm=tested.arm, scenario=tested.scenario)
         validated = [claim for claim in validated if paper.phase_of(claim) == paper.phase_of(tested)]
         if not validated:
             yield check(scores, "a collapsed model", CONSISTENT, f"{row_of}, of {share:.2%} of the images.")
