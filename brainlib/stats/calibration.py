@@ -59,16 +59,15 @@ def calibration(predictions: pd.DataFrame, classes: Sequence[str], seed: int = 0
     def error(counts):
         return np.abs(counts @ gaps).sum(axis=-1) / counts.sum(axis=-1)
 
-    groups = decisions.groups
+    groups, curve = decisions.groups, []
+    for inside in (number == each for each in np.unique(number)):
+        found = intervals.proportion_interval(right[inside], groups[inside])
+        means = float(confidence[inside].mean()), float(right[inside].mean())
+        curve.append(Bin(int(inside.sum()), *means, found.low, found.high))
     return Calibration(
         float(error(np.ones(len(truth)))),
         intervals.bootstrap_interval(error, groups, seed=seed),
         float(distances.mean()),
         intervals.bootstrap_interval(intervals.mean_of(distances), groups, seed=seed),
-        tuple(_bin(*(values[number == each] for values in (confidence, right, groups))) for each in np.unique(number)),
+        tuple(curve),
     )
-
-
-def _bin(confidence, right, groups):
-    interval = intervals.proportion_interval(right, groups)
-    return Bin(len(right), float(confidence.mean()), float(right.mean()), interval.low, interval.high)
