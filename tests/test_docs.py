@@ -163,3 +163,10 @@ def test_the_manifest_for_a_codechecker_lists_files_that_are_there():
     assert {"README.md", "docs/results.md"} <= {each["file"] for each in content["manifest"]}
     assert all((ROOT / each["file"]).is_file() and each["comment"] for each in content["manifest"])
     assert content["version"] == "https://codecheck.org.uk/spec/config/2.0/" and content["paper"]["authors"]
+
+
+@pytest.mark.slow
+def test_the_reference_results_follow_from_the_kept_predictions(capsys):
+    assert cli.main(["verify", str(ROOT)]) == 0
+    said = capsys.readouterr().out
+    assert "jardim-multiverse: same\n" in said and "hajhashem-multiverse: same\n" in said
