@@ -151,14 +151,14 @@ def _findings(rows: list[Headline]):
 
 def _of_universes():
     """Say of the universes of the first paper how many come to what it prints."""
-    (paper, model, name), (_, _, found) = UNIVERSES[0], _universes()[0]
+    (paper, _, name), (_, _, found) = UNIVERSES[0], _universes()[0]
     score = next(each for each in found.reached if each.claim == found.claim)
     test = next(each for each in found.reached if each.printed == NO_DIFFERENCE)
     yield Finding(
-        sentence=f"The paper {paper} can be read in many ways: of {score.n} trained, {score.universes} reach its "
-        f"printed {score.printed} ({PERCENT1.text(score.low)} to {PERCENT1.text(score.high)}), and in {test.universes} "
-        "the three folds differ no more from its CNN's than chance.",
-        source=_source(name, paper, model),
+        sentence=f"Of {score.n} trained readings of {paper}, {score.universes} reach its {score.printed} "
+        f"({PERCENT1.text(score.low)} to {PERCENT1.text(score.high)}); in {test.universes} the t-test finds no "
+        "difference.",
+        source=f"{run(name)['created'][:10]}, the same images and model",
     )
 
 
