@@ -39,7 +39,7 @@ def _run(folder):
     if not (folder / kept.MODELS).is_file():
         return Verified(folder.name, NOT_VERIFIED, ("its predictions were not kept",))
     (record,) = (each.result for each in records.read(folder / kept.RECORDS, records.Run).papers.values())
-    found = [str(each) for each in kept.differences(record, kept.recomputed(folder))]
+    found = [str(each) for each in kept.differences(record.model_dump(), kept.recomputed(folder).model_dump())]
     numbers = sum(map(_numbers, record.model_dump(exclude=set(_FROM_IMAGES)).values()))
     taken = [name.replace("_", " ") for name in _FROM_IMAGES if getattr(record, name)]
     lines = [f"{numbers} numbers, computed again from {kept.models(folder)} models' predictions"]

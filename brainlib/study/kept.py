@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel
 
 from brainlib.data.datasets import DataSet, fingerprint
 from brainlib.data.registry import info_of
 from brainlib.errors import DataError, StoreError, reason
-from brainlib.io import writing, writing_folder
+from brainlib.io import write_json, writing_folder
 from brainlib.models.backbones import RANDOM, Weights
 from brainlib.study import controls, multiverse, records
 from brainlib.study.records import PaperResult, Run
@@ -73,19 +71,20 @@ def keep(study: Study, run: Path, folder: Path) -> None:
     `run` is the ``results.json`` of the run. Its records are computed again from the kept, rounded predictions, so
     that they can be verified. `folder` must not be there yet.
     """
-    with writing_folder(Path(folder), lambda existing: None) as unfinished:
-        _keep_images(study, unfinished / IMAGES)
-        _keep_models(study, unfinished)
-        shutil.copyfile(run, unfinished / RECORDS)
-        kept = records.read(run, Run)
-        entry = kept.papers[study.paper.id]
-        again = entry.model_copy(update={"result": recomputed(unfinished)})
-        records.write(unfinished / RECORDS, kept.model_copy(update={"papers": {study.paper.id: again}}))
+    kept, paper = records.read(run, Run), study.paper.id
+    with writing_folder(Path(folder)) as unfinished:
+        sets = _sets(study)
+        _keep_images(sets, unfinished / IMAGES)
+        _keep_models(study, {name: data.fingerprint for name, data in sets.items()}, unfinished)
+        alone = kept.model_copy(update={"papers": {paper: kept.papers[paper]}})
+        records.write(unfinished / RECORDS, alone)  # of which is taken over what only images tell
+        again = kept.papers[paper].model_copy(update={"result": recomputed(unfinished)})
+        records.write(unfinished / RECORDS, alone.model_copy(update={"papers": {paper: again}}))
 
 
-def _keep_images(study, file):
+def _keep_images(sets, file):
     columns, tables = ["path", "label", "part", "patient"], []
-    for name, data in _sets(study).items():
+    for name, data in sets.items():
         table = data.table[[*columns, "byte_hash"] if name == PUBLISHED else columns]
         tables.append(table.assign(set=name, group=data.group_ids()))
     pd.concat(tables, ignore_index=True).to_parquet(file, index=False, compression="zstd")
@@ -98,10 +97,12 @@ def _sets(study):
     return {PUBLISHED: study.dataset} | altered
 
 
-def _keep_models(study, folder):
+def _keep_models(study, fingerprints, folder):
     described, tables, curves, environments = {}, [], [], []
     for path in sorted((study.options.store / "trials").glob(f"*/{store.FACTS}")):
         key = path.parent.name
+        if "." in key:  # set aside
+            continue
         facts, stored = store.read(study.options.store, key)
         trial = facts["trial"]
         if trial["paper"] != study.paper.id or trial["arm"] not in study.arms:
@@ -124,13 +125,12 @@ def _keep_models(study, folder):
         "options": study.options.model_dump(exclude=_NOT_KEPT) | {"arms": study.arms, "scenarios": study.scenarios},
         "set": study.dataset.name,
         "differences": study.dataset.differences,
-        "fingerprints": {name: data.fingerprint for name, data in _sets(study).items()},
+        "fingerprints": fingerprints,
         "weights": {name: asdict(replace(each, file=Path(each.file).name)) for name, each in weights.items()},
         "environments": environments,
         "models": described,
     }
-    with writing(folder / MODELS) as file:
-        file.write((json.dumps(content, indent=1) + "\n").encode())
+    write_json(folder / MODELS, content)
 
 
 def _write_in_parts(tables, folder):
@@ -195,8 +195,7 @@ def _data_sets(folder, described):
         if name == PUBLISHED and fingerprint(table) != mark:
             raise DataError(f"{folder.name}/{IMAGES}: expected images of the fingerprint {mark}, received others")
         own = table[["path", "label", "part", "patient", "byte_hash"]]
-        classes = info.classes if set(table["label"]) <= set(info.classes) else tuple(sorted(set(table["label"])))
-        given = (classes, mark, tuple(described["differences"]), False, table["group"].to_numpy())
+        given = (info.classes, mark, tuple(described["differences"]), False, table["group"].to_numpy())
         found[name] = _Missing(info, folder, own, *given)
     return found
 
@@ -246,13 +245,12 @@ def _scored_again(results, each):
 
 
 def differences(kept: Any, again: Any, place: str = "") -> Iterator[str]:
-    """Name what differs between two records, numbers by more than `TOLERANCE`."""
-    if isinstance(kept, BaseModel | dict) or is_dataclass(kept):
-        first, second = (_named(each) for each in (kept, again))
-        if first.keys() != second.keys():
-            yield f"{place}: kept {', '.join(first)}, computed {', '.join(second)}"
-        for name in first.keys() & second.keys():
-            yield from differences(first[name], second[name], f"{place}.{name}" if place else str(name))
+    """Name what differs between two records as `model_dump` gives them, numbers by more than `TOLERANCE`."""
+    if isinstance(kept, dict):
+        if kept.keys() != again.keys():
+            yield f"{place}: kept {', '.join(kept)}, computed {', '.join(again)}"
+        for name in kept.keys() & again.keys():
+            yield from differences(kept[name], again[name], f"{place}.{name}" if place else str(name))
     elif isinstance(kept, tuple | list):
         if len(kept) != len(again):
             yield f"{place}: kept {len(kept)} entries, computed {len(again)}"
@@ -264,10 +262,3 @@ def differences(kept: Any, again: Any, place: str = "") -> Iterator[str]:
             yield f"{place}: kept {kept:.6g}, computed {again:.6g}"
     elif kept != again:
         yield f"{place}: kept {kept!r}, computed {again!r}"
-
-
-def _named(record):
-    if isinstance(record, dict):
-        return record
-    names = type(record).model_fields if isinstance(record, BaseModel) else [each.name for each in fields(record)]
-    return {name: getattr(record, name) for name in names}
