@@ -269,13 +269,13 @@ def _value(results, metric, arm, stage, scenario, phase):
             return None
         return results.decided(table, scenario, metric.label or "", metric.average)
 
-    places = [("decided", arm, each, scenario, phase, metric.label, metric.average) for each in _stages(results, stage)]
-    decided = [results.once(place, partial(decide, place[2])) for place in places]
-    return float(np.mean([each.value(metric.name) for each in decided])) if all(decided) else math.nan
-
-
-def _stages(results, stage):
-    return results.folds if stage == "folds" else [stage]
+    values = []
+    for each in results.stages(stage):
+        place = ("decided", arm, each, scenario, phase, metric.label, metric.average)
+        if (decided := results.once(place, partial(decide, each))) is None:
+            return math.nan
+        values.append(decided.value(metric.name))
+    return float(np.mean(values))
 
 
 def _of_other(results, metric, arm, stage, scenario, phase):

@@ -87,6 +87,10 @@ class Results:
             raise UsageError(f"expected {expected}; received {arm!r}, {stage!r}, {scenario!r}")
         return self.trials[place]
 
+    def stages(self, stage: str) -> list[str]:
+        """Return the stages that one stands for: each fold for "folds", else itself."""
+        return self.folds if stage == "folds" else [stage]
+
     def _final(self, arm, scenario):
         """Name the trial of the model that is tested; of the folds, the best by accuracy, or the last."""
         final, epoch = self.study.paper.protocol.final, self.study.paper.protocol.epoch.value
@@ -123,7 +127,7 @@ class Results:
         return self.once(("estimate", *place), lambda: self._estimate(*place))
 
     def _estimate(self, arm, stage, metric, scenario, phase):
-        stages = self.folds if stage == "folds" else [stage]
+        stages = self.stages(stage)
         if metric.name == "training_seconds" and metric.over == "mean":
             seconds = [self.trial(arm, each, scenario).facts["seconds"]["training"] for each in stages]
             return Estimate.of(sum(seconds) / len(seconds), 0, intervals.mean_interval(seconds))
@@ -166,7 +170,7 @@ class Results:
 
         Of "folds", if the models of all folds predict this class.
         """
-        stages = self.folds if stage == "folds" else [stage]
+        stages = self.stages(stage)
         found = {self.decisions(arm, each, scenario, phase).collapsed for each in stages}
         return found.pop() if len(found) == 1 else None
 
