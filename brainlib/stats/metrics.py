@@ -26,24 +26,31 @@ def score(matrices: np.ndarray, metric: str, positive: int | None = None, averag
     "auc" and "loss", which need more than counts, ``positive`` the index of the class that is scored against the rest,
     and ``average``, one of AVERAGES, takes its place. Neither is needed for the accuracy.
     """
-    hits, images, predicted = np.diagonal(matrices, axis1=-2, axis2=-1), matrices.sum(axis=-1), matrices.sum(axis=-2)
-    total = images.sum(axis=-1)
+    images, total = matrices.sum(axis=-1), matrices.sum(axis=(-2, -1))
     if metric == "accuracy":
-        return ratio(hits.sum(axis=-1), total)
-    others = total[..., None] - images
-    fractions = {
-        "precision": (hits, predicted),
-        "specificity": (others - predicted + hits, others),
-        "f1": (2 * hits, images + predicted),
-    }
-    scores = ratio(*fractions.get(metric, (hits, images)))
+        return ratio(np.trace(matrices, axis1=-2, axis2=-1), total)
+    scores = ratio(*counts(matrices, metric))
     if metric == "f1":  # the harmonic mean of two numbers is undefined as soon as one of them is
-        scores = np.where((images > 0) & (predicted > 0), scores, math.nan)
+        scores = np.where((images > 0) & (matrices.sum(axis=-2) > 0), scores, math.nan)
     if average is None:
         return scores[..., positive]
     if metric in ("precision", "f1"):  # nan: never predicted, or without images
         scores = np.nan_to_num(scores)
     return averaged(scores, images, average)
+
+
+def counts(matrices: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return numerator and denominator of a score of each class against the rest, two (..., c) arrays."""
+    hits, images = np.diagonal(matrices, axis1=-2, axis2=-1), matrices.sum(axis=-1)
+    predicted = matrices.sum(axis=-2)
+    if metric == "precision":
+        return hits, predicted
+    if metric == "f1":
+        return 2 * hits, images + predicted
+    if metric == "specificity":
+        others = matrices.sum(axis=(-2, -1))[..., None] - images
+        return others - predicted + hits, others
+    return hits, images
 
 
 def ratio(k: np.ndarray, n: np.ndarray) -> np.ndarray:
