@@ -360,7 +360,8 @@ def effects(curve: list[Specification], seed: int = 0) -> list[Effect]:
         Effect(*name, float(effect), *limit, int(has[:, 1 + i].sum()))
         for i, (name, effect, limit) in enumerate(zip(names, found, limits, strict=True))
     ]
-    return sorted(made, key=lambda each: (math.isnan(each.effect), -abs(each.effect)))
+    # Effects that are the same but for the last digits, which depend on the processor, keep the order of their names.
+    return sorted(made, key=lambda each: (math.isnan(each.effect), -round(abs(each.effect), 9)))
 
 
 def _limits(draws):

@@ -67,6 +67,11 @@ def test_effects_of_choices_that_add_up_are_recovered():
     assert all(np.isnan(each.effect) and np.isnan(each.low) for each in found[1:])
 
 
+def test_effects_that_differ_in_the_last_digits_alone_keep_the_order_of_their_names():
+    found = effects(made([({}, 0.9), ({"a": "1"}, 0.8), ({"b": "1"}, 0.8 - 1e-13), ({"c": "1"}, 0.9)]))
+    assert [each.setting for each in found] == ["a", "b", "c"]
+
+
 def test_the_interval_of_an_effect_holds_the_true_one_and_not_none():
     rng = np.random.default_rng(3)
     choices = [{key: "1" for key in "abc" if rng.random() < 0.5} for _ in range(60)]
