@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 from brainlib.errors import UsageError
+from brainlib.io import THREADS
 from brainlib.study import kept, records
 
 SAME, DIFFERENT, NOT_VERIFIED = "same", "DIFFERENT", "not verified"
@@ -30,13 +34,17 @@ def verify(checkout: Path) -> Iterator[Verified]:
     if not reference.is_dir() or not script.is_file():
         expected = "expected a checkout of the project, with reports/reference and docs/make_results.py"
         raise UsageError(f"{checkout}: {expected}, received a folder without them")
-    for folder in sorted(path.parent for path in reference.glob(f"*/{kept.RECORDS}")):
-        yield _run(folder)
+    folders = [path.parent for path in reference.glob(f"*/{kept.RECORDS}")]
+    ignored = signal.SIGINT, signal.SIG_IGN  # this process ends them
+    with ProcessPoolExecutor(THREADS, get_context("spawn"), signal.signal, ignored) as pool:
+        longest_first = sorted(folders, key=kept.models, reverse=True)
+        found = {folder: pool.submit(_run, folder) for folder in longest_first}
+        yield from (found[folder].result() for folder in sorted(folders))
     yield from _pages(script)
 
 
 def _run(folder):
-    if not (folder / kept.MODELS).is_file():
+    if not kept.models(folder):
         return Verified(folder.name, NOT_VERIFIED, ("its predictions were not kept",))
     (record,) = (each.result for each in records.read(folder / kept.RECORDS, records.Run).papers.values())
     found = [str(each) for each in kept.differences(record.model_dump(), kept.recomputed(folder).model_dump())]

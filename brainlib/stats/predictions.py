@@ -199,7 +199,7 @@ def _checked(predictions: pd.DataFrame, classes: tuple[str, ...]) -> tuple[np.nd
         raise DataError(f"predictions: expected one part of {', '.join(PARTS)}, received {', '.join(parts)}")
     if predictions["group"].isna().any():
         raise DataError("predictions: expected a group for every image, received NaN")
-    unknown = sorted(set(map(str, predictions["label"])) - set(classes))
+    unknown = sorted(set(map(str, predictions["label"].unique())) - set(classes))
     if unknown:
         raise DataError(f"predictions: expected labels of {', '.join(classes)}, received {', '.join(unknown)}")
     try:

@@ -230,8 +230,8 @@ def _restore(folder, described, target):
 
 
 def models(folder: Path) -> int:
-    """Return how many models' predictions are kept."""
-    return len(_read(folder)["models"])
+    """Return how many models' predictions are kept: 0 of a run without any."""
+    return len(_read(folder)["models"]) if (folder / MODELS).is_file() else 0
 
 
 def _scored_again(results, each):
