@@ -4,8 +4,9 @@
 
 The folder of data sets has one folder for each (see brainlib/data/sets.yaml); those that it lacks are left out, and
 named. The model is that of docs/protocols/frozen.yaml. What was found is written to docs/data for docs/results.md, to a
-file for each measurement: numbers and conditions, no image. Trained models are kept in --out, so that a run that was
-interrupted goes on.
+file for each measurement: numbers and conditions, no image. Of the patients the predictions are kept, rounded, in
+reports/reference/cheng-patients, and docs/make_results.py scores them. Trained models are kept in --out, so that a run
+that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -25,21 +26,27 @@ from brainlib.data.datasets import DataSet
 from brainlib.data.registry import REGISTRY
 from brainlib.errors import DataError
 from brainlib.papers import load_paper
-from brainlib.study import Study, external_validation, patient_leakage
+from brainlib.study import Study, external_validation, kept
 from brainlib.study.external import ExternalScore
-from brainlib.study.leakage import SplitEffect
+from brainlib.study.leakage import cross_validated
 from brainlib.trials import jobs
 
 DOCS = Path(__file__).resolve().parent
 DATA, PROTOCOL = DOCS / "data", DOCS / "protocols" / "frozen.yaml"
-KINDS = {"patients": tuple[SplitEffect, ...], "leaks": tuple[str, ...], "external": tuple[ExternalScore, ...]}
+PATIENTS = DOCS.parent / "reports" / "reference" / "cheng-patients" / "predictions.parquet"
+KINDS = {"patients": tuple[str, ...], "leaks": tuple[str, ...], "external": tuple[ExternalScore, ...]}
 
 
-def patients(data: str, options: dict) -> tuple[tuple[SplitEffect, ...], dict]:
+def patients(data: str, options: dict) -> tuple[tuple[str, ...], dict]:
     """Cross-validate on Cheng's set by slice, by duplicate group and by patient."""
     cheng = load_dataset("cheng", data, Path(options["out"]) / "store")
+    study = Study(load_paper(PROTOCOL), cheng, **options)
+    tested = cross_validated(study).merge(cheng.table[["path", "byte_hash"]], on="path")
+    PATIENTS.parent.mkdir(parents=True, exist_ok=True)
+    kept.rounded(tested).to_parquet(PATIENTS, index=False, compression="zstd", compression_level=19)
     about = {"images": len(cheng.table), "patients": int(cheng.table["patient"].nunique())}
-    return patient_leakage(Study(load_paper(PROTOCOL), cheng, **options)), about
+    models = {"classes": cheng.classes, "models": len(tested.groupby(["arm", "split", "fold"]))}
+    return (), about | models
 
 
 def external(data: str, options: dict) -> tuple[tuple[ExternalScore, ...], dict]:

@@ -17,6 +17,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import matplotlib
+import pandas as pd
 from matplotlib.ticker import PercentFormatter
 from pydantic import TypeAdapter
 
@@ -32,7 +33,7 @@ from brainlib.report.headlines import Finding, Headline, Reference, headline_of
 from brainlib.report.table import NONE, PERCENT, PERCENT0, PERCENT1, POINTS, Format
 from brainlib.study import kept, records
 from brainlib.study.external import KIND, TUMOUR, ExternalScore
-from brainlib.study.leakage import PATIENT, SplitEffect
+from brainlib.study.leakage import PATIENT, SplitEffect, split_effects
 from brainlib.study.multiverse import NO_DIFFERENCE, Multiverse
 from brainlib.study.options import Options
 from brainlib.study.saliency import ALL, LESION_SCORES, SAME, HeatMapScore
@@ -56,6 +57,9 @@ SETS = {
 JARDIM, HAJHASHEM, KRUSZYK = "jardim-mobilenet_025-5_seeds", "hajhashem-mobilenet_v2", "kruszyk-mobilenet_025"
 AUDIT, YIM = "audit", "yim-mobilenet_025"
 LU, RETRAINED, FIRST = "lu-mobilenet", "lu-mobilenet-retrained", "full-mobilenet_v2"
+BOTH = FIRST
+#: The run of today that stands beside the run of November of each paper.
+NOW = {"jardim": BOTH, "hajhashem": HAJHASHEM, "kruszyk": KRUSZYK, "lu": LU}
 SCENARIOS = {
     "glioma": ("glioma or normal", 1),
     "meningioma": ("meningioma or normal", 3),
@@ -217,6 +221,10 @@ def runs():
     for path in sorted((ROOT / "reports" / "reference").glob("*/results.json")):
         for paper, entry in run(path.parent.name)["papers"].items():
             rows.append([f"`{path.parent.name}`", f"`{paper}`", *_conditions(path.parent, entry["result"])])
+    found = about("patients")
+    where = "{cores} x {processor}".format(**found["environment"])
+    more = [found["created"][:10], str(found["models"]), "1", "three splits", f"{found['seconds'] / 60:.0f} min", NONE]
+    rows.append(["`cheng-patients`", f"`{found['protocol']}`", *more, where])
     head = ["run", "paper", "date", "models kept", "seeds", "also", "training", "peak memory", "cores and processor"]
     return head, rows
 
@@ -415,6 +423,38 @@ def multiverse_effects():
 
 
 @cache
+def _november() -> list[tuple[dict, dict]]:
+    """Pair each number of the runs of 2026-11-21 with what the run of today has found."""
+    stored = about("november")
+    then = [dict(zip(stored["columns"], row, strict=True)) for row in stored["rows"]]
+    return [(each, claim(NOW[each["paper"]], each["paper"], each["claim"])) for each in then]
+
+
+def november():
+    """Count the verdicts that the runs of 2026-11-21 had, and those of today, of the same printed numbers."""
+    counts = Counter((then["paper"], then["verdict"], now["verdict"]) for then, now in _november())
+    rows = []
+    for paper in dict.fromkeys(paper for paper, *_ in counts):
+        own = {pair: n for (of, *pair), n in counts.items() if of == paper for pair in [tuple(pair)]}
+        same = [f"{n} {then}" for (then, now), n in own.items() if then == now]
+        changed = [f"{n} {then}, now {now}" for (then, now), n in own.items() if then != now]
+        rows.append([f"`{paper}`", str(sum(own.values())), "; ".join(same) or NONE, "; ".join(changed) or NONE])
+    return ["paper", "numbers", "same verdict", "other verdict"], rows
+
+
+def november_changes():
+    """List the numbers whose verdict differs from that of 2026-11-21; what is printed twice comes once."""
+    rows = {}
+    for then, now in _november():
+        if then["verdict"] != now["verdict"]:
+            limits = [[each[name] for name in ("value", "low", "high")] for each in (then, now["reproduced"])]
+            cells = [Format.of(now["unit"]).text(*each) for each in limits]
+            row = [now["printed"], f"{cells[0]}: {then['verdict']}", f"{cells[1]}: {now['verdict']}"]
+            rows.setdefault(tuple(row), [f"`{then['paper']}`, `{then['claim']}`", *row])
+    return ["number", "printed", "2026-11-21", "today"], list(rows.values())
+
+
+@cache
 def measured(name: str, kind: type) -> tuple:
     """Read the records that docs/make_external.py has stored."""
     return TypeAdapter(tuple[kind, ...]).validate_python(about(name)["rows"])
@@ -426,10 +466,17 @@ def about(name: str) -> dict:
     return json.loads((ROOT / "docs" / "data" / f"{name}.json").read_text(encoding="utf-8"))
 
 
+@cache
+def patient_splits() -> tuple[SplitEffect, ...]:
+    """Score the kept predictions for Cheng's set, split in three ways."""
+    tested = kept.restored(pd.read_parquet(ROOT / "reports" / "reference" / "cheng-patients" / "predictions.parquet"))
+    return tuple(split_effects(tested, about("patients")["classes"], about("patients")["seed"]))
+
+
 def patients():
     """Write balanced accuracies on Cheng's set split in three ways."""
     rows = []
-    for each in measured("patients", SplitEffect):
+    for each in patient_splits():
         shares = [PERCENT1.text(share) for share in (each.duplicates, each.patients)]
         change = POINTS.text(each.difference.value, each.difference.low, each.difference.high, unit=False)
         rows.append(
@@ -703,7 +750,7 @@ def values() -> dict[str, str]:
         collapsed = sum(each.value <= 0.5 for each in own)
         found[f"universes_{name}"] = f"{sum(each.reached for each in own)} of {len(own)}"
         found[f"collapsed_{name}"] = str(collapsed)
-    by_slice = measured("patients", SplitEffect)[0].difference
+    by_slice = patient_splits()[0].difference
     found["patient_leakage"] = PERCENT1.text(by_slice.value, by_slice.low, by_slice.high, unit=False)
     return found
 
@@ -725,7 +772,7 @@ def filled(page: str) -> str:
 
 def figures() -> dict[str, Plot]:
     """Draw the headlines, which are accuracies of the papers and of this project, and the overlap of the sets."""
-    splits = {f"split by {each.split}": {"balanced accuracy": each.score} for each in measured("patients", SplitEffect)}
+    splits = {f"split by {each.split}": {"balanced accuracy": each.score} for each in patient_splits()}
     drawn = {"forest.svg": forest(reference().headlines, "this project"), "sets.svg": overlap_map(audited())}
     drawn |= {f"multiverse-{paper}.svg": specification_curve(found) for paper, _, found in _universes()}
     return drawn | {"patients.svg": metrics(splits), "coverage.svg": coverage_figure()}

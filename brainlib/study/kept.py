@@ -133,6 +133,18 @@ def _keep_models(study, fingerprints, folder):
     write_json(folder / MODELS, content)
 
 
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """Round the probabilities of a table of predictions to float16."""
+    values = table.columns[table.columns.str.startswith("p_")]
+    return table.astype(dict.fromkeys(values, np.float16))
+
+
+def restored(table: pd.DataFrame) -> pd.DataFrame:
+    """Return predictions that were `rounded`, as float64 that add up to 1 again."""
+    values = table[table.columns[table.columns.str.startswith("p_")]].astype(np.float64)
+    return table.assign(**values.div(values.sum(axis=1), axis=0))
+
+
 def _write_in_parts(tables, folder):
     """Write tables of predictions to files of at most `MOST_BYTES`, each with as many models as fit."""
     number, first, many = 1, 0, len(tables)
@@ -140,7 +152,7 @@ def _write_in_parts(tables, folder):
         table = pd.concat(tables[first : first + many], ignore_index=True)
         values = table.columns[table.columns.str.startswith("p_")]
         table.loc[table["part"] == "train", values] = math.nan
-        table = table.astype(dict.fromkeys(values, np.float16) | {"epoch": "Int16"}).drop(columns="group")
+        table = rounded(table).astype({"epoch": "Int16"}).drop(columns="group")
         file = folder / f"predictions-{number}.parquet"
         table.to_parquet(file, index=False, compression="zstd", compression_level=19)
         if file.stat().st_size > MOST_BYTES and many > 1:
@@ -217,9 +229,7 @@ def _restore(folder, described, target):
         facts = described["models"][key]
         facts = {"trial": facts} | facts | {"environment": described["environments"][facts["environment"]]}
         classes = [name for name in rows.columns if name.startswith("p_") and rows[name].notna().any()]
-        values = rows[classes].astype(np.float64)
-        rows = rows.drop(columns=[name for name in rows.columns if name.startswith("p_")])
-        rows = rows.join(values.div(values.sum(axis=1), axis=0))  # rounded, they add up to nearly 1
+        rows = restored(rows.drop(columns=[c for c in rows.columns if c.startswith("p_") and c not in classes]))
         of_epoch = rows["epoch"].notna()
         tables = {
             "predictions": rows[~of_epoch].drop(columns=["epoch", "model"]).assign(group=-1),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from brainlib.errors import UsageError
 from brainlib.stats import intervals
 from brainlib.stats.estimates import Estimate, estimate
 from brainlib.stats.intervals import Number
+from brainlib.stats.predictions import decide
 from brainlib.study.results import Results
 from brainlib.trials import run
 
@@ -50,19 +52,38 @@ def patient_leakage(study, folds: int = 5) -> tuple[SplitEffect, ...]:
     All images that the study uses are in the folds, whatever its protocol holds out. An image of no known patient is
     the only one of its own. UsageError where no patient is known.
     """
+    paper, options = study.paper, study.options
+    effects = []
+    for (_, scenario), tested in cross_validated(study, folds).groupby(["arm", "scenario"], sort=False):
+        of = paper.scenario(scenario)
+        effects += split_effects(tested, of.classes, options.seed, of.positive, paper.protocol.threshold.value)
+    return tuple(effects)
+
+
+def cross_validated(study, folds: int = 5) -> pd.DataFrame:
+    """Return what `patient_leakage` scores: the predictions for every image by arm, scenario and split.
+
+    Columns as in `Results.predictions`, where the group joins patients with their duplicates, and ``arm``,
+    ``scenario``, ``split``, ``fold``, ``duplicates`` and ``patients``: whether the image had a duplicate, or an image
+    of its patient, among the training images.
+    """
     data, options = altered.subset(study.dataset, study.used_rows()), study.options
     if data.table["patient"].isna().all():
         raise UsageError(f"{data.info.title}: expected images of known patients, received none; see docs/own_data.md")
-    unnamed = dataclasses.replace(data, table=data.table.assign(patient=None))
-    found = {}
+    groups = pd.DataFrame({"duplicates": data.group_ids(), "patients": data.group_ids(patients=True)})
+    groups.index = data.table["path"]
+    unnamed, tables = dataclasses.replace(data, table=data.table.assign(patient=None)), []
     for split, images, by in ((SLICE, data, "image"), (GROUP, unnamed, "group"), (PATIENT, data, "group")):
         other = study.on(images, by)
         planned = [
             _fold(trial, n, folds) for trial in other.trials() if trial.stage == "final" for n in range(1, folds + 1)
         ]
         trained = run.run_trials(planned, images, options.store, scheduler=options.scheduler, fresh=options.fresh)
-        found[split] = Results(other, {(t.scenario, t.arm, t.stage): r for t, r in zip(planned, trained, strict=True)})
-    return tuple(each for of in itertools.product(study.arms, study.scenarios) for each in _effects(found, data, *of))
+        results = Results(other, {(t.scenario, t.arm, t.stage): r for t, r in zip(planned, trained, strict=True)})
+        for arm, scenario in itertools.product(study.arms, study.scenarios):
+            table = _tested(results, arm, scenario, groups)
+            tables.append(table.assign(arm=arm, scenario=scenario, split=split))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _fold(trial, number, folds):
@@ -72,25 +93,26 @@ def _fold(trial, number, folds):
     return dataclasses.replace(trial, stage=f"fold {number}", split=split, monitored="validation", keep_model=False)
 
 
-def _effects(found, data, arm, scenario):
-    groups = pd.DataFrame({"duplicates": data.group_ids(), "patients": data.group_ids(patients=True)})
-    groups.index = data.table["path"]
-    tables = {split: _tested(results, arm, scenario, groups) for split, results in found.items()}
-    decided = {name: found[name].decided(table, scenario, average="macro") for name, table in tables.items()}
-    seed = found[PATIENT].study.options.seed
+def split_effects(
+    tested: pd.DataFrame,
+    classes: Sequence[str],
+    seed: int = 0,
+    positive: str | None = None,
+    threshold: float | str | None = None,
+) -> Iterator[SplitEffect]:
+    """Compare the splits of one arm and scenario of `cross_validated`; the other arguments are those of `decide`."""
+    tables = {split: table.sort_values("path") for split, table in tested.groupby("split", sort=False)}
+    decided = {split: decide(table, classes, positive, threshold, "macro") for split, table in tables.items()}
     for split, decisions in decided.items():
 
         def change(times, decisions=decisions):
             return decisions.values("recall", times) - decided[PATIENT].values("recall", times)
 
-        score, interval = (
-            estimate("recall", decisions, seed),
-            intervals.bootstrap_interval(change, decisions.groups, seed),
-        )
-        value = float(change(np.ones(score.n)))
-        difference = Estimate.of(value, score.n, interval)
-        shares = (float(tables[split][kind].mean()) for kind in groups)
-        yield SplitEffect(arm, scenario, split, score, *shares, difference)
+        score = estimate("recall", decisions, seed)
+        interval = intervals.bootstrap_interval(change, decisions.groups, seed)
+        difference = Estimate.of(float(change(np.ones(score.n))), score.n, interval)
+        shares = (float(tables[split][kind].mean()) for kind in ("duplicates", "patients"))
+        yield SplitEffect(*tables[split][["arm", "scenario"]].iloc[0], split, score, *shares, difference)
 
 
 def _tested(results, arm, scenario, groups):
@@ -100,5 +122,5 @@ def _tested(results, arm, scenario, groups):
         table = results.predictions(arm, fold, scenario)
         own, trained = groups.loc[table["path"]], groups.loc[results.trial(arm, fold, scenario).part("train")["path"]]
         known = {kind: own[kind].isin(trained[kind]).to_numpy() for kind in groups}
-        tables.append(table.assign(group=own["patients"].to_numpy(), **known))
-    return pd.concat(tables).sort_values("path")
+        tables.append(table.assign(group=own["patients"].to_numpy(), fold=fold, **known))
+    return pd.concat(tables)
