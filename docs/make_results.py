@@ -28,6 +28,7 @@ from brainlib.papers.conclusions import as_printed
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
 from brainlib.papers.printed import printed_number
+from brainlib.report.consistency import impossible
 from brainlib.report.figures import Plot, forest, metrics, overlap_map, specification_curve, style
 from brainlib.report.headlines import Finding, Headline, Reference, headline_of
 from brainlib.report.table import NONE, PERCENT, PERCENT0, PERCENT1, POINTS, Format
@@ -341,12 +342,14 @@ def sets():
             leaked = f"{all_near} ({same} with the same pixels)"
         cells = [f"{each['images']} ({each['groups']})" for each in (pixel, near)]
         pairs = len(found["contradictions"])
-        rows.append([SETS[name], str(found["images"]), *cells, leaked, str(pairs)])
+        different = found["images"] - near["images"] + near["groups"]
+        rows.append([SETS[name], str(found["images"]), *cells, str(different), leaked, str(pairs)])
     head = [
         "set",
         "images",
         "same pixels (groups)",
         "near-duplicates (groups)",
+        "different, at most",
         "leaked test images",
         "pairs with contradictory labels",
     ]
@@ -710,49 +713,78 @@ def coverage_figure() -> Plot:
 
 @cache
 def values() -> dict[str, str]:
-    """Write the numbers of the reference runs that stand in sentences."""
-    found = {}
-    tests = [each for each in stored(JARDIM, "jardim").tests if "seeds" in each.on]
-    for each in tests:  # all folds of all seeds in one test
-        test = each.test
-        found["folds_difference"] = POINTS.text(test.difference, test.low, test.high, unit=False).replace("+", "")
-        found |= {"folds_t": f"{test.t:.3f}", "folds_df": f"{test.df:.0f}", "folds_p": f"{test.p:.3f}"}
+    """Write the numbers that stand in sentences."""
+    return dict((*_of_folds(), *_of_models(), *_of_sets(), *_of_other_sets(), *_of_choices()))
+
+
+def _of_folds():
+    for each in stored(JARDIM, "jardim").tests:
+        if "seeds" in each.on:  # all folds of all seeds in one test
+            test = each.test
+            difference = POINTS.text(test.difference, test.low, test.high, unit=False).replace("+", "")
+            yield "folds_difference", difference
+            yield from {"folds_t": f"{test.t:.3f}", "folds_df": f"{test.df:.0f}", "folds_p": f"{test.p:.3f}"}.items()
+    equivalences = [each for each in stored(JARDIM, "jardim").equivalences if each.on.startswith("these folds, cnn")]
     least = [
-        each.detectable for each in stored(JARDIM, "jardim").equivalences if each.on.startswith("these folds, cnn")
+        each.detectable for each in equivalences if each.detectable is not None and not math.isnan(each.detectable)
     ]
-    least = [each for each in least if each is not None and not math.isnan(each)]
-    found["detectable"] = f"{100 * min(least):.1f} to {100 * max(least):.1f}"
+    yield "detectable", f"{100 * min(least):.1f} to {100 * max(least):.1f}"
+
+
+def _of_models():
     for paper, name in (("jardim", JARDIM), ("yim", YIM)):
         effect = next(each for each in stored(name, paper).duplicates if each.score == "accuracy")
-        found |= {
-            f"{paper}_leaked": f"{effect.leaked.n} of {effect.published.n}",
-            f"{paper}_leaked_n": str(effect.leaked.n),
-            f"{paper}_leaked_accuracy": PERCENT1.text(effect.leaked.value),
-            f"{paper}_left": PERCENT1.text(effect.without_duplicates.value),
-            f"{paper}_left_n": str(effect.without_duplicates.n),
-            f"{paper}_apart": PERCENT1.text(effect.retrained.value),
-        }
+        yield f"{paper}_leaked", f"{effect.leaked.n} of {effect.published.n}"
+        yield f"{paper}_leaked_n", str(effect.leaked.n)
+        yield f"{paper}_leaked_accuracy", PERCENT1.text(effect.leaked.value)
+        yield f"{paper}_left", PERCENT1.text(effect.without_duplicates.value)
+        yield f"{paper}_left_n", str(effect.without_duplicates.n)
+        yield f"{paper}_apart", PERCENT1.text(effect.retrained.value)
     for each in stored(JARDIM, "jardim").controls:
-        name = f"{each.control} {each.split}".replace(" ", "_")
-        found[f"control_{name}"] = PERCENT1.text(each.value)
+        yield f"control_{each.control} {each.split}".replace(" ", "_"), PERCENT1.text(each.value)
     for each in stored(JARDIM, "jardim").heat_maps:
         name = each.score.split()[0]
-        found[f"map_{name}"] = Format(digits=2).text(each.value, each.low, each.high).replace("-0.00", "0.00")
-        found[f"map_{name}_n"] = str(each.n)
+        yield f"map_{name}", Format(digits=2).text(each.value, each.low, each.high).replace("-0.00", "0.00")
+        yield f"map_{name}_n", str(each.n)
+    yield "hajhashem_tumours", str(claim(HAJHASHEM, "hajhashem", "abstract.recall")["reproduced"]["n"])
+    for name, model in about("lesions")["models"].items():
+        yield f"lesions_{name.split()[0]}", score(model["balanced_accuracy"], PERCENT1)
+        yield "lesions_tested", f"{model['test_slices']} slices of {model['test_patients']} patients"
+    yield "lesions_share", PERCENT1.text(about("lesions")["rows"][0]["reference"])
+
+
+def _of_sets():
+    for name, each in audited().sets.items():
+        near = each.duplicates["near"]
+        yield f"{name}_different", str(each.images - near.images + near.groups)
+        yield f"{name}_leaks", ", ".join(f"{n} {label}" for label, n in (near.leaked_test_images or {}).items())
+    both, mirrored = (of["nickparvar"]["cheng"] for of in (audited().overlaps, audited().mirrored))
+    yield from {"nickparvar_mirrored": str(mirrored), "nickparvar_facing": str(both - mirrored)}.items()
+    found = [check_paper(load_paper(paper)) for paper in paper_ids()]
+    counts = [impossible(each) for each in found]
+    yield "impossible_checks", f"{sum(n for _, n in counts)} of {sum(map(len, found))}"
+    yield "impossible_numbers", str(sum(n for n, _ in counts))
+
+
+def _of_other_sets():
     for each in measured("external", ExternalScore):
-        place = f"{each.trained_on}_{each.tested_on}_{'kind' if each.task == KIND else 'tumour'}"
+        task = "kind" if each.task == KIND else "tumour"
         for part in ("published", "external"):
-            score = getattr(each, part)
-            found[f"{part}_{place}"] = PERCENT1.text(score.value, unit=False)
+            value = PERCENT1.text(getattr(each, part).value, unit=False)
+            yield f"{part}_{each.trained_on}_{each.tested_on}_{task}", value
+        if each.trained_on == each.tested_on:
+            yield f"held_out_{each.trained_on}_{task}", score(each.published, PERCENT1)
+    by_slice = patient_splits()[0].difference
+    yield "patient_leakage", PERCENT1.text(by_slice.value, by_slice.low, by_slice.high, unit=False)
+    yield "cheng_patients", str(about("patients")["patients"])
+
+
+def _of_choices():
     trained = [each for each in _universes()[0][2].curve if not each.reading]
     for name, chosen in (("squared", True), ("entropy", False)):
         own = [each for each in trained if ("protocol.loss" in each.choices) == chosen]
-        collapsed = sum(each.value <= 0.5 for each in own)
-        found[f"universes_{name}"] = f"{sum(each.reached for each in own)} of {len(own)}"
-        found[f"collapsed_{name}"] = str(collapsed)
-    by_slice = patient_splits()[0].difference
-    found["patient_leakage"] = PERCENT1.text(by_slice.value, by_slice.low, by_slice.high, unit=False)
-    return found
+        yield f"universes_{name}", f"{sum(each.reached for each in own)} of {len(own)}"
+        yield f"collapsed_{name}", str(sum(each.value <= 0.5 for each in own))
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
