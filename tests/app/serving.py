@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -33,7 +32,7 @@ def serving(folder: Path) -> Iterator[str]:
             threading.Thread(target=process.stderr.read, daemon=True).start()
             yield line.strip()
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # SIGINT is ignored by what a script runs in the background
             try:
                 process.wait(30)
             except subprocess.TimeoutExpired:
