@@ -13,7 +13,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from brainlib import progress
 from brainlib.audit.shortcuts import APART, PUBLISHED
 from brainlib.data import altered, datasets
 from brainlib.data.datasets import DataSet
@@ -21,7 +20,7 @@ from brainlib.stats import estimates
 from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import Number
 from brainlib.study.options import PHANTOMS
-from brainlib.study.results import Results
+from brainlib.study.results import Results, run_together
 from brainlib.study.study import Study
 
 ABOVE, AT, BELOW, UNDEFINED = "above chance", "at chance", "below chance", "undefined"
@@ -87,14 +86,12 @@ def planned(study: Study) -> list[tuple[str, DataSet, str, str]]:
 
 def run_planned(study: Study, planned: Sequence[tuple[str, DataSet, str, str]]) -> tuple[Control, ...]:
     """Train, as far as they are not stored, and score what `planned` returns."""
-    found = []
-    with progress.shown(f"{len(planned)} controls") as on_progress:
-        for number, (control, data, split, expected) in enumerate(planned):
-            on_progress(number / len(planned), f"control, {control}, {split}")
-            judged = study.on(data, "group" if split == APART else study.split_by).run(folds=False)
-            places = itertools.product(study.scenarios, study.arms)
-            found += [score(judged, arm, scenario, control, split, expected) for scenario, arm in places]
-    return tuple(found)
+    studies = [study.on(data, "group" if split == APART else study.split_by) for _, data, split, _ in planned]
+    return tuple(
+        score(judged, arm, scenario, control, split, expected)
+        for judged, (control, _, split, expected) in zip(run_together(studies, folds=False), planned, strict=True)
+        for scenario, arm in itertools.product(study.scenarios, study.arms)
+    )
 
 
 def score(results: Results, arm: str, scenario: str, control: str, split: str, expected: str = "") -> Control:

@@ -7,16 +7,16 @@ claims are named by the same `Metric`, so that a printed number is compared with
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pydantic import ValidationError
 
-from brainlib import progress
 from brainlib.data.yaml_files import first_problem
 from brainlib.errors import DataError, UsageError
 from brainlib.papers.printed import Printed
@@ -26,7 +26,11 @@ from brainlib.stats.calibration import Calibration, calibration
 from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import Interval
 from brainlib.stats.predictions import Decisions, decide
+from brainlib.trials import run
 from brainlib.trials.trial import TrialResult
+
+if TYPE_CHECKING:
+    from brainlib.study.study import Study
 
 
 class Results:
@@ -57,14 +61,8 @@ class Results:
     @cached_property
     def repeats(self) -> list[Results]:
         """Results of the study's other seeds, trained unless they are stored; [] if it has one seed."""
-        first, others, repeats = self.study.options.seed + 1, self.study.options.seeds - 1, []
-        if not others:
-            return []
-        with progress.shown(f"{others} more seeds") as on_progress:
-            for number in range(others):
-                on_progress(number / others, f"seed {first + number}")
-                repeats.append(self.study.at_seed(first + number).run())
-        return repeats
+        options = self.study.options
+        return run_together([self.study.at_seed(options.seed + number) for number in range(1, options.seeds)])
 
     @cached_property
     def retrained(self) -> Results | None:
@@ -246,6 +244,23 @@ class WithoutDuplicates(Results):
             return super()._estimate(*place)
         except DataError:  # nothing is left
             return Estimate(math.nan, math.nan, math.nan, 0, "no image without a duplicate in training")
+
+
+def run_together(studies: Sequence[Study], folds: bool = True) -> list[Results]:
+    """Train what is not stored yet of studies that have the same store, all at the same time; see `Study.run`."""
+    planned = [each.trials() for each in studies]
+    if not folds:
+        planned = [[replace(t, keep_model=False) for t in trials if t.stage == "final"] for trials in planned]
+    sets = [each.dataset for each, trials in zip(studies, planned, strict=True) for _ in trials]
+    trained = iter(())
+    if sets:
+        options = studies[0].options
+        where = {"scheduler": options.scheduler, "fresh": options.fresh}
+        trained = iter(run.run_trials([*chain(*planned)], sets, options.store, **where))
+    return [
+        Results(each, {(trial.scenario, trial.arm, trial.stage): next(trained) for trial in trials})
+        for each, trials in zip(studies, planned, strict=True)
+    ]
 
 
 def _grouped(table, groups):

@@ -31,8 +31,7 @@ from brainlib.papers.provenance import values
 from brainlib.papers.schema import Paper
 from brainlib.study import conditions, variation
 from brainlib.study.options import PHANTOMS, Options, select
-from brainlib.study.results import Results
-from brainlib.trials import run
+from brainlib.study.results import Results, run_together
 from brainlib.trials.trial import Trial
 
 
@@ -191,11 +190,7 @@ class Study:
 
         Without `folds`, only the final models are trained, and of these only the predictions are kept.
         """
-        planned, options = self.trials(), self.options
-        if not folds:
-            planned = [dataclasses.replace(each, keep_model=False) for each in planned if each.stage == "final"]
-        trained = run.run_trials(planned, self.dataset, options.store, scheduler=options.scheduler, fresh=options.fresh)
-        return Results(self, {(t.scenario, t.arm, t.stage): r for t, r in zip(planned, trained, strict=True)})
+        return run_together([self], folds)[0]
 
     def at_seed(self, seed: int) -> Study:
         """Return the same study with another seed, and with that one alone."""

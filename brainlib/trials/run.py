@@ -31,7 +31,7 @@ _MAPS = 2
 
 def run_trials(
     trials: Sequence[Trial],
-    dataset: DataSet,
+    dataset: DataSet | Sequence[DataSet],
     folder: Path,
     *,
     scheduler: str = "",
@@ -43,12 +43,14 @@ def run_trials(
     Training changes nothing in this process: neither its Keras session nor its random generators. BrainlibError for
     what prevented a trial; those that finished before are in the store.
 
-    The data set is the one whose fingerprint the trials name, and `folder` the store; the workers of a cluster see
-    both at the same paths, which is checked (see `workers.run`). If `fresh`, everything is trained again from the first
-    epoch, and a stored result is replaced when the new one is complete. `on_progress` is called after every epoch; by
-    default `progress.shown` shows it.
+    The data set is the one whose fingerprint the trials name, or there is one for each trial; `folder` is the store.
+    The workers of a cluster see both at the same paths, which is checked (see `workers.run`). If `fresh`, everything is
+    trained again from the first epoch, and a stored result is replaced when the new one is complete. `on_progress` is
+    called after every epoch; by default `progress.shown` shows it.
     """
     folder = Path(folder).resolve()
+    sets = [dataset] * len(trials) if isinstance(dataset, DataSet | None) else dataset
+    set_of = {trial.key: data for trial, data in zip(trials, sets, strict=True)}
     # Of trials that differ in name only, one is trained: one that keeps its model, if any does.
     wanted = {trial.key: trial for trial in sorted(trials, key=lambda trial: trial.keep_model)}
     missing = [
@@ -64,9 +66,11 @@ def run_trials(
         task += f", {stored} taken from the store" if stored else ""
         with nullcontext(on_progress) if on_progress else progress.shown(task) as show:
             on_epoch = Epochs([(trial.name, trial.epochs) for trial in missing], show)
-            wanted = [(trial, dataset, folder) for trial in missing]
+            wanted = [(trial, set_of[trial.key], folder) for trial in missing]
             weights = {trial.weights.file for trial in missing if trial.weights.source == "file"}
-            files = [*dataset.sizes(), *((path, Path(path).stat().st_size) for path in sorted(weights))]
+            files = [(path, Path(path).stat().st_size) for path in sorted(weights)]
+            for data in {data.fingerprint: data for _, data, _ in wanted}.values():
+                files += data.sizes()
             workers.run(jobs.train, wanted, scheduler, on_epoch, folder, files)
     results = []
     for trial in trials:

@@ -14,9 +14,10 @@ from brainlib.audit.shortcuts import GREY, HEADER, PIXELS
 from brainlib.data import altered, datasets, images, splits
 from brainlib.data.thumbnails import thumbnail
 from brainlib.report.tables import comparisons
-from brainlib.study import controls, shortcuts, study
+from brainlib.study import controls, shortcuts
 from brainlib.study.results import Results
 from brainlib.study.study import Study
+from brainlib.trials import run
 from brainlib.trials.trial import TrialResult
 
 
@@ -74,30 +75,36 @@ def test_an_image_without_a_head_is_masked_whole_and_one_without_a_border_has_a_
     assert hidden[10:90, 10:90].all() and not hidden[:6].any() and not hidden[:, -6:].any()
 
 
-def memorising(planned, dataset, folder, **_):
+def memorising(planned, sets, folder, **_):
     """In the place of training: each image is given the label of the training image most like it."""
+    sets = sets if isinstance(sets, list) else [sets] * len(planned)
+    looks = {id(dataset): vectors(dataset) for dataset in sets}
+    return [memorised(trial, dataset, looks[id(dataset)]) for trial, dataset in zip(planned, sets, strict=True)]
+
+
+def vectors(dataset):
+    small = np.stack([thumbnail(images.decode(dataset.root / path)) for path in dataset.table["path"]])
+    found = novelty.signatures(small)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+def memorised(trial, dataset, looks):
     table = dataset.table
-    small = np.stack([thumbnail(images.decode(dataset.root / p)) for p in table["path"]])
-    vectors = novelty.signatures(small)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    results = []
-    for trial in planned:
-        parts = splits.assign(table["label"], dataset.group_ids(patients=True), trial.split, table["part"].to_numpy())
-        train = np.flatnonzero(parts == "train")
-        nearest = train[(vectors @ vectors[train].T).argmax(axis=1)]
-        predicted = (table["label"].to_numpy()[nearest] == trial.classes[1]).astype(float)
-        p = {f"p_{trial.classes[0]}": 1 - predicted, f"p_{trial.classes[1]}": predicted}
-        made = table[["path", "label"]].assign(part=parts, group=dataset.group_ids(), phase=trial.phases[-1].name, **p)
-        made = made[made["part"] != ""].reset_index(drop=True)
-        history = pd.DataFrame({"phase": trial.phases[-1].name, "epoch": [1], "val_accuracy": [0.5]})
-        results.append(TrialResult(trial, made, history, made.assign(epoch=1), FACTS))
-    return results
+    parts = splits.assign(table["label"], dataset.group_ids(patients=True), trial.split, table["part"].to_numpy())
+    train = np.flatnonzero(parts == "train")
+    nearest = train[(looks @ looks[train].T).argmax(axis=1)]
+    predicted = (table["label"].to_numpy()[nearest] == trial.classes[1]).astype(float)
+    p = {f"p_{trial.classes[0]}": 1 - predicted, f"p_{trial.classes[1]}": predicted}
+    made = table[["path", "label"]].assign(part=parts, group=dataset.group_ids(), phase=trial.phases[-1].name, **p)
+    made = made[made["part"] != ""].reset_index(drop=True)
+    history = pd.DataFrame({"phase": trial.phases[-1].name, "epoch": [1], "val_accuracy": [0.5]})
+    return TrialResult(trial, made, history, made.assign(epoch=1), FACTS)
 
 
 @pytest.fixture
 def leaking(phantoms, monkeypatch, tmp_path):
     """jardim's transfer arm on phantoms of which each has three duplicates, by a model that memorises."""
-    monkeypatch.setattr(study.run, "run_trials", memorising)
+    monkeypatch.setattr(run, "run_trials", memorising)
     options = dict(profile="full", data="phantoms", out=str(tmp_path), arms=["transfer"], controls=True, seed=1)
     table = pd.concat([phantoms.table] * 4, ignore_index=True)
     table["path"] = [f"{n}-{path}" for n, path in enumerate(table["path"])]
@@ -126,6 +133,17 @@ def test_a_model_that_memorises_scores_on_shuffled_labels_as_long_as_duplicates_
     # Real images would be compared with phantoms as well; these are phantoms.
     kinds = {"labels as given", "shuffled labels", "background alone", "brain masked out"}
     assert {each.control for each in found.values()} == kinds
+
+
+def test_all_controls_are_trained_at_one_time(leaking, monkeypatch):
+    planned = []
+
+    def noted(trials, sets, folder, **_):
+        planned.append(len(sets))
+        return memorising(trials, sets, folder)
+
+    monkeypatch.setattr(run, "run_trials", noted)
+    assert len(controls.run_controls(leaking)) == 5 and planned == [5]
 
 
 def test_controls_run_only_when_asked_for_and_unexpected_findings_are_counted(leaking):
@@ -182,7 +200,7 @@ def test_a_shortcut_is_sufficient_within_or_above_the_interval_of_an_arm_that_is
 
 
 def test_images_that_are_too_few_for_groups_have_shortcuts_as_published_alone(phantoms, tmp_path, monkeypatch):
-    monkeypatch.setattr(study.run, "run_trials", memorising)
+    monkeypatch.setattr(run, "run_trials", memorising)
     one = dataclasses.replace(phantoms, duplicates=np.zeros(120, int))
     results = Study("jardim", dataset=one, profile="full", out=str(tmp_path), arms=["transfer"]).run()
     assert {each.split for each in shortcuts.run_shortcuts(results)} == {controls.PUBLISHED}

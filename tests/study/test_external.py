@@ -15,7 +15,8 @@ from brainlib.data.phantoms.draw import make_phantoms
 from brainlib.data.registry import REGISTRY
 from brainlib.papers import load_paper
 from brainlib.report import tables
-from brainlib.study import external, study
+from brainlib.study import external
+from brainlib.trials import run
 
 NEW, SHARED = 30, 30
 
@@ -40,7 +41,7 @@ def sets(tmp_path_factory):
 @pytest.fixture(scope="module")
 def scores(sets):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study.run, "run_trials", memorising)
+        patch.setattr(run, "run_trials", memorising)
         # Beside the sets, hence in the folder that they share.
         options = {"out": str(sets["first"].root.parent / "reports"), "profile": "full", "weights": "random"}
         found = external.external_validation(load_paper("jardim"), sets, arms=["cnn"], **options)
@@ -81,7 +82,7 @@ def test_parts_are_in_the_key_of_a_trial_and_patients_of_two_sets_are_not_one(se
         planned.extend(trials)
         return memorising(trials, dataset, folder)
 
-    monkeypatch.setattr(study.run, "run_trials", noted)
+    monkeypatch.setattr(run, "run_trials", noted)
     two = {name: sets[name] for name in ("first", "second")}
     two = {name: dataclasses.replace(data, table=data.table.assign(patient="1")) for name, data in two.items()}
     united = external.united(two)

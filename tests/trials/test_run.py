@@ -20,7 +20,7 @@ import pytest
 from small_trials import assert_same, phantoms, small_trial
 
 from brainlib import progress
-from brainlib.data import datasets, images, splits
+from brainlib.data import altered, datasets, images, splits
 from brainlib.data.splits import Split
 from brainlib.errors import BrainlibError, UsageError
 from brainlib.models.build import ModelSpec
@@ -201,6 +201,18 @@ def test_trials_that_differ_in_name_only_are_trained_once_and_keep_the_model(sha
     assert_same(results[0], results[1])
     assert (store / "trials" / asked[0].key / "model.keras").is_file()
     assert not (store / "trials" / asked[2].key / "model.keras").exists()
+
+
+def test_trials_of_several_data_sets_are_trained_at_one_time_each_on_its_own(shared, store, trained, capsys):
+    _, dataset, *_ = shared
+    sets = [dataset, altered.shuffled(dataset, 1), dataset]
+    asked = [small_trial(data, seed=seed) for data, seed in zip(sets, (0, 0, 5), strict=True)]
+    results = run_trials(asked, sets, store)
+    assert trained == [0, 0, 5] and capsys.readouterr().err.startswith("3 models to train\n")
+    for result, data in zip(results, sets, strict=True):
+        labels = data.table.set_index("path")["label"]
+        assert result.predictions["label"].tolist() == labels[result.predictions["path"]].tolist()
+    assert results[0].predictions["label"].tolist() != results[1].predictions["label"].tolist()
 
 
 def test_a_trial_stored_without_its_model_is_trained_for_it(shared, store, trained):
