@@ -27,7 +27,6 @@ from brainlib.data.registry import REGISTRY
 from brainlib.papers.conclusions import as_printed
 from brainlib.papers.consistency import check_paper
 from brainlib.papers.loading import load_paper, paper_ids
-from brainlib.papers.printed import printed_number
 from brainlib.report.consistency import impossible
 from brainlib.report.figures import Plot, forest, metrics, overlap_map, specification_curve, style
 from brainlib.report.headlines import Finding, Headline, Reference, headline_of
@@ -57,10 +56,9 @@ SETS = {
 }
 JARDIM, HAJHASHEM, KRUSZYK = "jardim-mobilenet_025-5_seeds", "hajhashem-mobilenet_v2", "kruszyk-mobilenet_025"
 AUDIT, YIM = "audit", "yim-mobilenet_025"
-LU, RETRAINED, FIRST = "lu-mobilenet", "lu-mobilenet-retrained", "full-mobilenet_v2"
-BOTH = FIRST
+LU, RETRAINED, BOTH = "lu-mobilenet", "lu-mobilenet-retrained", "jardim-mobilenet_025"
 #: The run of today that stands beside the run of November of each paper.
-NOW = {"jardim": BOTH, "hajhashem": HAJHASHEM, "kruszyk": KRUSZYK, "lu": LU}
+NOW = {"jardim": BOTH, "hajhashem": HAJHASHEM}
 SCENARIOS = {
     "glioma": ("glioma or normal", 1),
     "meningioma": ("meningioma or normal", 3),
@@ -77,7 +75,7 @@ MOST_EFFECTS = 6  # of an arm's alternatives that are listed
 
 #: Rows of the headline table and of the figure: paper, data set, model, run and claim.
 HEADLINES = (
-    ("jardim", "Br35H", "CNN", FIRST, "abstract.en.cnn.accuracy"),
+    ("jardim", "Br35H", "CNN", BOTH, "abstract.en.cnn.accuracy"),
     ("jardim", "Br35H", "MobileNet 0.25 for ResNet50V2", JARDIM, "abstract.en.transfer.accuracy"),
     ("hajhashem", "Navoneel", "MobileNetV2 for ResNet18", HAJHASHEM, "abstract.accuracy"),
     *(
@@ -130,17 +128,20 @@ def _findings(rows: list[Headline]):
         sentence=f"{compared} of {len(rows)} test accuracies can be compared with the printed ones; of these "
         f"{verdicts['reproduced'] or 'none'} {'is' if verdicts['reproduced'] < 2 else 'are'} reproduced: {counts} "
         f"(the test sets of {min(small)} to {max(small)} images are too small).",
-        source=f"{_source(FIRST, 'jardim', 'CNN')}; {_source(LU, 'lu', 'MobileNet')}. The other "
+        source=f"{_source(BOTH, 'jardim', 'CNN')}; {_source(LU, 'lu', 'MobileNet')}. The other "
         f"{verdicts[NOT_COMPARABLE]} models have another backbone than the paper's.",
     )
-    jardim, model = stored(JARDIM, "jardim"), next(row[2] for row in HEADLINES if row[3] == JARDIM)
+    jardim = stored(BOTH, "jardim")  # whose first arm is the CNN
     effect = next(each for each in jardim.duplicates if each.score == "accuracy")
     yield Finding(
         sentence=f"In the split that the paper jardim describes, {effect.leaked.n} of {effect.published.n} test images "
-        "of Br35H have a duplicate in training. Without them the accuracy is "
+        "of Br35H have a duplicate in training. Without them the CNN's accuracy is "
         f"{score(effect.without_duplicates)} in place of {PERCENT.text(effect.published.value)}.",
-        source=_source(JARDIM, "jardim", model),
+        source=_source(BOTH, "jardim", "CNN"),
     )
+    source = f"{_source(BOTH, 'jardim', 'CNN')}; balanced accuracy"
+    if not jardim.controls:
+        jardim, source = stored(JARDIM, "jardim"), f"{_source(JARDIM, 'jardim', HEADLINES[1][2])}; balanced accuracy"
     drawn, apart = (
         next(each for each in jardim.controls if each.control == "shuffled labels" and each.split == split)
         for split in ("as published", "duplicates kept apart")
@@ -149,7 +150,7 @@ def _findings(rows: list[Headline]):
         sentence=f"On labels drawn at random the same protocol still scores {score(drawn)}, where chance is "
         f"{PERCENT0.text(drawn.chance)}: its test set measures whether an image is remembered. With duplicates kept "
         f"apart it scores {score(apart)}.",
-        source=f"{_source(JARDIM, 'jardim', model)}; balanced accuracy",
+        source=source,
     )
     yield from _of_universes()
 
@@ -252,12 +253,12 @@ def _conditions(folder: Path, found: dict) -> list[str]:
 def jardim():
     """List the claims of jardim, arm by arm."""
     rows = []
-    for arm, title in (("cnn", "CNN"), ("transfer", "MobileNetV2 for ResNet50V2")):
+    for arm, title in (("cnn", "CNN"), ("transfer", "MobileNet 0.25 for ResNet50V2")):
         for metric in ("accuracy", "sensitivity", "specificity"):
-            rows.append([f"{title}, test {metric}", *compared(FIRST, "jardim", f"abstract.en.{arm}.{metric}")])
-        rows.append([f"{title}, test AUC", *compared(FIRST, "jardim", f"text.{arm}.auc")])
-        rows.append([f"{title}, mean accuracy of 3 folds", *compared(FIRST, "jardim", f"text.{arm}.mean.accuracy")])
-    t, p = (claim(FIRST, "jardim", f"text.{name}")["reproduced"]["value"] for name in "tp")
+            rows.append([f"{title}, test {metric}", *compared(BOTH, "jardim", f"abstract.en.{arm}.{metric}")])
+        rows.append([f"{title}, test AUC", *compared(BOTH, "jardim", f"text.{arm}.auc")])
+        rows.append([f"{title}, mean accuracy of 3 folds", *compared(BOTH, "jardim", f"text.{arm}.mean.accuracy")])
+    t, p = (claim(BOTH, "jardim", f"text.{name}")["reproduced"]["value"] for name in "tp")
     rows.append(["unpaired *t*, transfer and CNN", "0.3977", f"{t:.4f} (p = {p:.3f})", "2400", "not comparable"])
     return ["number", *VALUES], rows
 
@@ -360,6 +361,8 @@ def duplicates():
     """Accuracies as published, without duplicates, and retrained with duplicates kept apart."""
     rows = []
     for title, name, paper, scenario, kind in (
+        ("`jardim`, CNN, test", BOTH, "jardim", "", "accuracy"),
+        ("`jardim`, CNN, mean of 3 folds", BOTH, "jardim", "", "mean accuracy of the folds"),
         ("`jardim`, MobileNet 0.25, test", JARDIM, "jardim", "", "accuracy"),
         ("`jardim`, MobileNet 0.25, mean of 3 folds", JARDIM, "jardim", "", "mean accuracy of the folds"),
         ("`hajhashem`, MobileNetV2", HAJHASHEM, "hajhashem", "", "accuracy"),
@@ -382,16 +385,17 @@ def duplicates():
 
 def controls():
     """Balanced accuracies of the negative controls."""
-    columns = [result(JARDIM, "jardim")["controls"], result(HAJHASHEM, "hajhashem")["controls"]]
+    columns = {
+        "`jardim`, CNN": [each for each in result(BOTH, "jardim")["controls"] if each["arm"] == "cnn"],
+        "`jardim`, MobileNet 0.25": result(JARDIM, "jardim")["controls"],
+        "`hajhashem`, MobileNetV2": result(HAJHASHEM, "hajhashem")["controls"],
+    }
+    columns = {model: found for model, found in columns.items() if found}
     rows = [
-        [
-            cells[0]["control"],
-            cells[0]["split"],
-            *(f"{score(each)} of {each['n']}" for each in cells),
-        ]
-        for cells in zip(*columns, strict=True)
+        [cells[0]["control"], cells[0]["split"], *(f"{score(each)} of {each['n']}" for each in cells)]
+        for cells in zip(*columns.values(), strict=True)
     ]
-    return ["control", "split", "`jardim`, MobileNet 0.25", "`hajhashem`, MobileNetV2"], rows
+    return ["control", "split", *columns], rows
 
 
 @cache
@@ -430,7 +434,7 @@ def _november() -> list[tuple[dict, dict]]:
     """Pair each number of the runs of 2026-11-21 with what the run of today has found."""
     stored = about("november")
     then = [dict(zip(stored["columns"], row, strict=True)) for row in stored["rows"]]
-    return [(each, claim(NOW[each["paper"]], each["paper"], each["claim"])) for each in then]
+    return [(each, claim(NOW[each["paper"]], each["paper"], each["claim"])) for each in then if each["paper"] in NOW]
 
 
 def november():
@@ -646,19 +650,29 @@ def options():
 
 
 def verdicts():
-    """List verdicts of test accuracies by how alike duplicates were classified (docs/make_verdicts.py)."""
+    """List the verdicts of test accuracies, with their duplicate groups and as if all images were independent."""
     rows = {}
-    for each in about("verdicts")["rows"]:
-        number = printed_number(each["printed"])
-        place = each["paper"], number.value, each["value"], each["n"]
-        if place in rows:
-            continue
-        limits = [PERCENT.text(each["value"], *each[kind]) for kind in ("independent", "together")]
-        changes = "–" if each["changes_at"] is None else f"ρ = {each['changes_at']:.2f}"
-        given = [f"`{each['paper']}`, {each['claim']}", each["printed"], f"{each['n']} ({each['effective']:.0f})"]
-        rows[place] = [*given, limits[0], each["verdict"], limits[1], each["verdict_together"], changes]
-    head = ["claim", "printed", "images (effective)", "as if independent", "verdict", "duplicates alike", "verdict"]
-    return [*head, "changes at"], list(rows.values())
+    for name, paper in ((BOTH, "jardim"), (LU, "lu")):
+        for each in stored(name, paper).claims:
+            accuracy = each.metric and (each.stage, each.metric.name, each.metric.over) == ("test", "accuracy", "value")
+            if not accuracy or not each.reproduced or each.verdict == NOT_COMPARABLE:
+                continue
+            found, naive = each.reproduced, each.reproduced.naive
+            row = [each.printed, str(found.n), score(found), each.verdict, NONE, NONE]
+            if naive:  # else no two images are of one group, or the run is of earlier code
+                row[1] = f"{found.n} ({found.n / found.design_effect:.0f})"
+                row[2:] = [PERCENT.text(found.value, naive.low, naive.high), each.naive_verdict, *row[2:4]]
+            rows.setdefault((paper, each.number.value, found.value, found.n), [f"`{paper}`, {each.id}", *row])
+    head = [
+        "claim",
+        "printed",
+        "images (effective)",
+        "as if independent",
+        "verdict",
+        "with duplicate groups",
+        "verdict",
+    ]
+    return head, list(rows.values())
 
 
 def _coverages() -> dict[tuple[str, int], dict[str, list[dict]]]:
@@ -732,16 +746,18 @@ def _of_folds():
 
 
 def _of_models():
-    for paper, name in (("jardim", JARDIM), ("yim", YIM)):
+    for prefix, paper, name in (("jardim", "jardim", JARDIM), ("cnn", "jardim", BOTH), ("yim", "yim", YIM)):
+        # The first arm is the CNN of jardim, where both were run.
         effect = next(each for each in stored(name, paper).duplicates if each.score == "accuracy")
-        yield f"{paper}_leaked", f"{effect.leaked.n} of {effect.published.n}"
-        yield f"{paper}_leaked_n", str(effect.leaked.n)
-        yield f"{paper}_leaked_accuracy", PERCENT1.text(effect.leaked.value)
-        yield f"{paper}_left", PERCENT1.text(effect.without_duplicates.value)
-        yield f"{paper}_left_n", str(effect.without_duplicates.n)
-        yield f"{paper}_apart", PERCENT1.text(effect.retrained.value)
-    for each in stored(JARDIM, "jardim").controls:
-        yield f"control_{each.control} {each.split}".replace(" ", "_"), PERCENT1.text(each.value)
+        yield f"{prefix}_leaked", f"{effect.leaked.n} of {effect.published.n}"
+        yield f"{prefix}_leaked_n", str(effect.leaked.n)
+        yield f"{prefix}_leaked_accuracy", PERCENT1.text(effect.leaked.value)
+        yield f"{prefix}_left", PERCENT1.text(effect.without_duplicates.value)
+        yield f"{prefix}_left_n", str(effect.without_duplicates.n)
+        yield f"{prefix}_left_score", score(effect.without_duplicates, PERCENT1)
+        yield f"{prefix}_apart", PERCENT1.text(effect.retrained.value)
+    for each in (*stored(BOTH, "jardim").controls, *stored(JARDIM, "jardim").controls):
+        yield f"{each.arm}_{each.control} {each.split}".replace(" ", "_"), PERCENT1.text(each.value)
     for each in stored(JARDIM, "jardim").heat_maps:
         name = each.score.split()[0]
         yield f"map_{name}", Format(digits=2).text(each.value, each.low, each.high).replace("-0.00", "0.00")

@@ -391,5 +391,4 @@ def test_the_stored_runs_are_in_the_format_of_today(path):
     assert stored.papers or path.parent.name == "audit"
     assert all(entry.result.claims for entry in stored.papers.values())
     assert stored.model_dump_json(indent=1) + "\n" == path.read_text()
-    if path.parent.name != "full-mobilenet_v2":  # of before the audit
-        assert stored.audit.result.sets and not stored.audit.result.phantoms
+    assert stored.audit.result.sets and not stored.audit.result.phantoms
