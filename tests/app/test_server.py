@@ -8,6 +8,7 @@ import http.client
 import json
 import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -57,7 +58,8 @@ def channels(served, talk, cookie=None, **headers):
         finally:
             connection.close()
 
-    return asyncio.run(connected())
+    with ThreadPoolExecutor(1) as pool:  # a browser of another test has a loop in this thread
+        return pool.submit(lambda: asyncio.run(connected())).result()
 
 
 def message(kind, **content):
