@@ -438,10 +438,11 @@ def november():
     counts = Counter((then["paper"], then["verdict"], now["verdict"]) for then, now in _november())
     rows = []
     for paper in dict.fromkeys(paper for paper, *_ in counts):
-        own = {pair: n for (of, *pair), n in counts.items() if of == paper for pair in [tuple(pair)]}
-        same = [f"{n} {then}" for (then, now), n in own.items() if then == now]
-        changed = [f"{n} {then}, now {now}" for (then, now), n in own.items() if then != now]
-        rows.append([f"`{paper}`", str(sum(own.values())), "; ".join(same) or NONE, "; ".join(changed) or NONE])
+        own = [(then, now, n) for (of, then, now), n in counts.items() if of == paper]
+        same = [f"{n} {then}" for then, now, n in own if then == now]
+        changed = [f"{n} {then}, now {now}" for then, now, n in own if then != now]
+        total = sum(n for *_, n in own)
+        rows.append([f"`{paper}`", str(total), "; ".join(same) or NONE, "; ".join(changed) or NONE])
     return ["paper", "numbers", "same verdict", "other verdict"], rows
 
 

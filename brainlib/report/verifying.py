@@ -44,13 +44,14 @@ def verify(checkout: Path) -> Iterator[Verified]:
 
 
 def _run(folder):
-    if not kept.models(folder):
+    models = kept.models(folder)
+    if not models:
         return Verified(folder.name, NOT_VERIFIED, ("its predictions were not kept",))
     (record,) = (each.result for each in records.read(folder / kept.RECORDS, records.Run).papers.values())
     found = [str(each) for each in kept.differences(record.model_dump(), kept.recomputed(folder).model_dump())]
     numbers = sum(map(_numbers, record.model_dump(exclude=set(_FROM_IMAGES)).values()))
     taken = [name.replace("_", " ") for name in _FROM_IMAGES if getattr(record, name)]
-    lines = [f"{numbers} numbers, computed again from {kept.models(folder)} models' predictions"]
+    lines = [f"{numbers} numbers, computed again from {models} models' predictions"]
     lines += [f"taken over, for want of the images: {', '.join(taken)}"] if taken else []
     more = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
     return Verified(folder.name, DIFFERENT if found else SAME, (*lines, *found[:_MOST], *more))

@@ -248,15 +248,14 @@ class WithoutDuplicates(Results):
 
 def run_together(studies: Sequence[Study], folds: bool = True) -> list[Results]:
     """Train what is not stored yet of studies that have the same store, all at the same time; see `Study.run`."""
-    planned = [each.trials() for each in studies]
+    if not studies:
+        return []
+    planned, options = [each.trials() for each in studies], studies[0].options
     if not folds:
         planned = [[replace(t, keep_model=False) for t in trials if t.stage == "final"] for trials in planned]
     sets = [each.dataset for each, trials in zip(studies, planned, strict=True) for _ in trials]
-    trained = iter(())
-    if sets:
-        options = studies[0].options
-        where = {"scheduler": options.scheduler, "fresh": options.fresh}
-        trained = iter(run.run_trials([*chain(*planned)], sets, options.store, **where))
+    where = {"scheduler": options.scheduler, "fresh": options.fresh}
+    trained = iter(run.run_trials([*chain(*planned)], sets, options.store, **where))
     return [
         Results(each, {(trial.scenario, trial.arm, trial.stage): next(trained) for trial in trials})
         for each, trials in zip(studies, planned, strict=True)
