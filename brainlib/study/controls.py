@@ -87,9 +87,10 @@ def planned(study: Study) -> list[tuple[str, DataSet, str, str]]:
 def run_planned(study: Study, planned: Sequence[tuple[str, DataSet, str, str]]) -> tuple[Control, ...]:
     """Train, as far as they are not stored, and score what `planned` returns."""
     studies = [study.on(data, "group" if split == APART else study.split_by) for _, data, split, _ in planned]
+    trained = run_together([(each, each.finals()) for each in studies])
     return tuple(
         score(judged, arm, scenario, control, split, expected)
-        for judged, (control, _, split, expected) in zip(run_together(studies, folds=False), planned, strict=True)
+        for judged, (control, _, split, expected) in zip(trained, planned, strict=True)
         for scenario, arm in itertools.product(study.scenarios, study.arms)
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from brainlib.data.registry import DataSetInfo
 from brainlib.papers.schema import Paper
 from brainlib.stats.estimates import Estimate, estimate
 from brainlib.stats.predictions import decide
+from brainlib.study.results import run_together
 from brainlib.study.study import Study
 
 TUMOUR, KIND = "tumour or none", "kind of tumour"
@@ -59,8 +61,12 @@ def external_validation(paper: Paper, sets: Mapping[str, DataSet], **options: An
     with progress.shown(f"comparing {len(union.table)} images") as on_progress:
         groups = duplicate_groups(union, study.options.store, on_progress=on_progress)
     union = dataclasses.replace(union, duplicates=groups)
-    tasks = ((task, name) for task in CLASSES for name in sets)
-    return tuple(score for task, name in tasks for score in _trained(study, union, task, name))
+    planned = [(task, name, _planned(study, union, task, name)) for task in CLASSES for name in sets]
+    planned = [each for each in planned if each[-1]]
+    trained = run_together([(own, own.finals()) for *_, own in planned])
+    groups = dict(zip(union.table["path"], union.group_ids(patients=True), strict=True))
+    scores = (_scores(*place, results, groups) for (*place, _), results in zip(planned, trained, strict=True))
+    return tuple(itertools.chain(*scores))
 
 
 def united(sets: Mapping[str, DataSet]) -> DataSet:
@@ -78,7 +84,8 @@ def united(sets: Mapping[str, DataSet]) -> DataSet:
     return DataSet(info, root, table, classes, datasets.fingerprint(table), (), phantom)
 
 
-def _trained(study, union, task, name) -> Iterator[ExternalScore]:
+def _planned(study, union, task, name):
+    """Return the study of one set's training images and all sets' test images; None if no other set is comparable."""
     table = union.table
     table = table.assign(label=np.where(table["label"] == NONE, NONE, "tumour")) if task == TUMOUR else table
     ours, groups = table["set"] == name, union.group_ids(patients=True)
@@ -86,7 +93,7 @@ def _trained(study, union, task, name) -> Iterator[ExternalScore]:
     of_task = table[table["label"].isin(classes)]
     comparable = of_task.groupby("set")["label"].nunique().loc[lambda n: n > 1].index
     if name not in comparable:
-        return
+        return None
     rows = of_task.index[of_task["set"].isin(comparable)].to_numpy()
     held = splits.Split(0.2, stratified=True, by="group", seed=study.options.seed)
     parts = np.full(len(table), splits.TEST, dtype=object)
@@ -99,13 +106,18 @@ def _trained(study, union, task, name) -> Iterator[ExternalScore]:
     data = dataclasses.replace(data, fingerprint=fingerprint)
     about = study.paper.data.model_copy(update={"classes": classes, "normal": None})
     paper = study.paper.model_copy(update={"data": about, "scenarios": {}})
-    results = Study(paper, data, **study.options.model_dump()).varied("protocol.holdout", "published").run(folds=False)
-    of = pd.DataFrame({"set": table["set"].to_numpy(), "group": groups[rows]}, index=table["path"])
-    trained = set(groups[own])
+    return Study(paper, data, **study.options.model_dump()).varied("protocol.holdout", "published")
+
+
+def _scores(task, name, results, groups) -> Iterator[ExternalScore]:
+    study, table = results.study, results.study.dataset.table
+    set_of = dict(zip(table["path"], table["set"], strict=True))
+    trained = {groups[path] for path in table["path"][table["set"] == name]}
     for arm in study.arms:
-        tested = results.predictions(arm, "test").drop(columns="group").join(of, on="path")
+        tested = results.predictions(arm, "test")
+        tested = tested.assign(set=tested["path"].map(set_of), group=tested["path"].map(groups))
         for other, found in tested.groupby("set", sort=False):
-            shared = [each for each in classes if (found["label"] == each).any()]
+            shared = [each for each in study.dataset.classes if (found["label"] == each).any()]
             left = found if other == name else found[~found["group"].isin(trained)]
             scores = (_score(each, shared, study.options.seed) for each in (found, left))
             counts = {each: int((left["label"] == each).sum()) for each in shared}

@@ -20,8 +20,7 @@ from brainlib.stats import intervals
 from brainlib.stats.estimates import Estimate, estimate
 from brainlib.stats.intervals import Number
 from brainlib.stats.predictions import decide
-from brainlib.study.results import Results
-from brainlib.trials import run
+from brainlib.study.results import run_together
 
 SLICE, GROUP, PATIENT = "slice", "duplicate group", "patient"
 
@@ -67,22 +66,22 @@ def cross_validated(study, folds: int = 5) -> pd.DataFrame:
     ``scenario``, ``split``, ``fold``, ``duplicates`` and ``patients``: whether the image had a duplicate, or an image
     of its patient, among the training images.
     """
-    data, options = altered.subset(study.dataset, study.used_rows()), study.options
+    data = altered.subset(study.dataset, study.used_rows())
     if data.table["patient"].isna().all():
         raise UsageError(f"{data.info.title}: expected images of known patients, received none; see docs/own_data.md")
     groups = pd.DataFrame({"duplicates": data.group_ids(), "patients": data.group_ids(patients=True)})
     groups.index = data.table["path"]
-    unnamed, tables = dataclasses.replace(data, table=data.table.assign(patient=None)), []
-    for split, images, by in ((SLICE, data, "image"), (GROUP, unnamed, "group"), (PATIENT, data, "group")):
-        other = study.on(images, by)
-        planned = [
-            _fold(trial, n, folds) for trial in other.trials() if trial.stage == "final" for n in range(1, folds + 1)
-        ]
-        trained = run.run_trials(planned, images, options.store, scheduler=options.scheduler, fresh=options.fresh)
-        results = Results(other, {(t.scenario, t.arm, t.stage): r for t, r in zip(planned, trained, strict=True)})
-        for arm, scenario in itertools.product(study.arms, study.scenarios):
-            table = _tested(results, arm, scenario, groups)
-            tables.append(table.assign(arm=arm, scenario=scenario, split=split))
+    unnamed = dataclasses.replace(data, table=data.table.assign(patient=None))
+    splits = {SLICE: study.on(data, "image"), GROUP: study.on(unnamed, "group"), PATIENT: study.on(data, "group")}
+    numbers = range(1, folds + 1)
+    planned = [
+        (each, [_fold(*of, folds) for of in itertools.product(each.finals(), numbers)]) for each in splits.values()
+    ]
+    tables = [
+        _tested(results, *place, groups).assign(arm=place[0], scenario=place[1], split=split)
+        for split, results in zip(splits, run_together(planned), strict=True)
+        for place in itertools.product(study.arms, study.scenarios)
+    ]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -90,7 +89,7 @@ def _fold(trial, number, folds):
     """Return a fold of the cross-validation of all images in the place of a final model."""
     rest = {"holdout": 0.0, "published": False, "validation": 0.0}
     split = dataclasses.replace(trial.split, folds=folds, fold=number, **rest)
-    return dataclasses.replace(trial, stage=f"fold {number}", split=split, monitored="validation", keep_model=False)
+    return dataclasses.replace(trial, stage=f"fold {number}", split=split, monitored="validation")
 
 
 def split_effects(

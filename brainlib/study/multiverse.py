@@ -24,9 +24,8 @@ from brainlib.stats import comparisons, intervals
 from brainlib.stats.comparisons import ALPHA, T_TESTS
 from brainlib.stats.intervals import Number
 from brainlib.stats.metrics import METRICS
-from brainlib.study.results import Results
+from brainlib.study.results import Results, run_together
 from brainlib.study.verdicts import COMPARISONS, UNTOUCHED, margin_of
-from brainlib.trials import run
 
 if TYPE_CHECKING:
     from brainlib.study.study import Study
@@ -177,16 +176,13 @@ def run_multiverse(results: Results, arm: str, n: int, seed: int = 0) -> Multive
     trained, read = alternatives(study, arm)
     universes = design(study, trained, n, seed)
     studies = [_changed(study, universe) for universe in universes]
-    planned = [[replace(trial, keep_model=False) for trial in each.trials()] for each in studies]
-    every = [trial for trials in planned for trial in trials]
-    ready = iter(run.run_trials(every, study.dataset, options.store, scheduler=options.scheduler, fresh=options.fresh))
+    ready = run_together([(each, [replace(trial, keep_model=False) for trial in each.trials()]) for each in studies])
     picks, scored = list(itertools.product(*([None, *values] for values in read.values()))), []
-    for number, (universe, own, trials) in enumerate(zip(universes, studies, planned, strict=True)):
-        stored = {(t.scenario, t.arm, t.stage): next(ready) for t in trials}
+    for number, (universe, own) in enumerate(zip(universes, ready, strict=True)):
         for picked in picks:
             chosen = {key: value for key, value in zip(read, picked, strict=True) if value is not None}
             choices = {key: in_words(value) for key, value in {**universe, **chosen}.items()}
-            scored.append((number, choices, bool(chosen), Results(_changed(own, chosen), stored)))
+            scored.append((number, choices, bool(chosen), Results(_changed(own.study, chosen), own.trials)))
     return _summary(results, arm, trained | read, scored, len(universes))
 
 

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from brainlib.stats.estimates import Estimate
 from brainlib.stats.intervals import Interval
 from brainlib.stats.predictions import Decisions, decide
 from brainlib.trials import run
-from brainlib.trials.trial import TrialResult
+from brainlib.trials.trial import Trial, TrialResult
 
 if TYPE_CHECKING:
     from brainlib.study.study import Study
@@ -62,7 +61,8 @@ class Results:
     def repeats(self) -> list[Results]:
         """Results of the study's other seeds, trained unless they are stored; [] if it has one seed."""
         options = self.study.options
-        return run_together([self.study.at_seed(options.seed + number) for number in range(1, options.seeds)])
+        studies = [self.study.at_seed(options.seed + number) for number in range(1, options.seeds)]
+        return run_together([(each, each.trials()) for each in studies])
 
     @cached_property
     def retrained(self) -> Results | None:
@@ -246,20 +246,14 @@ class WithoutDuplicates(Results):
             return Estimate(math.nan, math.nan, math.nan, 0, "no image without a duplicate in training")
 
 
-def run_together(studies: Sequence[Study], folds: bool = True) -> list[Results]:
-    """Train what is not stored yet of studies that have the same store, all at the same time; see `Study.run`."""
-    if not studies:
+def run_together(planned: Sequence[tuple[Study, Sequence[Trial]]]) -> list[Results]:
+    """Train trials of studies that have the same store at the same time, as far as they are not stored yet."""
+    if not planned:
         return []
-    planned, options = [each.trials() for each in studies], studies[0].options
-    if not folds:
-        planned = [[replace(t, keep_model=False) for t in trials if t.stage == "final"] for trials in planned]
-    sets = [each.dataset for each, trials in zip(studies, planned, strict=True) for _ in trials]
-    where = {"scheduler": options.scheduler, "fresh": options.fresh}
-    trained = iter(run.run_trials([*chain(*planned)], sets, options.store, **where))
-    return [
-        Results(each, {(trial.scenario, trial.arm, trial.stage): next(trained) for trial in trials})
-        for each, trials in zip(studies, planned, strict=True)
-    ]
+    trials, sets = map(list, zip(*((trial, each.dataset) for each, own in planned for trial in own), strict=True))
+    options = planned[0][0].options
+    trained = iter(run.run_trials(trials, sets, options.store, scheduler=options.scheduler, fresh=options.fresh))
+    return [Results(study, {(t.scenario, t.arm, t.stage): next(trained) for t in own}) for study, own in planned]
 
 
 def _grouped(table, groups):

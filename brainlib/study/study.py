@@ -185,12 +185,13 @@ class Study:
         stages = [*range(1, (self.paper.protocol.folds.value or 0) + 1), 0]
         return [self._trial(*each) for each in itertools.product(self.scenarios, self.arms, stages)]
 
-    def run(self, folds: bool = True) -> Results:
-        """Train every trial that is not stored yet, and return the results of all.
+    def finals(self) -> list[Trial]:
+        """Plan the trials of the final models alone, of which only the predictions are kept."""
+        return [dataclasses.replace(trial, keep_model=False) for trial in self.trials() if trial.stage == "final"]
 
-        Without `folds`, only the final models are trained, and of these only the predictions are kept.
-        """
-        return run_together([self], folds)[0]
+    def run(self) -> Results:
+        """Train every trial that is not stored yet, and return the results of all."""
+        return run_together([(self, self.trials())])[0]
 
     def at_seed(self, seed: int) -> Study:
         """Return the same study with another seed, and with that one alone."""

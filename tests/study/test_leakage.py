@@ -14,6 +14,7 @@ from brainlib.report import tables
 from brainlib.stats.intervals import wilson_interval
 from brainlib.study import leakage
 from brainlib.study.study import Study
+from brainlib.trials import run
 
 PATIENTS, SLICES = 40, 3
 
@@ -35,7 +36,7 @@ def slices(tmp_path_factory):
 
 
 def test_slices_of_one_patient_on_both_sides_are_worth_what_a_memorising_model_scores(slices, tmp_path, monkeypatch):
-    monkeypatch.setattr(leakage.run, "run_trials", memorising)
+    monkeypatch.setattr(run, "run_trials", memorising)
     study = Study("jardim", dataset=slices, out=str(tmp_path), arms=["cnn"], profile="full")
     found = {each.split: each for each in leakage.patient_leakage(study)}
     by_slice, by_group, by_patient = (found[name] for name in (leakage.SLICE, leakage.GROUP, leakage.PATIENT))
