@@ -133,15 +133,18 @@ def _keep_models(study, fingerprints, folder):
     write_json(folder / MODELS, content)
 
 
+def _probabilities(table):
+    return [name for name in table.columns if name.startswith("p_")]
+
+
 def rounded(table: pd.DataFrame) -> pd.DataFrame:
     """Round the probabilities of a table of predictions to float16."""
-    values = table.columns[table.columns.str.startswith("p_")]
-    return table.astype(dict.fromkeys(values, np.float16))
+    return table.astype(dict.fromkeys(_probabilities(table), np.float16))
 
 
 def restored(table: pd.DataFrame) -> pd.DataFrame:
     """Return predictions that were `rounded`, as float64 that add up to 1 again."""
-    values = table[table.columns[table.columns.str.startswith("p_")]].astype(np.float64)
+    values = table[_probabilities(table)].astype(np.float64)
     return table.assign(**values.div(values.sum(axis=1), axis=0))
 
 
@@ -150,8 +153,7 @@ def _write_in_parts(tables, folder):
     number, first, many = 1, 0, len(tables)
     while first < len(tables):
         table = pd.concat(tables[first : first + many], ignore_index=True)
-        values = table.columns[table.columns.str.startswith("p_")]
-        table.loc[table["part"] == "train", values] = math.nan
+        table.loc[table["part"] == "train", _probabilities(table)] = math.nan
         table = rounded(table).astype({"epoch": "Int16"}).drop(columns="group")
         file = folder / f"predictions-{number}.parquet"
         table.to_parquet(file, index=False, compression="zstd", compression_level=19)
@@ -228,8 +230,8 @@ def _restore(folder, described, target):
     for key, rows in every.groupby("model", sort=False):
         facts = described["models"][key]
         facts = {"trial": facts} | facts | {"environment": described["environments"][facts["environment"]]}
-        classes = [name for name in rows.columns if name.startswith("p_") and rows[name].notna().any()]
-        rows = restored(rows.drop(columns=[c for c in rows.columns if c.startswith("p_") and c not in classes]))
+        classes = [name for name in _probabilities(rows) if rows[name].notna().any()]
+        rows = restored(rows.drop(columns=[name for name in _probabilities(rows) if name not in classes]))
         of_epoch = rows["epoch"].notna()
         tables = {
             "predictions": rows[~of_epoch].drop(columns=["epoch", "model"]).assign(group=-1),
