@@ -1,4 +1,4 @@
-"""Verify a checkout: compute the reference results again from kept predictions, and the tables of README and docs."""
+"""Verify a checkout: compute the reference results again from predictions, and what README and docs show of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
+from xml.sax.saxutils import escape
 
 from brainlib.errors import UsageError
 from brainlib.io import THREADS
+from brainlib.report.headlines import Reference
 from brainlib.study import kept, records
 
 SAME, DIFFERENT, NOT_VERIFIED = "same", "DIFFERENT", "not verified"
@@ -29,7 +31,10 @@ class Verified(NamedTuple):
 
 
 def verify(checkout: Path) -> Iterator[Verified]:
-    """Verify each reference run, then each page; UsageError where the folder is no checkout of the project."""
+    """Verify each reference run, then each page, the index's summary of the runs, and each figure.
+
+    UsageError where the folder is no checkout of the project.
+    """
     reference, script = checkout / "reports" / "reference", checkout / "docs" / "make_results.py"
     if not reference.is_dir() or not script.is_file():
         expected = "expected a checkout of the project, with reports/reference and docs/make_results.py"
@@ -46,15 +51,19 @@ def verify(checkout: Path) -> Iterator[Verified]:
 def _run(folder):
     models = kept.models(folder)
     if not models:
-        return Verified(folder.name, NOT_VERIFIED, ("its predictions were not kept",))
+        return Verified(folder.name, NOT_VERIFIED, ("of no trained model: its numbers come from the images",))
     (record,) = (each.result for each in records.read(folder / kept.RECORDS, records.Run).papers.values())
     found = [str(each) for each in kept.differences(record.model_dump(), kept.recomputed(folder).model_dump())]
     numbers = sum(map(_numbers, record.model_dump(exclude=set(_FROM_IMAGES)).values()))
     taken = [name.replace("_", " ") for name in _FROM_IMAGES if getattr(record, name)]
     lines = [f"{numbers} numbers, computed again from {models} models' predictions"]
     lines += [f"taken over, for want of the images: {', '.join(taken)}"] if taken else []
+    return _verified(folder.name, found, *lines)
+
+
+def _verified(what, found, *lines):
     more = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
-    return Verified(folder.name, DIFFERENT if found else SAME, (*lines, *found[:_MOST], *more))
+    return Verified(what, DIFFERENT if found else SAME, (*lines, *found[:_MOST], *more))
 
 
 def _numbers(value):
@@ -71,12 +80,20 @@ def _pages(script):
     made = importlib.util.module_from_spec(spec)
     sys.modules.setdefault("make_results", made)
     spec.loader.exec_module(made)
+    root = script.parents[1]
     for page in made.PAGES:
         there = page.read_text(encoding="utf-8")
         pairs = zip(there.splitlines(), made.filled(there).splitlines(), strict=False)
         found = [(n, *pair) for n, pair in enumerate(pairs, start=1) if pair[0] != pair[1]]
-        lines = [f"line {n}: {first.strip()}\n  computed: {second.strip()}" for n, first, second in found[:_MOST]]
+        lines = [f"line {n}: {first.strip()}\n  computed: {second.strip()}" for n, first, second in found]
         tables, numbers = (len(each.findall(there)) for each in (made.TABLE, made.VALUE))
         made_here = f"{tables} tables and lists, {numbers} numbers in sentences"
-        name, finding = str(page.relative_to(script.parents[1])), DIFFERENT if found else SAME
-        yield Verified(name, finding, (made_here, *lines))
+        yield _verified(str(page.relative_to(root)), lines, made_here)
+    there = records.read(made.SUMMARY, Reference).model_dump()
+    found = [str(each) for each in kept.differences(there, made.reference().model_dump())]
+    yield _verified(str(made.SUMMARY.relative_to(root)), found, f"{_numbers(there)} numbers")
+    for name, plot in made.figures().items():
+        # The description is composed of the numbers that are drawn.
+        same = escape(plot.alt) in (made.IMAGES / name).read_text(encoding="utf-8")
+        found = [] if same else [f"its description differs; computed: {plot.alt}"]
+        yield _verified(str((made.IMAGES / name).relative_to(root)), found)

@@ -95,10 +95,17 @@ def test_no_file_says_where_it_was_made_and_none_is_large(reference):
 PAGES = """
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from brainlib.report.headlines import Finding, Reference
 TABLE = VALUE = re.compile("7")
-PAGES = [Path(__file__).with_name("page.md")]
+IMAGES = Path(__file__).parent
+PAGES, SUMMARY = [IMAGES / "page.md"], IMAGES / "reference.json"
 def filled(text):
     return text.replace("8", "7")
+def reference():
+    return Reference(source="2026", headlines=(), findings=(Finding(sentence="It is 7.", source="a run"),))
+def figures():
+    return {"forest.svg": SimpleNamespace(alt="7 < 9")}
 """
 
 
@@ -108,8 +115,19 @@ def test_a_changed_prediction_and_a_changed_record_are_found(reference, capsys):
     (checkout / "docs" / "make_results.py").write_text(PAGES)
     page = checkout / "docs" / "page.md"
     page.write_text("accuracy 7\n")
+    summary, figure = page.with_name("reference.json"), page.with_name("forest.svg")
+    summary.write_text('{"source": "2026", "headlines": [], "findings": [{"sentence": "It is 7.", "source": "a run"}]}')
+    figure.write_text("<dc:description>7 &lt; 9</dc:description>")
     assert cli.main(["verify", str(checkout)]) == 0
     assert "run: same\n" in capsys.readouterr().out
+    summary.write_text(summary.read_text().replace("7", "8"))
+    figure.write_text(figure.read_text().replace("7", "8"))
+    assert cli.main(["verify", str(checkout)]) == 1
+    said = capsys.readouterr().out
+    assert "findings[0].sentence: kept 'It is 8.', computed 'It is 7.'\n" in said
+    assert "docs/forest.svg: DIFFERENT\n  its description differs; computed: 7 < 9\n" in said
+    summary.write_text(summary.read_text().replace("8", "7"))
+    figure.write_text(figure.read_text().replace("8", "7"))
     page.write_text("F1 7\naccuracy 8\n")
     assert cli.main(["verify", str(checkout)]) == 1
     said = capsys.readouterr().out
