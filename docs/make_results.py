@@ -22,7 +22,7 @@ from matplotlib.ticker import PercentFormatter
 from pydantic import TypeAdapter
 
 from brainlib.audit.overview import DataAudit
-from brainlib.audit.shortcuts import APART
+from brainlib.audit.shortcuts import APART, PUBLISHED
 from brainlib.data.registry import REGISTRY
 from brainlib.papers.conclusions import as_printed
 from brainlib.papers.consistency import check_paper
@@ -32,6 +32,8 @@ from brainlib.report.figures import Plot, forest, metrics, overlap_map, specific
 from brainlib.report.headlines import Finding, Headline, Reference, headline_of
 from brainlib.report.table import NONE, PERCENT, PERCENT0, PERCENT1, POINTS, Format
 from brainlib.study import kept, records
+from brainlib.study.controls import SHUFFLED
+from brainlib.study.duplicates import FOLDS, DuplicateEffect
 from brainlib.study.external import KIND, TUMOUR, ExternalScore
 from brainlib.study.leakage import PATIENT, SplitEffect, split_effects
 from brainlib.study.multiverse import NO_DIFFERENCE, Multiverse
@@ -56,9 +58,9 @@ SETS = {
 }
 JARDIM, HAJHASHEM, KRUSZYK = "jardim-mobilenet_025-5_seeds", "hajhashem-mobilenet_v2", "kruszyk-mobilenet_025"
 AUDIT, YIM = "audit", "yim-mobilenet_025"
-LU, RETRAINED, BOTH = "lu-mobilenet", "lu-mobilenet-retrained", "jardim-mobilenet_025"
+LU, BOTH = "lu-mobilenet", "jardim-mobilenet_025"
 #: The run of today that stands beside the run of November of each paper.
-NOW = {"jardim": BOTH, "hajhashem": HAJHASHEM}
+NOW = {"jardim": BOTH, "hajhashem": HAJHASHEM, "lu": LU}
 SCENARIOS = {
     "glioma": ("glioma or normal", 1),
     "meningioma": ("meningioma or normal", 3),
@@ -72,6 +74,15 @@ UNIVERSES = (
     ("hajhashem", "MobileNetV2 for ResNet18", "hajhashem-multiverse"),
 )
 MOST_EFFECTS = 6  # of an arm's alternatives that are listed
+
+#: The run, paper and arm whose model stands beside other classifiers.
+MODELS = {
+    "jardim": (JARDIM, "jardim", "transfer"),
+    "hajhashem": (HAJHASHEM, "hajhashem", "resnet18"),
+    "lu": (LU, "lu", "mobilenet"),
+    "kruszyk": (KRUSZYK, "kruszyk", "resnet50"),
+    "yim": (YIM, "yim", "resnet50v2"),
+}
 
 #: Rows of the headline table and of the figure: paper, data set, model, run and claim.
 HEADLINES = (
@@ -131,18 +142,15 @@ def _findings(rows: list[Headline]):
         source=f"{_source(BOTH, 'jardim', 'CNN')}; {_source(LU, 'lu', 'MobileNet')}. The other "
         f"{verdicts[NOT_COMPARABLE]} models have another backbone than the paper's.",
     )
-    jardim = stored(BOTH, "jardim")  # whose first arm is the CNN
-    effect = next(each for each in jardim.duplicates if each.score == "accuracy")
+    found = effect(BOTH, "jardim", "cnn")
     yield Finding(
-        sentence=f"In the split that the paper jardim describes, {effect.leaked.n} of {effect.published.n} test images "
+        sentence=f"In the split that the paper jardim describes, {found.leaked.n} of {found.published.n} test images "
         "of Br35H have a duplicate in training. Without them the CNN's accuracy is "
-        f"{score(effect.without_duplicates)} in place of {PERCENT.text(effect.published.value)}.",
+        f"{score(found.without_duplicates)} in place of {PERCENT.text(found.published.value)}.",
         source=_source(BOTH, "jardim", "CNN"),
     )
-    drawn, apart = (
-        next(each for each in jardim.controls if each.control == "shuffled labels" and each.split == split)
-        for split in ("as published", "duplicates kept apart")
-    )
+    controls = {(each.control, each.split): each for each in stored(BOTH, "jardim").controls if each.arm == "cnn"}
+    drawn, apart = controls[SHUFFLED, PUBLISHED], controls[SHUFFLED, APART]
     yield Finding(
         sentence=f"On labels drawn at random the same protocol still scores {score(drawn)}, where chance is "
         f"{PERCENT0.text(drawn.chance)}: its test set measures whether an image is remembered. With duplicates kept "
@@ -180,6 +188,12 @@ def result(name: str, paper: str) -> dict:
 def claim(name: str, paper: str, wanted: str) -> dict:
     """One claim of a paper with what a run found."""
     return next(each for each in result(name, paper)["claims"] if each["id"] == wanted)
+
+
+def effect(name: str, paper: str, arm: str, scenario: str = "", of: str = "accuracy") -> DuplicateEffect:
+    """Return a score of an arm as published, without duplicates, and retrained."""
+    wanted = (arm, scenario, of)
+    return next(each for each in stored(name, paper).duplicates if (each.arm, each.scenario, each.score) == wanted)
 
 
 def score(found: object, form: Format = PERCENT) -> str:
@@ -357,25 +371,28 @@ def sets():
 def duplicates():
     """Accuracies as published, without duplicates, and retrained with duplicates kept apart."""
     rows = []
-    for title, name, paper, scenario, kind in (
-        ("`jardim`, CNN, test", BOTH, "jardim", "", "accuracy"),
-        ("`jardim`, CNN, mean of 3 folds", BOTH, "jardim", "", "mean accuracy of the folds"),
-        ("`jardim`, MobileNet 0.25, test", JARDIM, "jardim", "", "accuracy"),
-        ("`jardim`, MobileNet 0.25, mean of 3 folds", JARDIM, "jardim", "", "mean accuracy of the folds"),
-        ("`hajhashem`, MobileNetV2", HAJHASHEM, "hajhashem", "", "accuracy"),
-        ("`lu`, MobileNet, glioma", RETRAINED, "lu", "glioma", "accuracy"),
-        ("`lu`, MobileNet, meningioma", RETRAINED, "lu", "meningioma", "accuracy"),
-        ("`lu`, MobileNet, pituitary", LU, "lu", "pituitary", "accuracy"),
-        ("`lu`, MobileNet, four classes", LU, "lu", "four", "accuracy"),
-        ("`kruszyk`, MobileNet 0.25", KRUSZYK, "kruszyk", "", "accuracy"),
-        ("`yim`, MobileNet 0.25", YIM, "yim", "", "accuracy"),
+    folds = ("", FOLDS)
+    for title, *wanted in (
+        ("`jardim`, CNN, test", BOTH, "jardim", "cnn"),
+        ("`jardim`, CNN, mean of 3 folds", BOTH, "jardim", "cnn", *folds),
+        ("`jardim`, MobileNet 0.25, test", JARDIM, "jardim", "transfer"),
+        ("`jardim`, MobileNet 0.25, mean of 3 folds", JARDIM, "jardim", "transfer", *folds),
+        ("`hajhashem`, MobileNetV2", HAJHASHEM, "hajhashem", "resnet18"),
+        *((f"`lu`, MobileNet, {title}", LU, "lu", "mobilenet", name) for name, (title, _) in SCENARIOS.items()),
+        ("`kruszyk`, MobileNet 0.25", KRUSZYK, "kruszyk", "resnet50"),
+        ("`yim`, MobileNet 0.25", YIM, "yim", "resnet50v2"),
     ):
-        effects = result(name, paper)["duplicates"]
-        found = next(each for each in effects if each["scenario"] == scenario and each["score"] == kind)
-        published, left, again = (found[part] for part in ("published", "without_duplicates", "retrained"))
-        cells = [f"{PERCENT.text(each['value'])} of {each['n']}" for each in (published, left)]
-        difference = POINTS.text(found["difference"], found["low"], found["high"], unit=False)
-        rows.append([title, *cells, difference, f"{score(again)} of {again['n']}" if again else "not run"])
+        found = effect(*wanted)
+        cells = [f"{PERCENT.text(each.value)} of {each.n}" for each in (found.published, found.without_duplicates)]
+        difference = POINTS.text(found.difference, found.low, found.high, unit=False)
+        rows.append(
+            [
+                title,
+                *cells,
+                difference,
+                f"{score(found.retrained)} of {found.retrained.n}" if found.retrained else "not run",
+            ]
+        )
     head = ["accuracy", "as published", "without duplicates", "difference, points (95 %)"]
     return [*head, "retrained, duplicates kept apart"], rows
 
@@ -565,33 +582,30 @@ def lesion_thirds():
     return ["slices", "n", "tumour's share of the image", *methods], list(rows.values())
 
 
-#: Runs in which a model of each paper was trained as published, and with duplicates kept apart.
-TRAINED = {"jardim": (JARDIM, JARDIM), "hajhashem": (HAJHASHEM, HAJHASHEM), "kruszyk": (KRUSZYK, KRUSZYK)}
-TRAINED |= {"lu": (LU, RETRAINED), "yim": (YIM, YIM)}
+def _shortcuts():
+    """Yield, by paper, scenario and split, what classifiers without a network score and what a trained model does."""
+    for paper, found in about("shortcuts")["papers"].items():
+        for scenario, split in dict.fromkeys((each["scenario"], each["split"]) for each in found):
+            cells = [each for each in found if (each["scenario"], each["split"]) == (scenario, split)]
+            trained = effect(*MODELS[paper], scenario)
+            yield paper, scenario, split, cells, trained.retrained if split == APART else trained.published
 
 
 def shortcuts():
     """Write what classifiers without a network score by the protocol of each paper, beside a model of this project."""
     rows = []
-    for paper, found in about("shortcuts")["papers"].items():
-        own = load_paper(paper)
-        for scenario, split in dict.fromkeys((each["scenario"], each["split"]) for each in found):
-            cells = [each for each in found if (each["scenario"], each["split"]) == (scenario, split)]
-            name = f"`{paper}`, {SETS[own.data.set.value]}{', ' + scenario if scenario else ''}"
-            model = _model(paper, scenario, split == APART)
-            chance = PERCENT0.text(cells[0]["chance"])
-            rows.append([name, split, str(cells[0]["n"]), chance, *(score(each, PERCENT1) for each in cells), model])
+    for paper, scenario, split, cells, model in _shortcuts():
+        chance = PERCENT0.text(cells[0]["chance"])
+        scores = [score(each, PERCENT1) for each in (*cells, model)]
+        name = f"`{paper}`, {_images_of(paper, scenario)}"
+        rows.append([name, split, str(cells[0]["n"]), chance, *scores])
     names = [each["control"] for each in cells]
     return ["paper, set", "split", "test images", "chance", *names, "accuracy of a model"], rows
 
 
-def _model(paper: str, scenario: str, apart: bool) -> str:
-    """Write the accuracy of a trained model in a stored run."""
-    if paper not in TRAINED:
-        return NONE
-    effects = [each for each in result(TRAINED[paper][apart], paper)["duplicates"] if each["score"] == "accuracy"]
-    found = [each["retrained" if apart else "published"] for each in effects if each["scenario"] == scenario]
-    return score(found[0], PERCENT1) if found else NONE
+def _images_of(paper: str, scenario: str) -> str:
+    """Name the set of a paper, and of several scenarios the one that is meant."""
+    return SETS[load_paper(paper).data.set.value] + (f", {scenario}" if scenario else "")
 
 
 def shortcuts_of_sets():
@@ -725,7 +739,7 @@ def coverage_figure() -> Plot:
 @cache
 def values() -> dict[str, str]:
     """Write the numbers that stand in sentences."""
-    return dict((*_of_folds(), *_of_models(), *_of_sets(), *_of_other_sets(), *_of_choices()))
+    return dict((*_of_folds(), *_of_models(), *_of_shortcuts(), *_of_sets(), *_of_other_sets(), *_of_choices()))
 
 
 def _of_folds():
@@ -743,16 +757,19 @@ def _of_folds():
 
 
 def _of_models():
-    for prefix, paper, name in (("jardim", "jardim", JARDIM), ("cnn", "jardim", BOTH), ("yim", "yim", YIM)):
-        # The first arm is the CNN of jardim, where both were run.
-        effect = next(each for each in stored(name, paper).duplicates if each.score == "accuracy")
-        yield f"{prefix}_leaked", f"{effect.leaked.n} of {effect.published.n}"
-        yield f"{prefix}_leaked_n", str(effect.leaked.n)
-        yield f"{prefix}_leaked_accuracy", PERCENT1.text(effect.leaked.value)
-        yield f"{prefix}_left", PERCENT1.text(effect.without_duplicates.value)
-        yield f"{prefix}_left_n", str(effect.without_duplicates.n)
-        yield f"{prefix}_left_score", score(effect.without_duplicates, PERCENT1)
-        yield f"{prefix}_apart", PERCENT1.text(effect.retrained.value)
+    for prefix, *wanted in (
+        ("jardim", JARDIM, "jardim", "transfer"),
+        ("cnn", BOTH, "jardim", "cnn"),
+        ("yim", YIM, "yim", "resnet50v2"),
+    ):
+        found = effect(*wanted)
+        yield f"{prefix}_leaked", f"{found.leaked.n} of {found.published.n}"
+        yield f"{prefix}_leaked_n", str(found.leaked.n)
+        yield f"{prefix}_leaked_accuracy", PERCENT1.text(found.leaked.value)
+        yield f"{prefix}_left", PERCENT1.text(found.without_duplicates.value)
+        yield f"{prefix}_left_n", str(found.without_duplicates.n)
+        yield f"{prefix}_left_score", score(found.without_duplicates, PERCENT1)
+        yield f"{prefix}_apart", PERCENT1.text(found.retrained.value)
     for each in (*stored(BOTH, "jardim").controls, *stored(JARDIM, "jardim").controls):
         yield f"{each.arm}_{each.control} {each.split}".replace(" ", "_"), PERCENT1.text(each.value)
     for each in stored(JARDIM, "jardim").heat_maps:
@@ -764,6 +781,16 @@ def _of_models():
         yield f"lesions_{name.split()[0]}", score(model["balanced_accuracy"], PERCENT1)
         yield "lesions_tested", f"{model['test_slices']} slices of {model['test_patients']} patients"
     yield "lesions_share", PERCENT1.text(about("lesions")["rows"][0]["reference"])
+
+
+def _of_shortcuts():
+    """Name the test sets on which the best shortcut lies within the interval of the model."""
+    found = {"apart": [], "published": []}
+    for paper, scenario, split, cells, model in _shortcuts():
+        if model and model.low <= max(each["value"] for each in cells) <= model.high:
+            found["apart" if split == APART else "published"].append(_images_of(paper, scenario))
+    for name, sets in found.items():
+        yield f"shortcut_{name}", "; ".join(sets) or "none of them"
 
 
 def _of_sets():
