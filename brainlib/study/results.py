@@ -38,13 +38,16 @@ class Results:
     Methods take an ``arm``; a ``stage``, which is "fold 1" ..., "folds", "validation" or "test"; a ``scenario``, "" in
     a paper without scenarios; and a ``phase`` of training by its name, "" for the last one.
 
-    Attributes are the `study`; its `trials` by (scenario, arm, stage), where the stage is "fold 1" ... or "final"; and
-    `folds`, the stages of cross-validation.
+    Attributes are the `study`; its `trials` by (scenario, arm, stage), where the stage is "fold 1" ... or "final";
+    `folds`, the stages of cross-validation; and, if the options ask for them, `repeats`, results of the other seeds,
+    and `retrained`, results with duplicates kept apart.
     """
 
     def __init__(self, study, trials: dict[tuple[str, str, str], TrialResult]):
         self.study, self.trials = study, trials
         self.folds = sorted({stage for _, _, stage in trials if stage.startswith("fold")})
+        self.repeats: list[Results] = []
+        self.retrained: Results | None = None
         self._known: dict[Hashable, object] = {}
 
     def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
@@ -56,18 +59,6 @@ class Results:
     def computed(self, kind: str) -> list:
         """Return what was computed under keys (kind, ...), in the order of its computation."""
         return [value for key, value in self._known.items() if isinstance(key, tuple) and key[0] == kind]
-
-    @cached_property
-    def repeats(self) -> list[Results]:
-        """Results of the study's other seeds, trained unless they are stored; [] if it has one seed."""
-        options = self.study.options
-        studies = [self.study.at_seed(options.seed + number) for number in range(1, options.seeds)]
-        return run_together([(each, each.trials()) for each in studies])
-
-    @cached_property
-    def retrained(self) -> Results | None:
-        """Results with duplicates kept apart, trained unless they are stored; None without the option `retrain`."""
-        return self.study.duplicates_apart().run() if self.study.options.retrain else None
 
     @cached_property
     def without_duplicates(self) -> WithoutDuplicates:

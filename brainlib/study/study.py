@@ -189,9 +189,17 @@ class Study:
         """Plan the trials of the final models alone, of which only the predictions are kept."""
         return [dataclasses.replace(trial, keep_model=False) for trial in self.trials() if trial.stage == "final"]
 
-    def run(self) -> Results:
-        """Train every trial that is not stored yet, and return the results of all."""
-        return run_together([(self, self.trials())])[0]
+    def run(self, folds: bool = True) -> Results:
+        """Train every trial that is not stored yet, and return the results of all.
+
+        Other seeds, and models with duplicates kept apart, are trained at the same time if the options ask for them.
+        Without `folds`, only final models are trained, and of these only the predictions are kept.
+        """
+        seeds = range(self.options.seed + 1, self.options.seed + self.options.seeds)
+        studies = [self, *map(self.at_seed, seeds), *([self.duplicates_apart()] if self.options.retrain else [])]
+        results, *others = run_together([(each, each.trials() if folds else each.finals()) for each in studies])
+        results.repeats, (results.retrained,) = others[: len(seeds)], others[len(seeds) :] or [None]
+        return results
 
     def at_seed(self, seed: int) -> Study:
         """Return the same study with another seed, and with that one alone."""

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +65,8 @@ def run_trials(
         task = f"{len(missing)} model{'s' * (len(missing) > 1)} to train"
         task += f", {stored} taken from the store" if stored else ""
         with nullcontext(on_progress) if on_progress else progress.shown(task) as show:
-            on_epoch = Epochs([(trial.name, trial.epochs) for trial in missing], show)
+            names = _told_apart(missing)
+            on_epoch = Epochs([(name, trial.epochs) for name, trial in zip(names, missing, strict=True)], show)
             wanted = [(trial, set_of[trial.key], folder) for trial in missing]
             weights = {trial.weights.file for trial in missing if trial.weights.source == "file"}
             files = [(path, Path(path).stat().st_size) for path in sorted(weights)]
@@ -79,6 +80,13 @@ def run_trials(
             results.append(TrialResult(trial, facts=facts, **tables))
             results[-1].part("test"), results[-1].curve()  # have the columns that choose rows
     return results
+
+
+def _told_apart(trials):
+    """Name trials for their progress, with the seed and what a split draws where they have several."""
+    marks = [(f"seed {trial.seed}", f"split by {trial.split.by}") for trial in trials]
+    differ = [len(set(each)) > 1 for each in zip(*marks, strict=True)]
+    return [", ".join([trial.name, *compress(own, differ)]) for trial, own in zip(trials, marks, strict=True)]
 
 
 class Epochs:

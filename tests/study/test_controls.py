@@ -135,7 +135,7 @@ def test_a_model_that_memorises_scores_on_shuffled_labels_as_long_as_duplicates_
     assert {each.control for each in found.values()} == kinds
 
 
-def test_all_controls_are_trained_at_one_time(leaking, monkeypatch):
+def test_all_that_a_run_asks_for_is_trained_at_one_time(leaking, monkeypatch):
     planned = []
 
     def noted(trials, sets, folder, **_):
@@ -144,6 +144,13 @@ def test_all_controls_are_trained_at_one_time(leaking, monkeypatch):
 
     monkeypatch.setattr(run, "run_trials", noted)
     assert len(controls.run_controls(leaking)) == 5 and planned == [5]
+    # So are three seeds and the models with duplicates kept apart: of each three folds and a final one.
+    options = leaking.study.options.model_dump() | {"controls": False, "seeds": 3, "retrain": True}
+    results = Study("jardim", dataset=leaking.study.dataset, **options).run()
+    assert planned == [5, 16]
+    assert [each.study.options.seed for each in (results, *results.repeats)] == [1, 2, 3]
+    published, apart = (each.estimate("transfer", "test", "accuracy").value for each in (results, results.retrained))
+    assert results.retrained.study.split_by == "group" and apart < published - 0.1
 
 
 def test_controls_run_only_when_asked_for_and_unexpected_findings_are_counted(leaking):

@@ -203,12 +203,14 @@ def test_trials_that_differ_in_name_only_are_trained_once_and_keep_the_model(sha
     assert not (store / "trials" / asked[2].key / "model.keras").exists()
 
 
-def test_trials_of_several_data_sets_are_trained_at_one_time_each_on_its_own(shared, store, trained, capsys):
+def test_trials_of_several_data_sets_are_trained_at_one_time_each_on_its_own(shared, store, trained):
     _, dataset, *_ = shared
     sets = [dataset, altered.shuffled(dataset, 1), dataset]
     asked = [small_trial(data, seed=seed) for data, seed in zip(sets, (0, 0, 5), strict=True)]
-    results = run_trials(asked, sets, store)
-    assert trained == [0, 0, 5] and capsys.readouterr().err.startswith("3 models to train\n")
+    lines = []
+    results = run_trials(asked, sets, store, on_progress=lambda _, line: lines.append(line.split(": epoch")[0]))
+    assert trained == [0, 0, 5]
+    assert set(lines) == {f"[{n}/3] {asked[0].name}, seed {seed}" for n, seed in ((1, 0), (2, 0), (3, 5))}
     for result, data in zip(results, sets, strict=True):
         labels = data.table.set_index("path")["label"]
         assert result.predictions["label"].tolist() == labels[result.predictions["path"]].tolist()
