@@ -39,7 +39,7 @@ from brainlib.study.leakage import PATIENT, SplitEffect, split_effects
 from brainlib.study.multiverse import NO_DIFFERENCE, Multiverse
 from brainlib.study.options import Options
 from brainlib.study.saliency import ALL, LESION_SCORES, SAME, HeatMapScore
-from brainlib.study.verdicts import INCONCLUSIVE, NOT_COMPARABLE
+from brainlib.study.verdicts import INCONCLUSIVE, MARGIN, NOT_COMPARABLE
 from brainlib.trials import devices
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,7 +60,7 @@ JARDIM, HAJHASHEM, KRUSZYK = "jardim-mobilenet_025-5_seeds", "hajhashem-mobilene
 AUDIT, YIM = "audit", "yim-mobilenet_025"
 LU, BOTH = "lu-mobilenet", "jardim-mobilenet_025"
 #: The run of today that stands beside the run of November of each paper.
-NOW = {"jardim": BOTH, "hajhashem": HAJHASHEM, "lu": LU}
+NOW = {"jardim": BOTH, "hajhashem": HAJHASHEM, "lu": LU, "kruszyk": KRUSZYK}
 SCENARIOS = {
     "glioma": ("glioma or normal", 1),
     "meningioma": ("meningioma or normal", 3),
@@ -94,6 +94,7 @@ HEADLINES = (
         for title, table in SCENARIOS.values()
     ),
     ("kruszyk", "Dubail", "MobileNet 0.25 for ResNet-50", KRUSZYK, "table2.resnet50.accuracy"),
+    ("yim", "Nickparvar", "CNN", YIM, "abstract.cnn.accuracy"),
     ("yim", "Nickparvar", "MobileNet 0.25 for ResNet50V2", YIM, "section3.accuracy"),
 )
 
@@ -138,9 +139,9 @@ def _findings(rows: list[Headline]):
     yield Finding(
         sentence=f"{compared} of {len(rows)} test accuracies can be compared with the printed ones; of these "
         f"{verdicts['reproduced'] or 'none'} {'is' if verdicts['reproduced'] < 2 else 'are'} reproduced: {counts} "
-        f"(the test sets of {min(small)} to {max(small)} images are too small).",
-        source=f"{_source(BOTH, 'jardim', 'CNN')}; {_source(LU, 'lu', 'MobileNet')}. The other "
-        f"{verdicts[NOT_COMPARABLE]} models have another backbone than the paper's.",
+        f"(on {min(small)} to {max(small)} images their intervals reach across the margin of {100 * MARGIN:g} points).",
+        source=f"{_source(BOTH, 'jardim', 'CNN')}; {_source(LU, 'lu', 'MobileNet')}; {_source(YIM, 'yim', 'CNN')}. "
+        f"The other {verdicts[NOT_COMPARABLE]} models have another backbone than the paper's.",
     )
     found = effect(BOTH, "jardim", "cnn")
     yield Finding(
@@ -331,8 +332,9 @@ def kruszyk():
 
 
 def yim():
-    """Numbers of yim's paper that are of the ResNet50V2 arm as a whole."""
+    """Numbers of yim's paper that are of an arm as a whole."""
     names = {
+        "abstract.cnn.accuracy": "CNN, accuracy",
         "abstract.transfer.accuracy": "accuracy before fine-tuning",
         "section3.accuracy": "accuracy after fine-tuning",
         "section3.precision": "mean precision of the classes",
@@ -380,6 +382,7 @@ def duplicates():
         ("`hajhashem`, MobileNetV2", HAJHASHEM, "hajhashem", "resnet18"),
         *((f"`lu`, MobileNet, {title}", LU, "lu", "mobilenet", name) for name, (title, _) in SCENARIOS.items()),
         ("`kruszyk`, MobileNet 0.25", KRUSZYK, "kruszyk", "resnet50"),
+        ("`yim`, CNN", YIM, "yim", "cnn"),
         ("`yim`, MobileNet 0.25", YIM, "yim", "resnet50v2"),
     ):
         found = effect(*wanted)
@@ -663,7 +666,7 @@ def options():
 def verdicts():
     """List the verdicts of test accuracies, with their duplicate groups and as if all images were independent."""
     rows = {}
-    for name, paper in ((BOTH, "jardim"), (LU, "lu")):
+    for name, paper in ((BOTH, "jardim"), (LU, "lu"), (YIM, "yim")):
         for each in stored(name, paper).claims:
             accuracy = each.metric and (each.stage, each.metric.name, each.metric.over) == ("test", "accuracy", "value")
             if not accuracy or not each.reproduced or each.verdict == NOT_COMPARABLE:
@@ -761,6 +764,7 @@ def _of_models():
         ("jardim", JARDIM, "jardim", "transfer"),
         ("cnn", BOTH, "jardim", "cnn"),
         ("yim", YIM, "yim", "resnet50v2"),
+        ("yim_cnn", YIM, "yim", "cnn"),
     ):
         found = effect(*wanted)
         yield f"{prefix}_leaked", f"{found.leaked.n} of {found.published.n}"
