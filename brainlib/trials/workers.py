@@ -129,7 +129,8 @@ def _on_cluster(client, function, jobs, on_report, folder, results):
     }
     try:
         for future in as_completed(futures, loop=client.loop):
-            results[futures[future]] = future.result()
+            results[futures.pop(future)] = future.result()
+            future.release()  # else Dask would do the job again where the worker that holds its result is lost
     except KilledWorker as error:
         raise BrainlibError(processes.KILLED) from error
     finally:

@@ -63,6 +63,19 @@ def die_with_worker_once(marker, report):
     return "lived"
 
 
+def note_and_kill_worker_once(notes, name, report):
+    """Note each job that is done; d waits for the others, and kills its worker once."""
+    with open(notes, "a") as file:
+        file.write(name)
+    if name == "d" and Path(notes).read_text().count("d") == 1:
+        limit = time.monotonic() + 60
+        while len(Path(notes).read_text()) < 4 and time.monotonic() < limit:
+            time.sleep(0.01)
+        time.sleep(1)  # in which their results arrive
+        os.kill(multiprocessing.parent_process().pid, signal.SIGKILL)
+        time.sleep(600)
+
+
 def die(report):
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -190,6 +203,13 @@ def test_a_process_that_was_killed_is_started_again_once(where, request, tmp_pat
 @pytest.mark.fault("14b", "SIGKILL of the worker of a scheduler that trains", "another worker does it")
 def test_the_job_of_a_worker_that_was_killed_is_done_by_another(cluster, tmp_path):
     assert workers.run(die_with_worker_once, [(str(tmp_path / "marker"),)], cluster) == ["lived"]
+
+
+@pytest.mark.fault("2n", "SIGKILL of a worker that has finished other trainings", "these are not done again")
+def test_what_a_killed_worker_has_finished_is_not_done_again(cluster, tmp_path):
+    notes = tmp_path / "notes"
+    workers.run(note_and_kill_worker_once, [(str(notes), name) for name in "abcd"], cluster)
+    assert sorted(notes.read_text()) == list("abcdd")
 
 
 @pytest.mark.parametrize("where", ["", "cluster"])
