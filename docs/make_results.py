@@ -284,9 +284,7 @@ def jardim_seeds():
         ("test accuracy", "abstract.en.transfer.accuracy"),
         ("test AUC", "text.transfer.auc"),
     ):
-        found = claim(JARDIM, "jardim", wanted)
-        mean = score(found["mean_over_seeds"])
-        rows.append([title, found["printed"], *map(PERCENT.number, found["by_seed"]), mean])
+        rows.append([title, *_by_seed(JARDIM, "jardim", wanted)])
     tests = [
         each["test"] | {"seed": each["seed"]}
         for each in result(JARDIM, "jardim")["tests"]
@@ -296,6 +294,12 @@ def jardim_seeds():
     rows.append(["unpaired *t*, CNN as printed", "0.3977", *(f"{test['t']:.3f}" for test in tests), ""])
     rows.append(["its *p*", "> 0.05", *(f"{test['p']:.3f}" for test in tests), ""])
     return ["number, %", "printed", *(f"seed {test['seed']}" for test in tests), "mean (95 % interval)"], rows
+
+
+def _by_seed(name: str, paper: str, wanted: str) -> list[str]:
+    """Return the columns of a claim: as printed, by seed in percent, and the mean over seeds with its interval."""
+    found = claim(name, paper, wanted)
+    return [found["printed"], *map(PERCENT.number, found["by_seed"]), score(found["mean_over_seeds"])]
 
 
 def hajhashem():
@@ -319,6 +323,13 @@ def lu():
         for later, phase in enumerate(("transfer learning", "fine-tuning"))
     ]
     return ["scenario", "after", *VALUES], rows
+
+
+def lu_seeds():
+    """Test accuracies of lu after fine-tuning, by seed."""
+    rows = [[title, *_by_seed(LU, "lu", f"table{table + 1}.mobilenet.accuracy")] for title, table in SCENARIOS.values()]
+    seeds = range(result(LU, "lu")["options"]["seeds"])
+    return ["scenario, %", "printed", *(f"seed {seed}" for seed in seeds), "mean (95 % interval)"], rows
 
 
 def kruszyk():
