@@ -241,7 +241,8 @@ def run_together(planned: Sequence[tuple[Study, Sequence[Trial]]]) -> list[Resul
     """Train trials of studies that have the same store at the same time, as far as they are not stored yet."""
     if not planned:
         return []
-    trials, sets = map(list, zip(*((trial, each.dataset) for each, own in planned for trial in own), strict=True))
+    trials = [trial for _, own in planned for trial in own]
+    sets = [study.dataset for study, own in planned for _ in own]
     options = planned[0][0].options
     trained = iter(run.run_trials(trials, sets, options.store, scheduler=options.scheduler, fresh=options.fresh))
     return [Results(study, {(t.scenario, t.arm, t.stage): next(trained) for t in own}) for study, own in planned]

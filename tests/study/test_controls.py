@@ -15,7 +15,7 @@ from brainlib.data import altered, datasets, images, splits
 from brainlib.data.thumbnails import thumbnail
 from brainlib.report.tables import comparisons
 from brainlib.study import controls, shortcuts
-from brainlib.study.results import Results
+from brainlib.study.results import Results, run_together
 from brainlib.study.study import Study
 from brainlib.trials import run
 from brainlib.trials.trial import TrialResult
@@ -151,6 +151,9 @@ def test_all_that_a_run_asks_for_is_trained_at_one_time(leaking, monkeypatch):
     assert [each.study.options.seed for each in (results, *results.repeats)] == [1, 2, 3]
     published, apart = (each.estimate("transfer", "test", "accuracy").value for each in (results, results.retrained))
     assert results.retrained.study.split_by == "group" and apart < published - 0.1
+    # A study of which nothing is planned has results of nothing.
+    (nothing,) = run_together([(results.study, [])])
+    assert nothing.trials == {} and nothing.folds == []
 
 
 def test_controls_run_only_when_asked_for_and_unexpected_findings_are_counted(leaking):
